@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The job's commands, one module each."""

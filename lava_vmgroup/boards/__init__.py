@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Board drivers: one module per client_type."""

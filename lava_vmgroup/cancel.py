@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""Cancellation across threads: a token that wakes what blocks, and says why.
+
+A thread that blocks registers how it can be woken (`CancelToken.waking`); whoever cancels calls
+each of these once.  The woken call then raises the token's reason.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from lava_vmgroup.errors import VMGroupError
+
+
+class CancelToken:
+    """Asks one piece of work to stop; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reason: VMGroupError | None = None
+        self._wakers: list[Callable[[], None]] = []
+        self._event = threading.Event()
+
+    @property
+    def reason(self) -> VMGroupError | None:
+        """Why the work was asked to stop, or None."""
+        return self._reason
+
+    def cancel(self, reason: VMGroupError) -> None:
+        """Ask the work to stop; the first reason given stands."""
+        with self._lock:
+            if self._reason is not None:
+                return
+            self._reason = reason
+            wakers = list(self._wakers)
+        self._event.set()
+        for wake in wakers:
+            wake()
+
+    def check(self) -> None:
+        """Raise the reason if the work was asked to stop."""
+        if self._reason is not None:
+            raise self._reason
+
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep for up to `timeout_s` seconds; True as soon as the token is canceled."""
+        return self._event.wait(timeout_s)
+
+    @contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Have `wake` called if the token is canceled within the block (at once if it was)."""
+        with self._lock:
+            canceled = self._reason is not None
+            self._wakers.append(wake)
+        if canceled:
+            wake()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wakers.remove(wake)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Ways for bytes to reach a board or a host."""

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Everything that can end a node or a job, one class per person who must act.
+
+Each class carries the exit status that ``lava-dispatch`` ends with when the error is the cause
+of the job's end.  The message says what was tried and what came instead; ``hint`` says what to
+do; ``last_lines`` holds the last console lines where a console was involved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+
+class VMGroupError(Exception):
+    """The root of the project's errors; raise a subclass."""
+
+    exit_status: ClassVar[int] = 70
+    """What ``lava-dispatch`` exits with when this error ends the job."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        last_lines: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.last_lines = tuple(last_lines)
+        self.node: str | None = None
+        self.action: str | None = None
+
+    def at(self, *, node: str | None = None, action: str | None = None) -> VMGroupError:
+        """Say where the error happened, unless that is known already; returns the error."""
+        self.node = self.node or node
+        self.action = self.action or action
+        return self
+
+    def describe(self) -> str:
+        """One line for people: where, what, and what to do."""
+        place = ": ".join(part for part in (self.node, self.action) if part)
+        text = f"{place}: {self.message}" if place else self.message
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class JobError(VMGroupError):
+    """The job's author must act: bad schema, unknown type or command, missing image, usage."""
+
+    exit_status = 2
+
+    def __init__(
+        self, message: str, *, problems: Iterable[str] = (), hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems)
+        """Every problem found in the file, each with its place, for errors that have several."""
+
+
+class ConfigurationError(VMGroupError):
+    """The lab's administrator must act: a configuration file or a device is not as needed."""
+
+    exit_status = 3
+
+
+class InfrastructureError(VMGroupError):
+    """The lab's administrator must act: a console, a host, a network or a disk failed."""
+
+    exit_status = 4
+
+
+class DeadlineExpired(VMGroupError):
+    """A named limit passed; the message says which, how long it was and what was last seen."""
+
+    exit_status = 5
+
+
+class MultiNodeError(VMGroupError):
+    """The group did not work together: a refused request, a group that never became complete."""
+
+    exit_status = 6
+
+
+class PeerFailed(MultiNodeError):
+    """A wait was given up because another member of the group failed; never itself the cause."""
+
+
+class TestError(VMGroupError):
+    """The test's owner must act: the test shell broke, or the system died under the test."""
+
+    __test__ = False  # pytest collects classes by this name otherwise
+    exit_status = 7
+
+
+class Canceled(VMGroupError):
+    """The job was canceled by a signal; nobody must act."""
+
+    def __init__(self, message: str, *, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+    @property
+    def status(self) -> int:
+        """The shell's convention for an end by a signal: 130 for SIGINT, 143 for SIGTERM."""
+        return 128 + self.signal_number

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Jobs: reading, checking, and expanding them into sub-jobs."""

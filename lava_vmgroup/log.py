@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""Events of a job: told once, and shown to people, kept for machines.
+
+A `NodeLog` gives each event its node and kind through the standard `logging` module; handlers
+decide who reads it: a plain line on stderr, a line of ``events.jsonl``, the live display.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+LOGGER = logging.getLogger("lava_vmgroup")
+
+
+class NodeLog:
+    """Tells events of one node (or of the whole job, when `node` is empty)."""
+
+    def __init__(self, node: str = "") -> None:
+        self.node = node
+
+    def event(self, kind: str, message: str, *, level: int = logging.INFO, **fields: Any) -> None:
+        """Tell one event: `kind` and `fields` are for machines, `message` is for people."""
+        LOGGER.log(level, "%s", message, extra={"node": self.node, "kind": kind, "fields": fields})
+
+    def debug(self, kind: str, message: str, **fields: Any) -> None:
+        """Tell an event that only someone who looks for a fault wants to read."""
+        self.event(kind, message, level=logging.DEBUG, **fields)
+
+    def warning(self, kind: str, message: str, **fields: Any) -> None:
+        """Tell an event that did not go as it should, though the work goes on."""
+        self.event(kind, message, level=logging.WARNING, **fields)
+
+
+class LineFormatter(logging.Formatter):
+    """One line per event for people: time, level, node, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render `record`; only warnings and worse name their level."""
+        moment = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        node = getattr(record, "node", "")
+        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        return f"{moment} {f'{node}: ' if node else ''}{level}{record.getMessage()}"
+
+
+class JsonLinesHandler(logging.Handler):
+    """Appends every event to a file, one JSON object a line, flushed at once."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(logging.DEBUG)
+        self._stream: IO[str] = path.open("w", encoding="utf-8")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one event."""
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "node": getattr(record, "node", ""),
+            "kind": getattr(record, "kind", "log"),
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        self._stream.write(json.dumps(entry, default=str) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+        super().close()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""How the nodes of a group find each other and synchronise."""

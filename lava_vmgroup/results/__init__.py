@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What a job found out, and how it is written down."""

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""The results of a job as values: test cases in runs, runs in nodes, nodes in one job.
+
+Nothing here knows a file format; `lava_vmgroup.results.writers` has one module for each.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lava_vmgroup.errors import VMGroupError
+
+
+class Outcome(enum.Enum):
+    """The verdict on one test case, in the words of LAVA's bundles."""
+
+    PASS = "pass"  # noqa: S105
+    FAIL = "fail"
+    SKIP = "skip"
+    UNKNOWN = "unknown"
+
+
+class NodeState(enum.Enum):
+    """How a node's part of the job ended."""
+
+    COMPLETE = "Complete"
+    INCOMPLETE = "Incomplete"
+    CANCELED = "Canceled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestCase:
+    """One verdict that a test recorded."""
+
+    __test__ = False
+
+    name: str
+    outcome: Outcome
+    measurement: str | None = None
+    """A number as the test wrote it; LAVA never interprets it."""
+    units: str | None = None
+    message: str | None = None
+    recorded_at: datetime
+    """UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestRun:
+    """One run of one test definition on one node."""
+
+    __test__ = False
+
+    name: str
+    """The definition's ``metadata.name``."""
+    uuid: str
+    started_at: datetime
+    duration_s: float
+    cases: tuple[TestCase, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The bundle's testdef_metadata: description, version, format, location, url, environment,
+    os, devices."""
+    finished: bool = True
+    """False when the run never reported its end (time-out, death of its system)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionResult:
+    """How one action of the job went on one node."""
+
+    command: str
+    duration_s: float
+    started_at: datetime
+    error: VMGroupError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeResult:
+    """Everything one node has to report."""
+
+    name: str
+    role: str
+    device_type: str
+    is_host: bool
+    state: NodeState
+    started_at: datetime
+    duration_s: float
+    actions: tuple[ActionResult, ...] = ()
+    runs: tuple[TestRun, ...] = ()
+    error: VMGroupError | None = None
+    """What ended the node early."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Facts found on the way, such as ``accelerator`` of a VM or ``host_ip``."""
+
+    def count(self, outcome: Outcome) -> int:
+        """How many test cases of this node had this outcome."""
+        return sum(case.outcome is outcome for run in self.runs for case in run.cases)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One image that was put into the host's image store."""
+
+    digest: str
+    """SHA-256 of the content, in hex."""
+    size: int
+    """Bytes of the content, holes included."""
+    bytes_sent: int
+    """Bytes that crossed the network: holes are not sent, and 0 when the host had it already."""
+    used_by: tuple[str, ...]
+    """The nodes that use it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResult:
+    """The one result of a whole group."""
+
+    job_name: str
+    job_id: str
+    target_group: str
+    started_at: datetime
+    duration_s: float
+    nodes: tuple[NodeResult, ...]
+    """Host first, then the VMs in the order of the job."""
+    uploads: tuple[Upload, ...] = ()
+    cause: VMGroupError | None = None
+    """The error to report first, None when every node ran to its end."""
+    exit_status: int
+
+    def runs(self) -> Iterator[tuple[NodeResult, TestRun]]:
+        """Every test run of every node, in order."""
+        for node in self.nodes:
+            for run in node.runs:
+                yield node, run

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Who runs when, and who cleans up."""

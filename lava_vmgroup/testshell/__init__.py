@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Test definitions, and running them in a node's shell."""

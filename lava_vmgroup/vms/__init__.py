@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Virtual machines on the host."""
