@@ -61,3 +61,14 @@ class CancelToken:
         finally:
             with self._lock:
                 self._wakers.remove(wake)
+
+    @contextmanager
+    def also_canceling(self, other: CancelToken) -> Iterator[None]:
+        """Have `other` canceled for the same reason if this token is within the block."""
+
+        def pass_on() -> None:
+            if self._reason is not None:
+                other.cancel(self._reason)
+
+        with self.waking(pass_on):
+            yield

@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Time limits as values: every blocking call takes one, and its name is in the message."""
+"""Time limits as values: every blocking call takes one, and its name is in the message.
+
+A deadline also carries the token that cancels the work it limits, so that one argument tells a
+blocking call everything that may end it early.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.errors import DeadlineExpired
 
 
@@ -17,11 +24,13 @@ class Deadline:
     """What is waited for, as it reads after "timed out: "."""
     limit_s: float
     expires_at: float
+    token: CancelToken | None = None
+    """Cancels the work; None for work that must not be interrupted, such as cleaning up."""
 
     @classmethod
-    def after(cls, name: str, limit_s: float) -> Deadline:
+    def after(cls, name: str, limit_s: float, token: CancelToken | None = None) -> Deadline:
         """A deadline `limit_s` seconds from now."""
-        return cls(name, limit_s, time.monotonic() + limit_s)
+        return cls(name, limit_s, time.monotonic() + limit_s, token)
 
     def sub(self, name: str, limit_s: float) -> Deadline:
         """A deadline for a part of the work, never later than this one.
@@ -29,10 +38,10 @@ class Deadline:
         When this one comes first, the part carries both names and this one's limit, so that the
         message blames the limit that really passed.
         """
-        part = Deadline.after(name, limit_s)
+        part = Deadline.after(name, limit_s, self.token)
         if part.expires_at <= self.expires_at:
             return part
-        return Deadline(f"{name}, within {self.name}", self.limit_s, self.expires_at)
+        return Deadline(f"{name}, within {self.name}", self.limit_s, self.expires_at, self.token)
 
     @property
     def remaining_s(self) -> float:
@@ -44,7 +53,7 @@ class Deadline:
         """Whether the moment has passed."""
         return time.monotonic() >= self.expires_at
 
-    def error(self, last_lines: tuple[str, ...] = ()) -> DeadlineExpired:
+    def error(self, last_lines: Sequence[str] = ()) -> DeadlineExpired:
         """The error to raise when this deadline has passed."""
         seen = f"; last seen: {last_lines[-1]!r}" if last_lines else ""
         return DeadlineExpired(
@@ -52,6 +61,21 @@ class Deadline:
         )
 
     def check(self) -> None:
-        """Raise `DeadlineExpired` if the moment has passed."""
+        """Raise the token's reason if the work was canceled, `DeadlineExpired` if it is late."""
+        if self.token is not None:
+            self.token.check()
         if self.expired:
             raise self.error()
+
+    def waking(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """Have `wake` called when the work is canceled within the block."""
+        return nullcontext() if self.token is None else self.token.waking(wake)
+
+    def pause(self, seconds: float) -> None:
+        """Wait between two tries of something that cannot be waited for otherwise."""
+        seconds = min(seconds, self.remaining_s)
+        if self.token is None:
+            time.sleep(seconds)
+        else:
+            self.token.wait(seconds)
+        self.check()

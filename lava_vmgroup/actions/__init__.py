@@ -1,2 +1,61 @@
 # SPDX-License-Identifier: MIT
-"""The job's commands, one module each."""
+"""The job's commands: one module each, named like the command.
+
+A module has ``PARAMETERS``, the JSON schema of its parameters (``role`` excepted, which every
+action takes), ``check``, which looks at what needs no device, ``run``, which does it on a node,
+and perhaps ``ALIASES``, other names of the same command.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, Protocol
+
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.job.model import Action, Job
+from lava_vmgroup.nodes.node import Node
+
+
+class Command(Protocol):
+    """What an action's module offers."""
+
+    PARAMETERS: Mapping[str, Any]
+
+    def check(self, action: Action, job: Job) -> Iterator[str]:
+        """What is wrong with the action's files, as ``parameter: problem`` lines."""
+        ...
+
+    def run(self, action: Action, node: Node, deadline: Deadline) -> None:
+        """Carry the action out on a node."""
+        ...
+
+
+@cache
+def commands() -> Mapping[str, Command]:
+    """Every command by each of its names."""
+    found: dict[str, Command] = {}
+    for info in pkgutil.iter_modules(__path__):
+        module: Any = importlib.import_module(f"{__name__}.{info.name}")
+        for name in (info.name, *getattr(module, "ALIASES", ())):
+            found[name] = module
+    return found
+
+
+def parameter_schemas() -> dict[str, Mapping[str, Any]]:
+    """The schema of each command's parameters, for the check of a job."""
+    return {name: command.PARAMETERS for name, command in commands().items()}
+
+
+def file_problems(job: Job) -> Iterator[str]:
+    """What is wrong with the files that the job's actions name, each with its place."""
+    for action in job.actions:
+        for problem in commands()[action.command].check(action, job):
+            yield f"{action.place}.parameters.{problem}"
+    for index, vm in enumerate(job.vms):
+        if vm.image is not None:
+            action = Action(command="", parameters={"image": vm.image}, place="")
+            for problem in commands()["deploy_linaro_image"].check(action, job):
+                yield f"vm_group.vms[{index}].{problem}"

@@ -1,2 +1,72 @@
 # SPDX-License-Identifier: MIT
-"""Board drivers: one module per client_type."""
+"""Board drivers: one module per ``client_type``, found by its name.
+
+A driver module has a class ``Driver`` that fulfils `Board`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.tftp import KernelFiles
+from lava_vmgroup.errors import ConfigurationError
+from lava_vmgroup.log import NodeLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardSetup:
+    """What every board driver is made from."""
+
+    config: DeviceConfig
+    dispatcher: DispatcherConfig
+    recorder: Recorder
+    log: NodeLog
+    job: str
+    """The group's unique name, for what the driver leaves on shared ground for a while."""
+
+
+class Board(Protocol):
+    """A physical machine: power, console, and the way to its shell."""
+
+    def deploy_image(self, image: Path, deadline: Deadline) -> None:
+        """Put a disk image on the board, to be booted by the next `boot`."""
+        ...
+
+    def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
+        """Offer kernel, ramdisk and device tree, to be booted by the next `boot`."""
+        ...
+
+    def boot(self, deadline: Deadline) -> Shell:
+        """Power-cycle the board and bring it to a root shell; retries as configured."""
+        ...
+
+    def power_off(self, deadline: Deadline) -> None:
+        """Switch the board off."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the console and of what was offered; idempotent."""
+        ...
+
+
+def load(setup: BoardSetup) -> Board:
+    """The driver that the device's ``client_type`` names."""
+    name = setup.config.driver
+    known = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    if name not in known:
+        raise ConfigurationError(
+            f"device {setup.config.hostname}: no driver for client_type {name!r}",
+            hint=f"known: {', '.join(known)}",
+        )
+    module: Any = importlib.import_module(f"{__name__}.{name}")
+    driver: Board = module.Driver(setup)
+    return driver

@@ -1,2 +1,66 @@
 # SPDX-License-Identifier: MIT
-"""One module per result format."""
+"""One module per result format.
+
+A format is a module of this package with a function ``write(result, folder) -> path``; nothing
+lists the formats elsewhere.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.results.model import JobResult
+
+Writer = Callable[[JobResult, Path], Path]
+
+
+def formats() -> Iterator[tuple[str, Writer]]:
+    """Every format there is with its writer, by name."""
+    for name in sorted(found.name for found in pkgutil.iter_modules(__path__)):
+        module = importlib.import_module(f"{__name__}.{name}")
+        if hasattr(module, "write"):
+            yield name, module.write
+
+
+def write_all(result: JobResult, folder: Path) -> list[Path]:
+    """Write the result in every format; returns the files written.
+
+    A format that fails does not keep the others from being written.  Afterwards the first
+    failure is raised: `InfrastructureError` when a file could not be written, any other
+    exception as it is.
+    """
+    paths = []
+    failures: list[Exception] = []
+    for _, write in formats():
+        try:
+            paths.append(write(result, folder))
+        except Exception as error:  # noqa: BLE001 (raised below, when the others are written)
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return paths
+
+
+def replace_file(path: Path, text: str) -> Path:
+    """Write a file in one step, so that no reader ever sees half of it; returns its path.
+
+    Makes the folder when it is missing.  Raises `InfrastructureError`.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_text(text, encoding="utf-8", newline="\n")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise InfrastructureError(
+            f"writing the result file {path} failed: {error.strerror or error}",
+            hint="check the room and the permissions of the output directory",
+        ) from error
+    return path

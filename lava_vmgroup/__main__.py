@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+"""``python -m lava_vmgroup`` is ``lava-dispatch``."""
+
+import sys
+
+from lava_vmgroup.cli import main
+
+sys.exit(main())

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: MIT
+"""Boards with a boot loader on their serial console: Arndale, and nearly every ARM board."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from lava_vmgroup.boards import BoardSetup
+from lava_vmgroup.config.commands import BootCommand, CommandKind, substitute
+from lava_vmgroup.connections.process import ProcessStream, run_configured
+from lava_vmgroup.connections.stream import ByteStream
+from lava_vmgroup.connections.tcp import open_tcp
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.login import Login, reach_shell
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy import media, tftp
+from lava_vmgroup.deploy.tftp import KernelFiles
+from lava_vmgroup.errors import ConfigurationError, DeadlineExpired, InfrastructureError
+
+_POWER_S = 120.0
+_BANNER_S = 10.0
+_CONNECT_TRIES = 3
+_TCP_PREFIX = "tcp://"
+
+
+class Driver:
+    """Drives one board; see `lava_vmgroup.boards.Board`."""
+
+    def __init__(self, setup: BoardSetup) -> None:
+        self._setup = setup
+        self._config = setup.config
+        self._log = setup.log
+        self._console: Console | None = None
+        self._offer = ExitStack()
+        self._commands = "boot_cmds"
+        self._tags: Mapping[str, str] = {}
+
+    def deploy_image(self, image: Path, deadline: Deadline) -> None:
+        """Write the image to the boot medium while the board is off."""
+        medium = self._config.media_device
+        if medium is None:
+            raise ConfigurationError(
+                f"device {self._config.hostname} has no boot medium to write an image to",
+                hint="set media_device, or use deploy_linaro_kernel",
+            )
+        self.power_off(deadline)
+        self._configured("media_attach_command", deadline)
+        self._log.event("state", f"writing {image.name} to {medium}", state="writing the medium")
+        media.write_image(image, medium, deadline, self._tell_progress)
+        self._configured("media_detach_command", deadline)
+        self._commands, self._tags = "boot_cmds", {}
+
+    def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
+        """Offer the files on the dispatcher's TFTP server."""
+        deadline.check()
+        self._offer.close()
+        root = self._setup.dispatcher.lava_image_tmpdir
+        self._tags = self._offer.enter_context(tftp.offered(files, root, self._setup.job))
+        self._commands = "boot_cmds_ramdisk" if files.ramdisk else "boot_cmds"
+
+    def boot(self, deadline: Deadline) -> Shell:
+        """Reset the board, talk to its boot loader, and log in."""
+        tries = self._config.boot_retries
+        for attempt in range(1, tries + 1):
+            try:
+                return self._boot_once(deadline)
+            except (DeadlineExpired, InfrastructureError) as error:
+                deadline.check()
+                if attempt == tries:
+                    raise
+                self._log.warning(
+                    "boot-retry", f"boot attempt {attempt} of {tries} failed: {error.message}"
+                )
+                self._disconnect()
+        raise AssertionError("boot_retries is at least 1")
+
+    def power_off(self, deadline: Deadline) -> None:
+        """Run ``power_off_cmd``."""
+        self._configured("power_off_cmd", deadline)
+
+    def close(self) -> None:
+        """Close the console and take the offered files away."""
+        self._disconnect()
+        self._offer.close()
+
+    def _boot_once(self, deadline: Deadline) -> Shell:
+        config = self._config
+        if not config.hard_reset_command:
+            raise ConfigurationError(
+                f"device {config.hostname} has no hard_reset_command",
+                hint="set it to the command that power-cycles the board",
+            )
+        console = self._connect(deadline)
+        self._log.event("state", "booting", state="booting")
+        self._configured("pre_power_cmd", deadline)
+        self._configured("hard_reset_command", deadline)
+        self._interrupt(console, deadline)
+        self._talk(console, deadline)
+        self._configured("pre_os_cmd", deadline)
+        self._watch_kernel(console, deadline)
+        limit = deadline.sub("the login or shell prompt", config.boot_linaro_timeout)
+        reach_shell(console, login_of(self._setup), limit)
+        return Shell.prepare(console, limit)
+
+    def _interrupt(self, console: Console, deadline: Deadline) -> None:
+        config = self._config
+        limit = deadline.sub("the boot loader's autoboot message", config.bootloader_timeout)
+        console.expect([config.interrupt_boot_prompt], limit)
+        control = config.interrupt_boot_control_character
+        console.send(_control(control) if control else config.interrupt_boot_command, limit)
+        self._log.event("bootloader", "autoboot interrupted")
+
+    def _talk(self, console: Console, deadline: Deadline) -> None:
+        config = self._config
+        for command in self._boot_commands():
+            wait = config.boot_cmd_timeout
+            limit = deadline.sub(f"the boot loader, before {command.text!r}", wait)
+            match command.kind:
+                case CommandKind.AT_PROMPT:
+                    console.expect([config.bootloader_prompt], limit)
+                    console.send_line(command.text, limit)
+                case CommandKind.SEND_LINE:
+                    console.send_line(command.text, limit)
+                case CommandKind.SEND_CONTROL:
+                    console.send(_control(command.text), limit)
+                case CommandKind.EXPECT:
+                    console.expect([_literal(command.text)], limit)
+
+    def _boot_commands(self) -> tuple[BootCommand, ...]:
+        config = self._config
+        commands = config.boot_commands(self._commands)
+        if not commands:
+            raise ConfigurationError(
+                f"device {config.hostname} has no {self._commands}",
+                hint="set them to what makes its boot loader start Linux",
+            )
+        if config.pre_boot_cmd:
+            commands = (
+                BootCommand(kind=CommandKind.AT_PROMPT, text=config.pre_boot_cmd),
+                *commands,
+            )
+        return substitute(commands, {**self._address_tags(), **self._file_tags()})
+
+    def _file_tags(self) -> dict[str, str]:
+        names = ("KERNEL", "RAMDISK", "DTB")
+        return {name: self._tags.get(name, "") for name in names}
+
+    def _address_tags(self) -> dict[str, str]:
+        tags = {"SERVER_IP": self._setup.dispatcher.lava_server_ip}
+        addresses = self._config.z_load_addrs or self._config.u_load_addrs
+        if addresses is not None:
+            tags["KERNEL_ADDR"] = addresses.kernel
+            tags["RAMDISK_ADDR"] = addresses.ramdisk
+            tags["DTB_ADDR"] = addresses.dtb
+        ramdisk = "${initrd_addr_r}" if "RAMDISK" in self._tags else "-"
+        dtb = " ${fdt_addr_r}" if "DTB" in self._tags else ""
+        tags["BOOTX"] = f"bootz ${{kernel_addr_r}} {ramdisk}{dtb}"
+        return tags
+
+    def _watch_kernel(self, console: Console, deadline: Deadline) -> None:
+        config = self._config
+        limit = deadline.sub("the kernel's first message", config.image_boot_msg_timeout)
+        console.expect([config.image_boot_msg], limit)
+        self._log.event("kernel", "the kernel is running")
+        if config.has_kernel_messages and config.kernel_boot_msg:
+            limit = deadline.sub("the end of the kernel's boot", config.kernel_boot_msg_timeout)
+            console.expect([config.kernel_boot_msg], limit)
+
+    def _connect(self, deadline: Deadline) -> Console:
+        """The board's console, opened when it is not; a busy console is asked again."""
+        if self._console is not None:
+            return self._console
+        self._configured("pre_connect_command", deadline)
+        for attempt in range(1, _CONNECT_TRIES + 1):
+            try:
+                self._console = self._open_console(deadline)
+                return self._console
+            except InfrastructureError as error:
+                if attempt == _CONNECT_TRIES:
+                    raise
+                self._log.warning("console", f"no console yet: {error.message}")
+                self._configured("reset_port_command", deadline)
+                deadline.pause(1.0)
+        raise AssertionError("there is at least one try")
+
+    def _open_console(self, deadline: Deadline) -> Console:
+        config = self._config
+        stream = _open_stream(config.connection_command, config.connection_timeout, deadline)
+        console = Console(
+            stream,
+            self._setup.recorder,
+            typing_delay_s=config.bootloader_serial_delay_ms / 1000,
+        ).__enter__()
+        try:
+            if config.connection_command_pattern and isinstance(stream, ProcessStream):
+                self._await_banner(console, deadline)
+        except BaseException:
+            console.close()
+            raise
+        return console
+
+    def _await_banner(self, console: Console, deadline: Deadline) -> None:
+        limit = deadline.sub("the console server's welcome", _BANNER_S)
+        try:
+            console.expect([self._config.connection_command_pattern], limit)
+        except DeadlineExpired:
+            # Not every console server says something; the boot loader's message will tell.
+            deadline.check()
+            self._log.debug("console", "the console server said nothing")
+
+    def _disconnect(self) -> None:
+        console, self._console = self._console, None
+        if console is not None:
+            console.close()
+
+    def _configured(self, key: str, deadline: Deadline) -> None:
+        command: str = getattr(self._config, key)
+        if command:
+            run_configured(command, key, deadline.sub(key, _POWER_S))
+
+    def _tell_progress(self, done: int, total: int) -> None:
+        self._log.debug("progress", f"{done}/{total}", what="medium", done=done, total=total)
+
+
+def login_of(setup: BoardSetup) -> Login:
+    """How the device's configuration says to log in."""
+    config = setup.config
+    return Login(
+        test_image_prompts=config.test_image_prompts,
+        login_prompt=config.login_prompt,
+        username=config.username,
+        password_prompt=config.password_prompt,
+        password=config.password,
+        login_commands=config.login_commands,
+    )
+
+
+def _open_stream(command: str, limit_s: float, deadline: Deadline) -> ByteStream:
+    """The console behind a ``connection_command``: a program, or ``tcp://host:port``."""
+    if not command.startswith(_TCP_PREFIX):
+        return ProcessStream(command)
+    host, _, port = command.removeprefix(_TCP_PREFIX).rpartition(":")
+    if not host or not port.isdigit():
+        raise ConfigurationError(
+            f"connection_command {command!r} is no address", hint="write tcp://host:port"
+        )
+    return open_tcp(host, int(port), deadline.sub("connecting to the console", limit_s))
+
+
+def _control(letter: str) -> str:
+    return chr(ord(letter.upper()[0]) & 0x1F)
+
+
+def _literal(text: str) -> str:
+    return re.escape(text)

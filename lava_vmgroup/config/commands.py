@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""Boot commands: the dialogue with a boot loader, as lists in the configuration and in jobs."""
+
+from __future__ import annotations
+
+import enum
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from lava_vmgroup.errors import ConfigurationError
+
+_TAG = re.compile(r"(?<!\$)\{([A-Z][A-Z0-9_]*)\}")
+
+
+class CommandKind(enum.Enum):
+    """What to do with a command's text; the values but the first are words that begin a line."""
+
+    AT_PROMPT = "at prompt"
+    """Wait for the boot loader's prompt, then send the text as a line."""
+    SEND_LINE = "sendline"
+    """Send the text as a line without waiting."""
+    SEND_CONTROL = "sendcontrol"
+    """Send the control character of the text's one letter."""
+    EXPECT = "expect"
+    """Wait for the text, which is literal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootCommand:
+    """One step of the dialogue with a boot loader."""
+
+    kind: CommandKind
+    text: str
+
+
+def parse_list(text: str, *, place: str) -> tuple[BootCommand, ...]:
+    """Read a command list of the configuration: commands separated by commas, quoted as in a shell.
+
+    A pair of quotes is taken away and what is in it is kept, so a U-Boot command that needs quotes
+    itself is quoted twice.  `place` is the file and key for the ConfigurationError that unbalanced
+    quotes or a bad command raise.
+    """
+    splitter = shlex.shlex(text, posix=True)
+    splitter.whitespace = ","
+    splitter.whitespace_split = True
+    splitter.commenters = ""  # a "#" is a prompt or a part of a command
+    try:
+        lines = [" ".join(item.splitlines()).strip() for item in splitter]
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{place}: expected commands separated by commas, but: {error}",
+            hint="balance the quotes; write an apostrophe inside double quotes",
+        ) from error
+    return parse_lines(filter(None, lines), place=place)
+
+
+def parse_lines(lines: Iterable[str], *, place: str) -> tuple[BootCommand, ...]:
+    """Read commands that are separate already, such as a job's own list.
+
+    Raises ConfigurationError, with `place` in it, for a ``sendcontrol`` without exactly one
+    character and an ``expect`` without text.
+    """
+    return tuple(_parse_line(line, place) for line in lines)
+
+
+def _parse_line(line: str, place: str) -> BootCommand:
+    word, _, text = line.partition(" ")
+    try:
+        kind = CommandKind(word)
+    except ValueError:
+        return BootCommand(kind=CommandKind.AT_PROMPT, text=line)
+    if kind is CommandKind.SEND_CONTROL and len(text) != 1:
+        raise ConfigurationError(
+            f"{place}: {line!r} does not name one control character",
+            hint="write for example: sendcontrol c",
+        )
+    if kind is CommandKind.EXPECT and not text:
+        raise ConfigurationError(
+            f"{place}: expect has no text to wait for", hint="write for example: expect Start:"
+        )
+    return BootCommand(kind=kind, text=text)
+
+
+def substitute(commands: Iterable[BootCommand], tags: Mapping[str, str]) -> tuple[BootCommand, ...]:
+    """Put the values of `tags` in for ``{KERNEL}``, ``{SERVER_IP}`` and so on.
+
+    An empty value means that the job has no such file: an at-prompt command that mentions it is
+    left out, so that one list serves jobs with and without a ramdisk.  U-Boot's ``${variable}`` is
+    no tag.  Raises ConfigurationError for a tag that `tags` does not have.
+    """
+    return tuple(
+        replace(command, text=_TAG.sub(lambda tag: tags[tag[1]], command.text))
+        for command in commands
+        if _wanted(command, tags)
+    )
+
+
+def _wanted(command: BootCommand, tags: Mapping[str, str]) -> bool:
+    names = _TAG.findall(command.text)
+    for name in names:
+        if name not in tags:
+            raise ConfigurationError(
+                f"the boot command {command.text!r} has the unknown tag {{{name}}}",
+                hint=f"known tags: {', '.join(sorted(tags))}",
+            )
+    return command.kind is not CommandKind.AT_PROMPT or all(tags[name] for name in names)
+
+
+def kernel_arguments(text: str) -> str:
+    """The kernel's command line from a VM type's ``boot_cmds``.
+
+    It is no command list: the comma in ``console=ttyAMA0,38400n8`` belongs to the word.  A comma
+    that ends a word is a separator of v1's lists, and quotes around the whole are v1's way to
+    protect commas; both are dropped.
+    """
+    words = [word.rstrip(",") for word in text.split()]
+    line = " ".join(word for word in words if word)
+    quoted = re.fullmatch(r"""(["'])((?:(?!\1).)*)\1""", line)
+    return quoted[2] if quoted else line

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""What the lab's configuration says about one board or one kind of VM.
+
+What each key is for is said in ``default-config/lava-dispatcher/device-defaults.conf``.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from lava_vmgroup.config import commands, typed
+from lava_vmgroup.config.typed import Count, Positive, Regex, Seconds, Sections, ShellWords
+
+
+class QemuArch(enum.Enum):
+    """The architecture of a guest."""
+
+    HOST = "host"
+    """Whatever the host is."""
+    AARCH32 = "aarch32"
+    AARCH64 = "aarch64"
+    X86_64 = "x86_64"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadAddresses:
+    """Where U-Boot puts what it loads, as numbers in its notation; raises ValueError for others."""
+
+    kernel: str
+    ramdisk: str
+    dtb: str
+
+    def __post_init__(self) -> None:
+        for address in (self.kernel, self.ramdisk, self.dtb):
+            try:
+                int(address, 16)
+            except ValueError:
+                raise ValueError(f"hexadecimal addresses, not {address!r}") from None
+
+
+def _nothing() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceConfig:
+    """One board, or one kind of VM, under v1's names; durations are seconds, "" and None are none.
+
+    Commands are shell commands for the dispatcher's machine unless they are typed at a prompt.
+    """
+
+    hostname: str = ""
+    device_type: str = ""
+    client_type: str = "master"
+
+    connection_command: str = field(
+        default="", metadata=typed.refers("conmux-console %(hostname)s")
+    )
+    connection_command_pattern: Regex = r"Connected\.\r"
+    connection_command_terminate: str = ""
+    connection_timeout: Seconds = 60.0
+    pre_connect_command: str = ""
+    reset_port_command: str = ""
+    hard_reset_command: str = ""
+    power_on_cmd: str = ""
+    power_off_cmd: str = ""
+    soft_boot_cmd: str = "reboot"
+    pre_power_cmd: str = ""
+    pre_os_cmd: str = ""
+    send_char: bool = True
+    bootloader_serial_delay_ms: Count = 0
+    test_shell_serial_delay_ms: Count = 0
+    master_image_serial_delay_ms: Count = 0
+
+    media_device: Path | None = None
+    media_attach_command: str = ""
+    media_detach_command: str = ""
+
+    bootloader_prompt: Regex = "#"
+    interrupt_boot_prompt: Regex = "Hit any key to stop autoboot"
+    interrupt_boot_command: str = "b"
+    interrupt_boot_control_character: str = ""
+    bootloader_timeout: Seconds = 120.0
+    boot_cmd_timeout: Seconds = 10.0
+    pre_boot_cmd: str = ""
+    boot_cmds: str = ""
+    boot_cmds_oe: str = ""
+    boot_cmds_ramdisk: str = ""
+    boot_cmds_nfs: str = ""
+    boot_cmds_master: str = ""
+    boot_options: Sections = field(default_factory=_nothing)
+    read_boot_cmds_from_image: bool = True
+    boot_retries: Positive = 3
+    boot_part: Positive = 1
+    root_part: Positive = 2
+    root_device: str = field(default="/dev/vda2", metadata=typed.refers("/dev/vda%(root_part)s"))
+    boot_device: Count = 0
+    testboot_offset: Count = 2
+    testboot_partition: Positive | None = None
+
+    u_load_addrs: LoadAddresses | None = None
+    z_load_addrs: LoadAddresses | None = None
+    uimage_only: bool = False
+    uimage_arch: str = "arm"
+    uimage_xip: bool = False
+    multi_image_only: bool = False
+    text_offset: str = ""
+    append_dtb: bool = False
+    ramdisk_raw: bool = False
+    prepend_blob: str = ""
+    use_lava_tmpdir: bool = True
+    alternative_dir: Path | None = None
+    alternative_create_tmpdir: bool = True
+
+    image_boot_msg: Regex = "Linux version"
+    image_boot_msg_timeout: Seconds = 120.0
+    kernel_boot_msg: Regex = (
+        r"Freeing unused kernel (memory|image)|Freeing init memory"  # the words changed over time
+    )
+    kernel_boot_msg_timeout: Seconds = 120.0
+    has_kernel_messages: bool = True
+    boot_linaro_timeout: Seconds = 300.0
+    extended_boot_timeout: Seconds = 3600.0
+    test_image_prompts: tuple[Regex, ...] = (
+        r"\(initramfs\)",
+        "linaro-test",
+        "/ #",
+        "root@linaro#",
+        "root@android",
+        "root@master",
+        "root@linaro-alip:~#",
+        "root@linaro-nano:~#",
+        "root@linaro-developer:~#",
+        "root@linaro-server:~#",
+        "root@genericarmv7a:~#",
+        "root@genericarmv8:~#",
+    )
+    login_prompt: Regex = ""
+    username: str = ""
+    password_prompt: Regex = ""
+    password: str = field(default="", repr=False)
+    login_commands: tuple[str, ...] = ()
+
+    master_str: str = "root@master"
+    master_kernel: str = ""
+    master_ramdisk: str = ""
+    master_dtb: str = ""
+    master_firmware: str = ""
+    master_nfsrootfs: str = ""
+    master_testboot_label: str = "testboot"
+    master_testrootfs_label: str = "testrootfs"
+    master_sdcard_label: str = "sdcard"
+    master_userdata_label: str = "userdata"
+
+    vexpress_stop_autoboot_prompt: Regex = r"Press Enter to stop auto boot\.\.\."
+    vexpress_usb_mass_storage_device: Path = Path("/dev/disk/by-label/VEMSD")
+    vexpress_uefi_path: str = "SOFTWARE/TC2/uefi.bin"
+    vexpress_uefi_backup_path: str = "SOFTWARE/TC2/backup-uefi.bin"
+    vexpress_uefi_default: str = ""
+
+    dummy_driver: str = ""
+    dummy_ssh_host: str = ""
+    dummy_ssh_port: Positive = 22
+    dummy_ssh_username: str = "root"
+    dummy_ssh_identity_file: Path | None = None
+    ssh_host: str = field(default="", metadata=typed.refers("%(dummy_ssh_host)s"))
+    ssh_port: Positive = field(default=22, metadata=typed.refers("%(dummy_ssh_port)s"))
+    ssh_username: str = field(default="root", metadata=typed.refers("%(dummy_ssh_username)s"))
+    ssh_identity_file: Path | None = field(
+        default=None, metadata=typed.refers("%(dummy_ssh_identity_file)s")
+    )
+
+    qemu_arch: QemuArch = QemuArch.HOST
+    qemu_machine: str = ""
+    qemu_cpu: str = ""
+    qemu_memory: Positive = 512
+    qemu_smp: Positive = 1
+    qemu_console: str = ""
+    qemu_binary: str = ""
+    qemu_options: ShellWords = ()
+
+    extra: Mapping[str, str] = field(
+        default_factory=_nothing, repr=False, compare=False, metadata=typed.NO_KEY
+    )
+    """The files' other keys, which v1 tolerates and lets values refer to."""
+    sources: Mapping[str, str] = field(
+        default_factory=_nothing, repr=False, compare=False, metadata=typed.NO_KEY
+    )
+    """For each key that a file set: the file and the key, for messages."""
+
+    @property
+    def driver(self) -> str:
+        """The name of the driver: the client type, or for a ``dummy`` its driver."""
+        return self.dummy_driver if self.client_type == "dummy" else self.client_type
+
+    def place(self, key: str) -> str:
+        """Where a key's value is from, for messages."""
+        return self.sources.get(key, f"{self.hostname or self.device_type}: {key}")
+
+    def boot_commands(self, key: str = "boot_cmds") -> tuple[commands.BootCommand, ...]:
+        """A board's boot commands; raises ConfigurationError when they are not well-formed."""
+        return commands.parse_list(getattr(self, key), place=self.place(key))
+
+    def kernel_arguments(self, key: str = "boot_cmds") -> str:
+        """The same key of a VM type, where it is the kernel's command line."""
+        return commands.kernel_arguments(getattr(self, key))

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""LAVA v1's configuration files: where they are, their syntax, and how they are laid over another.
+
+A file is an INI file whose head needs no section; keys are case-insensitive, a value goes on over
+indented lines, and nothing on a value's line is a comment.  Several files are read one over the
+other and only then interpolated, so ``%(key)s`` in a device type's file means the device's value.
+After that, ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` stand for the environment when the name
+is all upper case; U-Boot's ``${kernel_addr_r}`` stays as it is.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from lava_vmgroup.errors import ConfigurationError
+
+MAIN = "__main__"
+"""The section that the sectionless head of a file stands for."""
+
+_ENVIRONMENT = re.compile(
+    r"""\$ (?: \{ (?P<braced>[A-Z][A-Z_]*) (?: :- (?P<default>[^{}]*) )? \}
+             | (?P<bare>[A-Z][A-Z_]*) (?![A-Za-z0-9_]) )""",
+    re.VERBOSE,
+)
+
+
+def search_path(config_dir: Path | None = None) -> tuple[Path, ...]:
+    """The folders to read, the lowest precedence first.
+
+    `config_dir` takes the place of the system's and the user's folders.  A Python virtual
+    environment has a system folder of its own.  Raises ConfigurationError when `config_dir` is no
+    folder.
+    """
+    shipped = Path(__file__).parents[1] / "default-config" / "lava-dispatcher"
+    if config_dir is not None:
+        if not config_dir.is_dir():
+            raise ConfigurationError(
+                f"the configuration folder {config_dir} does not exist or is no folder",
+                hint="give --config-dir a folder with devices/ and device-types/",
+            )
+        return (shipped, config_dir)
+    root = Path(os.environ.get("VIRTUAL_ENV") or "/")
+    return (
+        shipped,
+        root / "etc" / "lava-dispatcher",
+        Path("~/.config/lava-dispatcher").expanduser(),
+    )
+
+
+def names_in(folder: str, path: tuple[Path, ...]) -> list[str]:
+    """The names that have a ``.conf`` file in `folder` anywhere on the search path, sorted."""
+    return sorted({file.stem for root in path for file in (root / folder).glob("*.conf")})
+
+
+class Layers:
+    """The text of several files, the later over the earlier, each key with its file.
+
+    `defaults` are the lowest layer: the declared keys with their values as a file would have them.
+    """
+
+    def __init__(self, defaults: Mapping[str, str] | None = None) -> None:
+        self._defaults = dict(defaults or {})
+        self._parser = _parser()
+        self._parser.add_section(MAIN)
+        self._sources: dict[tuple[str, str], Path] = {}
+        self._interpolation = configparser.BasicInterpolation()
+
+    def read(self, file: Path) -> bool:
+        """Lay one file over the rest; False if there is none.
+
+        Raises ConfigurationError, with the line where there is one, if it cannot be read.
+        """
+        layer = _parse(file)
+        if layer is None:
+            return False
+        for section in layer.sections():
+            self._sources.update({(section, key): file for key in layer[section]})
+        self._parser.read_dict(layer)
+        return True
+
+    def read_all(self, name: str, path: tuple[Path, ...]) -> bool:
+        """Lay the files called `name` over the rest, in the search path's order; False if none."""
+        found = [self.read(folder / name) for folder in path]
+        return any(found)
+
+    def force(self, key: str, value: str) -> None:
+        """Set a key whatever the files say."""
+        self._parser.set(MAIN, key, value)
+        self._sources.pop((MAIN, key), None)
+
+    def keys(self) -> list[str]:
+        """The keys of the main section that a file or `force` has set."""
+        return list(self._parser[MAIN])
+
+    def sections(self) -> list[str]:
+        """The sections beside the main one."""
+        return [name for name in self._parser.sections() if name != MAIN]
+
+    def section(self, name: str) -> dict[str, str]:
+        """The values of an extra section; the main section's keys can be referred to in it."""
+        return {key: self.get(key, name) for key in self._parser[name]}
+
+    def get(self, key: str, section: str = MAIN) -> str:
+        """A key's value, interpolated; "" for a key that nothing declares or sets.
+
+        A value with an unset environment variable is replaced by the declared default as a whole,
+        as in v1.  Raises ConfigurationError for a broken ``%`` reference.
+        """
+        default = self._defaults.get(key, "")
+        text = self._interpolate(key, section, self._parser.get(section, key, fallback=default))
+        try:
+            return expand_environment(text)
+        except KeyError:
+            return self._interpolate(key, section, default) if key in self._defaults else text
+
+    def lenient(self, key: str) -> str:
+        """The value of a key that nothing declares: v1 never looks at it, so it may be broken."""
+        try:
+            return self.get(key)
+        except ConfigurationError:
+            return self._parser.get(MAIN, key)
+
+    def source(self, key: str, section: str = MAIN) -> Path | None:
+        """The file that gave the key its value; None for a default."""
+        return self._sources.get((section, key))
+
+    def place(self, key: str, section: str = MAIN) -> str:
+        """The file and the key, for messages."""
+        file = self.source(key, section)
+        name = key if section == MAIN else f"[{section}] {key}"
+        return f"{file}: {name}" if file else f"{name} (its default)"
+
+    def _interpolate(self, key: str, section: str, text: str) -> str:
+        known = {**self._defaults, **self._parser[MAIN], **self._parser[section]}
+        try:
+            return self._interpolation.before_get(self._parser, section, key, text, known)
+        except configparser.InterpolationMissingOptionError as error:
+            raise ConfigurationError(
+                f"{self.place(key, section)} refers to %({error.reference})s, which is not set",
+                hint=f"set {error.reference}, or write %% for a percent sign",
+            ) from error
+        except configparser.InterpolationDepthError as error:
+            raise ConfigurationError(
+                f"{self.place(key, section)} refers to itself with %(...)s",
+                hint="remove the circle of references",
+            ) from error
+        except configparser.InterpolationSyntaxError as error:
+            # the parser's own message quotes the value, which may be a password
+            raise ConfigurationError(
+                f"{self.place(key, section)} has a % that starts no %(key)s",
+                hint="write %% for a percent sign",
+            ) from error
+
+
+def expand_environment(text: str) -> str:
+    """Put the environment's values in for upper-case names; raises KeyError for an unset one."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match["braced"] or match["bare"]
+        if match["default"] is None:
+            return os.environ[name]
+        return os.environ.get(name) or expand_environment(match["default"])
+
+    return _ENVIRONMENT.sub(value, text)
+
+
+def _parser() -> configparser.ConfigParser:
+    return configparser.ConfigParser(interpolation=None, strict=False)
+
+
+def _parse(file: Path) -> configparser.ConfigParser | None:
+    parser = _parser()
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            parser.read_file(_with_head(lines), source=str(file))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"cannot read {file}: {error}", hint="make it readable UTF-8 text"
+        ) from error
+    except configparser.ParsingError as error:
+        number, line = error.errors[0]
+        raise ConfigurationError(
+            f"{file}, line {number - 1}: expected key = value or [section], found {line}",
+            hint="indent the lines that go on with a value",
+        ) from error
+    return parser
+
+
+def _with_head(lines: Iterator[str]) -> Iterator[str]:
+    yield f"[{MAIN}]\n"
+    yield from lines

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""The lab's devices and device types: which there are, and how to read one's configuration.
+
+From the lowest precedence to the highest: ``device-defaults.conf``, ``device-types/<type>.conf``,
+``devices/<name>.conf`` and the file of ``--config``; each of the first three from every folder of
+the search path in turn.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from lava_vmgroup.config import files, typed
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.errors import ConfigurationError, JobError
+
+
+def load_device(
+    name: str, search_path: tuple[Path, ...], extra_file: Path | None = None
+) -> DeviceConfig:
+    """Read a device's configuration; `extra_file` (``--config``) overrides every other file.
+
+    Raises ConfigurationError for an unknown device or device type and for a value that does not
+    fit.
+    """
+    device_type = _device_type(name, search_path, extra_file)
+    if not device_type:
+        raise ConfigurationError(
+            f"there is no device {name!r}, or its files give it no device_type",
+            hint=_known("devices", name, files.names_in("devices", search_path))
+            + f"; a new one needs devices/{name}.conf with device_type = <type>",
+        )
+    if device_type not in (known := files.names_in("device-types", search_path)):
+        raise ConfigurationError(
+            f"device {name}: there is no device type {device_type!r}",
+            hint=_known("device types", device_type, known)
+            + f"; a new one needs device-types/{device_type}.conf",
+        )
+    layers = _type_layers(device_type, search_path)
+    layers.read_all(f"devices/{name}.conf", search_path)
+    if extra_file:
+        layers.read(extra_file)
+    return _device(layers, name, device_type)
+
+
+def load_vm_type(device_type: str, search_path: tuple[Path, ...]) -> DeviceConfig:
+    """Read the configuration of a VM's device type.
+
+    Raises JobError for an unknown type, as the job names it, and ConfigurationError for a value
+    that does not fit.
+    """
+    if device_type not in (known := files.names_in("device-types", search_path)):
+        raise JobError(
+            f"there is no device type {device_type!r}",
+            hint=_known("device types", device_type, known),
+        )
+    return _device(_type_layers(device_type, search_path), device_type, device_type)
+
+
+def known_devices(search_path: tuple[Path, ...]) -> dict[str, str]:
+    """The name of each device with its device type, "" if its files give none."""
+    names = files.names_in("devices", search_path)
+    return {name: _device_type(name, search_path) for name in names}
+
+
+def known_device_types(search_path: tuple[Path, ...]) -> dict[str, str]:
+    """The name of each device type with its ``client_type``."""
+    names = files.names_in("device-types", search_path)
+    return {name: _type_layers(name, search_path).get("client_type") for name in names}
+
+
+def find_device(
+    device_type: str,
+    search_path: tuple[Path, ...],
+    target: str | None = None,
+    extra_file: Path | None = None,
+) -> DeviceConfig:
+    """The device for a host of `device_type`: `target`, or else the lab's only one of that type.
+
+    Raises ConfigurationError when there is not exactly one, or when `target` is of another type.
+    """
+    if target is None:
+        target = _only(device_type, known_devices(search_path))
+    device = load_device(target, search_path, extra_file)
+    if device.device_type != device_type:
+        raise ConfigurationError(
+            f"device {target} is of type {device.device_type}, but the job wants {device_type}",
+            hint=f"use --target with a device of type {device_type}",
+        )
+    return device
+
+
+def _only(device_type: str, devices: Mapping[str, str]) -> str:
+    fitting = sorted(name for name, kind in devices.items() if kind == device_type)
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise ConfigurationError(
+            f"several devices are of type {device_type}: {', '.join(fitting)}",
+            hint=f"use --target, for example --target {fitting[0]}",
+        )
+    there = ", ".join(f"{name} ({kind or 'no type'})" for name, kind in sorted(devices.items()))
+    raise ConfigurationError(
+        f"no device is of type {device_type}; devices: {there or 'none'}",
+        hint=f"add devices/<name>.conf with device_type = {device_type}, or use --target",
+    )
+
+
+def _device_type(name: str, path: tuple[Path, ...], extra_file: Path | None = None) -> str:
+    layers = files.Layers()
+    if Path(name).name == name:  # else the name would lead out of the folder
+        layers.read_all(f"devices/{name}.conf", path)
+    if extra_file and not layers.read(extra_file):
+        raise ConfigurationError(
+            f"the configuration file {extra_file} does not exist",
+            hint="give --config an existing file",
+        )
+    return layers.get("device_type")
+
+
+def _type_layers(device_type: str, path: tuple[Path, ...]) -> files.Layers:
+    layers = files.Layers(typed.default_texts(DeviceConfig))
+    layers.read_all("device-defaults.conf", path)
+    layers.read_all(f"device-types/{device_type}.conf", path)
+    return layers
+
+
+def _device(layers: files.Layers, name: str, device_type: str) -> DeviceConfig:
+    layers.force("hostname", name)
+    layers.force("device_type", device_type)
+    keys = layers.keys()
+    declared = frozenset(typed.key_names(DeviceConfig))
+    return typed.read_keys(
+        DeviceConfig,
+        layers,
+        extra=MappingProxyType({key: layers.lenient(key) for key in keys if key not in declared}),
+        sources=MappingProxyType({key: layers.place(key) for key in keys if layers.source(key)}),
+    )
+
+
+def _known(what: str, wanted: str, names: Iterable[str]) -> str:
+    names = list(names)
+    close = difflib.get_close_matches(wanted, names, n=1)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return f"{guess}known {what}: {', '.join(names) or 'none'}"

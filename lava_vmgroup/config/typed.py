@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: MIT
+"""Fills a dataclass from configuration text: the fields are the keys, their types the checks.
+
+A field whose default comes from other keys has `refers` as its metadata, one that is no key has
+`NO_KEY`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import math
+import re
+import shlex
+import types
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from lava_vmgroup.config.files import Layers
+from lava_vmgroup.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Instance = TypeVar("Instance", bound="DataclassInstance")
+
+Regex = Annotated[str, "regular expression"]
+ShellWords = Annotated[tuple[str, ...], "shell words"]
+Count = Annotated[int, "0 or more"]
+Positive = Annotated[int, "1 or more"]
+Seconds = Annotated[float, "0 or more"]
+Sections = Mapping[str, Mapping[str, str]]
+"""Names, each with the keys of the file's section of that name."""
+
+NO_KEY: Mapping[str, Any] = types.MappingProxyType({"key": False})
+"""The metadata of a field that no file sets."""
+
+_BOOLEANS = {
+    **dict.fromkeys(("y", "1", "yes", "on", "true"), True),
+    **dict.fromkeys(("n", "0", "no", "off", "false"), False),
+}
+
+
+def refers(text: str) -> Mapping[str, Any]:
+    """The metadata of a field whose default is `text` as a file would say it, with ``%(key)s``."""
+    return {"text": text}
+
+
+def key_names(kind: type[DataclassInstance]) -> tuple[str, ...]:
+    """The keys that a dataclass declares."""
+    return tuple(field.name for field in _key_fields(kind))
+
+
+def default_texts(kind: type[DataclassInstance]) -> dict[str, str]:
+    """Each key of a dataclass with its default as a file would say it."""
+    return {field.name: _default_text(field) for field in _key_fields(kind)}
+
+
+def read_keys(kind: type[Instance], layers: Layers, **others: Any) -> Instance:
+    """Make a `kind` from the layers and, for the fields that are no keys, `others`.
+
+    Raises ConfigurationError, naming file and key, for a value that does not fit its field's type.
+    """
+    hints = typing.get_type_hints(kind, include_extras=True)
+    present = frozenset(layers.keys())
+    values = {
+        field.name: _convert(field.name, hints[field.name], layers)
+        for field in _key_fields(kind)
+        if field.name in present or "text" in field.metadata
+    }
+    return kind(**values, **others)
+
+
+def _key_fields(kind: type[DataclassInstance]) -> list[dataclasses.Field[Any]]:
+    return [field for field in dataclasses.fields(kind) if field.metadata.get("key", True)]
+
+
+def _default_text(field: dataclasses.Field[Any]) -> str:
+    if "text" in field.metadata:
+        return str(field.metadata["text"])
+    value = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    match value:
+        case None | dataclasses.MISSING | Mapping():
+            return ""
+        case bool():
+            return str(value).lower()
+        case enum.Enum():
+            return str(value.value)
+        case tuple():
+            return "\n".join(value)
+    return str(value)
+
+
+def _convert(key: str, hint: Any, layers: Layers) -> Any:
+    text = layers.get(key)
+    try:
+        # v1's parser took a pair of double quotes for an empty value
+        return _value("" if text == '""' else text, hint, layers)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{layers.place(key)} = {text!r}: expected {error}", hint="correct it there"
+        ) from error
+
+
+def _value(text: str, hint: Any, layers: Layers) -> Any:
+    """The value of the type `hint`; the ValueError says what was expected."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return _value(text, typing.get_args(hint)[0], layers) if text else None
+    if hint == Sections:
+        return _sections(text, layers)
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return _member(text, hint)
+    if dataclasses.is_dataclass(hint):
+        return _record(text, hint)
+    return _CONVERTERS[hint](text)
+
+
+def _whole(minimum: int | None = None) -> Callable[[str], int]:
+    expected = "a whole number" if minimum is None else f"a whole number, {minimum} or more"
+
+    def convert(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d+", text) or (minimum is not None and int(text) < minimum):
+            raise ValueError(expected)
+        return int(text)
+
+    return convert
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ValueError("a number of seconds, 0 or more")
+    return seconds
+
+
+def _boolean(text: str) -> bool:
+    try:
+        return _BOOLEANS[text.lower()]
+    except KeyError:
+        raise ValueError("yes or no (or true, false, on, off, 1, 0)") from None
+
+
+def _path(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_absolute():
+        raise ValueError("an absolute path")
+    return path
+
+
+def _regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"a regular expression, but: {error}") from None
+    return text
+
+
+def _shell_words(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise ValueError(f"words quoted as in a shell, but: {error}") from None
+
+
+def _list(text: str) -> tuple[str, ...]:
+    """A JSON array or one item for each line.
+
+    A line such as ``[#$]`` is a pattern, not an array: only a quote after the bracket tells.
+    """
+    if not re.match(r'\[\s*"', text):
+        return tuple(filter(None, (line.strip() for line in text.splitlines())))
+    try:
+        items = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"a JSON array (a backslash is written twice in it) or one item a line, but: {error}"
+        ) from None
+    if not all(isinstance(item, str) for item in items):
+        raise ValueError("a JSON array of strings")
+    return tuple(items)
+
+
+def _regexes(text: str) -> tuple[str, ...]:
+    return tuple(_regex(item) for item in _list(text))
+
+
+def _member(text: str, kind: type[enum.Enum]) -> enum.Enum:
+    try:
+        return kind(text.lower())
+    except ValueError:
+        names = ", ".join(str(member.value) for member in kind)
+        raise ValueError(f"one of {names}") from None
+
+
+def _record(text: str, kind: Any) -> Any:
+    names = [field.name for field in dataclasses.fields(kind)]
+    items = _list(text)
+    if len(items) != len(names):
+        raise ValueError(f"{len(names)} items ({', '.join(names)}), one a line")
+    return kind(**dict(zip(names, items, strict=True)))
+
+
+def _sections(text: str, layers: Layers) -> Sections:
+    names = _list(text)
+    missing = sorted(set(names) - set(layers.sections()))
+    if missing:
+        raise ValueError(f"names that have a section; there is no [{missing[0]}]")
+    return types.MappingProxyType(
+        {name: types.MappingProxyType(layers.section(name)) for name in names}
+    )
+
+
+_CONVERTERS: Mapping[Any, Callable[[str], Any]] = {
+    str: str.strip,
+    int: _whole(),
+    Count: _whole(0),
+    Positive: _whole(1),
+    Seconds: _seconds,
+    bool: _boolean,
+    Path: _path,
+    Regex: _regex,
+    tuple[str, ...]: _list,
+    tuple[Regex, ...]: _regexes,
+    ShellWords: _shell_words,
+}

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""Programs on the dispatcher: a console command on a terminal of its own, and power commands.
+
+`subprocess` starts the program in a session of its own; forking by hand is not safe beside
+threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import shlex
+import signal
+import subprocess
+import tty
+
+from lava_vmgroup.connections.stream import FdStream
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import ConfigurationError, InfrastructureError
+
+_TERMINATE_S = 3.0
+
+
+class ProcessStream:
+    """A `ByteStream` to a command such as ``telnet server port``, run on a pseudo-terminal."""
+
+    def __init__(self, command: str) -> None:
+        """Start `command`; raises `ConfigurationError` when there is no such program."""
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        try:
+            self._process = subprocess.Popen(
+                shlex.split(command),
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                start_new_session=True,
+            )
+        except (OSError, ValueError, IndexError) as error:
+            os.close(master)
+            raise ConfigurationError(
+                f"cannot start the console command {command!r}: {error}",
+                hint="correct connection_command in the device's configuration",
+            ) from error
+        finally:
+            os.close(slave)
+        self._stream = FdStream(master)
+
+    def read(self) -> bytes:
+        """See `ByteStream.read`."""
+        return self._stream.read()
+
+    def write(self, data: bytes, deadline: Deadline) -> None:
+        """See `ByteStream.write`."""
+        self._stream.write(data, deadline)
+
+    def close(self) -> None:
+        """Close the terminal and end the command with all its children; waits at most 3 s."""
+        self._stream.close()
+        end_session(self._process)
+
+
+def end_session(process: subprocess.Popen[bytes]) -> None:
+    """Hang up on a process that leads its own session, kill it when that is not enough."""
+    for number in (signal.SIGHUP, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        try:
+            process.wait(_TERMINATE_S)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def run_configured(command: str, purpose: str, deadline: Deadline) -> None:
+    """Run a shell command of the lab's configuration, such as ``hard_reset_command``.
+
+    Raises `InfrastructureError` with the command's last words when it fails.
+    """
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    with deadline.waking(lambda: end_session(process)):
+        try:
+            output, _ = process.communicate(timeout=deadline.remaining_s)
+        except subprocess.TimeoutExpired as error:
+            end_session(process)
+            process.communicate()
+            raise deadline.error() from error
+    deadline.check()
+    if process.returncode != 0:
+        words = output.decode(errors="replace").strip().splitlines()
+        raise InfrastructureError(
+            f"{purpose} failed with exit status {process.returncode}: {command}", last_lines=words
+        )

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: MIT
+"""SSH and SFTP to the host, by paramiko: commands, byte streams and files.
+
+Commands are lists of words here and are quoted once, where they are sent.  The host's key is
+always known beforehand (it is read over the serial console) and a different one is refused.
+"""
+
+from __future__ import annotations
+
+import io
+import shlex
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import paramiko
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from lava_vmgroup.connections.stream import CHUNK
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import InfrastructureError
+
+BLOCK = 32768
+"""Bytes per SFTP write; OpenSSH takes up to 256 KiB, paramiko is quickest with this."""
+
+_RETRY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where and as whom to reach the host."""
+
+    host: str
+    port: int
+    username: str
+    host_keys: tuple[tuple[str, str], ...]
+    """The accepted keys of the host as (type, base64) pairs; any other is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What a command on the host printed (both its streams) and how it ended."""
+
+    status: int
+    output: str
+
+
+class JobKey:
+    """A key pair made for one job, held in memory only."""
+
+    def __init__(self) -> None:
+        pem = ed25519.Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
+        )
+        self.private = paramiko.Ed25519Key.from_private_key(io.StringIO(pem.decode()))
+
+    def authorized_line(self, comment: str) -> str:
+        """The public half as a line of ``authorized_keys``, marked with `comment`."""
+        return f"{self.private.get_name()} {self.private.get_base64()} {comment}"
+
+
+class ChannelStream:
+    """A `ByteStream` to the standard input and output of a command on the host."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+
+    def read(self) -> bytes:
+        """See `ByteStream.read`."""
+        while True:
+            try:
+                return self._channel.recv(CHUNK)
+            except TimeoutError:
+                continue  # a write's deadline, which paramiko shares with reads
+            except OSError:
+                return b""
+
+    def write(self, data: bytes, deadline: Deadline) -> None:
+        """See `ByteStream.write`."""
+        self._channel.settimeout(max(deadline.remaining_s, 0.001))
+        try:
+            self._channel.sendall(data)
+        except TimeoutError as error:
+            raise deadline.error() from error
+        except OSError as error:
+            raise InfrastructureError("the VM's console connection is closed") from error
+
+    def close(self) -> None:
+        """See `ByteStream.close`."""
+        self._channel.close()
+
+
+class SshLink:
+    """One SSH connection to the host, for one thread."""
+
+    def __init__(self, transport: paramiko.Transport, address: Address) -> None:
+        self._transport = transport
+        self._address = address
+        self._sftp: paramiko.SFTPClient | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def local_name(self) -> str:
+        """What the link connects to, for messages."""
+        return f"{self._address.username}@{self._address.host}:{self._address.port}"
+
+    def close(self) -> None:
+        """Close the connection and all its channels; from any thread."""
+        self._transport.close()
+
+    def run(
+        self, argv: Sequence[str], deadline: Deadline, *, stdin: bytes | None = None
+    ) -> CommandResult:
+        """Run a command, feed it `stdin`, and wait for its end."""
+        channel = self._open_channel(deadline)
+        try:
+            with deadline.waking(channel.close):
+                channel.set_combine_stderr(True)
+                channel.settimeout(deadline.remaining_s)
+                channel.exec_command(shlex.join(argv))
+                if stdin is not None:
+                    channel.sendall(stdin)
+                channel.shutdown_write()
+                output = b"".join(iter(lambda: channel.recv(CHUNK), b""))
+                if not channel.status_event.wait(deadline.remaining_s):
+                    raise deadline.error()
+                deadline.check()
+                return CommandResult(channel.exit_status, output.decode(errors="replace"))
+        except TimeoutError as error:
+            raise deadline.error() from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._failure(f"running {argv[0]}", error, deadline) from error
+        finally:
+            channel.close()
+
+    def check_run(
+        self, argv: Sequence[str], deadline: Deadline, *, stdin: bytes | None = None
+    ) -> str:
+        """Run a command that must succeed; returns its output."""
+        result = self.run(argv, deadline, stdin=stdin)
+        if result.status != 0:
+            raise InfrastructureError(
+                f"on the host, {shlex.join(argv)[:200]!r} ended with status {result.status}",
+                last_lines=result.output.splitlines()[-20:],
+            )
+        return result.output
+
+    def open_stream(self, argv: Sequence[str], deadline: Deadline) -> ChannelStream:
+        """Start a command whose standard input and output become a byte stream."""
+        channel = self._open_channel(deadline)
+        try:
+            channel.exec_command(shlex.join(argv))
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._failure(f"starting {argv[0]}", error, deadline) from error
+        return ChannelStream(channel)
+
+    def size_of(self, remote: str, deadline: Deadline) -> int | None:
+        """The size of a file on the host in bytes, None when there is none."""
+        try:
+            return self._files(deadline).stat(remote).st_size
+        except FileNotFoundError:
+            return None
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._failure(f"looking at {remote}", error, deadline) from error
+
+    def put(
+        self,
+        local: Path,
+        remote: str,
+        deadline: Deadline,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Copy a file to the host, leaving its runs of zeros out as holes.
+
+        `progress` is called with the position reached.  Returns the number of bytes sent.
+        """
+        sent = 0
+        try:
+            with (
+                local.open("rb") as source,
+                self._files(deadline).open(remote, "wb") as target,
+                deadline.waking(self._drop_files),
+            ):
+                target.set_pipelined(True)
+                position = 0
+                while block := source.read(BLOCK):
+                    deadline.check()
+                    if block.strip(b"\0"):
+                        target.seek(position)
+                        target.write(block)
+                        sent += len(block)
+                    position += len(block)
+                    if progress is not None:
+                        progress(position)
+                target.flush()
+                target.truncate(position)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._failure(f"copying {local.name} to {remote}", error, deadline) from error
+        return sent
+
+    def put_bytes(self, data: bytes, remote: str, deadline: Deadline) -> None:
+        """Write a small file on the host, over what is there; its length never shrinks."""
+        try:
+            with self._files(deadline).open(remote, "r+b") as target:
+                target.write(data)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._failure(f"writing {remote}", error, deadline) from error
+
+    def rename(self, old: str, new: str, deadline: Deadline) -> None:
+        """Rename a file on the host over whatever has the new name."""
+        try:
+            self._files(deadline).posix_rename(old, new)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._failure(f"renaming {old}", error, deadline) from error
+
+    def _open_channel(self, deadline: Deadline) -> paramiko.Channel:
+        deadline.check()
+        try:
+            return self._transport.open_session(timeout=deadline.remaining_s)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._failure("opening a channel", error, deadline) from error
+
+    def _files(self, deadline: Deadline) -> paramiko.SFTPClient:
+        deadline.check()
+        if self._sftp is None:
+            self._sftp = paramiko.SFTPClient.from_transport(self._transport)
+        if self._sftp is None:
+            raise InfrastructureError(
+                f"{self.local_name} offers no SFTP",
+                hint="install openssh-sftp-server in the host's image",
+            )
+        if (channel := self._sftp.get_channel()) is not None:
+            channel.settimeout(deadline.remaining_s)
+        return self._sftp
+
+    def _drop_files(self) -> None:
+        """End the SFTP session, which wakes who waits in it; the next use starts a new one."""
+        files, self._sftp = self._sftp, None
+        if files is not None:
+            files.close()
+
+    def _failure(self, doing: str, error: BaseException, deadline: Deadline) -> Exception:
+        """What a failed transfer means: a cancel, a deadline, or the link's failure."""
+        deadline.check()
+        return InfrastructureError(f"{doing} over {self.local_name} failed: {error or 'closed'}")
+
+
+def dial(address: Address, key: JobKey, deadline: Deadline) -> SshLink:
+    """Connect and log in with the job's key.
+
+    A host that has just booted may not listen yet, so a refused connection is tried again until
+    the deadline; a wrong host key or a refused login is not.
+    """
+    while True:
+        try:
+            return SshLink(_connect(address, key, deadline), address)
+        except (paramiko.AuthenticationException, paramiko.BadHostKeyException) as error:
+            raise InfrastructureError(
+                f"the host at {address.host}:{address.port} refused the login: {error}"
+            ) from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            deadline.check()
+            if deadline.remaining_s < _RETRY_S:
+                raise InfrastructureError(
+                    f"no SSH at {address.host}:{address.port}: {error or 'closed'}",
+                    hint="is openssh-server installed in the host's image, and running?",
+                ) from error
+            deadline.pause(_RETRY_S)
+
+
+def _connect(address: Address, key: JobKey, deadline: Deadline) -> paramiko.Transport:
+    connection = socket.create_connection(
+        (address.host, address.port), timeout=max(deadline.remaining_s, 0.01)
+    )
+    try:
+        transport = paramiko.Transport(connection)
+    except BaseException:
+        connection.close()
+        raise
+    try:
+        with deadline.waking(transport.close):
+            transport.start_client(timeout=deadline.remaining_s)
+            _check_host_key(transport, address)
+            transport.auth_publickey(address.username, key.private)
+    except BaseException:
+        transport.close()
+        raise
+    return transport
+
+
+def _check_host_key(transport: paramiko.Transport, address: Address) -> None:
+    offered = transport.get_remote_server_key()
+    if (offered.get_name(), offered.get_base64()) not in address.host_keys:
+        raise InfrastructureError(
+            f"{address.host}:{address.port} shows an SSH host key that is not the board's",
+            hint="do ssh_host and ssh_port lead to this board?",
+        )

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: MIT
+"""A console: dialogue and lines on top of a stream of bytes.
+
+A pump thread reads the stream all the time, records it, and puts it into the console's inbox,
+from which the node's thread takes it; nothing is lost while the node is busy with something
+else.  Others may post to the inbox too (an answer from the coordinator, a cancel), so a node
+waits for all that can happen to it in one place.
+
+The dialogue (`Console.expect`) is pexpect's.  Its window is bounded, so patterns must match
+within 4000 characters; test shells are read by whole lines (`Console.next_event`) instead.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import queue
+import re
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import pexpect
+from pexpect.spawnbase import SpawnBase
+
+from lava_vmgroup.connections.stream import ByteStream
+from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import InfrastructureError, TestError
+
+LINE_LIMIT = 65536
+"""A longer line is delivered in pieces, so that no console can fill the memory."""
+
+_WINDOW = 4000
+_PIECE = _WINDOW // 2
+"""pexpect looks at no more than its window of what it is given at once."""
+_LAST_LINES = 20
+_INBOX_CHUNKS = 4096
+_JOIN_S = 5.0
+
+FATAL = re.compile(r"Kernel panic - not syncing[^\r\n]*")
+"""What no system comes back from; waiting on is pointless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One complete line from the console, without its end."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Something another thread put into the inbox."""
+
+    item: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which pattern was seen, and the text before and in it."""
+
+    index: int
+    before: str
+    found: re.Match[str]
+
+
+class _Woken(Exception):
+    """Something other than console text came into the inbox."""
+
+
+_END = object()
+_WAKE = object()
+
+
+class Console:
+    """One console and its inbox; used by the thread of its node."""
+
+    def __init__(
+        self, stream: ByteStream, recorder: Recorder, *, typing_delay_s: float = 0.0
+    ) -> None:
+        self._typing_delay_s = typing_delay_s
+        self._stream = stream
+        self._recorder = recorder
+        self._inbox: queue.Queue[Any] = queue.Queue(_INBOX_CHUNKS)
+        self._posted: deque[Any] = deque()
+        self._closed = threading.Event()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._matcher = _Matcher(self)
+        self._partial = ""
+        self._unread = ""
+        self._lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._tail = ""
+        self._pump = threading.Thread(target=self._pump_stream, name="console", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._pump.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the stream and wait for the pump to end."""
+        self._closed.set()
+        self._stream.close()
+        self._pump.join(_JOIN_S)
+        self._recorder.close()
+
+    @property
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines seen, an unfinished one included, for messages."""
+        lines = [*self._lines, self._tail.rstrip("\r")] if self._tail.strip() else self._lines
+        return tuple(lines)[-_LAST_LINES:]
+
+    def send(self, text: str, deadline: Deadline) -> None:
+        """Type `text`; character by character where the console is slow."""
+        if not self._typing_delay_s:
+            self._stream.write(text.encode(), deadline)
+            return
+        for character in text:
+            self._stream.write(character.encode(), deadline)
+            deadline.pause(self._typing_delay_s)
+
+    def send_line(self, text: str, deadline: Deadline) -> None:
+        """Type `text` and Enter."""
+        self.send(f"{text}\n", deadline)
+
+    def post(self, item: Any) -> None:
+        """Put something into the inbox, from any thread; comes out of `next_event`."""
+        self._put(Posted(item))
+
+    def expect(self, patterns: Sequence[str | re.Pattern[str]], deadline: Deadline) -> Match:
+        """Wait until the console shows one of `patterns`; the earliest match wins."""
+        compiled = [re.compile(one) if isinstance(one, str) else one for one in patterns]
+        self._unread, self._partial = self._partial + self._unread, ""
+        with deadline.waking(self._wake):
+            while True:
+                deadline.check()
+                try:
+                    index = self._matcher.expect_list([*compiled, FATAL], deadline.remaining_s)
+                except _Woken:
+                    continue
+                except pexpect.TIMEOUT:
+                    raise deadline.error(self.last_lines) from None
+                except pexpect.EOF:
+                    raise self._ended() from None
+                if index == len(compiled):
+                    raise self._panicked(str(self._matcher.after))
+                found: Any = self._matcher.match
+                return Match(index, str(self._matcher.before), found)
+
+    def next_event(self, deadline: Deadline) -> Line | Posted:
+        """Wait for the next complete line, or for something posted."""
+        self._partial = self._matcher.take_text() + self._partial
+        with deadline.waking(self._wake):
+            while True:
+                if self._posted:
+                    return Posted(self._posted.popleft())
+                if line := self._take_line():
+                    return line
+                deadline.check()
+                try:
+                    self._partial += self.next_text(deadline.remaining_s)
+                except _Woken:
+                    continue
+                except pexpect.TIMEOUT:
+                    raise deadline.error(self.last_lines) from None
+                except pexpect.EOF:
+                    raise self._ended() from None
+
+    def next_text(self, timeout_s: float | None) -> str:
+        """The next piece of text, for the matcher; raises pexpect's TIMEOUT and EOF."""
+        if not self._unread:
+            self._unread = self._receive(timeout_s)
+        piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
+        return piece
+
+    def _receive(self, timeout_s: float | None) -> str:
+        try:
+            item = self._inbox.get(timeout=timeout_s)
+        except queue.Empty:
+            raise pexpect.TIMEOUT("nothing came") from None
+        if item is _END:
+            self._put(_END)
+            raise pexpect.EOF("the stream ended")
+        if item is _WAKE:
+            raise _Woken
+        if isinstance(item, Posted):
+            self._posted.append(item.item)
+            raise _Woken
+        text = self._decoder.decode(item)
+        self._remember(text)
+        return text
+
+    def _take_line(self) -> Line | None:
+        text, newline, rest = self._partial.partition("\n")
+        if not newline and len(self._partial) < LINE_LIMIT:
+            return None
+        if not newline or len(text) > LINE_LIMIT:
+            text, rest = self._partial[:LINE_LIMIT], self._partial[LINE_LIMIT:]
+        self._partial = rest
+        if panic := FATAL.search(text):
+            raise self._panicked(panic[0])
+        return Line(text.rstrip("\r"))
+
+    def _remember(self, text: str) -> None:
+        *lines, tail = (self._tail + text).split("\n")
+        self._lines.extend(line.rstrip("\r") for line in lines)
+        self._tail = tail[-LINE_LIMIT:]
+
+    def _ended(self) -> InfrastructureError:
+        return InfrastructureError("the console was closed", last_lines=self.last_lines)
+
+    def _panicked(self, text: str) -> TestError:
+        return TestError(f"the kernel died: {text}", last_lines=self.last_lines)
+
+    def _wake(self) -> None:
+        self._put(_WAKE)
+
+    def _put(self, item: Any) -> None:
+        """Put into the bounded inbox; gives up only when the console is closed."""
+        while not self._closed.is_set():
+            try:
+                self._inbox.put(item, timeout=0.5)
+            except queue.Full:
+                continue
+            return
+
+    def _pump_stream(self) -> None:
+        while data := self._stream.read():
+            self._recorder.write(data)
+            self._put(data)
+        self._put(_END)
+
+
+class _Matcher(SpawnBase):  # type: ignore[type-arg]
+    """pexpect's pattern matching, fed from a console's inbox."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(
+            timeout=None, searchwindowsize=_WINDOW, encoding="utf-8", codec_errors="replace"
+        )
+        self._console = console
+        self.delayafterread = None
+
+    def read_nonblocking(self, size: int = 1, timeout: float | None = None) -> str:  # noqa: ARG002
+        """The next text from the inbox; `size` is only a wish in pexpect too."""
+        return self._console.next_text(timeout)
+
+    def take_text(self) -> str:
+        """Take what was read and matched by nothing."""
+        text = str(self.buffer)
+        self.buffer = ""
+        self._before = io.StringIO()  # pexpect would search it again otherwise
+        return text

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""From a booting system to its shell: a login dialogue, or just a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lava_vmgroup.console.console import Console, Match
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import ConfigurationError, DeadlineExpired
+
+_MAX_LOGINS = 3
+_NUDGES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """How a system lets one in; the names are those of LAVA's device configuration."""
+
+    test_image_prompts: Sequence[str]
+    """Regular expressions, one of which the shell's prompt matches."""
+    login_prompt: str = ""
+    username: str = ""
+    password_prompt: str = ""
+    password: str = ""
+    login_commands: Sequence[str] = ()
+    """Typed after the login and before a prompt is looked for, such as ``sudo su``."""
+
+
+def reach_shell(console: Console, login: Login, deadline: Deadline) -> None:
+    """Answer the login dialogue, if there is one, until a shell's prompt shows."""
+    prompts = list(login.test_image_prompts)
+    dialogue = [text for text in (login.login_prompt, login.password_prompt) if text]
+    logins = 0
+    while True:
+        match = _expect_nudging(console, [*prompts, *dialogue], deadline)
+        if match.index < len(prompts):
+            return
+        asked_for = dialogue[match.index - len(prompts)]
+        if asked_for == login.login_prompt:
+            logins += 1
+            if logins > _MAX_LOGINS:
+                raise ConfigurationError(
+                    f"the system refused the login of {login.username!r}",
+                    hint="check username and password of the device or the deploy action",
+                )
+            console.send_line(login.username, deadline)
+        else:
+            console.send_line(login.password, deadline)
+        if asked_for == dialogue[-1]:
+            for command in login.login_commands:
+                console.send_line(command, deadline)
+
+
+def _expect_nudging(console: Console, patterns: Sequence[str], deadline: Deadline) -> Match:
+    """Wait for a prompt; in the second half of the time, ask for it with Enter.
+
+    A kernel message can tear a prompt, which never shows again by itself.
+    """
+    step_s = deadline.remaining_s / 2
+    while True:
+        try:
+            return console.expect(patterns, deadline.sub(deadline.name, step_s))
+        except DeadlineExpired:
+            if deadline.expired:
+                raise
+            console.send_line("", deadline)
+            step_s = max(1.0, deadline.limit_s / 2 / _NUDGES)

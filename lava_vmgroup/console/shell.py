@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""A root shell on a console, behind a prompt that tells each command's exit status."""
+
+from __future__ import annotations
+
+import re
+
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
+
+PROMPT = re.compile(r"lava-test \[rc=(\d{1,3})\]# ")
+
+_SETUP = (
+    # A typed command must not come back as output, and nothing may ask the terminal questions.
+    "stty -echo 2>/dev/null; export TERM=dumb; PS2=",
+    "PS1='lava-test [rc=$?]# '",
+)
+_PROMPT_S = 10.0
+_TRIES = 3
+
+
+class Shell:
+    """Runs commands on a console where a shell waits for them."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    @classmethod
+    def prepare(cls, console: Console, deadline: Deadline) -> Shell:
+        """Make a shell that shows any prompt one that `run` can use."""
+        for attempt in range(1, _TRIES + 1):
+            for command in _SETUP:
+                console.send_line(command, deadline)
+            try:
+                console.expect([PROMPT], deadline.sub("the test shell's prompt", _PROMPT_S))
+                break
+            except DeadlineExpired:
+                # A kernel message may have torn what was typed or the prompt itself.
+                if attempt == _TRIES or deadline.expired:
+                    raise
+        return cls(console)
+
+    def run(self, command: str, deadline: Deadline) -> tuple[int, str]:
+        """Run one line of shell; returns its exit status and its output."""
+        self.console.send_line(command, deadline)
+        match = self.console.expect([PROMPT], deadline)
+        return int(match.found[1]), match.before.replace("\r\n", "\n").strip("\n")
+
+    def check_run(self, command: str, deadline: Deadline) -> str:
+        """Run one line of shell that must succeed; returns its output."""
+        status, output = self.run(command, deadline)
+        if status != 0:
+            raise InfrastructureError(
+                f"on the console, {command[:120]!r} ended with status {status}",
+                last_lines=output.splitlines()[-20:],
+            )
+        return output

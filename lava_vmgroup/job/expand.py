@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Expanding a VM group into the sub-jobs of its nodes, as LAVA v1's scheduler did.
+
+Names and sub_ids are unique whatever the order and however often a role or an entry's count
+repeats: the host is ``<job>.0`` and the VMs follow in the order of the job; VMs are numbered
+down from the group's size less one, as v1 did for entries without a count.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lava_vmgroup.job.model import Action, Group, Job, NodeJob, VMEntry
+
+IMAGE_COMMANDS = frozenset(
+    {"deploy_linaro_image", "deploy_image", "deploy_linaro_kernel", "deploy_kernel"}
+)
+
+
+def expand(job: Job, *, job_id: str, target_group: str) -> Group:
+    """The group of sub-jobs that `job` describes; pure, the same input gives the same group.
+
+    `job_id` is the parent's number, `target_group` the group's unique name (a UUID).
+    """
+    instances = [entry for entry in job.vms for _ in range(entry.count)]
+    size = 1 + len(instances)
+
+    def node(index: int, **fields: Any) -> NodeJob:
+        return NodeJob(
+            sub_id=f"{job_id}.{index}",
+            group_size=size,
+            target_group=target_group,
+            auto_start_vms=job.auto_start_vms,
+            **fields,
+        )
+
+    host = node(
+        0,
+        target=None,
+        role=job.host.role,
+        device_type=job.host.device_type,
+        is_host=True,
+        actions=_actions_of(job, job.host.role),
+    )
+    vms = [
+        node(
+            index,
+            target=f"vm{size - index}-job{job_id}.{index}",
+            role=entry.role,
+            device_type=entry.device_type,
+            is_host=False,
+            actions=_vm_actions(job, entry),
+            shell_prompt=entry.shell_prompt,
+        )
+        for index, entry in enumerate(instances, start=1)
+    ]
+    return Group(job=job, target_group=target_group, nodes=(host, *vms))
+
+
+def _actions_of(job: Job, role: str) -> tuple[Action, ...]:
+    return tuple(action for action in job.actions if action.role in (None, role))
+
+
+def _vm_actions(job: Job, entry: VMEntry) -> tuple[Action, ...]:
+    """The role's actions; ``vms[].image`` is a deployment of its own where none is given."""
+    actions = _actions_of(job, entry.role)
+    if entry.image is None or any(action.command in IMAGE_COMMANDS for action in actions):
+        return actions
+    deploy = Action(
+        command="deploy_linaro_image",
+        parameters={"image": entry.image},
+        role=entry.role,
+        place=f"vm_group.vms[{job.vms.index(entry)}].image",
+    )
+    return (deploy, *actions)
+
+
+def to_document(group: Group, node: NodeJob) -> dict[str, Any]:
+    """The sub-job as JSON data in v1's format, as its scheduler handed it to a dispatcher."""
+    job = group.job
+    document: dict[str, Any] = {
+        "job_name": job.name,
+        "timeout": job.timeout_s,
+        "logging_level": job.logging_level,
+        "is_vmhost": node.is_host,
+        "auto_start_vms": node.auto_start_vms,
+        "group_size": node.group_size,
+        "target_group": node.target_group,
+        "sub_id": node.sub_id,
+        "role": node.role,
+        "device_type": node.device_type if node.is_host else "dynamic-vm",
+        "actions": [
+            {"command": action.command, "parameters": dict(action.parameters)}
+            for action in node.actions
+        ],
+    }
+    if not node.is_host:
+        document["target"] = node.target
+        document["config"] = {
+            "device_type": "dynamic-vm",
+            "dynamic_vm_backend_device_type": node.device_type,
+        }
+    if node.shell_prompt is not None:
+        document["shell_prompt"] = node.shell_prompt
+    return document

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""Reading a job file: JSON, or YAML when the file's name says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lava_vmgroup.errors import JobError
+
+YAML_SUFFIXES = (".yaml", ".yml")
+
+
+def load_document(path: Path) -> Any:
+    """Read the job file at `path` as plain data; `JobError` says where it is broken."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise JobError(f"cannot read the job file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise JobError(f"{path} is not UTF-8 text (byte {error.start})") from error
+    return _parse_yaml(path, text) if path.suffix in YAML_SUFFIXES else _parse_json(path, text)
+
+
+def _parse_json(path: Path, text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_unique_keys)
+    except json.JSONDecodeError as error:
+        raise JobError(
+            f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}",
+            hint="name the file .yaml if it is YAML",
+        ) from error
+    except _DuplicateKeyError as error:
+        raise JobError(f"{path}: the key {error.args[0]!r} stands twice in one object") from error
+    except RecursionError as error:
+        raise JobError(f"{path}: nested too deeply") from error
+
+
+class _DuplicateKeyError(Exception):
+    pass
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in mapping:
+            raise _DuplicateKeyError(key)
+        mapping[key] = value
+    return mapping
+
+
+def _parse_yaml(path: Path, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise JobError(f"{path}{place}: not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise JobError(f"{path}: not YAML: {error}") from error
+    except RecursionError as error:
+        raise JobError(f"{path}: nested too deeply") from error

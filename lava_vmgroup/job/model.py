@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""A job and its parts as values; what they mean is in ``docs/job.rst``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One entry of the job's ``actions``."""
+
+    command: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Without ``role``."""
+    role: str | None = None
+    """The only role that runs it; None: every role does."""
+    place: str
+    """Where it stands in the job file, such as ``actions[2]``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostEntry:
+    """``vm_group.host``: the board that the virtual machines run on."""
+
+    device_type: str
+    role: str = "host"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VMEntry:
+    """One item of ``vm_group.vms``: `count` equal virtual machines."""
+
+    device_type: str
+    role: str
+    count: int = 1
+    image: str | None = None
+    shell_prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A VM group job as its author wrote it, checked."""
+
+    name: str
+    timeout_s: float
+    logging_level: str
+    host: HostEntry
+    vms: tuple[VMEntry, ...]
+    auto_start_vms: bool = True
+    actions: tuple[Action, ...]
+    folder: Path
+    """What relative paths in the job are relative to: the folder of the job file."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Every role once, the host's first."""
+        return tuple(dict.fromkeys((self.host.role, *(vm.role for vm in self.vms))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeJob:
+    """The sub-job of one node of the group."""
+
+    target: str | None
+    """The VM's name; None for the host, whose device the lab chooses."""
+    role: str
+    device_type: str
+    is_host: bool
+    sub_id: str
+    group_size: int
+    target_group: str
+    auto_start_vms: bool
+    actions: tuple[Action, ...]
+    shell_prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """All sub-jobs of one job: the host's first, then the VMs' in the order of the job."""
+
+    job: Job
+    target_group: str
+    nodes: tuple[NodeJob, ...]

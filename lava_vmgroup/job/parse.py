@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""From a job's plain data to a checked `Job`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.job.model import Action, HostEntry, Job, VMEntry
+from lava_vmgroup.job.schema import problems
+
+
+def parse_job(
+    document: Any, folder: Path, parameter_schemas: Mapping[str, Mapping[str, Any]]
+) -> Job:
+    """Check `document` and make a `Job` of it.
+
+    `folder` is what relative paths in the job are relative to; `parameter_schemas` holds the
+    schema of each known command's parameters.  `JobError` lists every problem.
+    """
+    found = problems(document, parameter_schemas)
+    if found:
+        raise JobError("the job is not valid", problems=found)
+    vm_group = document["vm_group"]
+    vms = tuple(_vm(entry) for entry in vm_group["vms"])
+    return Job(
+        name=document.get("job_name", "LAVA Results"),
+        timeout_s=document["timeout"],
+        logging_level=document.get("logging_level", "INFO"),
+        host=HostEntry(**vm_group["host"]),
+        vms=vms,
+        auto_start_vms=vm_group.get("auto_start_vms", True),
+        actions=tuple(_actions(document["actions"])),
+        folder=folder,
+    )
+
+
+def _vm(entry: Mapping[str, Any]) -> VMEntry:
+    return VMEntry(**{key: value for key, value in entry.items() if key != "tags"})
+
+
+def _actions(entries: list[Mapping[str, Any]]) -> list[Action]:
+    actions = []
+    for index, entry in enumerate(entries):
+        parameters = dict(entry.get("parameters", {}))
+        role = parameters.pop("role", None)
+        actions.append(
+            Action(
+                command=entry["command"],
+                parameters=parameters,
+                role=role,
+                place=f"actions[{index}]",
+            )
+        )
+    return actions

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""What a test shell's MultiNode calls mean to the coordinator, and what is typed back."""
+
+from __future__ import annotations
+
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
+from lava_vmgroup.testshell.signals import parse_arguments, reply_sync, reply_wait, reply_wait_all
+
+VM_START = "lava_vm_start"
+"""The host tells the VMs to start; carries ``host_ip``."""
+VM_STOP = "lava_vm_stop"
+"""Every member tells that it is done with the VMs."""
+
+
+def answer(call: MultiNodeCall, client: MultiNodeClient, deadline: Deadline) -> str | None:
+    """Carry out a call and return the line to type, None when nobody waits for one.
+
+    Blocks until the group has answered; raises what `MultiNodeClient` raises.
+    """
+    match call.api:
+        case MultiNodeApi.SEND:
+            client.send(call.message_id, parse_arguments(call.arguments), deadline)
+            return None
+        case MultiNodeApi.SYNC:
+            client.sync(call.message_id, deadline)
+            return reply_sync(ok=True)
+        case MultiNodeApi.WAIT:
+            return reply_wait(client.wait(call.message_id, deadline))
+        case MultiNodeApi.WAIT_ALL:
+            role = call.arguments[0] if call.arguments else None
+            return reply_wait_all(client.wait_all(call.message_id, deadline, role))

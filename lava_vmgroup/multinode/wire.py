@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+"""The MultiNode protocol as values: frames, requests and replies; no sockets, no clock.
+
+A connection carries one request and one reply.  Each is a frame: eight hexadecimal digits (the
+length of the text), then JSON text in ASCII.  Bytes after the frame mean nothing.
+
+Two things are ours and are not known to LAVA's own coordinator, which ignores the one and
+refuses the other: a request with ``"hold": true`` is answered when its condition holds instead
+of with ``wait``, and ``lava_failed`` tells the group that a member failed.  Whoever asks for a
+hold keeps the sending side of the connection open; closing it withdraws the wait.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lava_vmgroup.errors import InfrastructureError, MultiNodeError
+
+HEADER_LENGTH = 8
+REQUEST_LIMIT = 0xFFFE
+"""The longest request a coordinator takes, in bytes: what LAVA's own clients take as a reply."""
+REPLY_LIMIT = 16 * 1024 * 1024
+"""The longest reply a client takes, in bytes: the data of a whole group."""
+DEPTH_LIMIT = 32
+"""How deep JSON may nest; without it a received value may be too deep to be encoded again."""
+
+_HEX_DIGITS = frozenset(string.hexdigits.encode("ascii"))
+
+
+class FrameError(InfrastructureError):
+    """What came over the connection is not a frame of the protocol."""
+
+
+class RequestRefused(MultiNodeError):
+    """A request cannot be served; the answer to it is nack."""
+
+
+def encode_frame(value: Any) -> bytes:
+    """The frame that carries `value`."""
+    text = json.dumps(value).encode("ascii")
+    return b"%08X" % len(text) + text
+
+
+class FrameDecoder:
+    """Takes the one frame of a connection out of chunks of any size."""
+
+    def __init__(self, limit: int) -> None:
+        """`limit` is the longest JSON text to accept, in bytes."""
+        self._limit = limit
+        self._received = bytearray()
+        self._length: int | None = None
+        self._complete = False
+        self._value: Any = None
+
+    @property
+    def value(self) -> Any:
+        """What the frame carried; only there once `feed` has said True."""
+        if not self._complete:
+            raise LookupError("the frame is not complete yet")
+        return self._value
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take received bytes; True once the frame is complete. Raises `FrameError`."""
+        if self._complete:
+            return True
+        self._received += chunk
+        if self._length is None:
+            self._read_header()
+        if self._length is None or len(self._received) < self._length:
+            return False
+        self._value = _decode_text(bytes(self._received[: self._length]))
+        self._complete = True
+        self._received.clear()
+        return True
+
+    def _read_header(self) -> None:
+        header = bytes(self._received[:HEADER_LENGTH])
+        if not _HEX_DIGITS.issuperset(header):
+            raise FrameError(f"a frame begins with {HEADER_LENGTH} hex digits, not with {header!r}")
+        if len(header) < HEADER_LENGTH:
+            return
+        length = int(header, 16)
+        if length > self._limit:
+            raise FrameError(f"a frame of {length} bytes is longer than the limit, {self._limit}")
+        self._length = length
+        del self._received[:HEADER_LENGTH]
+
+
+def _decode_text(text: bytes) -> Any:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FrameError(f"a frame does not hold JSON: {text[:60]!r}") from error
+    if _too_deep(value):
+        raise FrameError(f"the JSON of a frame nests deeper than {DEPTH_LIMIT} levels")
+    return value
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEPTH_LIMIT):
+        children: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                children += item.values()
+            elif isinstance(item, list):
+                children += item
+        level = children
+    return bool(level)
+
+
+class Command(enum.Enum):
+    """What a request asks for."""
+
+    GROUP_DATA = "group_data"
+    SEND = "lava_send"
+    WAIT = "lava_wait"
+    WAIT_ALL = "lava_wait_all"
+    SYNC = "lava_sync"
+    AGGREGATE = "aggregate"
+    CLEAR_GROUP = "clear_group"
+    COMPLETE = "complete"
+    FAILED = "lava_failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request, with its types checked; `None` stands for what was not given."""
+
+    command: Command
+    client: str
+    group: str
+    group_size: int = 0
+    """0 when not given: the group must exist already."""
+    hostname: str | None = None
+    role: str | None = None
+    message_id: str | None = None
+    """LAVA's coordinator takes a request without an id for one whose id is null."""
+    message: Mapping[str, Any] = field(default_factory=dict)
+    wait_role: str | None = None
+    has_bundle: bool = False
+    bundle: Any = None
+    sub_id: str | None = None
+    reason: str | None = None
+    hold: bool = False
+
+    @classmethod
+    def parse(cls, value: Any) -> Request:
+        """Check what a client sent; raises `RequestRefused`."""
+        if not isinstance(value, Mapping):
+            raise RequestRefused("a request is a JSON object")
+        name = _text(value, "request")
+        commands = {command.value: command for command in Command}
+        if name not in commands:
+            raise RequestRefused(f"unknown request {name!r}")
+        if not isinstance(value.get("hold", False), bool):
+            raise RequestRefused("hold is true or false")
+        client, group = _text(value, "client_name"), _text(value, "group_name")
+        if not client or not group:
+            raise RequestRefused("a request names its client_name and its group_name")
+        return cls(
+            command=commands[name],
+            client=client,
+            group=group,
+            group_size=_group_size(value),
+            hostname=_text(value, "hostname"),
+            role=_text(value, "role"),
+            message_id=_text(value, "messageID"),
+            message=_message(value),
+            wait_role=_text(value, "waitrole"),
+            has_bundle="bundle" in value,
+            bundle=value.get("bundle"),
+            sub_id=_text(value, "sub_id"),
+            reason=_text(value, "reason"),
+            hold=wants_hold(value),
+        )
+
+
+def wants_hold(value: Any) -> bool:
+    """Whether a request asks to be answered only when its condition holds."""
+    return isinstance(value, Mapping) and value.get("hold") is True
+
+
+def _text(fields: Mapping[str, Any], key: str) -> str | None:
+    value = fields.get(key)
+    if value is None or isinstance(value, str):
+        return value
+    raise RequestRefused(f"{key} is text, not {type(value).__name__}")
+
+
+def _group_size(fields: Mapping[str, Any]) -> int:
+    value = fields.get("group_size", 0)
+    if (
+        isinstance(value, str)
+        and value.isascii()
+        and value.isdigit()
+        and len(value) < HEADER_LENGTH
+    ):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if value is None:
+        return 0
+    raise RequestRefused("group_size is a number of members")
+
+
+def _message(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    # LAVA's coordinator drops the data of a message that has no id.
+    value = fields.get("message") if "messageID" in fields else None
+    if value is None or value == "":
+        return {}
+    if isinstance(value, Mapping):
+        return value
+    raise RequestRefused(f"a message is a JSON object, not {type(value).__name__}")
+
+
+class Response(enum.Enum):
+    """The kinds of answers; after `WAIT` a client asks again."""
+
+    ACK = "ack"
+    NACK = "nack"
+    WAIT = "wait"
+    GROUP_DATA = "group_data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One answer; what is `None` is not in it."""
+
+    response: Response
+    message: Any = None
+    roles: Mapping[str, str] | None = None
+    """With `GROUP_DATA`: each client's role."""
+    failed: Mapping[str, str] | None = None
+    """With `NACK`: the members that failed, each with its reason (ours)."""
+    reason: str | None = None
+    """With `NACK`: why, told only to clients that know of holds (ours)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object to send."""
+        fields = {
+            "message": self.message,
+            "roles": self.roles,
+            "failed": self.failed,
+            "reason": self.reason,
+        }
+        given = {key: value for key, value in fields.items() if value is not None}
+        return {"response": self.response.value, **given}
+
+    @classmethod
+    def parse(cls, value: Any) -> Reply:
+        """Check what a coordinator sent; raises `FrameError`."""
+        responses = {response.value: response for response in Response}
+        word = value.get("response") if isinstance(value, dict) else None
+        if not isinstance(word, str) or word not in responses:
+            raise FrameError(f"not an answer of a coordinator: {str(value)[:60]}")
+        return cls(
+            response=responses[word],
+            message=value.get("message"),
+            roles=_text_map(value, "roles"),
+            failed=_text_map(value, "failed"),
+            reason=str(value["reason"]) if "reason" in value else None,
+        )
+
+
+def _text_map(fields: Mapping[str, Any], key: str) -> Mapping[str, str] | None:
+    value = fields.get(key)
+    if value is None:
+        return None
+    if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
+        return value
+    raise FrameError(f"{key} in a coordinator's answer is not a map of texts: {str(value)[:60]}")

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""The host: the board, and what makes it a home for virtual machines.
+
+Its test shell runs beside those of the VMs and is followed by waiting for them, so whatever
+comes next on the host (another test shell, a reboot, the end) finds them closed.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from lava_vmgroup import boards
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.connections.ssh import Address, SshLink
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.tftp import KernelFiles
+from lava_vmgroup.errors import InfrastructureError, TestError, VMGroupError
+from lava_vmgroup.job.model import NodeJob
+from lava_vmgroup.multinode.api import VM_START, VM_STOP
+from lava_vmgroup.nodes.node import Node
+from lava_vmgroup.nodes.shared import Shared
+from lava_vmgroup.vms.host import VMHost
+
+_NETWORK_S = 300.0
+_SSHD_S = 60.0
+_UNPACK_S = 60.0
+_POLL_S = 0.3
+_IP = re.compile(r"\bsrc (\d+\.\d+\.\d+\.\d+)\b")
+_HOST_KEY = re.compile(r"^((?:ssh|ecdsa)-\S+) (\S+)", re.MULTILINE)
+
+
+class HostNode(Node):
+    """The board as a node of the group."""
+
+    def __init__(self, job: NodeJob, name: str, shared: Shared, token: CancelToken) -> None:
+        super().__init__(job, name, shared, token)
+        setup = boards.BoardSetup(
+            config=shared.device,
+            dispatcher=shared.dispatcher,
+            recorder=self.console_log,
+            log=self.log,
+            job=shared.group.target_group,
+        )
+        self._board = boards.load(setup)
+        self._touched = False
+        self._link: SshLink | None = None
+        self._key_line = shared.key.authorized_line(f"lava-vmgroup-{shared.group.target_group}")
+        self._vms_started = False
+        self._vms_waited_for = False
+
+    def deploy_image(self, image: Path, deadline: Deadline) -> None:
+        """See `Node.deploy_image`."""
+        self._stop_using_system(deadline)
+        self._board.deploy_image(image, deadline)
+
+    def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
+        """See `Node.deploy_kernel`."""
+        self._stop_using_system(deadline)
+        self._board.deploy_kernel(files, deadline)
+
+    def boot(self, deadline: Deadline) -> None:
+        """Boot the board, open it to the VMs, and tell them to start."""
+        self._stop_using_system(deadline)
+        self._shell = self._board.boot(deadline)
+        self._open_to_vms(self._shell, deadline)
+        if self.job.auto_start_vms and not self._vms_started:
+            self.client.send(VM_START, {"host_ip": self.attributes["host_ip"]}, deadline)
+            self._vms_started = True
+
+    def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
+        """See `Node.unpack`."""
+        assert self._link is not None, "a booted host has its link"
+        command = ["sh", "-c", 'tar -xf - -C / && [ -d "$0" ]', directory]
+        limit = deadline.sub("unpacking the tests", _UNPACK_S)
+        self._link.check_run(command, limit, stdin=archive)
+
+    def message_sent(self, message_id: str) -> None:
+        """The host's test may start the VMs itself."""
+        if message_id == VM_START:
+            self._vms_started = True
+
+    def test_shell_ended(self, deadline: Deadline) -> None:
+        """Wait for the VMs before anything else happens to the host."""
+        self._wait_for_vms(deadline)
+
+    def finish(self, deadline: Deadline) -> None:
+        """Be there for the VMs to the end, even when the host has nothing to run itself."""
+        self.ensure_booted(deadline)
+        if not self._vms_started:
+            raise TestError(
+                "auto_start_vms is false, and the host's tests ended without lava-start-vms",
+                hint="call lava-start-vms in a test of the host",
+            )
+        self._wait_for_vms(deadline)
+
+    def close(self) -> None:
+        """Let the VMs leave, take the job's traces off the host, and switch it off."""
+        if not self.shared.closed_vms.wait(self.shared.cleanup("waiting for the VMs to close")):
+            self.log.warning("cleanup", "some VMs have not closed; switching the host off anyway")
+        self._leave_system()
+        if self._touched:
+            try:
+                self._board.power_off(self.shared.cleanup("power_off_cmd"))
+            except VMGroupError as error:
+                self.log.warning("cleanup", f"the board could not be switched off: {error}")
+        self._board.close()
+
+    def _wait_for_vms(self, deadline: Deadline) -> None:
+        if not self._vms_started or self._vms_waited_for:
+            return
+        self.log.event("state", "waiting for the VMs to finish", state="waiting for the VMs")
+        self.client.send(VM_STOP, {}, deadline)
+        self.client.wait_all(VM_STOP, deadline)
+        self._vms_waited_for = True
+
+    def _stop_using_system(self, deadline: Deadline) -> None:
+        self._wait_for_vms(deadline)
+        self._leave_system()
+        self._touched = True
+
+    def _open_to_vms(self, shell: Shell, deadline: Deadline) -> None:
+        """Find the host's address, authorize the job's key, and connect by SSH."""
+        config = self.shared.device
+        self.log.event("state", "looking for the host's address", state="waiting for network")
+        host_ip = self._find_ip(shell, deadline.sub("the host's network", _NETWORK_S))
+        self.attributes["host_ip"] = host_ip
+        self._authorize(shell, deadline)
+        address = Address(
+            host=config.ssh_host or host_ip,
+            port=config.ssh_port,
+            username=config.ssh_username,
+            host_keys=self._read_host_keys(shell, deadline.sub("the host's SSH keys", _SSHD_S)),
+        )
+        host = VMHost(address, self.shared.key, self.shared.group.target_group)
+        self._link = host.dial(deadline)
+        self.shared.offer_host(host)
+        self.log.event("host", f"the host is reachable at {host_ip}", host_ip=host_ip)
+
+    def _find_ip(self, shell: Shell, deadline: Deadline) -> str:
+        """The address of the interface towards the dispatcher, once there is one."""
+        server = shlex.quote(self.shared.dispatcher.lava_server_ip)
+        while True:
+            _, output = shell.run(f"ip -4 route get {server}", deadline)
+            if (found := _IP.search(output)) and not found[1].startswith("127."):
+                return found[1]
+            deadline.pause(_POLL_S)
+
+    def _authorize(self, shell: Shell, deadline: Deadline) -> None:
+        line = shlex.quote(self._key_line)
+        shell.check_run(
+            f"(umask 077; mkdir -p ~/.ssh && echo {line} >>~/.ssh/authorized_keys)",
+            deadline.sub("authorizing the job's key", _SSHD_S),
+        )
+
+    def _read_host_keys(self, shell: Shell, deadline: Deadline) -> tuple[tuple[str, str], ...]:
+        """The host's public keys, read where nobody can come between: on the serial console."""
+        while True:
+            _, output = shell.run("cat /etc/ssh/ssh_host_*_key.pub", deadline)
+            if keys := tuple((name, key) for name, key in _HOST_KEY.findall(output)):
+                return keys
+            if "/etc/ssh/ssh_host" in output and shell.run("command -v sshd", deadline)[0] != 0:
+                raise InfrastructureError(
+                    "the host has no SSH server", hint="install openssh-server in its image"
+                )
+            deadline.pause(_POLL_S)
+
+    def _leave_system(self) -> None:
+        """Remove the job's folder and key from the running host, as far as it still answers."""
+        link, self._link = self._link, None
+        self._shell = None
+        if link is None:
+            return
+        host = self.shared.host
+        with link:
+            try:
+                link.check_run(
+                    ["sh", "-c", _CLEAN_UP, host.job_folder, self.shared.group.target_group],
+                    self.shared.cleanup("cleaning up the host"),
+                )
+            except VMGroupError as error:
+                self.log.warning("cleanup", f"the host could not be cleaned up: {error}")
+
+
+_CLEAN_UP = r"""
+rm -rf "$0"
+keys=~/.ssh/authorized_keys
+if [ -e "$keys" ]; then
+    sed -i "/ lava-vmgroup-$1\$/d" "$keys"
+    [ -s "$keys" ] || rm -f "$keys"
+fi
+sync
+"""

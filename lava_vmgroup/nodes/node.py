@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""What actions do with a node, the same for host and virtual machine."""
+
+from __future__ import annotations
+
+import abc
+from pathlib import Path
+
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.tftp import KernelFiles
+from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.job.model import NodeJob
+from lava_vmgroup.log import NodeLog
+from lava_vmgroup.multinode import api
+from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.nodes.shared import Shared
+from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
+from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay, runner_command
+from lava_vmgroup.testshell.runs import RunRecorder
+from lava_vmgroup.testshell.session import Session
+
+
+class Node(abc.ABC):
+    """One participant; made by the runner, used by its own thread only."""
+
+    def __init__(self, job: NodeJob, name: str, shared: Shared, token: CancelToken) -> None:
+        self.job = job
+        self.name = name
+        self.shared = shared
+        self.token = token
+        self.log = NodeLog(name)
+        self.folder = shared.output / name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.console_log = Recorder(self.folder / "console.log")
+        self.recorder = RunRecorder(self.log)
+        self.attributes: dict[str, str] = {}
+        self.client = MultiNodeClient(
+            shared.coordinator,
+            group_name=shared.group.target_group,
+            group_size=job.group_size,
+            client_name=name,
+            role=job.role,
+            token=token,
+        )
+        self._shell: Shell | None = None
+
+    @abc.abstractmethod
+    def deploy_image(self, image: Path, deadline: Deadline) -> None:
+        """Put a disk image where the next boot finds it."""
+
+    @abc.abstractmethod
+    def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
+        """Put kernel, ramdisk, device tree and root file system where the next boot finds them."""
+
+    @abc.abstractmethod
+    def boot(self, deadline: Deadline) -> None:
+        """Start the system anew and bring it to a shell."""
+
+    @abc.abstractmethod
+    def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
+        """Unpack a tar archive at the root of the node's file system; makes `directory`."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Stop what runs and remove what was left; never raises, blocks for a limited time."""
+
+    @abc.abstractmethod
+    def finish(self, deadline: Deadline) -> None:
+        """Do what the node still owes the group after its last action."""
+
+    @abc.abstractmethod
+    def test_shell_ended(self, deadline: Deadline) -> None:
+        """Do what follows each test shell."""
+
+    @abc.abstractmethod
+    def message_sent(self, message_id: str) -> None:
+        """Learn that the node's test has sent a message to the group."""
+
+    @property
+    def shell(self) -> Shell:
+        """The shell on the node's console, once it has booted."""
+        if self._shell is None:
+            raise InfrastructureError("the system has not been booted")
+        return self._shell
+
+    def ensure_booted(self, deadline: Deadline) -> None:
+        """Boot unless that was done since the last deployment."""
+        if self._shell is None:
+            self.boot(deadline)
+
+    def run_tests(self, tests: list[OverlayTest], deadline: Deadline) -> None:
+        """Run test definitions in the node's shell; results are in `recorder` as they come."""
+        self.ensure_booted(deadline)
+        spec = OverlaySpec(
+            node=self.name,
+            role=self.job.role,
+            group=self.shared.members,
+            tests=tests,
+            target_group=self.shared.group.target_group,
+            host_ip=self.attributes.get("host_ip"),
+            is_host=self.job.is_host,
+            debug=self.shared.group.job.logging_level == "DEBUG",
+        )
+        self.log.event("state", "installing the tests", state="installing the tests")
+        self.unpack(build_overlay(spec), str(spec.directory), deadline)
+        self.recorder.expect_tests(tests)
+        self.log.event("state", "running the tests", state="running the tests")
+        session = Session(self.shell, self.recorder, self._answer, self.log)
+        session.run(runner_command(spec), deadline)
+        self.test_shell_ended(deadline)
+
+    def _answer(self, call: MultiNodeCall, token: CancelToken, deadline: Deadline) -> str | None:
+        with self.token.also_canceling(token):
+            reply = api.answer(call, self.client.with_token(token), deadline)
+        if call.api is MultiNodeApi.SEND:
+            self.message_sent(call.message_id)
+        return reply

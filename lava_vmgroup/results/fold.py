@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""From what each node reports to what the job reports: the cause and the exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lava_vmgroup.errors import Canceled, PeerFailed, VMGroupError
+from lava_vmgroup.results.model import NodeResult, Outcome
+
+STATUS_FAILED_TESTS = 1
+
+
+def cause_of(errors: Sequence[VMGroupError]) -> VMGroupError | None:
+    """The error to report first: `errors` are in the order in which they happened.
+
+    A node that ended because another one failed says so and is no cause.
+    """
+    causes = [error for error in errors if not isinstance(error, PeerFailed)]
+    return next(iter(causes or errors), None)
+
+
+def exit_status_of(cause: VMGroupError | None, nodes: Sequence[NodeResult]) -> int:
+    """What ``lava-dispatch`` exits with; see ``docs/errors.rst``."""
+    if isinstance(cause, Canceled):
+        return cause.status
+    if cause is not None:
+        return cause.exit_status
+    failed = any(node.count(Outcome.FAIL) for node in nodes)
+    return STATUS_FAILED_TESTS if failed else 0

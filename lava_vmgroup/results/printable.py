@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""Makes text that a console or a test wrote harmless to show: on a terminal, or in XML.
+
+Such text may hold terminal escapes, which would recolour, retitle or overwrite the reader's
+terminal, characters that turn the reading direction around, and characters that XML 1.0 cannot
+hold at all.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ESCAPE_SEQUENCE = re.compile(
+    r"\x1b\[[0-?]*+[ -/]*+[@-~]"  # CSI: colours, cursor movements
+    r"|\x1b\][^\x07\x1b]*+(?:\x07|\x1b\\)"  # OSC: titles, links
+    r"|\x1b[ -/]*+[0-~]"  # everything shorter
+)
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but for tab and newline
+    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # line ends and directions of Unicode
+    "\ud800-\udfff\ufffe\uffff]"  # not characters
+)
+
+
+def printable(text: str) -> str:
+    """Text of any number of lines without escape sequences; U+FFFD stands for what is illegal.
+
+    Line ends become newlines.  The result holds only characters that are legal in XML 1.0.
+    """
+    text = _ESCAPE_SEQUENCE.sub("", text.replace("\r\n", "\n"))
+    return _UNPRINTABLE.sub("\ufffd", text.replace("\r", "\n"))
+
+
+def one_line(text: str) -> str:
+    """`printable` text in one line, for a cell of a table: runs of white space become a space."""
+    return " ".join(printable(text).split())

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""What a person reads when a job has ended: the nodes, what failed, and why."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from itertools import chain
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lava_vmgroup.errors import JobError, PeerFailed, VMGroupError
+from lava_vmgroup.results.model import JobResult, NodeResult, NodeState, Outcome
+from lava_vmgroup.results.printable import one_line
+
+_STATE_STYLES = {
+    NodeState.COMPLETE: "green",
+    NodeState.INCOMPLETE: "red",
+    NodeState.CANCELED: "yellow",
+}
+_ENDINGS = {
+    0: "every node completed and no test failed",
+    1: "every node completed, but tests failed",
+    2: "the job must be changed",
+    3: "the lab's configuration must be changed",
+    4: "the lab's equipment failed",
+    5: "a time limit passed",
+    6: "the group did not work together",
+    7: "a test broke its system or its test shell",
+    70: "lava_vmgroup itself failed, please report it",
+}
+_LINES_SHOWN = 10
+"""Console lines shown of the cause; the log has them all."""
+
+
+def render(result: JobResult) -> RenderableType:
+    """A table of the nodes, the failed test cases, the errors, and the exit status in words.
+
+    Text of tests and consoles shows as it is: neither terminal escapes nor rich's markup in it
+    have an effect.
+    """
+    parts = chain([_nodes(result)], _failures(result), _errors(result), [_ending(result)])
+    return Group(*parts)
+
+
+def _nodes(result: JobResult) -> Table:
+    outcomes = [Outcome.PASS, Outcome.FAIL, Outcome.SKIP]
+    if any(node.count(Outcome.UNKNOWN) for node in result.nodes):
+        outcomes.append(Outcome.UNKNOWN)
+    table = Table()
+    for heading in ("node", "role", "state"):
+        table.add_column(heading, overflow="fold")
+    for heading in (*(outcome.value for outcome in outcomes), "seconds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for node in result.nodes:
+        table.add_row(
+            _plain(node.name),
+            _plain(node.role),
+            Text(node.state.value, _STATE_STYLES[node.state]),
+            *(_count(node, outcome) for outcome in outcomes),
+            Text(f"{node.duration_s:.1f}"),
+        )
+    return table
+
+
+def _count(node: NodeResult, outcome: Outcome) -> Text:
+    number = node.count(outcome)
+    return Text(str(number), "red" if outcome is Outcome.FAIL and number else "")
+
+
+def _failures(result: JobResult) -> Iterator[RenderableType]:
+    failed = [
+        (node.name, run.name, case.name, case.message or "")
+        for node, run in result.runs()
+        for case in run.cases
+        if case.outcome is Outcome.FAIL
+    ]
+    if not failed:
+        return
+    table = Table(title=Text("failed test cases"), title_justify="left")
+    for heading in ("node", "run", "case", "message"):
+        table.add_column(heading, overflow="fold")
+    for row in failed:
+        table.add_row(*map(_plain, row))
+    yield table
+
+
+def _errors(result: JobResult) -> Iterator[RenderableType]:
+    """Every error once: the cause, other nodes' own errors, then those that only followed."""
+    places: dict[VMGroupError, str] = {}
+    if result.cause is not None:
+        places[result.cause] = ""
+    for node in result.nodes:
+        for error in (node.error, *(action.error for action in node.actions)):
+            if error is not None:
+                places[error] = node.name
+    ordered = sorted(
+        places, key=lambda error: (error is not result.cause, isinstance(error, PeerFailed))
+    )
+    for error in ordered:
+        yield from _error(error, places[error], is_cause=error is result.cause)
+
+
+def _error(error: VMGroupError, node: str, *, is_cause: bool) -> Iterator[Text]:
+    heading = "cause" if is_cause else "then"
+    parts = (error.node or node, error.action, type(error).__name__, error.message)
+    words = ": ".join(part for part in parts if part)
+    yield Text.assemble((f"{heading}: ", "bold red" if is_cause else "bold"), _plain(words))
+    if isinstance(error, JobError):
+        yield from (_plain(problem, indent="  - ") for problem in error.problems)
+    if error.hint:
+        yield _plain(error.hint, indent="  hint: ")
+    if is_cause:
+        for line in error.last_lines[-_LINES_SHOWN:]:
+            yield _plain(line, indent="  | ")
+
+
+def _ending(result: JobResult) -> Text:
+    status = result.exit_status
+    failed = any(node.count(Outcome.FAIL) for node in result.nodes)
+    if status == 0 and failed:
+        # A scheduler's sub-job ends with 0 when it is complete, whatever its tests said.
+        words = "every node completed; tests failed, which does not count here"
+    elif status in _ENDINGS:
+        words = _ENDINGS[status]
+    else:
+        words = _signal_words(status)
+    style = "bold red" if status else "bold green"
+    return Text(f"exit status {status} after {result.duration_s:.1f} s: {words}", style)
+
+
+def _signal_words(status: int) -> str:
+    try:
+        return f"canceled by {signal.Signals(status - 128).name}"
+    except ValueError:
+        return "the job failed"
+
+
+def _plain(text: str, *, indent: str = "") -> Text:
+    return Text(indent + one_line(text))

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""LAVA's Dashboard bundle, format 1.7.1: what a LAVA dashboard and its tools read.
+
+One bundle holds the whole group.  Each node gives its test runs, then a run ``lava`` with one
+result per action; as in LAVA v1 the members are told apart by the attributes of their runs.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from lava_vmgroup.results import writers
+from lava_vmgroup.results.model import (
+    ActionResult,
+    JobResult,
+    NodeResult,
+    NodeState,
+    Outcome,
+    TestCase,
+    TestRun,
+)
+
+_FORMAT = "Dashboard Bundle Format 1.7.1"
+_METADATA_KEYS = (
+    "description",
+    "version",
+    "format",
+    "location",
+    "url",
+    "environment",
+    "os",
+    "devices",
+)
+
+
+def write(result: JobResult, folder: Path) -> Path:
+    """Write ``bundle.json``; raises `InfrastructureError`."""
+    return writers.replace_file(folder / "bundle.json", render(result))
+
+
+def render(result: JobResult) -> str:
+    """The bundle as JSON text."""
+    test_runs = [run for node in result.nodes for run in _runs_of_node(result, node)]
+    return json.dumps({"format": _FORMAT, "test_runs": test_runs}, indent=2) + "\n"
+
+
+def _runs_of_node(result: JobResult, node: NodeResult) -> list[dict[str, Any]]:
+    attributes = _attributes(result, node)
+    runs = [_test_run(run) for run in node.runs] + [_lava_run(result, node)]
+    return [{**run, "attributes": attributes} for run in runs]
+
+
+def _attributes(result: JobResult, node: NodeResult) -> dict[str, str]:
+    """What v1 puts on every run of a node; the dashboard takes nothing but strings."""
+    facts = {
+        "target": node.name,
+        "target.hostname": node.name,
+        "target.device_type": node.device_type,
+        "role": node.role,
+        "is_vmhost": "true" if node.is_host else "false",
+        "target_group": result.target_group,
+        "group_size": str(len(result.nodes)),
+    }
+    return {**facts, **{key: str(value) for key, value in node.attributes.items()}}
+
+
+def _test_run(run: TestRun) -> dict[str, Any]:
+    entry = {
+        "analyzer_assigned_uuid": run.uuid,
+        "analyzer_assigned_date": _date(run.started_at),
+        "time_check_performed": False,
+        "test_id": run.name,
+        "test_duration": _duration(run.duration_s),
+        "test_results": [_test_result(case) for case in run.cases],
+    }
+    metadata = {key: run.metadata.get(key) for key in _METADATA_KEYS}
+    # The dashboard refuses a whole bundle for one key of the eight that is missing or null.
+    if all(isinstance(value, str) for value in metadata.values()):
+        entry["testdef_metadata"] = metadata
+    return entry
+
+
+def _test_result(case: TestCase) -> dict[str, str]:
+    entry = {
+        "test_case_id": case.name,
+        "result": case.outcome.value,
+        "timestamp": _date(case.recorded_at),
+    }
+    if case.message is not None:
+        entry["message"] = case.message
+    if case.measurement is not None:
+        entry["measurement"] = str(case.measurement)
+        # Units without a measurement are refused.
+        if case.units is not None:
+            entry["units"] = case.units
+    return entry
+
+
+def _lava_run(result: JobResult, node: NodeResult) -> dict[str, Any]:
+    """The run in which LAVA reports on itself, always the last of a node."""
+    # Derived, so that writing one result twice gives the same file.
+    name = f"{result.job_id} {result.target_group} {node.name} {node.started_at.isoformat()}"
+    return {
+        "analyzer_assigned_uuid": str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
+        "analyzer_assigned_date": _date(node.started_at),
+        "time_check_performed": False,
+        "test_id": "lava",
+        "test_duration": _duration(node.duration_s),
+        "test_results": [*map(_action_result, node.actions), _job_complete(node)],
+    }
+
+
+def _action_result(action: ActionResult) -> dict[str, str]:
+    entry = {
+        "test_case_id": action.command,
+        "result": Outcome.PASS.value,
+        "timestamp": _date(action.started_at),
+        "duration": _duration(action.duration_s),
+    }
+    if action.error is not None:
+        entry["result"] = Outcome.FAIL.value
+        entry["message"] = (
+            f"Lava failed at action {action.command} with error:{action.error.message}"
+        )
+    return entry
+
+
+def _job_complete(node: NodeResult) -> dict[str, str]:
+    entry = {"test_case_id": "job_complete", "result": Outcome.PASS.value}
+    if node.state is not NodeState.COMPLETE:
+        entry["result"] = Outcome.FAIL.value
+    if node.error is not None:
+        entry["message"] = node.error.describe()
+    return entry
+
+
+def _date(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _duration(seconds: float) -> str:
+    span = timedelta(seconds=seconds)
+    return f"{span.days}d {span.seconds}s {span.microseconds}us"

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""JUnit XML: what continuous integration systems read.
+
+Each run of each node is a test suite ``<node>.<run>``; the suite ``<node>.lava`` has the node's
+actions.  A verdict of fail is a failure and skip is skipped.  ``unknown`` is an error: the test
+gave no verdict, so it neither passed nor was left out on purpose, and a green report would hide
+that.  An action that failed is an error; a node that did not complete for another reason
+has the error in a test case ``job_complete``, and so has the job when no node accounts for its
+cause.  A measurement is a property of its test case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.etree import ElementTree
+
+from lava_vmgroup.errors import JobError, VMGroupError
+from lava_vmgroup.results import writers
+from lava_vmgroup.results.model import (
+    ActionResult,
+    JobResult,
+    NodeResult,
+    NodeState,
+    Outcome,
+    TestCase,
+    TestRun,
+)
+from lava_vmgroup.results.printable import one_line, printable
+
+_COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+"""Attributes of a suite, and the elements of test cases they count."""
+
+
+def write(result: JobResult, folder: Path) -> Path:
+    """Write ``junit.xml``; raises `InfrastructureError`."""
+    return writers.replace_file(folder / "junit.xml", render(result))
+
+
+def render(result: JobResult) -> str:
+    """The report as XML text that holds only characters XML 1.0 allows, whatever tests wrote."""
+    root = _element("testsuites", name=result.job_name)
+    for node in result.nodes:
+        root.extend(_run_suite(node, run) for run in node.runs)
+        root.append(_node_suite(node))
+    if result.cause is not None and result.cause not in _errors_of_nodes(result):
+        suite = _element("testsuite", name="lava", timestamp=_timestamp(result.started_at))
+        suite.append(_error_case("lava", result.cause))
+        root.append(_counted(suite, result.duration_s))
+    _counted(root, result.duration_s)
+    ElementTree.indent(root)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(root, "unicode")}\n'
+
+
+def _run_suite(node: NodeResult, run: TestRun) -> ElementTree.Element:
+    name = f"{node.name}.{run.name}"
+    suite = _suite(name, node, run.started_at, {} if run.finished else {"finished": "false"})
+    previous = run.started_at
+    for case in run.cases:
+        # A test shell does one thing after the other: a case took the time since the last one.
+        seconds = max(0.0, (case.recorded_at - previous).total_seconds())
+        suite.append(_test_case(name, case, seconds))
+        previous = case.recorded_at
+    return _counted(suite, run.duration_s)
+
+
+def _node_suite(node: NodeResult) -> ElementTree.Element:
+    name = f"{node.name}.lava"
+    suite = _suite(name, node, node.started_at, {})
+    suite.extend(_action_case(name, action) for action in node.actions)
+    failures = [action.error for action in node.actions if action.error is not None]
+    if node.error is not None and node.error not in failures:
+        suite.append(_error_case(name, node.error))
+    elif node.state is not NodeState.COMPLETE and not failures:
+        suite.append(_error_case(name, VMGroupError(f"the node ended {node.state.value}")))
+    return _counted(suite, node.duration_s)
+
+
+def _errors_of_nodes(result: JobResult) -> Iterator[VMGroupError | None]:
+    for node in result.nodes:
+        yield node.error
+        yield from (action.error for action in node.actions)
+
+
+def _suite(
+    name: str, node: NodeResult, started_at: datetime, more: Mapping[str, str]
+) -> ElementTree.Element:
+    suite = _element("testsuite", name=name, hostname=node.name, timestamp=_timestamp(started_at))
+    facts = {"role": node.role, "device_type": node.device_type, "state": node.state.value}
+    suite.append(_properties({**facts, **node.attributes, **more}))
+    return suite
+
+
+def _test_case(suite: str, case: TestCase, seconds: float) -> ElementTree.Element:
+    element = _element("testcase", classname=suite, name=case.name, time=_seconds(seconds))
+    if case.measurement is not None:
+        units = {} if case.units is None else {"units": case.units}
+        element.append(_properties({"measurement": case.measurement, **units}))
+    message = case.message or ""
+    if case.outcome is Outcome.FAIL:
+        element.append(_verdict("failure", message or "the test failed"))
+    elif case.outcome is Outcome.SKIP:
+        element.append(_element("skipped", message=one_line(message)))
+    elif case.outcome is Outcome.UNKNOWN:
+        message = message or "the test's verdict is unknown"
+        element.append(_verdict("error", message, type="unknown"))
+    elif message:
+        output = _element("system-out")
+        output.text = printable(message)
+        element.append(output)
+    return element
+
+
+def _action_case(suite: str, action: ActionResult) -> ElementTree.Element:
+    element = _element(
+        "testcase", classname=suite, name=action.command, time=_seconds(action.duration_s)
+    )
+    if action.error is not None:
+        element.append(_error(action.error))
+    return element
+
+
+def _error_case(suite: str, error: VMGroupError) -> ElementTree.Element:
+    element = _element("testcase", classname=suite, name="job_complete", time=_seconds(0))
+    element.append(_error(error))
+    return element
+
+
+def _error(error: VMGroupError) -> ElementTree.Element:
+    """An ``error`` element with everything someone needs who sees nothing but the report."""
+    kind = type(error).__name__
+    lines = [f"{kind}: {error.message}"]
+    if isinstance(error, JobError):
+        lines += [f"  {problem}" for problem in error.problems]
+    if error.node:
+        lines.append(f"node: {error.node}")
+    if error.action:
+        lines.append(f"action: {error.action}")
+    if error.hint:
+        lines.append(f"hint: {error.hint}")
+    if error.last_lines:
+        lines += ["last lines of the console:", *(f"  {line}" for line in error.last_lines)]
+    element = _verdict("error", error.message, type=kind)
+    element.text = printable("\n".join(lines))
+    return element
+
+
+def _verdict(tag: str, message: str, **attributes: str) -> ElementTree.Element:
+    """An element with its message as attribute and as text: readers show one or the other."""
+    element = _element(tag, message=one_line(message), **attributes)
+    element.text = printable(message)
+    return element
+
+
+def _properties(values: Mapping[str, str]) -> ElementTree.Element:
+    element = _element("properties")
+    element.extend(_element("property", name=name, value=value) for name, value in values.items())
+    return element
+
+
+def _counted(element: ElementTree.Element, seconds: float) -> ElementTree.Element:
+    """Give a suite, or all of them, the counts of its test cases and its time."""
+    element.set("tests", str(sum(1 for _ in element.iter("testcase"))))
+    for attribute, tag in _COUNTED.items():
+        element.set(attribute, str(sum(1 for _ in element.iter(tag))))
+    element.set("time", _seconds(seconds))
+    return element
+
+
+def _element(tag: str, **attributes: str) -> ElementTree.Element:
+    return ElementTree.Element(
+        tag, {name: printable(str(value)) for name, value in attributes.items()}
+    )
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3f}"

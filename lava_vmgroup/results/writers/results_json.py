@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""The whole result for programs: ``results.json``, with keys that stay.
+
+Version 1 has these keys.  Times are ISO 8601 in UTC, durations are seconds, what is not known is
+null, and strings are as the test or the console wrote them::
+
+    version          1; a reader must refuse a number it does not know
+    job              name, id, target_group
+    started_at, duration_s
+    exit_status      what lava-dispatch ended with
+    cause            the error to report first, or null
+    nodes[]          host first: name, role, device_type, is_host, state (Complete, Incomplete,
+                     Canceled), started_at, duration_s, counts (pass, fail, skip, unknown),
+                     attributes, error (or null), actions[], runs[]
+      actions[]      command, started_at, duration_s, error (or null)
+      runs[]         name, uuid, started_at, duration_s, finished, metadata, cases[]
+        cases[]      name, result (pass, fail, skip, unknown), measurement, units, message,
+                     recorded_at
+    uploads[]        digest (SHA-256), size, bytes_sent, used_by[] (names of nodes)
+
+An error has: class, message, hint, problems[], node, action, exit_status, last_lines[].
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lava_vmgroup.errors import Canceled, JobError, VMGroupError
+from lava_vmgroup.results import writers
+from lava_vmgroup.results.model import (
+    ActionResult,
+    JobResult,
+    NodeResult,
+    Outcome,
+    TestCase,
+    TestRun,
+    Upload,
+)
+
+_VERSION = 1
+
+
+def write(result: JobResult, folder: Path) -> Path:
+    """Write ``results.json``; raises `InfrastructureError`."""
+    return writers.replace_file(folder / "results.json", render(result))
+
+
+def render(result: JobResult) -> str:
+    """The result as JSON text, in ASCII: showing the file on a terminal is harmless."""
+    document = {
+        "version": _VERSION,
+        "job": {
+            "name": result.job_name,
+            "id": result.job_id,
+            "target_group": result.target_group,
+        },
+        "started_at": _time(result.started_at),
+        "duration_s": result.duration_s,
+        "exit_status": result.exit_status,
+        "cause": _error(result.cause),
+        "nodes": [_node(node) for node in result.nodes],
+        "uploads": [_upload(upload) for upload in result.uploads],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _node(node: NodeResult) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "role": node.role,
+        "device_type": node.device_type,
+        "is_host": node.is_host,
+        "state": node.state.value,
+        "started_at": _time(node.started_at),
+        "duration_s": node.duration_s,
+        "counts": {outcome.value: node.count(outcome) for outcome in Outcome},
+        "attributes": dict(node.attributes),
+        "error": _error(node.error),
+        "actions": [_action(action) for action in node.actions],
+        "runs": [_run(run) for run in node.runs],
+    }
+
+
+def _action(action: ActionResult) -> dict[str, Any]:
+    return {
+        "command": action.command,
+        "started_at": _time(action.started_at),
+        "duration_s": action.duration_s,
+        "error": _error(action.error),
+    }
+
+
+def _run(run: TestRun) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "uuid": run.uuid,
+        "started_at": _time(run.started_at),
+        "duration_s": run.duration_s,
+        "finished": run.finished,
+        "metadata": dict(run.metadata),
+        "cases": [_case(case) for case in run.cases],
+    }
+
+
+def _case(case: TestCase) -> dict[str, Any]:
+    return {
+        "name": case.name,
+        "result": case.outcome.value,
+        "measurement": case.measurement,
+        "units": case.units,
+        "message": case.message,
+        "recorded_at": _time(case.recorded_at),
+    }
+
+
+def _upload(upload: Upload) -> dict[str, Any]:
+    return {
+        "digest": upload.digest,
+        "size": upload.size,
+        "bytes_sent": upload.bytes_sent,
+        "used_by": list(upload.used_by),
+    }
+
+
+def _error(error: VMGroupError | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {
+        "class": type(error).__name__,
+        "message": error.message,
+        "hint": error.hint,
+        "problems": list(error.problems) if isinstance(error, JobError) else [],
+        "node": error.node,
+        "action": error.action,
+        "exit_status": error.status if isinstance(error, Canceled) else error.exit_status,
+        "last_lines": list(error.last_lines),
+    }
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

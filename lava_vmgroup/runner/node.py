@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""One node's way through its sub-job, in its own thread, to a result on every path."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from lava_vmgroup.actions import commands
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import Canceled, VMGroupError
+from lava_vmgroup.job.model import Action
+from lava_vmgroup.nodes.node import Node
+from lava_vmgroup.results.model import ActionResult, NodeResult, NodeState
+
+_ASSEMBLE_S = 90.0
+
+OnFailure = Callable[[Node, VMGroupError], None]
+"""Told of a node's failure at once, before the node cleans up."""
+
+
+class NodeRun:
+    """Runs the actions of one node."""
+
+    def __init__(self, node: Node, deadline: Deadline, on_failure: OnFailure) -> None:
+        self._node = node
+        self._deadline = deadline
+        self._on_failure = on_failure
+        self._actions: list[ActionResult] = []
+        self._started_at = datetime.now(UTC)
+        self._started = time.monotonic()
+
+    def run(self) -> NodeResult:
+        """Take part in the group from its assembly to the node's clean-up; never raises."""
+        node = self._node
+        node.log.event(
+            "node-start",
+            f"{node.job.role} ({node.job.device_type})",
+            role=node.job.role,
+            device_type=node.job.device_type,
+        )
+        error = self._guarded(self._take_part)
+        if error is not None:
+            node.log.event("error", error.describe(), level=40, error=type(error).__name__)
+            self._on_failure(node, error)
+            self._guarded(lambda: self._tell_group(error))
+        unclean = self._guarded(node.close)
+        self._guarded(self._leave_group)
+        return self._result(error or unclean)
+
+    def _take_part(self) -> None:
+        node, deadline = self._node, self._deadline
+        node.client.group_data(deadline.sub("the group to assemble", _ASSEMBLE_S))
+        for action in node.job.actions:
+            self._run_action(action)
+        node.finish(deadline)
+
+    def _run_action(self, action: Action) -> None:
+        node, command = self._node, action.command
+        node.log.event("action-start", f"{command} begins", command=command)
+        started_at, started = datetime.now(UTC), time.monotonic()
+        error: VMGroupError | None = None
+        try:
+            commands()[command].run(action, node, self._deadline)
+        except VMGroupError as failure:
+            error = failure
+            raise
+        finally:
+            seconds = time.monotonic() - started
+            self._actions.append(
+                ActionResult(
+                    command=command, started_at=started_at, duration_s=seconds, error=error
+                )
+            )
+            node.log.event("action-end", f"{command} ends after {seconds:.1f} s", command=command)
+
+    def _guarded(self, work: Callable[[], None]) -> VMGroupError | None:
+        """Do something and return its error; one that is nobody's fault but ours is kept whole."""
+        try:
+            work()
+        except VMGroupError as error:
+            return error.at(node=self._node.name, action=self._current_action)
+        except Exception as error:  # noqa: BLE001 - the last resort of a thread
+            self._node.log.event("bug", traceback.format_exc(), level=40)
+            bug = VMGroupError(
+                f"{type(error).__name__}: {error}", hint="this is a bug, please report it"
+            )
+            bug.__cause__ = error
+            return bug.at(node=self._node.name, action=self._current_action)
+        return None
+
+    @property
+    def _current_action(self) -> str | None:
+        failed = [action.command for action in self._actions if action.error is not None]
+        return failed[-1] if failed else None
+
+    def _tell_group(self, error: VMGroupError) -> None:
+        """Have the others' waits for this node given up, with the reason."""
+        client = self._node.client.with_token(CancelToken())
+        client.fail(error.message, self._node.shared.cleanup("telling the group of the failure"))
+
+    def _leave_group(self) -> None:
+        client = self._node.client.with_token(CancelToken())
+        client.clear(self._node.shared.cleanup("leaving the group"))
+
+    def _result(self, error: VMGroupError | None) -> NodeResult:
+        node = self._node
+        state = NodeState.COMPLETE
+        if error is not None:
+            canceled = isinstance(error, Canceled)
+            state = NodeState.CANCELED if canceled else NodeState.INCOMPLETE
+        node.log.event("node-end", state.value, state=state.value)
+        return NodeResult(
+            name=node.name,
+            role=node.job.role,
+            device_type=node.job.device_type,
+            is_host=node.job.is_host,
+            state=state,
+            started_at=self._started_at,
+            duration_s=time.monotonic() - self._started,
+            actions=tuple(self._actions),
+            runs=node.recorder.runs,
+            error=error,
+            attributes=dict(node.attributes),
+        )

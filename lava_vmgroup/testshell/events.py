@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""What a test shell can tell the dispatcher, as values."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from lava_vmgroup.results.model import Outcome
+
+
+class MultiNodeApi(enum.Enum):
+    """The MultiNode calls, in the words of their markers."""
+
+    SEND = "SEND"
+    SYNC = "SYNC"
+    WAIT = "WAIT"
+    WAIT_ALL = "WAIT_ALL"
+
+    @property
+    def helper(self) -> str:
+        """The command that a test uses for the call."""
+        return f"lava-{self.value.lower().replace('_', '-')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerStarted:
+    """lava-test-runner has begun."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerExited:
+    """lava-test-runner says its last words: nothing more comes from this test shell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallFailed:
+    """The install steps of a test failed, so the test is skipped."""
+
+    directory: str
+    """``<index>_<uuid>`` of the test."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestExited:
+    """A test's script has ended, by itself or by a step that failed."""
+
+    __test__ = False
+
+    directory: str
+    """``<index>_<uuid>`` of the test."""
+    return_code: int | None
+    """None when the node could not keep it, as on a full disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRun:
+    """A test's first step is about to run."""
+
+    name: str
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndRun:
+    """A test's last step has succeeded."""
+
+    name: str
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartTestCase:
+    """The command of a test case is about to run."""
+
+    test_case_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndTestCase:
+    """The command of a test case has ended; its result follows."""
+
+    test_case_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestCaseSignal:
+    """One result."""
+
+    __test__ = False
+
+    test_case_id: str
+    result: Outcome
+    reported: str
+    """The word that the test used; differs from `result` when that is no word of LAVA's."""
+    measurement: str | None = None
+    units: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestSet:
+    """The following test cases belong to a set; `name` None ends the set."""
+
+    __test__ = False
+
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiNodeCall:
+    """A test calls the group; every call but SEND waits for a reply line."""
+
+    api: MultiNodeApi
+    message_id: str
+    arguments: tuple[str, ...] = ()
+    """SEND: ``key=value`` words.  WAIT_ALL: the role to wait for, if any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Malformed:
+    """A marker that breaks the rules."""
+
+    text: str
+    reason: str
+    api: MultiNodeApi | None = None
+    """The call it was meant to be: a helper may wait for its reply, so refuse it."""
+
+
+Event: TypeAlias = (
+    RunnerStarted
+    | RunnerExited
+    | InstallFailed
+    | TestExited
+    | StartRun
+    | EndRun
+    | StartTestCase
+    | EndTestCase
+    | TestCaseSignal
+    | TestSet
+    | MultiNodeCall
+    | Malformed
+)

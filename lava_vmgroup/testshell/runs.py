@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""Collecting a node's test runs from what its test shell says, complete or not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from lava_vmgroup.log import NodeLog
+from lava_vmgroup.results.model import Outcome, TestCase, TestRun
+from lava_vmgroup.testshell.events import (
+    EndRun,
+    Event,
+    InstallFailed,
+    StartRun,
+    TestCaseSignal,
+    TestExited,
+)
+from lava_vmgroup.testshell.overlay import OverlayTest
+from lava_vmgroup.testshell.signals import parse_line
+
+INSTALL_CASE = "lava-test-shell-install"
+RUN_CASE = "lava-test-shell-run"
+"""LAVA's test cases for the scripts themselves; recorded when a script fails."""
+
+
+@dataclass(slots=True)
+class _Run:
+    test: OverlayTest
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+    finished: bool = False
+    cases: list[TestCase] = field(default_factory=list)
+
+    def as_result(self) -> TestRun:
+        ended = self.ended if self.ended is not None else time.monotonic()
+        definition = self.test.definition
+        return TestRun(
+            name=definition.name,
+            uuid=self.test.uuid,
+            started_at=self.started_at,
+            duration_s=ended - self.started,
+            cases=tuple(self.cases),
+            metadata=definition.metadata_for_bundle(self.test.location, self.test.url),
+            finished=self.finished,
+        )
+
+
+class RunRecorder:
+    """The test runs of one node, growing; what was recorded stays whatever happens later."""
+
+    def __init__(self, log: NodeLog) -> None:
+        self._log = log
+        self._tests: dict[str, OverlayTest] = {}
+        self._runs: dict[str, _Run] = {}
+        self._current: _Run | None = None
+
+    def expect_tests(self, tests: Sequence[OverlayTest]) -> None:
+        """Make the tests known that the next test shell runs."""
+        self._tests.update({test.uuid: test for test in tests})
+
+    @property
+    def runs(self) -> tuple[TestRun, ...]:
+        """All runs so far, in the order in which they began."""
+        return tuple(run.as_result() for run in self._runs.values())
+
+    def line(self, text: str) -> None:
+        """Take a line that was no marker: the current test's own pattern may see a result."""
+        if self._current is None:
+            return
+        signal = parse_line(self._current.test.definition, text)
+        if signal is not None:
+            self._record(self._current, signal)
+
+    def event(self, event: Event) -> None:
+        """Take an event of the test shell."""
+        match event:
+            case StartRun(uuid=uuid) if uuid in self._tests:
+                self._begin(uuid)
+            case EndRun(uuid=uuid) if uuid in self._runs:
+                self._end(self._runs[uuid], finished=True)
+            case TestExited(directory=directory, return_code=code) if code != 0:
+                self._script_failed(directory, RUN_CASE, f"exit code {code}")
+            case InstallFailed(directory=directory):
+                self._script_failed(directory, INSTALL_CASE, "the install steps failed")
+            case TestCaseSignal():
+                self._test_case(event)
+
+    def _begin(self, uuid: str) -> _Run:
+        run = self._runs.setdefault(uuid, _Run(self._tests[uuid]))
+        self._current = run
+        name = run.test.definition.name
+        self._log.event("run-start", f"test run {name} begins", name=name, uuid=uuid)
+        return run
+
+    def _end(self, run: _Run, *, finished: bool) -> None:
+        run.ended, run.finished = time.monotonic(), finished
+        self._current = None
+        name = run.test.definition.name
+        self._log.event("run-end", f"test run {name} ends", name=name, finished=finished)
+
+    def _script_failed(self, directory: str, case: str, message: str) -> None:
+        uuid = directory.partition("_")[2]
+        if uuid not in self._tests:
+            return
+        run = self._runs.get(uuid) or self._begin(uuid)
+        self._record(
+            run, TestCaseSignal(test_case_id=case, result=Outcome.FAIL, reported="fail"), message
+        )
+        self._end(run, finished=False)
+
+    def _test_case(self, signal: TestCaseSignal) -> None:
+        if self._current is None:
+            self._log.warning(
+                "test-case", f"test case {signal.test_case_id} was recorded outside of a test run"
+            )
+            return
+        self._record(self._current, signal)
+
+    def _record(self, run: _Run, signal: TestCaseSignal, message: str | None = None) -> None:
+        if message is None and signal.reported not in (signal.result.value, signal.result.name):
+            message = f"the test reported {signal.reported!r}"
+        case = TestCase(
+            name=signal.test_case_id,
+            outcome=signal.result,
+            measurement=signal.measurement,
+            units=signal.units if signal.measurement is not None else None,
+            message=message,
+            recorded_at=datetime.now(UTC),
+        )
+        run.cases.append(case)
+        value = f" {case.measurement} {case.units or ''}".rstrip() if case.measurement else ""
+        self._log.event(
+            "test-case",
+            f"{case.name}: {case.outcome.value}{value}",
+            name=case.name,
+            result=case.outcome.value,
+            measurement=case.measurement,
+            units=case.units,
+        )

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+# Sourced by the MultiNode helpers, which set $bin: requests to the dispatcher and its replies.
+#
+# A request is one marker line on standard output.  A reply is one line that the dispatcher types
+# on standard input, the console; other lines that arrive there are skipped.
+# shellcheck shell=sh
+
+# shellcheck source=/dev/null disable=SC2154
+. "$bin/../lava-environment"
+
+# A console line holds 4095 bytes, and what is sent comes back to the receivers as one line.
+max_length=3000
+
+fail() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+# check_word WHAT WORD: the wire splits at blanks, ends at ">", and holds one line.
+check_word() {
+    case $2 in
+        '') fail "$1 is empty" ;;
+        *[[:space:]]* | *[[:cntrl:]]* | *[\<\>]*) fail "$1 '$2' has a blank, a control character, '<' or '>'" ;;
+    esac
+}
+
+check_id() {
+    check_word 'the message id' "$1"
+    case $1 in
+        *=*) fail "the message id '$1' has a '='" ;;
+    esac
+}
+
+# debug API WORDS...: a line for the log of a job that asked for one.
+debug() {
+    if [ -n "$LAVA_MULTI_NODE_DEBUG" ]; then
+        api=$1
+        shift
+        printf '<LAVA_%s_DEBUG %s>\n' "$api" "$*"
+    fi
+}
+
+# request API WORDS...
+request() {
+    api=$1
+    shift
+    words=$*
+    [ "${#words}" -le "$max_length" ] || fail "the message is longer than $max_length characters"
+    debug "$api" "request: $words"
+    printf '<LAVA_MULTI_NODE> <LAVA_%s %s>\n' "$api" "$words"
+}
+
+# await_reply API: sets $reply to the words between the reply's name and its ">".
+await_reply() {
+    start="<LAVA_$1_COMPLETE"
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in
+            *"$start>"* | *"$start "*">"*)
+                reply=${line#*"$start"}
+                reply=${reply%%">"*}
+                debug "$1" "reply:$reply"
+                [ "$reply" != ' nack' ] || fail "Error:no-response  nack, Exit from LAVA_$1!"
+                return
+                ;;
+            *"$start "*) fail "the reply to LAVA_$1 was cut short" ;;
+        esac
+    done
+    fail "the console ended before LAVA_$1 was answered"
+}
+
+# store_reply: one line "sender:key=value" for each word; no file when there is none.
+store_reply() {
+    set -f # a word such as "*" is data, not a pattern for files
+    for word in $reply; do
+        case $word in
+            *=*) printf '%s\n' "$word" >>"$LAVA_MULTI_NODE_CACHE" ;;
+            *) printf 'Warning:unrecognized message %s\n' "$word" ;;
+        esac
+    done
+    set +f
+}
+
+# request_data API WORDS...: a request whose reply is kept in the cache file.
+request_data() {
+    # Data of an earlier reply must not pass for this one's, whatever happens next.
+    rm -f "$LAVA_MULTI_NODE_CACHE"
+    request "$@"
+    await_reply "$1"
+    store_reply
+}

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: MIT
+"""What a node's test shell says by marker lines on its console, and what is typed back.
+
+The wire is LAVA's.  A marker may stand anywhere in a line: kernel text, a prompt or a command's
+unfinished output may precede it.  LAVA also types ``echo LAVA_ACK`` after every signal; nothing
+here needs that, so signals are not answered.  Replies to MultiNode calls are typed as one line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from lava_vmgroup.errors import MultiNodeError
+from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.testshell.definition import TestDefinition
+from lava_vmgroup.testshell.events import (
+    EndRun,
+    EndTestCase,
+    Event,
+    InstallFailed,
+    Malformed,
+    MultiNodeApi,
+    MultiNodeCall,
+    RunnerExited,
+    RunnerStarted,
+    StartRun,
+    StartTestCase,
+    TestCaseSignal,
+    TestExited,
+    TestSet,
+)
+
+MAX_WORDS_LENGTH = 4000
+"""Characters between a marker's name and its end; a longer marker is malformed."""
+
+MAX_REPLY_LENGTH = 4095
+"""Bytes: a terminal drops what a line has more, and the reader would see a torn reply."""
+
+MAX_PATTERN_LINE = 1000
+"""Characters of a line that a test definition's own pattern is tried on."""
+
+_SIGNAL = re.compile(rf"<LAVA_SIGNAL_([A-Z_]{{1,40}})(?: ([^<>]{{0,{MAX_WORDS_LENGTH}}}))?>")
+_CALL = re.compile(
+    rf"<LAVA_MULTI_NODE> <LAVA_([A-Z_]{{1,40}})(?: ([^<>]{{0,{MAX_WORDS_LENGTH}}}))?>"
+)
+_RUNNER = re.compile(
+    r"<LAVA_TEST_RUNNER>: (?:"
+    r"(?P<started>started)"
+    r"|(?P<exiting>exiting)"
+    r"|(?P<failed>\S{1,200}) installer failed"
+    r"|(?P<exited>\S{1,200}) exited with: (?P<code>\d{1,10}|unknown)"
+    r")"
+)
+_UNFINISHED = re.compile(
+    r"<LAVA_(?:SIGNAL_|MULTI_NODE> <LAVA_(?P<api>SEND|SYNC|WAIT_ALL|WAIT) )[^<>%][^<>]{0,40}"
+)
+_KERNEL_TEXT = re.compile(r"\[ {0,8}\d{1,8}\.\d{6}\] ")
+
+
+def parse_signal(line: str) -> Event | None:
+    """The event that a console line (without its end) tells, None when it tells nothing.
+
+    A marker that breaks the rules gives `Malformed`.  With several markers the first counts.
+    """
+    matches = [match for pattern in _PARSERS if (match := pattern.search(line))]
+    if matches:
+        first = min(matches, key=re.Match.start)
+        return _PARSERS[first.re](first)
+    unfinished = _UNFINISHED.search(line)
+    if unfinished is None:
+        return None
+    return Malformed(
+        text=unfinished[0],
+        reason=f"the marker has no end within {MAX_WORDS_LENGTH} characters",
+        api=MultiNodeApi(unfinished["api"]) if unfinished["api"] else None,
+    )
+
+
+class SignalParser:
+    """Turns the lines of one console into events, mending markers that the kernel tore.
+
+    The kernel writes its lines to a console whenever it likes, also into the middle of a marker:
+    the marker's first part, the kernel's text and a line end, then the marker's rest.
+    """
+
+    def __init__(self) -> None:
+        self._torn = ""
+
+    def feed(self, line: str) -> Event | None:
+        """As `parse_signal`, with regard to the lines before."""
+        event = parse_signal(line)
+        if event is None and self._torn and _KERNEL_TEXT.match(line):
+            return None
+        torn, self._torn = self._torn, ""
+        if torn:
+            mended = parse_signal(torn + line)
+            if mended is not None and not isinstance(mended, Malformed):
+                return mended
+        if event is None or isinstance(event, Malformed):
+            self._torn = _torn_marker(line)
+            if self._torn:
+                return None
+        return event
+
+
+def _torn_marker(line: str) -> str:
+    """The line up to kernel text that stands inside a marker, or nothing."""
+    for kernel_text in _KERNEL_TEXT.finditer(line):
+        head = line[: kernel_text.start()]
+        last = head[head.rfind("<") :] if "<" in head else ""
+        unfinished = (
+            "<LAVA_".startswith(last)
+            or (last.startswith("<LAVA_") and ">" not in last)
+            or last.startswith(("<LAVA_MULTI_NODE>", "<LAVA_TEST_RUNNER>"))
+        )
+        if last and unfinished and len(last) <= MAX_WORDS_LENGTH:
+            return head
+    return ""
+
+
+def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
+    """The result that `definition`'s own pattern sees in a line of the test's output."""
+    if definition.parse is None:
+        return None
+    match = definition.parse.pattern.match(line[:MAX_PATTERN_LINE].strip())
+    if match is None:
+        return None
+    groups = match.groupdict()
+    test_case_id = (groups["test_case_id"] or "").strip()
+    if not test_case_id:
+        return None
+    reported = groups["result"] or ""
+    return TestCaseSignal(
+        test_case_id=test_case_id,
+        result=_outcome(definition.parse.fixups.get(reported, reported)),
+        reported=reported,
+        measurement=groups.get("measurement"),
+        units=groups.get("units"),
+    )
+
+
+def parse_arguments(words: Iterable[str]) -> dict[str, str]:
+    """The data of a lava-send: each word is ``key=value``, split at its first ``=``.
+
+    Raises ValueError for a word without ``=`` or without a key.
+    """
+    data = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise ValueError(f"{word!r} is not KEY=VALUE")
+        data[key] = value
+    return data
+
+
+def reply_sync(ok: bool) -> str:
+    """The line that ends a lava-sync."""
+    return _reply(MultiNodeApi.SYNC, () if ok else ("nack",))
+
+
+def reply_wait(data: Mapping[str, Mapping[str, str]] | None) -> str:
+    """The line that ends a lava-wait: each sender's keys and values; None refuses it.
+
+    Raises MultiNodeError when the data cannot be typed as one line of a console.
+    """
+    return _reply(MultiNodeApi.WAIT, _reply_words(data))
+
+
+def reply_wait_all(data: Mapping[str, Mapping[str, str]] | None) -> str:
+    """The line that ends a lava-wait-all; as `reply_wait`."""
+    return _reply(MultiNodeApi.WAIT_ALL, _reply_words(data))
+
+
+def reply_nack(api: MultiNodeApi) -> str | None:
+    """The line that refuses a call; None for a lava-send, which waits for nothing."""
+    return None if api is MultiNodeApi.SEND else _reply(api, ("nack",))
+
+
+def _reply_words(data: Mapping[str, Mapping[str, str]] | None) -> Sequence[str]:
+    if data is None:
+        return ("nack",)
+    return [
+        f"{sender}:{key}={value}" for sender, pairs in data.items() for key, value in pairs.items()
+    ]
+
+
+def _reply(api: MultiNodeApi, words: Sequence[str]) -> str:
+    for word in words:
+        if not word.isprintable() or set(word) & set("<> "):
+            raise MultiNodeError(
+                f"the reply to {api.helper} cannot be typed on a console: {word!r} has a blank, "
+                "a control character, '<' or '>'"
+            )
+    line = " ".join((f"<LAVA_{api.value}_COMPLETE", *words)) + ">"
+    if (length := len(line.encode())) > MAX_REPLY_LENGTH:
+        raise MultiNodeError(
+            f"the reply to {api.helper} has {length} bytes, a line of a console holds "
+            f"{MAX_REPLY_LENGTH}",
+            hint="send less data with this message",
+        )
+    return line
+
+
+def _outcome(word: str) -> Outcome:
+    """LAVA's rule: a result that is none of its four words is unknown."""
+    return Outcome(word) if word in {outcome.value for outcome in Outcome} else Outcome.UNKNOWN
+
+
+def _runner_event(match: re.Match[str]) -> Event:
+    if match["started"]:
+        return RunnerStarted()
+    if match["exiting"]:
+        return RunnerExited()
+    if match["failed"]:
+        return InstallFailed(directory=match["failed"])
+    code = match["code"]
+    return TestExited(
+        directory=match["exited"], return_code=int(code) if code != "unknown" else None
+    )
+
+
+def _signal_event(match: re.Match[str]) -> Event | None:
+    words = (match[2] or "").split()
+    parse = _SIGNALS.get(match[1])
+    if parse is None:
+        return None
+    if not (match[2] or "").isprintable():
+        return Malformed(text=match[0], reason="it has control characters")
+    return parse(words) or Malformed(text=match[0], reason=f"unexpected words for {match[1]}")
+
+
+def _call_event(match: re.Match[str]) -> Event:
+    text, name, words = match[0], match[1], (match[2] or "").split()
+    if name not in {api.value for api in MultiNodeApi}:
+        return Malformed(text=text, reason=f"no MultiNode call is named {name}")
+    api = MultiNodeApi(name)
+    if not (match[2] or "").isprintable():
+        return Malformed(text=text, reason="it has control characters", api=api)
+    if not 1 <= len(words) <= 1 + _MAX_ARGUMENTS[api]:
+        return Malformed(text=text, reason=f"unexpected number of words for {name}", api=api)
+    if api is MultiNodeApi.SEND:
+        try:
+            parse_arguments(words[1:])
+        except ValueError as error:
+            return Malformed(text=text, reason=str(error), api=api)
+    return MultiNodeCall(api=api, message_id=words[0], arguments=tuple(words[1:]))
+
+
+def _test_case(words: Sequence[str]) -> TestCaseSignal | None:
+    try:
+        fields = parse_arguments(words)
+    except ValueError:
+        return None
+    test_case_id, reported = fields.get("TEST_CASE_ID"), fields.get("RESULT")
+    if not test_case_id or not reported:
+        return None
+    return TestCaseSignal(
+        test_case_id=test_case_id,
+        result=_outcome(reported),
+        reported=reported,
+        measurement=fields.get("MEASUREMENT"),
+        units=fields.get("UNITS"),
+    )
+
+
+def _test_set(words: Sequence[str]) -> TestSet | None:
+    match words:
+        case ["START", name]:
+            return TestSet(name=name)
+        case ["STOP"]:
+            return TestSet(name=None)
+        case _:
+            return None
+
+
+_MAX_ARGUMENTS = {
+    MultiNodeApi.SEND: MAX_WORDS_LENGTH,
+    MultiNodeApi.SYNC: 0,
+    MultiNodeApi.WAIT: 0,
+    MultiNodeApi.WAIT_ALL: 1,
+}
+_SIGNALS: Mapping[str, Callable[[Sequence[str]], Event | None]] = {
+    "STARTRUN": lambda words: StartRun(name=words[0], uuid=words[1]) if len(words) == 2 else None,
+    "ENDRUN": lambda words: EndRun(name=words[0], uuid=words[1]) if len(words) == 2 else None,
+    "STARTTC": lambda words: StartTestCase(test_case_id=words[0]) if len(words) == 1 else None,
+    "ENDTC": lambda words: EndTestCase(test_case_id=words[0]) if len(words) == 1 else None,
+    "TESTCASE": _test_case,
+    "TESTSET": _test_set,
+}
+_PARSERS: Mapping[re.Pattern[str], Callable[[re.Match[str]], Event | None]] = {
+    _SIGNAL: _signal_event,
+    _CALL: _call_event,
+    _RUNNER: _runner_event,
+}

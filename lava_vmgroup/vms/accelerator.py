@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""Choosing how QEMU runs a guest on a host: which program, which accelerator, which CPU."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lava_vmgroup.errors import InfrastructureError
+
+
+class Arch(enum.Enum):
+    """The instruction set of a host or a guest."""
+
+    AARCH32 = "aarch32"
+    AARCH64 = "aarch64"
+    X86_64 = "x86_64"
+
+
+_MACHINE_NAMES = {
+    "aarch64": Arch.AARCH64,
+    "armv7l": Arch.AARCH32,
+    "armv8l": Arch.AARCH32,
+    "x86_64": Arch.X86_64,
+}
+
+_KVM: Mapping[tuple[Arch, Arch], tuple[str, str]] = {
+    (Arch.AARCH32, Arch.AARCH32): ("qemu-system-arm", "host"),
+    # A 64-bit CPU runs 32-bit guests where it has AArch32 at EL1; only this program offers it.
+    (Arch.AARCH64, Arch.AARCH32): ("qemu-system-aarch64", "host,aarch64=off"),
+    (Arch.AARCH64, Arch.AARCH64): ("qemu-system-aarch64", "host"),
+    (Arch.X86_64, Arch.X86_64): ("qemu-system-x86_64", "host"),
+}
+
+_TCG: Mapping[Arch, tuple[tuple[str, str], ...]] = {
+    Arch.AARCH32: (("qemu-system-arm", "cortex-a15"), ("qemu-system-aarch64", "cortex-a15")),
+    Arch.AARCH64: (("qemu-system-aarch64", "cortex-a57"),),
+    Arch.X86_64: (("qemu-system-x86_64", "max"),),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """What a host said of itself."""
+
+    arch: Arch
+    memory_mib: int
+    kvm_opens: bool
+    """Whether ``/dev/kvm`` is there and opens; not yet whether a given guest runs with it."""
+    qemu_versions: Mapping[str, str]
+    """Version of each ``qemu-system-*`` found on the host."""
+    firmware: frozenset[str]
+    """Firmware images found on the host, as paths."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator:
+    """How a guest is to be run."""
+
+    binary: str
+    name: str
+    """``kvm`` or ``tcg``."""
+    cpu: str
+
+
+def arch_of(machine: str) -> Arch:
+    """The architecture behind what ``uname -m`` prints."""
+    try:
+        return _MACHINE_NAMES[machine]
+    except KeyError:
+        raise InfrastructureError(
+            f"the host is of an unknown architecture, {machine!r}",
+            hint=f"known: {', '.join(_MACHINE_NAMES)}",
+        ) from None
+
+
+def kvm_choice(guest: Arch, facts: HostFacts) -> Accelerator | None:
+    """How KVM would run the guest on this host; None when it cannot."""
+    pair = _KVM.get((facts.arch, guest))
+    if pair is None or not facts.kvm_opens or pair[0] not in facts.qemu_versions:
+        return None
+    return Accelerator(binary=pair[0], name="kvm", cpu=pair[1])
+
+
+def tcg_choice(guest: Arch, facts: HostFacts) -> Accelerator:
+    """How the guest is emulated on this host; `InfrastructureError` when QEMU is not there."""
+    for binary, cpu in _TCG[guest]:
+        if binary in facts.qemu_versions:
+            return Accelerator(binary=binary, name="tcg", cpu=cpu)
+    wanted = " or ".join(binary for binary, _ in _TCG[guest])
+    have = ", ".join(facts.qemu_versions) or "none"
+    package = "qemu-system-x86" if guest is Arch.X86_64 else "qemu-system-arm"
+    raise InfrastructureError(
+        f"the host has no {wanted} for a {guest.value} guest (QEMU found: {have})",
+        hint=f"install {package} in the host's image",
+    )

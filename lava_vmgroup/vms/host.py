@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""The host as its virtual machines see it: how to reach it, what it can do, what it stores.
+
+One `VMHost` is shared by the threads of all VMs of a group.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from lava_vmgroup.connections.ssh import Address, JobKey, SshLink, dial
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.log import NodeLog
+from lava_vmgroup.vms.accelerator import (
+    Accelerator,
+    Arch,
+    HostFacts,
+    arch_of,
+    kvm_choice,
+    tcg_choice,
+)
+from lava_vmgroup.vms.store import ImageStore
+
+ROOT = "/lava-vm-images"
+"""Where everything of virtual machines is on the host; LAVA v1's folder."""
+
+_DIAL_S = 60.0
+_PROBE_S = 60.0
+
+FIRMWARE = {
+    Arch.AARCH64: (
+        "/usr/share/AAVMF/AAVMF_CODE.fd",
+        "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
+        "/usr/lib/u-boot/qemu_arm64/u-boot.bin",
+    ),
+    Arch.AARCH32: ("/usr/lib/u-boot/qemu_arm/u-boot.bin",),
+    Arch.X86_64: (),
+}
+"""Firmware that serves an image without a boot configuration, best first.  x86 QEMU has its own."""
+
+_FACTS_SCRIPT = r"""
+echo "machine $(uname -m)"
+while read -r key value _; do [ "$key" = MemTotal: ] && echo "memory $value"; done </proc/meminfo
+( : <>/dev/kvm ) 2>/dev/null && echo kvm
+for name in qemu-system-arm qemu-system-aarch64 qemu-system-x86_64; do
+    command -v "$name" >/dev/null && echo "qemu $name $("$name" --version | head -n 1)"
+done
+for path in "$@"; do [ -e "$path" ] && echo "firmware $path"; done
+true
+"""
+
+# QEMU makes the guest's CPU before it obeys the monitor, so its exit status tells whether the
+# kernel really offers such a CPU; that /dev/kvm opens does not.
+_KVM_PROBE = (
+    'echo quit | "$1" -nodefaults -no-user-config -display none -S -m 16 -machine "$2" '
+    '-accel kvm -cpu "$3" -monitor stdio'
+)
+
+
+class VMHost:
+    """A booted host with SSH, shared by the VMs that run on it."""
+
+    def __init__(self, address: Address, key: JobKey, job: str) -> None:
+        self._address = address
+        self._key = key
+        self._dialing = threading.Lock()
+        self._probing = threading.Lock()
+        self._facts: HostFacts | None = None
+        self._accelerators: dict[Arch, Accelerator] = {}
+        self._reserved_mib = 0
+        self.job_folder = f"{ROOT}/job-{job}"
+        self.store = ImageStore(ROOT, job)
+
+    def dial(self, deadline: Deadline) -> SshLink:
+        """A new connection to the host; one after the other, as sshd limits dials in parallel."""
+        with self._dialing:
+            return dial(self._address, self._key, deadline.sub("SSH to the host", _DIAL_S))
+
+    def facts(self, link: SshLink, deadline: Deadline) -> HostFacts:
+        """What the host is and has; asked once."""
+        with self._probing:
+            if self._facts is None:
+                self._facts = _ask(link, deadline.sub("looking at the host", _PROBE_S))
+            return self._facts
+
+    def accelerator(
+        self, guest: Arch, machine: str, link: SshLink, log: NodeLog, deadline: Deadline
+    ) -> Accelerator:
+        """How to run a guest here: KVM where it works, else emulation, which is then said."""
+        facts = self.facts(link, deadline)
+        with self._probing:
+            if guest not in self._accelerators:
+                probe = deadline.sub("probing KVM on the host", _PROBE_S)
+                self._accelerators[guest] = _choose(guest, machine, facts, link, log, probe)
+            return self._accelerators[guest]
+
+    def reserve_memory(self, mib: int, facts: HostFacts) -> Callable[[], None]:
+        """Claim memory for a VM, or refuse; returns what gives it back."""
+        with self._probing:
+            if self._reserved_mib + mib > facts.memory_mib:
+                raise InfrastructureError(
+                    f"the host has {facts.memory_mib} MiB of memory; {self._reserved_mib} MiB "
+                    f"are promised to VMs already and this one wants {mib} MiB",
+                    hint="lower qemu_memory of the VM's device type, or start fewer VMs",
+                )
+            self._reserved_mib += mib
+
+        def give_back() -> None:
+            with self._probing:
+                self._reserved_mib -= mib
+
+        return give_back
+
+
+def _ask(link: SshLink, deadline: Deadline) -> HostFacts:
+    paths = [path for group in FIRMWARE.values() for path in group]
+    output = link.check_run(["sh", "-c", _FACTS_SCRIPT, "facts", *paths], deadline)
+    machine, memory_mib, kvm = "", 0, False
+    versions: dict[str, str] = {}
+    firmware: set[str] = set()
+    for line in output.splitlines():
+        match line.split():
+            case ["machine", name]:
+                machine = name
+            case ["memory", kib]:
+                memory_mib = int(kib) // 1024
+            case ["kvm"]:
+                kvm = True
+            case ["qemu", name, "QEMU", "emulator", "version", version, *_]:
+                versions[name] = version
+            case ["firmware", path]:
+                firmware.add(path)
+    return HostFacts(
+        arch=arch_of(machine),
+        memory_mib=memory_mib,
+        kvm_opens=kvm,
+        qemu_versions=versions,
+        firmware=frozenset(firmware),
+    )
+
+
+def _choose(
+    guest: Arch, machine: str, facts: HostFacts, link: SshLink, log: NodeLog, deadline: Deadline
+) -> Accelerator:
+    choice = kvm_choice(guest, facts)
+    if choice is None:
+        reason = "the host has no KVM for it"
+    else:
+        probe_machine = "virt,gic-version=host" if machine == "virt" else machine
+        probe = ["sh", "-c", _KVM_PROBE, "probe", choice.binary, probe_machine, choice.cpu]
+        result = link.run(probe, deadline)
+        if result.status == 0:
+            return choice
+        reason = (result.output.strip().splitlines() or ["KVM does not work"])[-1]
+    emulated = tcg_choice(guest, facts)
+    log.warning("accelerator", f"no KVM for a {guest.value} guest ({reason}): emulating it, slowly")
+    return emulated

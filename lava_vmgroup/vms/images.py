@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""What the dispatcher learns of VM images before they go to the host: once per image."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.boot_config import extract_boot_files
+from lava_vmgroup.vms.store import digest_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file on the dispatcher together with the name that its content has in the store."""
+
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedImage:
+    """A disk image and what it boots."""
+
+    disk: StoredFile
+    kernel: StoredFile | None
+    initrd: StoredFile | None
+    append: str | None
+    partition: int
+
+
+class ImageLibrary:
+    """Prepares each image once, however many VMs use it; shared by their threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._prepared: dict[Path, PreparedImage] = {}
+        self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+        self._lock = threading.Lock()
+
+    def prepare(self, image: Path, deadline: Deadline) -> PreparedImage:
+        """The image with its digest and the kernel found in it."""
+        image = image.resolve()
+        with self._lock:
+            lock = self._locks[image]
+        with lock:
+            if image not in self._prepared:
+                self._prepared[image] = self._look_into(image, deadline)
+            return self._prepared[image]
+
+    def _look_into(self, image: Path, deadline: Deadline) -> PreparedImage:
+        disk = stored(image, deadline)
+        folder = self._folder / disk.digest
+        folder.mkdir(parents=True, exist_ok=True)
+        files = extract_boot_files(image, folder, deadline)
+        return PreparedImage(
+            disk=disk,
+            kernel=stored(files.kernel, deadline) if files else None,
+            initrd=stored(files.initrd, deadline) if files and files.initrd else None,
+            append=files.append if files else None,
+            partition=files.partition if files else 0,
+        )
+
+
+def stored(path: Path, deadline: Deadline) -> StoredFile:
+    """The file with the digest of its content."""
+    return StoredFile(path=path, digest=digest_of(path, deadline))

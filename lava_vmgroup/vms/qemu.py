@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""The QEMU command line of a virtual machine: a pure function of its description."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lava_vmgroup.vms.accelerator import Accelerator, Arch
+
+OVERLAY_SERIAL = "lava-overlay"
+"""The serial number by which a guest finds the disk with the test shell's files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One virtual machine; all paths are on the host."""
+
+    name: str
+    arch: Arch
+    machine: str
+    memory_mib: int
+    cpus: int
+    accelerator: Accelerator
+    disk: str | None
+    """A qcow2 image."""
+    overlay: str
+    """A raw file that holds the test shell's files as a tar archive."""
+    kernel: str | None = None
+    initrd: str | None = None
+    dtb: str | None = None
+    append: str = ""
+    firmware: str | None = None
+    options: Sequence[str] = ()
+    """Further options of the lab's, last."""
+
+
+def argv(machine: Machine) -> list[str]:
+    """The words that launch `machine`, its serial console on standard input and output."""
+    accelerator = machine.accelerator
+    words = [
+        *(accelerator.binary, "-name", machine.name),
+        *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+        *("-machine", _machine(machine), "-accel", accelerator.name, "-cpu", accelerator.cpu),
+        *("-m", str(machine.memory_mib), "-smp", str(machine.cpus)),
+        *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
+    ]
+    if machine.kernel is not None:
+        words += ["-kernel", machine.kernel, "-append", machine.append]
+    elif machine.firmware is not None:
+        words += ["-bios", machine.firmware]
+    if machine.initrd is not None:
+        words += ["-initrd", machine.initrd]
+    if machine.dtb is not None:
+        words += ["-dtb", machine.dtb]
+    if machine.disk is not None:
+        words += _drive("disk", machine.disk, "qcow2", "lava-disk")
+    words += _drive("overlay", machine.overlay, "raw", OVERLAY_SERIAL)
+    return [*words, *machine.options]
+
+
+def _machine(machine: Machine) -> str:
+    """The machine type; ARM's ``virt`` must use the interrupt controller that the host has."""
+    if machine.machine != "virt":
+        return machine.machine
+    gic = "host" if machine.accelerator.name == "kvm" else "2"
+    # A 32-bit kernel without LPAE does not reach what virt puts above 4 GiB.
+    highmem = ",highmem=off" if machine.arch is Arch.AARCH32 else ""
+    return f"virt,gic-version={gic}{highmem}"
+
+
+def _drive(name: str, path: str, image_format: str, serial: str) -> list[str]:
+    # A comma in a path would end the option's value; QEMU takes two for one.
+    escaped = path.replace(",", ",,")
+    return [
+        *("-drive", f"if=none,id={name},format={image_format},file={escaped}"),
+        *("-device", f"virtio-blk-pci,drive={name},serial={serial}"),
+    ]

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""Debian's lava-coordinator and ours: one contract, held by both."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import DeadlineExpired, MultiNodeError
+from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.multinode.coordinator import Coordinator
+
+if TYPE_CHECKING:
+    from tests.integration.multinode.conftest import Address, Bare, Start
+
+TRANSCRIPTS = json.loads(
+    (Path(__file__).parents[2] / "unit" / "multinode" / "transcripts.json").read_text("utf-8")
+)
+PYTHON = "/usr/bin/python3"
+"""The system's interpreter: Debian installs LAVA's packages for that one only."""
+ROLES = {"host": "host", "vm1": "guest", "vm2": "guest"}
+
+
+@pytest.fixture(scope="module")
+def lava(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """The address of Debian's lava-coordinator (package lava-coordinator)."""
+    program = shutil.which("lava-coordinator")
+    assert program, "lava-coordinator is missing; install Debian's package lava-coordinator"
+    folder = tmp_path_factory.mktemp("lava-coordinator")
+    config, log = folder / "lava-coordinator.conf", folder / "lava-coordinator.log"
+    config.write_text(json.dumps({"port": 0, "blocksize": 4096}), encoding="utf-8")
+    runner = Path(__file__).with_name("lava_coordinator_on_loopback.py")
+    options = ["--logfile", str(log), "--loglevel", "DEBUG", "--config", str(config)]
+    process = subprocess.Popen(
+        [PYTHON, str(runner), program, *options], stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            port = process.stdout.readline()
+            assert port, "lava-coordinator ended at once"
+            yield ("127.0.0.1", int(port))
+            assert process.poll() is None, f"lava-coordinator died: {log.read_text()[-2000:]}"
+        finally:
+            process.kill()
+
+
+@pytest.fixture(params=["lava", "ours"])
+def address(request: pytest.FixtureRequest) -> Address:
+    """Where the coordinator is, once Debian's and once ours."""
+    if request.param == "ours":
+        running: Coordinator = request.getfixturevalue("coordinator")
+        return running.address
+    found: Address = request.getfixturevalue("lava")
+    return found
+
+
+def members(address: Address, group: str) -> list[MultiNodeClient]:
+    return [
+        MultiNodeClient(
+            address,
+            group_name=group,
+            group_size=len(ROLES),
+            client_name=name,
+            role=role,
+            poll_delay_s=0.05,
+        )
+        for name, role in ROLES.items()
+    ]
+
+
+def play_host(host: MultiNodeClient, deadline: Deadline) -> list[Any]:
+    seen: list[Any] = [host.group_data(deadline)]
+    host.send("lava_vm_start", {"host_ip": "192.0.2.1"}, deadline)
+    host.sync("ready", deadline)
+    host.sync("again", deadline)
+    host.send("lava_vm_stop", {}, deadline)
+    seen.append(host.wait_all("lava_vm_stop", deadline))
+    host.clear(deadline)
+    return seen
+
+
+def play_vm(vm: MultiNodeClient, deadline: Deadline) -> list[Any]:
+    seen: list[Any] = [vm.group_data(deadline)]
+    seen.append(vm.wait("lava_vm_start", deadline))
+    seen.append(vm.wait_all("lava_vm_start", deadline, role="host"))
+    vm.sync("ready", deadline)
+    vm.sync("again", deadline)
+    vm.send("lava_vm_stop", {"a": "\u00fc=1"}, deadline)
+    vm.clear(deadline)
+    return seen
+
+
+def test_a_group_of_a_host_and_its_vms_runs_from_start_to_end(
+    address: Address, start: Start, deadline: Deadline
+) -> None:
+    host, *vms = members(address, "whole job")
+
+    playing = [start(play_vm, vm, deadline) for vm in vms]
+    seen_by_host = play_host(host, deadline)
+
+    stops: dict[str, dict[str, str]] = {"host": {}, **{vm: {"a": "ü=1"} for vm in ("vm1", "vm2")}}
+    start_message = {"host": {"host_ip": "192.0.2.1"}}
+    assert seen_by_host == [ROLES, stops]
+    for vm in playing:
+        assert vm.result() == [ROLES, start_message, start_message]
+    with pytest.raises(MultiNodeError, match="refused lava_send"):
+        host.send("m", {}, deadline)
+
+
+def test_a_deadline_ends_a_wait_for_a_group_that_never_is_complete(
+    address: Address, deadline: Deadline
+) -> None:
+    host, *_ = members(address, "incomplete")
+
+    with pytest.raises(DeadlineExpired, match="the group"):
+        host.group_data(Deadline.after("the group", 0.2))
+    host.clear(deadline)
+
+
+def test_a_failure_is_told_where_that_is_possible(
+    address: Address, coordinator: Coordinator, deadline: Deadline
+) -> None:
+    host, *_ = members(address, "failed")
+
+    assert host.fail("no boot", deadline) is (address == coordinator.address)
+    host.clear(deadline)
+
+
+@pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda item: item["name"])
+def test_the_transcripts_are_what_lava_answers(
+    lava: Address, bare: Bare, transcript: dict[str, Any]
+) -> None:
+    group, members = transcript["name"], transcript["members"]
+
+    def ask(client: str | None, role: str, **fields: Any) -> Any:
+        named = {"client_name": client, "role": role} if client else {}
+        return bare.ask(lava, {"group_name": group, "hostname": "h", **named, **fields})
+
+    for client, role in members.items():
+        ask(client, role, request="group_data", group_size=transcript["size"])
+
+    for step in transcript["steps"]:
+        fields = {key: step[key] for key in step if key not in {"from", "role", "expect", "lava"}}
+        client = step["from"]
+        role = step.get("role") or members.get(client, "")
+        assert ask(client, role, **fields) == step.get("lava", step["expect"]), step
+
+    for client, role in members.items():
+        assert ask(client, role, request="clear_group") == {"response": "ack"}
+    assert ask("any", "any", request="group_data") == {"response": "nack"}

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""A node that is a folder: an overlay unpacked into it, run by a real shell on a real terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.testshell.definition import parse_definition
+from lava_vmgroup.testshell.events import Event
+from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay
+from lava_vmgroup.testshell.signals import SignalParser
+
+LIMIT_S = 60.0
+PACKAGES = {"bash": "bash", "dash": "dash", "busybox": "busybox-static"}
+GROUP = (("board", "host"), ("vm1", "client"), ("vm2", "client"))
+
+Answer = Callable[[Event], str | None]
+"""What the dispatcher types after an event, without a line end; None for nothing."""
+
+
+@dataclass
+class Finished:
+    """What came of a program that ran on a terminal."""
+
+    output: str = ""
+    events: list[Event] = field(default_factory=list)
+    status: int | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines as they were printed."""
+        return self.output.replace("\r\n", "\n").splitlines()
+
+    @property
+    def markers(self) -> list[str]:
+        """The lines that begin with a marker."""
+        return [line for line in self.lines if line.startswith("<LAVA_")]
+
+
+class Node:
+    """A folder with a shell, the shell's own tools on PATH, and an overlay."""
+
+    def __init__(self, root: Path, shell: Path, path: str) -> None:
+        self.root = root
+        self.shell = shell
+        self.directory = root / "lava"
+        self.bin = self.directory / "bin"
+        self.results = self.directory / "results"
+        self.cache = root / "cache.txt"
+        self.environment = {"PATH": path}
+
+    def unpack(
+        self,
+        *definitions: str,
+        parameters: dict[str, str] | None = None,
+        host_ip: str | None = None,
+        debug: bool = False,
+    ) -> None:
+        """Unpack an overlay whose tests have the UUIDs uuid-0, uuid-1 and so on."""
+        spec = OverlaySpec(
+            node="vm1",
+            role="client",
+            group=GROUP,
+            lava_test_dir=str(self.directory),
+            host_ip=host_ip,
+            shell=str(self.shell),
+            debug=debug,
+            multi_node_cache=str(self.cache),
+            tests=[
+                OverlayTest(
+                    definition=parse_definition(text, source="test"),
+                    uuid=f"uuid-{index}",
+                    source=text,
+                    parameters=parameters or {},
+                )
+                for index, text in enumerate(definitions)
+            ],
+        )
+        subprocess.run(
+            ["tar", "-xf", "-", "-C", "/"],
+            input=build_overlay(spec),
+            env=self.environment,
+            check=True,
+            timeout=LIMIT_S,
+        )
+
+    def helper(
+        self, name: str, *arguments: str, typed: str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one helper between pipes; its standard input ends after `typed`."""
+        return subprocess.run(
+            [str(self.bin / name), *arguments],
+            input=typed,
+            capture_output=True,
+            text=True,
+            env=self.environment | environment,
+            timeout=LIMIT_S,
+            cwd=self.root,
+        )
+
+    def run_tests(self, answer: Answer = lambda event: None) -> Finished:
+        """Run lava-test-runner on a terminal until it ends, typing what `answer` says."""
+        master, slave = pty.openpty()
+        with os.fdopen(master, "r+b", buffering=0) as terminal:
+            process = subprocess.Popen(
+                [self.bin / "lava-test-runner", self.directory],
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                env=self.environment,
+                start_new_session=True,
+            )
+            os.close(slave)
+            try:
+                finished = _attend(terminal.fileno(), process.pid, answer)
+                finished.status = process.wait(timeout=LIMIT_S)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait(timeout=LIMIT_S)
+        return finished
+
+    def result_directory(self, index: int) -> Path:
+        """Where the results of one test are."""
+        (found,) = self.results.glob(f"{index}_uuid-{index}-*")
+        return found
+
+
+def _attend(terminal: int, process: int, answer: Answer) -> Finished:
+    """Read a terminal until the last program on it has ended."""
+    deadline = Deadline.after("the test shell", LIMIT_S)
+    finished, parser, pending = Finished(), SignalParser(), b""
+    while select.select([terminal], [], [], deadline.remaining_s)[0]:
+        try:
+            data = os.read(terminal, 4096)
+        except OSError:  # EIO: nobody has the terminal open any more
+            return finished
+        finished.output += data.decode()
+        *lines, pending = (pending + data).split(b"\n")
+        for line in lines:
+            event = parser.feed(line.decode())
+            if event is None:
+                continue
+            finished.events.append(event)
+            reply = answer(event)
+            if reply is not None:
+                os.write(terminal, f"{reply}\n".encode())
+    pytest.fail(f"process {process} did not end; it printed:\n{finished.output}")
+
+
+@pytest.fixture(params=sorted(PACKAGES))
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
+    """A node under each shell; busybox's has no tools but busybox's own."""
+    name: str = request.param
+    program = shutil.which(name)
+    if program is None:
+        pytest.fail(f"{name} is missing: apt-get install {PACKAGES[name]}")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    if name == "busybox":
+        subprocess.run([program, "--install", "-s", tools], check=True, timeout=LIMIT_S)
+        yield Node(tmp_path, tools / "sh", str(tools))
+    else:
+        (tools / "sh").symlink_to(program)
+        yield Node(tmp_path, tools / "sh", os.defpath)

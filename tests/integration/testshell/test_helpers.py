@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: MIT
+"""The helpers that tests call, one by one, under every shell a node may have."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.testshell.conftest import Node
+
+LIMIT_S = 60.0
+
+
+def test_self_prints_the_nodes_name(node: Node) -> None:
+    node.unpack()
+
+    assert node.helper("lava-self").stdout == "vm1\n"
+
+
+def test_role_prints_the_own_role_without_a_newline(node: Node) -> None:
+    node.unpack()
+
+    assert node.helper("lava-role").stdout == "client"
+
+
+def test_role_list_prints_each_role_once(node: Node) -> None:
+    node.unpack()
+
+    assert node.helper("lava-role", "list").stdout == "host\nclient\n"
+
+
+def test_role_refuses_other_arguments(node: Node) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-role", "client")
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "usage: lava-role [list]\n")
+
+
+def test_group_prints_names_and_roles(node: Node) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-group")
+
+    assert (ran.returncode, ran.stdout) == (0, "\tboard\thost\n\tvm1\tclient\n\tvm2\tclient\n")
+
+
+def test_group_prints_the_names_of_a_role(node: Node) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-group", "client")
+
+    assert (ran.returncode, ran.stdout) == (0, "\tvm1\n\tvm2")
+
+
+@pytest.mark.parametrize("role", ["server", "clien", "cl*", ""])
+def test_group_fails_for_a_role_that_nobody_has(node: Node, role: str) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-group", role)
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+
+
+def test_group_refuses_two_roles(node: Node) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-group", "host", "client")
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "usage: lava-group [ROLE]\n")
+
+
+def test_helpers_find_their_facts_however_they_are_called(node: Node) -> None:
+    node.unpack()
+    commands = [
+        "lava-self",
+        "./lava-self",
+        "../bin/lava-self",
+        f"{node.shell} lava-self",
+        f"cd / && {node.bin}/lava-self",
+        f"cd / && {node.shell} {node.bin}/lava-self",
+        "cd / && lava-self",
+        "cd .. && PATH=bin:$PATH && lava-self",
+    ]
+
+    for command in commands:
+        ran = subprocess.run(
+            [node.shell, "-c", command],
+            cwd=node.bin,
+            env={"PATH": f"{node.bin}:{node.environment['PATH']}"},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+        )
+        assert (command, ran.stdout, ran.stderr) == (command, "vm1\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "marker"),
+    [
+        (("ready",), "ready"),
+        (("ready", "ip=10.0.0.1", "query=a=b", "empty="), "ready ip=10.0.0.1 query=a=b empty="),
+        (
+            ("ready", "glob=*", "code=$(id)`id`;", "quote='\"\\n"),
+            "ready glob=* code=$(id)`id`; quote='\"\\n",
+        ),
+    ],
+)
+def test_send_prints_its_marker_and_returns(
+    node: Node, arguments: tuple[str, ...], marker: str
+) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-send", *arguments)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout == f"<LAVA_MULTI_NODE> <LAVA_SEND {marker}>\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("lava-send", (), "usage: lava-send ID [KEY=VALUE ...]"),
+        ("lava-send", ("",), "the message id is empty"),
+        ("lava-send", ("a=b",), "the message id 'a=b' has a '='"),
+        ("lava-send", ("a b",), "the message id 'a b' has a blank"),
+        ("lava-send", ("a>",), "the message id 'a>' has a blank"),
+        ("lava-send", ("ready", "word"), "the argument 'word' is not KEY=VALUE"),
+        ("lava-send", ("ready", "=b"), "the argument '=b' has no key"),
+        ("lava-send", ("ready", ""), "the argument is empty"),
+        ("lava-send", ("ready", "a=b c"), "the argument 'a=b c' has a blank"),
+        ("lava-send", ("ready", "a=b\tc"), "the argument 'a=b\tc' has a blank"),
+        ("lava-send", ("ready", "a=b\nc"), "the argument 'a=b\nc' has a blank"),
+        ("lava-send", ("ready", "a=b\x07"), "the argument 'a=b\x07' has a blank"),
+        ("lava-send", ("ready", "a=<b"), "the argument 'a=<b' has a blank"),
+        ("lava-send", ("ready", "a=b>"), "the argument 'a=b>' has a blank"),
+        ("lava-send", ("ready", "a=1", "b=c d"), "the argument 'b=c d' has a blank"),
+        ("lava-send", ("ready", "a=" + 3000 * "x"), "the message is longer than 3000 characters"),
+        ("lava-sync", (), "usage: lava-sync ID"),
+        ("lava-sync", ("a", "b"), "usage: lava-sync ID"),
+        ("lava-sync", ("a b",), "the message id 'a b' has a blank"),
+        ("lava-wait", (), "usage: lava-wait ID"),
+        ("lava-wait", ("a", "b"), "usage: lava-wait ID"),
+        ("lava-wait", ("a=b",), "the message id 'a=b' has a '='"),
+        ("lava-wait-all", (), "usage: lava-wait-all ID [ROLE]"),
+        ("lava-wait-all", ("a", "b", "c"), "usage: lava-wait-all ID [ROLE]"),
+        ("lava-wait-all", ("a", "b c"), "the role 'b c' has a blank"),
+        ("lava-wait-all", ("", "b"), "the message id is empty"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(
+    node: Node, name: str, arguments: tuple[str, ...], message: str
+) -> None:
+    node.unpack()
+
+    ran = node.helper(name, *arguments)
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith(f"{name}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "marker", "reply"),
+    [
+        ("lava-sync", ("end",), "LAVA_SYNC end", "LAVA_SYNC_COMPLETE"),
+        ("lava-wait", ("end",), "LAVA_WAIT end", "LAVA_WAIT_COMPLETE"),
+        ("lava-wait-all", ("end",), "LAVA_WAIT_ALL end", "LAVA_WAIT_ALL_COMPLETE"),
+        ("lava-wait-all", ("end", "vm"), "LAVA_WAIT_ALL end vm", "LAVA_WAIT_ALL_COMPLETE"),
+    ],
+)
+class TestWaiting:
+    """What all helpers that wait for a reply have in common."""
+
+    def test_a_reply_ends_the_wait(
+        self, node: Node, name: str, arguments: tuple[str, ...], marker: str, reply: str
+    ) -> None:
+        node.unpack()
+
+        ran = node.helper(name, *arguments, typed=f"<{reply}>\n")
+
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert ran.stdout == f"<LAVA_MULTI_NODE> <{marker}>\n"
+
+    def test_other_lines_are_skipped(
+        self, node: Node, name: str, arguments: tuple[str, ...], marker: str, reply: str
+    ) -> None:
+        node.unpack()
+        others = "\necho LAVA_ACK\n<LAVA_OTHER_COMPLETE>\n\\x *\n"
+
+        ran = node.helper(name, *arguments, typed=f"{others}# <{reply}>\r\n")
+
+        assert (ran.returncode, ran.stderr) == (0, "")
+
+    def test_a_refusal_is_a_failure(
+        self, node: Node, name: str, arguments: tuple[str, ...], marker: str, reply: str
+    ) -> None:
+        node.unpack()
+        api = reply.removesuffix("_COMPLETE")
+
+        ran = node.helper(name, *arguments, typed=f"<{reply} nack>\n")
+
+        assert ran.returncode == 1
+        assert ran.stderr == f"{name}: Error:no-response  nack, Exit from {api}!\n"
+        assert not node.cache.exists()
+
+    def test_the_end_of_the_console_is_a_failure(
+        self, node: Node, name: str, arguments: tuple[str, ...], marker: str, reply: str
+    ) -> None:
+        node.unpack()
+        api = reply.removesuffix("_COMPLETE")
+
+        ran = node.helper(name, *arguments, typed="noise\n")
+
+        assert ran.returncode == 1
+        assert ran.stderr == f"{name}: the console ended before {api} was answered\n"
+
+    def test_a_reply_that_was_cut_short_is_a_failure(
+        self, node: Node, name: str, arguments: tuple[str, ...], marker: str, reply: str
+    ) -> None:
+        node.unpack()
+        api = reply.removesuffix("_COMPLETE")
+
+        ran = node.helper(name, *arguments, typed=f"<{reply} vm2:a=b\n<{reply}>\n")
+
+        assert ran.returncode == 1
+        assert ran.stderr == f"{name}: the reply to {api} was cut short\n"
+
+
+WAITS = [("lava-wait", "LAVA_WAIT_COMPLETE"), ("lava-wait-all", "LAVA_WAIT_ALL_COMPLETE")]
+
+
+@pytest.mark.parametrize(("name", "reply"), WAITS)
+def test_data_of_a_reply_are_cached_a_line_each(node: Node, name: str, reply: str) -> None:
+    node.unpack()
+    words = "vm1:a=1 vm1:b=x=y vm2:empty= vm2:url=http://[::1]/"
+
+    node.helper(name, "ready", typed=f"<{reply} {words}>\n")
+
+    assert node.cache.read_text().split("\n") == [*words.split(), ""]
+
+
+@pytest.mark.parametrize(("name", "reply"), WAITS)
+def test_data_of_a_reply_are_never_executed(node: Node, name: str, reply: str) -> None:
+    node.unpack()
+    words = (
+        "vm1:glob=* * vm1:a=$(touch${IFS}made) vm1:b=`touch${IFS}made` vm1:c=;touch vm1:d=\\n'\""
+    )
+
+    ran = node.helper(name, "ready", typed=f"<{reply} {words}>\n")
+
+    assert node.cache.read_text().split() == [word for word in words.split() if "=" in word]
+    assert "Warning:unrecognized message *\n" in ran.stdout
+    assert not (node.root / "made").exists()
+
+
+@pytest.mark.parametrize(("name", "reply"), WAITS)
+@pytest.mark.parametrize("typed", ["<{}>\n", "<{} nack>\n", ""])
+def test_data_of_an_earlier_reply_do_not_stay(
+    node: Node, name: str, reply: str, typed: str
+) -> None:
+    node.unpack()
+    node.helper(name, "first", typed=f"<{reply} vm2:old=1>\n")
+    assert node.cache.exists()
+
+    node.helper(name, "second", typed=typed.format(reply))
+
+    assert not node.cache.exists()
+
+
+def test_sync_leaves_the_data_of_a_wait_alone(node: Node) -> None:
+    node.unpack()
+    node.helper("lava-wait", "ready", typed="<LAVA_WAIT_COMPLETE vm2:a=1>\n")
+
+    node.helper("lava-sync", "end", typed="<LAVA_SYNC_COMPLETE>\n")
+
+    assert node.cache.read_text() == "vm2:a=1\n"
+
+
+def test_debug_lines_are_printed_when_the_job_asks_for_them(node: Node) -> None:
+    node.unpack(debug=True)
+
+    ran = node.helper("lava-wait", "ready", typed="<LAVA_WAIT_COMPLETE vm2:a=1>\n")
+
+    assert ran.stdout == (
+        "<LAVA_WAIT_DEBUG request: ready>\n"
+        "<LAVA_MULTI_NODE> <LAVA_WAIT ready>\n"
+        "<LAVA_WAIT_DEBUG reply: vm2:a=1>\n"
+    )
+
+
+def test_start_vms_sends_the_address_of_the_host(node: Node) -> None:
+    node.unpack(host_ip="10.0.0.1")
+
+    ran = node.helper("lava-start-vms")
+
+    assert ran.returncode == 0
+    assert ran.stdout == "<LAVA_MULTI_NODE> <LAVA_SEND lava_vm_start host_ip=10.0.0.1>\n"
+
+
+def test_start_vms_prefers_the_variable(node: Node) -> None:
+    node.unpack(host_ip="10.0.0.1")
+
+    ran = node.helper("lava-start-vms", _LAVA_VM_GROUP_HOST_IP="10.0.0.2")
+
+    assert ran.stdout == "<LAVA_MULTI_NODE> <LAVA_SEND lava_vm_start host_ip=10.0.0.2>\n"
+
+
+def test_start_vms_fails_without_an_address(node: Node) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-start-vms")
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == "lava-start-vms: the IP address of the host is not known\n"
+
+
+@pytest.mark.parametrize("name", ["lava-wait-for-vms", "lava-wait-vms"])
+@pytest.mark.parametrize(("typed", "status"), [("", 1), ("<LAVA_WAIT_ALL_COMPLETE>\n", 0)])
+def test_wait_for_vms_waits_for_all(node: Node, name: str, typed: str, status: int) -> None:
+    node.unpack()
+
+    ran = node.helper(name, typed=typed)
+
+    assert ran.returncode == status
+    assert ran.stdout == (
+        "<LAVA_MULTI_NODE> <LAVA_SEND lava_vm_stop>\n"
+        "<LAVA_MULTI_NODE> <LAVA_WAIT_ALL lava_vm_stop>\n"
+    )
+
+
+def test_test_set_prints_its_markers(node: Node) -> None:
+    node.unpack()
+
+    assert node.helper("lava-test-set", "start", "net").stdout == (
+        "<LAVA_SIGNAL_TESTSET START net>\n"
+    )
+    assert node.helper("lava-test-set", "stop").stdout == "<LAVA_SIGNAL_TESTSET STOP>\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("start",), ("stop", "x"), ("start", "a b"), ("start", "a", "b"), ("go", "a")]
+)
+def test_test_set_refuses_other_arguments(node: Node, arguments: tuple[str, ...]) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-test-set", *arguments)
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("usage: lava-test-set start NAME")
+
+
+@pytest.fixture
+def apt(node: Node) -> Path:
+    """The calls of a package tool that fails twice; first on PATH, with a sleep that does not."""
+    tools = node.root / "first"
+    tools.mkdir()
+    calls = node.root / "calls"
+    calls.touch()
+    (tools / "apt-get").write_text(
+        f'#!{node.shell}\necho "apt-get $*" >>{calls}\ncat >>{calls}\n'
+        f'[ "$1" = update ] || [ "$(grep -c install {calls})" -gt 2 ]\n'
+    )
+    (tools / "sleep").write_text(f'#!{node.shell}\necho "sleep $1" >>{calls}\n')
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    node.environment["PATH"] = f"{tools}:{node.environment['PATH']}"
+    return calls
+
+
+def test_packages_are_installed_in_the_end_without_eating_the_console(
+    node: Node, apt: Path
+) -> None:
+    node.unpack()
+    tried = ["apt-get update -q", "apt-get install -y -q gcc g++;x"]
+
+    ran = node.helper("lava-install-packages", "gcc", "g++;x", typed="a reply\n")
+
+    assert ran.returncode == 0
+    assert apt.read_text().splitlines() == [*tried, "sleep 60", *tried, "sleep 60", *tried]
+
+
+def test_a_package_that_cannot_be_installed_is_a_failure(node: Node, apt: Path) -> None:
+    node.unpack()
+    (node.root / "first" / "apt-get").write_text(f"#!{node.shell}\nexit 100\n")
+
+    assert node.helper("lava-install-packages", "gcc").returncode == 100

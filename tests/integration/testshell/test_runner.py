@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: MIT
+"""lava-test-runner runs an overlay on a terminal, under every shell a node may have."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import yaml
+
+from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.testshell import events, signals
+from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
+
+if TYPE_CHECKING:
+    from tests.integration.testshell.conftest import Node
+
+HOSTILE = 'it\'s; $(touch made-by-parameter) `touch made-too` "q" \\n *  $HOME'
+
+
+def definition(name: str, *steps: str, install: tuple[str, ...] = ()) -> str:
+    """The YAML of a test."""
+    content: dict[str, object] = {
+        "metadata": {"name": name, "format": "1.0", "description": ""},
+        "run": {"steps": list(steps)},
+    }
+    if install:
+        content["install"] = {"steps": list(install)}
+    return yaml.safe_dump(content)
+
+
+def coordinator(event: events.Event) -> str | None:
+    """Answer every call the way a coordinator with two VMs might."""
+    if not isinstance(event, MultiNodeCall):
+        return None
+    match event.api:
+        case MultiNodeApi.SYNC:
+            return signals.reply_sync(event.message_id != "refused")
+        case MultiNodeApi.WAIT:
+            return signals.reply_wait({"vm2": {"port": "80", "path": "/a=b"}})
+        case MultiNodeApi.WAIT_ALL:
+            return signals.reply_wait_all({"vm1": {"id": event.message_id}, "vm2": {}})
+        case MultiNodeApi.SEND:
+            return None
+
+
+def test_a_whole_run_is_told_by_lavas_markers_in_order(node: Node) -> None:
+    node.unpack(
+        definition(
+            "smoke",
+            "echo plain output",
+            "lava-test-case shell --shell test 1 = 1",
+            "lava-test-case number --result fail --units s --measurement 1.5",
+            install=("echo installing",),
+        )
+    )
+
+    finished = node.run_tests()
+
+    assert finished.status == 0
+    assert finished.markers == [
+        "<LAVA_TEST_RUNNER>: started",
+        f"<LAVA_TEST_RUNNER>: looking for work in {node.directory}/lava-test-runner.conf",
+        "<LAVA_TEST_RUNNER>: running 0_uuid-0 installer ...",
+        "<LAVA_TEST_RUNNER>: running 0_uuid-0 under lava-test-shell...",
+        "<LAVA_SIGNAL_STARTRUN smoke uuid-0>",
+        "<LAVA_SIGNAL_STARTTC shell>",
+        "<LAVA_SIGNAL_ENDTC shell>",
+        "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=shell RESULT=pass>",
+        "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=number RESULT=fail UNITS=s MEASUREMENT=1.5>",
+        "<LAVA_SIGNAL_ENDRUN smoke uuid-0>",
+        "<LAVA_TEST_RUNNER>: 0_uuid-0 exited with: 0",
+        "<LAVA_TEST_RUNNER>: calling sync on device",
+        "<LAVA_TEST_RUNNER>: exiting lava-test-runner",
+    ]
+    assert "plain output" in finished.lines
+
+
+def test_the_markers_are_understood_by_the_dispatcher(node: Node) -> None:
+    node.unpack(definition("smoke", "printf unfinished", "lava-test-case a --result skip"))
+
+    finished = node.run_tests()
+
+    assert finished.events == [
+        events.RunnerStarted(),
+        events.StartRun(name="smoke", uuid="uuid-0"),
+        events.TestCaseSignal(test_case_id="a", result=Outcome.SKIP, reported="skip"),
+        events.EndRun(name="smoke", uuid="uuid-0"),
+        events.TestExited(directory="0_uuid-0", return_code=0),
+        events.RunnerExited(),
+    ]
+
+
+def test_the_results_have_lavas_layout(node: Node) -> None:
+    text = definition(
+        "smoke",
+        "echo to output; echo to errors >&2",
+        "lava-test-case a --result pass --units s --measurement 2",
+        "lava-test-case b/c --shell false",
+        install=("echo installing",),
+    )
+    node.unpack(text)
+
+    node.run_tests()
+
+    found = node.result_directory(0)
+    assert {str(path.relative_to(found)) for path in found.rglob("*") if path.is_file()} == {
+        "testdef.yaml",
+        "testdef_metadata",
+        "analyzer_assigned_uuid",
+        "stdout.log",
+        "return_code",
+        "install_return_code",
+        "attachments/run.sh",
+        "attachments/install.sh",
+        "results/a/result",
+        "results/a/units",
+        "results/a/measurement",
+        "results/b/c/result",
+    }
+    assert found.name.removeprefix("0_uuid-0-").isdigit()
+    assert (found / "testdef.yaml").read_text() == text
+    assert (found / "analyzer_assigned_uuid").read_text() == "uuid-0\n"
+    assert (found / "return_code").read_text() == "0\n"
+    assert (found / "install_return_code").read_text() == "0\n"
+    assert (found / "results/a/result").read_text() == "pass\n"
+    assert (found / "results/a/units").read_text() == "s\n"
+    assert (found / "results/a/measurement").read_text() == "2\n"
+    assert (found / "results/b/c/result").read_text() == "fail\n"
+
+
+def test_what_a_test_prints_is_kept_and_shown(node: Node) -> None:
+    node.unpack(
+        definition("smoke", "echo to output", "echo to errors >&2", install=("echo installing",))
+    )
+
+    finished = node.run_tests()
+
+    log = (node.result_directory(0) / "stdout.log").read_text().splitlines()
+    assert [line for line in log if not line.startswith("+")] == [
+        "installing",
+        "<LAVA_SIGNAL_STARTRUN smoke uuid-0>",
+        "to output",
+        "to errors",
+        "<LAVA_SIGNAL_ENDRUN smoke uuid-0>",
+    ]
+    assert set(log) <= set(finished.lines)
+
+
+def test_a_failing_step_ends_its_test_but_not_the_next(node: Node) -> None:
+    node.unpack(definition("first", "(exit 3)", "echo after"), definition("second", "echo more"))
+
+    finished = node.run_tests()
+
+    assert finished.events == [
+        events.RunnerStarted(),
+        events.StartRun(name="first", uuid="uuid-0"),
+        events.TestExited(directory="0_uuid-0", return_code=3),
+        events.StartRun(name="second", uuid="uuid-1"),
+        events.EndRun(name="second", uuid="uuid-1"),
+        events.TestExited(directory="1_uuid-1", return_code=0),
+        events.RunnerExited(),
+    ]
+    assert "after" not in finished.lines
+    assert (node.result_directory(0) / "return_code").read_text() == "3\n"
+
+
+def test_a_failing_installer_skips_its_test_but_not_the_next(node: Node) -> None:
+    node.unpack(
+        definition("first", "echo tested", install=("(exit 4)", "echo installed")),
+        definition("second", "echo more"),
+    )
+
+    finished = node.run_tests()
+
+    assert finished.events[:3] == [
+        events.RunnerStarted(),
+        events.InstallFailed(directory="0_uuid-0"),
+        events.StartRun(name="second", uuid="uuid-1"),
+    ]
+    assert "<LAVA_TEST_RUNNER>: 0_uuid-0 installer failed, skipping" in finished.lines
+    assert not {"tested", "installed"} & set(finished.lines)
+    found = node.result_directory(0)
+    assert (found / "install_return_code").read_text() == "4\n"
+    assert not (found / "return_code").exists()
+
+
+def test_calls_are_answered_on_the_console_in_every_test(node: Node) -> None:
+    steps = (
+        "lava-send ready ip=10.0.0.1 port=80",
+        "lava-wait ready",
+        f"cat {node.cache}",
+        "lava-wait-all done client",
+        f"cat {node.cache}",
+        "lava-sync end",
+        "lava-test-case synced --shell lava-sync inner",
+    )
+    node.unpack(definition("first", *steps), definition("second", *steps))
+
+    finished = node.run_tests(coordinator)
+
+    calls = [event for event in finished.events if isinstance(event, MultiNodeCall)]
+    assert calls == 2 * [
+        MultiNodeCall(
+            api=MultiNodeApi.SEND, message_id="ready", arguments=("ip=10.0.0.1", "port=80")
+        ),
+        MultiNodeCall(api=MultiNodeApi.WAIT, message_id="ready"),
+        MultiNodeCall(api=MultiNodeApi.WAIT_ALL, message_id="done", arguments=("client",)),
+        MultiNodeCall(api=MultiNodeApi.SYNC, message_id="end"),
+        MultiNodeCall(api=MultiNodeApi.SYNC, message_id="inner"),
+    ]
+    assert finished.lines.count("vm2:port=80") == 2
+    assert finished.lines.count("vm2:path=/a=b") == 2
+    assert finished.lines.count("vm1:id=done") == 2
+    assert [
+        event.return_code for event in finished.events if isinstance(event, events.TestExited)
+    ] == [0, 0]
+
+
+def test_a_refused_call_ends_the_test(node: Node) -> None:
+    node.unpack(definition("smoke", "lava-sync refused", "echo after"))
+
+    finished = node.run_tests(coordinator)
+
+    assert events.TestExited(directory="0_uuid-0", return_code=1) in finished.events
+    assert "after" not in finished.lines
+
+
+def test_a_tests_standard_input_is_the_console(node: Node) -> None:
+    node.unpack(
+        definition("first", "test -t 0", 'read -r line; echo "got $line"'),
+        definition("second", 'read -r line; echo "got $line"'),
+    )
+
+    finished = node.run_tests(
+        lambda event: f"hello {event.name}" if isinstance(event, events.StartRun) else None
+    )
+
+    assert [line for line in finished.lines if line.startswith("got")] == [
+        "got hello first",
+        "got hello second",
+    ]
+
+
+def test_nothing_is_run_again_after_a_reboot(node: Node) -> None:
+    node.unpack(definition("smoke", "echo tested"))
+    node.run_tests()
+
+    again = node.run_tests()
+
+    assert again.events == [events.RunnerStarted(), events.RunnerExited()]
+    assert "tested" not in again.lines
+    assert not (node.directory / "lava-test-runner.conf").exists()
+
+
+def test_a_test_that_kills_the_system_is_not_in_the_list_of_work_any_more(node: Node) -> None:
+    work = node.directory / "lava-test-runner.conf"
+    node.unpack(definition("smoke", f"test ! -e {work}"))
+
+    finished = node.run_tests()
+
+    assert events.TestExited(directory="0_uuid-0", return_code=0) in finished.events
+
+
+def test_a_new_overlay_replaces_the_work_of_the_old(node: Node) -> None:
+    node.unpack(definition("old", "echo old test"), definition("older", "echo older test"))
+    node.unpack(definition("new", "echo new test"))
+
+    finished = node.run_tests()
+
+    assert "new test" in finished.lines
+    assert not {"old test", "older test"} & set(finished.lines)
+
+
+def test_hostile_parameters_are_only_values(node: Node) -> None:
+    step = 'printf "%s\\n" "$VALUE" >value.txt'
+    node.unpack(definition("smoke", step, install=(step,)), parameters={"VALUE": HOSTILE})
+
+    finished = node.run_tests()
+
+    assert events.TestExited(directory="0_uuid-0", return_code=0) in finished.events
+    assert (node.directory / "tests/0_uuid-0/value.txt").read_text() == f"{HOSTILE}\n"
+    assert not list(node.root.rglob("made-*"))
+
+
+def test_steps_see_what_lava_gives_them(node: Node) -> None:
+    node.unpack(
+        definition(
+            "smoke",
+            'echo "id $TESTRUN_ID in $PWD"',
+            "sh -c 'echo \"child $TESTRUN_ID $LAVA_RESULT_DIR $_LAVA_VM_GROUP_HOST_IP\"'",
+            "command -v lava-test-case",
+            "lava-test-case arguments --shell \"echo x y | awk '{print $2}' >second.txt\"",
+        ),
+        host_ip="10.0.0.1",
+    )
+
+    finished = node.run_tests()
+
+    assert f"id smoke in {node.directory}/tests/0_uuid-0" in finished.lines
+    assert f"child smoke {node.result_directory(0)} 10.0.0.1" in finished.lines
+    assert f"{node.bin}/lava-test-case" in finished.lines
+    assert (node.directory / "tests/0_uuid-0/second.txt").read_text() == "y\n"
+
+
+def test_a_trace_of_the_steps_is_not_taken_for_markers(node: Node) -> None:
+    node.unpack(definition("smoke", "set -x", "lava-test-case a --shell true"))
+
+    finished = node.run_tests()
+
+    assert [type(event).__name__ for event in finished.events] == [
+        "RunnerStarted",
+        "StartRun",
+        "StartTestCase",
+        "EndTestCase",
+        "TestCaseSignal",
+        "EndRun",
+        "TestExited",
+        "RunnerExited",
+    ]
+
+
+def test_the_last_words_are_said_when_the_runner_is_told_to_end(node: Node) -> None:
+    # As an interrupt key does, the signal goes to the whole group, which the runner leads.
+    node.unpack(definition("smoke", "kill -s TERM 0", "read -r line"))
+
+    finished = node.run_tests()
+
+    assert finished.events[-1] == events.RunnerExited()
+    assert finished.status == 128 + signal.SIGTERM
+
+
+def test_tests_run_without_a_directory_given(node: Node) -> None:
+    node.unpack(definition("smoke", "echo tested"))
+
+    ran = node.helper("lava-test-runner")
+
+    assert ran.returncode == 0
+    assert "tested" in ran.stdout.splitlines()
+    assert ran.stdout.splitlines()[-1] == "<LAVA_TEST_RUNNER>: exiting lava-test-runner"

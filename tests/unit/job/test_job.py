@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: MIT
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lava_vmgroup import actions
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.job.expand import expand, to_document
+from lava_vmgroup.job.load import load_document
+from lava_vmgroup.job.model import Group, Job
+from lava_vmgroup.job.parse import parse_job
+
+VALID: dict[str, Any] = {
+    "timeout": 18000,
+    "job_name": "basic",
+    "vm_group": {
+        "host": {"device_type": "arndale", "role": "host"},
+        "vms": [
+            {"device_type": "kvm-arm", "role": "server"},
+            {"device_type": "kvm-arm", "role": "client"},
+        ],
+    },
+    "actions": [
+        {"command": "deploy_linaro_image", "parameters": {"image": "h.img", "role": "host"}},
+        {"command": "deploy_linaro_image", "parameters": {"image": "c.img", "role": "client"}},
+        {"command": "deploy_linaro_image", "parameters": {"image": "s.img", "role": "server"}},
+        {"command": "lava_test_shell", "parameters": {"testdef_urls": ["t.yaml"]}},
+    ],
+}
+
+
+def parse(document: Any) -> Job:
+    return parse_job(document, Path("/jobs"), actions.parameter_schemas())
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The valid job with one place changed; a path is like ``vm_group.vms.0.count``."""
+    document = copy.deepcopy(VALID)
+    *parents, last = path.split(".")
+    at: Any = document
+    for part in parents:
+        at = at[int(part)] if isinstance(at, list) else at[part]
+    if isinstance(at, list):
+        at[int(last)] = value
+    elif value is None:
+        del at[last]
+    else:
+        at[last] = value
+    return document
+
+
+def problems(document: Any) -> tuple[str, ...]:
+    with pytest.raises(JobError) as caught:
+        parse(document)
+    return caught.value.problems
+
+
+def expanded(document: Any) -> Group:
+    return expand(parse(document), job_id="17", target_group="group-uuid")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("timeout", None, "timeout: missing; the job needs it"),
+        ("timeout", "long", "timeout: expected a number, got 'long'"),
+        ("timeout", 0, "timeout: expected a number of more than 0, got 0"),
+        ("vm_gruop", {}, "vm_gruop: unknown key 'vm_gruop'; did you mean 'vm_group'?"),
+        ("logging_level", "debug", "logging_level: unknown value 'debug'"),
+        ("vm_group.host", None, "vm_group.host: missing; vm_group needs it"),
+        ("vm_group.host.device_type", 7, "vm_group.host.device_type: expected a name"),
+        ("vm_group.vms", [], "vm_group.vms: must not be empty"),
+        ("vm_group.vms.0.count", 0, "vm_group.vms[0].count: expected a number of at least 1"),
+        ("vm_group.vms.0.count", True, "vm_group.vms[0].count: expected a whole number, got True"),
+        ("vm_group.vms.1.device_type", "xen", "vm_group.vms[1].device_type: xen is not supported"),
+        ("vm_group.vms.1.device_type", "kvm-amr", "did you mean 'kvm-arm'?"),
+        ("vm_group.vms.1.role", "a b", "vm_group.vms[1].role: expected a name of letters"),
+        ("vm_group.vms.1.role", "host", "vm_group.vms[1].role: 'host' is the host's role"),
+        ("vm_group.vms.1.launch_with", ["qemu"], "launch_with is not supported yet"),
+        ("actions", "deploy", "actions: expected a list, got 'deploy'"),
+        ("actions.0.command", "deploy_linaro_imgae", "did you mean 'deploy_linaro_image'?"),
+        ("actions.0.parameters.image", None, "actions[0].parameters.image: missing"),
+        ("actions.1.parameters.role", "cleint", "actions[1].parameters.role: unknown role"),
+        ("actions.1.parameters.role", ["client"], "expected one role, or no role for all"),
+        ("actions.3.parameters.testdef_urls", "t.yaml", "expected a list, got 't.yaml'"),
+    ],
+)
+def test_broken_job_is_refused_with_its_place(path: str, value: Any, expected: str) -> None:
+    found = problems(changed(path, value))
+
+    assert any(expected in line for line in found), found
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    document = changed("vm_group.vms.0.count", -1)
+    document["timeout"] = None
+    document["actions"][3]["command"] = "lava_test_shel"
+
+    found = "\n".join(problems(document))
+
+    assert "vm_group.vms[0].count" in found
+    assert "timeout" in found
+    assert "actions[3].command" in found
+
+
+@pytest.mark.parametrize("document", [None, [], "job", 3])
+def test_document_that_is_no_object_is_refused(document: Any) -> None:
+    assert "the job: expected an object" in problems(document)[0]
+
+
+def test_specification_example_expands_into_host_and_vms() -> None:
+    group = expanded(VALID)
+
+    assert [(node.sub_id, node.target, node.role) for node in group.nodes] == [
+        ("17.0", None, "host"),
+        ("17.1", "vm2-job17.1", "server"),
+        ("17.2", "vm1-job17.2", "client"),
+    ]
+    assert {node.group_size for node in group.nodes} == {3}
+    assert {node.target_group for node in group.nodes} == {"group-uuid"}
+
+
+def test_each_role_gets_its_own_actions_and_those_for_all() -> None:
+    client = expanded(VALID).nodes[2]
+
+    assert [(action.command, dict(action.parameters)) for action in client.actions] == [
+        ("deploy_linaro_image", {"image": "c.img"}),
+        ("lava_test_shell", {"testdef_urls": ["t.yaml"]}),
+    ]
+
+
+def test_count_and_repeated_roles_give_unique_names() -> None:
+    document = changed("vm_group.vms.0.count", 3)
+    document["vm_group"]["vms"].append({"device_type": "kvm-arm", "role": "server"})
+
+    nodes = expanded(document).nodes
+
+    assert len({node.target for node in nodes}) == len({node.sub_id for node in nodes}) == 6
+    assert [node.role for node in nodes] == ["host", *["server"] * 3, "client", "server"]
+    assert {node.group_size for node in nodes} == {6}
+
+
+def test_image_of_a_vm_is_deployed_where_no_action_does() -> None:
+    document = changed("vm_group.vms.0.image", "own.img")
+    del document["actions"][2]
+
+    server = expanded(document).nodes[1]
+
+    assert server.actions[0].command == "deploy_linaro_image"
+    assert dict(server.actions[0].parameters) == {"image": "own.img"}
+
+
+def test_sub_job_has_the_form_that_schedulers_hand_out() -> None:
+    group = expanded(VALID)
+
+    document = to_document(group, group.nodes[1])
+
+    assert json.loads(json.dumps(document)) == {
+        "job_name": "basic",
+        "timeout": 18000,
+        "logging_level": "INFO",
+        "is_vmhost": False,
+        "auto_start_vms": True,
+        "group_size": 3,
+        "target_group": "group-uuid",
+        "sub_id": "17.1",
+        "role": "server",
+        "device_type": "dynamic-vm",
+        "actions": [
+            {"command": "deploy_linaro_image", "parameters": {"image": "s.img"}},
+            {"command": "lava_test_shell", "parameters": {"testdef_urls": ["t.yaml"]}},
+        ],
+        "target": "vm2-job17.1",
+        "config": {"device_type": "dynamic-vm", "dynamic_vm_backend_device_type": "kvm-arm"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("job.json", '{"timeout": 1,}', r"job.json:1:15: not JSON"),
+        ("job.json", '{"a": 1, "a": 2}', r"the key 'a' stands twice"),
+        ("job.yaml", "a: [1", r"job.yaml:1:6: not YAML"),
+        ("job.json", "[" * 100000, r"nested too deeply"),
+    ],
+)
+def test_broken_file_is_refused_with_its_place(
+    tmp_path: Path, name: str, text: str, expected: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+
+    with pytest.raises(JobError, match=expected):
+        load_document(path)
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="cannot read the job file .*: No such file"):
+        load_document(tmp_path / "none.json")
+
+
+def test_yaml_gives_the_same_job_as_json(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(json.dumps(VALID))  # JSON is YAML too
+
+    assert parse(load_document(path)) == parse(VALID)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+import threading
+
+import pytest
+
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import DeadlineExpired, PeerFailed
+
+
+def test_part_never_outlives_the_whole_and_blames_it() -> None:
+    whole = Deadline.after("the job", 5)
+
+    part = whole.sub("boot", 100)
+
+    assert part.expires_at == whole.expires_at
+    assert str(part.error()) == "timed out: boot, within the job, limit 5 s"
+
+
+def test_shorter_part_has_its_own_name_and_limit() -> None:
+    part = Deadline.after("the job", 100).sub("boot", 5)
+
+    assert str(part.error(["U-Boot", "=> "])) == "timed out: boot, limit 5 s; last seen: '=> '"
+
+
+def test_expired_deadline_is_raised_by_check() -> None:
+    with pytest.raises(DeadlineExpired, match="timed out: now"):
+        Deadline.after("now", -1).check()
+
+
+def test_cancel_ends_a_pause_with_its_reason() -> None:
+    token = CancelToken()
+    deadline = Deadline.after("a long pause", 3600, token)
+    timer = threading.Timer(0.05, token.cancel, [PeerFailed("server died")])
+    timer.start()
+
+    with pytest.raises(PeerFailed, match="server died"):
+        deadline.pause(3600)
+    timer.join()
+
+
+def test_first_reason_stands_and_wakers_are_called_once() -> None:
+    token = CancelToken()
+    woken: list[str] = []
+    with token.waking(lambda: woken.append("inside")):
+        token.cancel(PeerFailed("first"))
+        token.cancel(PeerFailed("second"))
+    with token.waking(lambda: woken.append("late")):
+        pass
+
+    assert str(token.reason) == "first"
+    assert woken == ["inside", "late"]
+
+
+def test_cancel_is_passed_on_to_another_token() -> None:
+    parent, child = CancelToken(), CancelToken()
+    with parent.also_canceling(child):
+        parent.cancel(PeerFailed("gone"))
+
+    assert child.reason is parent.reason

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: MIT
+"""A test definition is read as LAVA reads it, or refused with every problem and its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.testshell.definition import TestDefinition, metadata_text, parse_definition
+
+FULL = """
+metadata:
+  name: smoke-tests.v2
+  format: "Lava-Test-Shell Test Definition 1.0"
+  description: "Looks at everything"
+  version: 1.5
+  maintainer: [someone@example.org]
+  scope: [functional]
+  os: [debian, ubuntu]
+  devices: [arndale, vexpress]
+  environment: [lava-test-shell]
+params:
+  SIZE: 10
+  EMPTY:
+  SAFE: true
+  TEXT: "it's $HOME"
+install:
+  deps: [gcc, "make patch"]
+  steps: [make]
+run:
+  steps:
+    - ./configure
+    - |
+      for item in 1 2; do
+        echo $item
+      done
+parse:
+  pattern: '^(?P<test_case_id>[a-z-]+): (?P<result>OK|BAD) (?P<measurement>[0-9.]+)?'
+  fixupdict:
+    OK: pass
+    BAD: fail
+"""
+
+
+def minimal(**changes: Any) -> str:
+    """A definition of nothing but what is mandatory, with sections replaced (None: removed)."""
+    content: dict[str, Any] = {
+        "metadata": {"name": "smoke", "format": "1.0", "description": "a test"},
+        "run": {"steps": ["true"]},
+    }
+    content |= changes
+    return yaml.safe_dump({key: value for key, value in content.items() if value is not None})
+
+
+def problems_of(text: str) -> tuple[str, ...]:
+    """What is wrong with a definition."""
+    with pytest.raises(JobError) as caught:
+        parse_definition(text, source="https://lab/x.yaml")
+    return caught.value.problems
+
+
+def test_a_full_definition_is_read() -> None:
+    definition = parse_definition(FULL, source="x.yaml")
+
+    assert definition.name == "smoke-tests.v2"
+    assert definition.format == "Lava-Test-Shell Test Definition 1.0"
+    assert definition.description == "Looks at everything"
+    assert definition.version == "1.5"
+    assert definition.os == ("debian", "ubuntu")
+    assert definition.devices == ("arndale", "vexpress")
+    assert definition.environment == ("lava-test-shell",)
+    assert definition.dependencies == ("gcc", "make patch")
+    assert definition.install_steps == ("make",)
+    assert definition.run_steps == ("./configure", "for item in 1 2; do\n  echo $item\ndone\n")
+    assert definition.parse is not None
+    assert definition.parse.pattern.groupindex.keys() == {"test_case_id", "result", "measurement"}
+    assert definition.parse.fixups == {"OK": "pass", "BAD": "fail"}
+
+
+def test_parameters_become_text_as_in_lava() -> None:
+    definition = parse_definition(FULL, source="x.yaml")
+
+    assert definition.params == {"SIZE": "10", "EMPTY": "", "SAFE": "True", "TEXT": "it's $HOME"}
+
+
+def test_a_minimal_definition_is_read() -> None:
+    expected = TestDefinition(name="smoke", format="1.0", description="a test", run_steps=("true",))
+
+    assert parse_definition(minimal(), source="x.yaml") == expected
+
+
+def test_results_in_capitals_are_understood_without_a_fixupdict() -> None:
+    text = minimal(parse={"pattern": "(?P<test_case_id>a) (?P<result>b)"})
+
+    definition = parse_definition(text, source="x.yaml")
+
+    assert definition.parse is not None
+    assert definition.parse.fixups["PASS"] == "pass"
+
+
+def test_the_metadata_of_a_bundle_has_eight_strings() -> None:
+    definition = parse_definition(FULL, source="x.yaml")
+
+    assert definition.metadata_for_bundle("URL", "https://lab/x.yaml") == {
+        "description": "Looks at everything",
+        "version": "1.5",
+        "format": "Lava-Test-Shell Test Definition 1.0",
+        "location": "URL",
+        "url": "https://lab/x.yaml",
+        "environment": "lava-test-shell",
+        "os": "debian,ubuntu",
+        "devices": "arndale,vexpress",
+    }
+
+
+def test_absent_metadata_are_empty_strings_in_a_bundle() -> None:
+    definition = parse_definition(minimal(), source="x.yaml")
+
+    metadata = definition.metadata_for_bundle("URL", "")
+
+    assert {metadata[key] for key in ("version", "environment", "os", "devices")} == {""}
+
+
+def test_the_metadata_on_the_node_are_those_of_the_bundle() -> None:
+    definition = parse_definition(FULL, source="x.yaml")
+
+    text = metadata_text(definition, "URL", "u")
+
+    assert yaml.safe_load(text) == definition.metadata_for_bundle("URL", "u")
+
+
+def test_every_problem_is_reported_at_once_with_its_place() -> None:
+    text = """
+metadata: {name: "a b$", format: 1, os: [debian, 2], version: 2024-05-01}
+params: {1x: a, b: [1]}
+install: {steps: make, deps: [3], step: []}
+run: {steps: [ok, echo a: b]}
+parse: {fixupdict: {PASS: good}, pattern: '(?P<result>x)'}
+install-more: 1
+"""
+
+    assert sorted(problems_of(text)) == [
+        "install-more: unknown key; expected one of metadata, params, install, run, parse",
+        "install.deps[0]: expected text, found 3 (int)",
+        "install.step: unknown key; expected one of deps, steps",
+        "install.steps: expected a list, found 'make' (text)",
+        "metadata.description: missing; expected text",
+        "metadata.format: expected text, found 1 (int)",
+        "metadata.name: expected a name without blanks and $&()\"'<>/\\|;`, "
+        "found ' ' at 1, '$' at 3",
+        "metadata.os[1]: expected text, found 2 (int)",
+        "metadata.version: expected text or a number, found 2024-05-01 (date)",
+        "params.1x: expected a shell variable's name: letters, digits and _",
+        "params.b: expected text or a number or true or false or nothing, found a list of 1",
+        "parse.fixupdict.PASS: expected one of pass, fail, skip, unknown, found 'good' (text)",
+        "parse.pattern: expected the groups (?P<test_case_id>…)",
+        "run.steps[1]: expected text, found a mapping with echo a",
+    ]
+
+
+def test_the_message_names_the_file_and_the_problems() -> None:
+    with pytest.raises(JobError) as caught:
+        parse_definition(minimal(run=None), source="https://lab/x.yaml")
+
+    assert str(caught.value) == (
+        "test definition https://lab/x.yaml: run: missing; expected a mapping"
+    )
+
+
+@pytest.mark.parametrize("character", [*" $&()\"'<>/\\|;`\t\n\x1b"])
+def test_a_name_with_a_forbidden_character_is_refused(character: str) -> None:
+    name = f"smo{character}ke"
+
+    problems = problems_of(
+        minimal(metadata={"name": name, "format": "1.0", "description": "a test"})
+    )
+
+    assert len(problems) == 1
+    assert problems[0].startswith("metadata.name: ")
+    assert problems[0].endswith(f"found {character!r} at 3")
+
+
+def test_an_empty_name_is_refused() -> None:
+    problems = problems_of(minimal(metadata={"name": "", "format": "", "description": ""}))
+
+    assert problems == ("metadata.name: expected text that is not empty",)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "place"),
+    [
+        ("install", "keys", "install.keys"),
+        ("install", "sources", "install.sources"),
+        ("install", "git-repos", "install.git-repos"),
+        ("install", "bzr-repos", "install.bzr-repos"),
+        ("install", "deps-ubuntu", "install.deps-ubuntu"),
+        (None, "test-case-deps", "test-case-deps"),
+        (None, "handler", "handler"),
+    ],
+)
+def test_what_lava_knows_and_this_does_not_is_refused_by_name(
+    section: str | None, key: str, place: str
+) -> None:
+    changes: dict[str, Any] = {section: {key: ["x"]}} if section else {key: ["x"]}
+
+    assert problems_of(minimal(**changes)) == (f"{place}: known to LAVA, but not supported yet",)
+
+
+@pytest.mark.parametrize(
+    ("parse", "problem"),
+    [
+        ({"fixupdict": {}}, "parse.pattern: missing; expected text"),
+        (
+            {"pattern": "(?P<test_case_id>a"},
+            "parse.pattern: expected a regular expression: missing ), unterminated subpattern "
+            "at position 0",
+        ),
+        (
+            {"pattern": "a"},
+            "parse.pattern: expected the groups (?P<test_case_id>…) and (?P<result>…)",
+        ),
+        (
+            {"pattern": "(?P<test_case_id>(a+)+) (?P<result>b)"},
+            "parse.pattern: a repeated group holds a repetition, as in (a+)*: it could take for "
+            "ever on one line; expected a pattern without nested quantifiers",
+        ),
+    ],
+)
+def test_a_parse_section_that_cannot_work_is_refused(parse: object, problem: str) -> None:
+    assert problems_of(minimal(parse=parse)) == (problem,)
+
+
+def test_keys_that_yaml_does_not_read_as_text_are_refused() -> None:
+    text = minimal(parse={"pattern": "(?P<test_case_id>a) (?P<result>0)", "fixupdict": {0: "fail"}})
+
+    assert problems_of(text) == (
+        "parse.fixupdict.0: expected text as the key, found 0 (int); quote it",
+    )
+
+
+def test_a_parameter_that_no_variable_can_hold_is_refused() -> None:
+    assert problems_of(minimal(params={"A": "x\0y"})) == (
+        "params.A: expected text without NUL, which no shell variable can hold",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "the file: expected a mapping, found nothing"),
+        ("[1, 2]", "the file: expected a mapping, found a list of 2"),
+        (
+            "run:\n  steps: [a",
+            "line 2, column 12: not YAML: expected ',' or ']', but got '<stream end>'",
+        ),
+        ("a: 2024-13-45", "not YAML: month must be in 1..12"),
+        ("[" * 5000, "nested too deeply, or into itself"),
+        ("&a [*a]", "nested too deeply, or into itself"),
+        (
+            "a: !!python/name:os.getcwd",
+            "line 1, column 4: not YAML: could not determine a constructor for the tag "
+            "'tag:yaml.org,2002:python/name:os.getcwd'",
+        ),
+    ],
+)
+def test_a_file_that_is_no_definition_at_all_is_refused(text: str, problem: str) -> None:
+    assert problems_of(text) == (problem,)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""Patterns that could take exponential time on a line are told from those that cannot."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from lava_vmgroup.testshell.pattern import has_nested_quantifiers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(a+)+",
+        "(a*)*",
+        "(?:a+)*",
+        "(?P<x>a+)+",
+        "((a+)b)*",
+        "(a+){2,}",
+        "(a{1,})*",
+        "(a{1,5})*",
+        "(?i:a+)*",
+        "(a+b?)*?",
+        "(?#a comment)(a+)+",
+        r"(\(a+)*",
+        "([)]+)*",
+        "([]]+)*",
+        "(?=(a+)+b)",
+        "(a+|b)*",
+    ],
+)
+def test_a_repeated_group_with_a_repetition_is_found(text: str) -> None:
+    re.compile(text)
+
+    assert has_nested_quantifiers(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a+b*",
+        "(?P<id>[a-z]+) (?P<result>PASS|FAIL)",
+        r"(?:\s+\d+)?",
+        "(ab)+",
+        "(a+)b+",
+        "(a+){3}",
+        "(a{3})*",
+        r"(\+)*",
+        "([+*]{2})+",
+        "(a)+(b)+",
+        "(?#(a+)x+",
+        r"(?P<test_case_id>.*-*)\s+:\s+(?P<result>PASS)",
+        r"\(a+\)*",
+        "(?<=a)b+",
+    ],
+)
+def test_other_patterns_are_let_through(text: str) -> None:
+    re.compile(text)
+
+    assert not has_nested_quantifiers(text)

@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: MIT
+"""Marker lines become events wherever they stand; garbage becomes nothing or `Malformed`."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from lava_vmgroup.errors import MultiNodeError
+from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.testshell import events, signals
+from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
+from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall, TestCaseSignal
+
+RESULT = TestCaseSignal(test_case_id="ping", result=Outcome.PASS, reported="pass")
+KERNEL = "[   12.345678] usb 1-1: new device"
+
+GOOD = [
+    ("<LAVA_TEST_RUNNER>: started", events.RunnerStarted()),
+    ("<LAVA_TEST_RUNNER>: exiting lava-test-runner", events.RunnerExited()),
+    (
+        "<LAVA_TEST_RUNNER>: 0_ab-12 installer failed, skipping",
+        events.InstallFailed(directory="0_ab-12"),
+    ),
+    (
+        "<LAVA_TEST_RUNNER>: 0_ab-12 exited with: 127",
+        events.TestExited(directory="0_ab-12", return_code=127),
+    ),
+    (
+        "<LAVA_TEST_RUNNER>: 0_ab-12 exited with: unknown",
+        events.TestExited(directory="0_ab-12", return_code=None),
+    ),
+    ("<LAVA_SIGNAL_STARTRUN smoke ab-12>", events.StartRun(name="smoke", uuid="ab-12")),
+    ("<LAVA_SIGNAL_ENDRUN smoke ab-12>", events.EndRun(name="smoke", uuid="ab-12")),
+    ("<LAVA_SIGNAL_STARTTC ping>", events.StartTestCase(test_case_id="ping")),
+    ("<LAVA_SIGNAL_ENDTC ping>", events.EndTestCase(test_case_id="ping")),
+    ("<LAVA_SIGNAL_TESTSET START net>", events.TestSet(name="net")),
+    ("<LAVA_SIGNAL_TESTSET STOP>", events.TestSet(name=None)),
+    ("<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=ping RESULT=pass>", RESULT),
+    (
+        "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=copy RESULT=fail UNITS=MB/s MEASUREMENT=12.5>",
+        TestCaseSignal(
+            test_case_id="copy",
+            result=Outcome.FAIL,
+            reported="fail",
+            units="MB/s",
+            measurement="12.5",
+        ),
+    ),
+    (
+        "<LAVA_SIGNAL_TESTCASE RESULT=PASS TEST_CASE_ID=a=b>",
+        TestCaseSignal(test_case_id="a=b", result=Outcome.UNKNOWN, reported="PASS"),
+    ),
+    (
+        "<LAVA_MULTI_NODE> <LAVA_SEND ready ip=10.0.0.1 query=a=b empty=>",
+        MultiNodeCall(
+            api=MultiNodeApi.SEND,
+            message_id="ready",
+            arguments=("ip=10.0.0.1", "query=a=b", "empty="),
+        ),
+    ),
+    (
+        "<LAVA_MULTI_NODE> <LAVA_SEND ready>",
+        MultiNodeCall(api=MultiNodeApi.SEND, message_id="ready"),
+    ),
+    (
+        "<LAVA_MULTI_NODE> <LAVA_SYNC booted>",
+        MultiNodeCall(api=MultiNodeApi.SYNC, message_id="booted"),
+    ),
+    (
+        "<LAVA_MULTI_NODE> <LAVA_WAIT ready>",
+        MultiNodeCall(api=MultiNodeApi.WAIT, message_id="ready"),
+    ),
+    (
+        "<LAVA_MULTI_NODE> <LAVA_WAIT_ALL ready>",
+        MultiNodeCall(api=MultiNodeApi.WAIT_ALL, message_id="ready"),
+    ),
+    (
+        "<LAVA_MULTI_NODE> <LAVA_WAIT_ALL ready client>",
+        MultiNodeCall(api=MultiNodeApi.WAIT_ALL, message_id="ready", arguments=("client",)),
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "event"), GOOD)
+def test_each_marker_becomes_its_event(line: str, event: events.Event) -> None:
+    assert signals.parse_signal(line) == event
+
+
+@pytest.mark.parametrize(("line", "event"), GOOD)
+def test_a_marker_may_stand_anywhere_in_the_line(line: str, event: events.Event) -> None:
+    assert signals.parse_signal(f"root@vm:~# \x1b[6na <b> {line} \r") == event
+
+
+def test_the_first_of_several_markers_counts() -> None:
+    line = "<LAVA_TEST_RUNNER>: started<LAVA_SIGNAL_ENDTC a><LAVA_MULTI_NODE> <LAVA_WAIT b>"
+
+    assert signals.parse_signal(line) == events.RunnerStarted()
+
+
+def test_a_torn_marker_does_not_hide_the_next() -> None:
+    line = "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a RES<LAVA_SIGNAL_ENDTC a>"
+
+    assert signals.parse_signal(line) == events.EndTestCase(test_case_id="a")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "hello",
+        "<LAVA_",
+        "<LAVA>",
+        "<lava_signal_starttc a>",
+        "<LAVA_TEST_RUNNER>: looking for work in /lava/lava-test-runner.conf",
+        "<LAVA_TEST_RUNNER>: running 0_ab under lava-test-shell...",
+        "<LAVA_TEST_RUNNER>: calling sync on device",
+        "<LAVA_SEND_DEBUG request: ready>",
+        "<LAVA_WAIT_COMPLETE a:k=v>",
+        "<LAVA_SYNC_COMPLETE>",
+        "<LAVA_SIGNAL_START_METADATA_CAPTURE x>",
+        "+ printf <LAVA_SIGNAL_%s %s %s>\\n STARTRUN smoke ab-12",
+        "\x00\x01\ufffd<<<>>><LAVA_MULTI_NODE>",
+    ],
+)
+def test_other_lines_tell_nothing(line: str) -> None:
+    assert signals.parse_signal(line) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "api"),
+    [
+        ("<LAVA_SIGNAL_STARTRUN smoke>", "unexpected words for STARTRUN", None),
+        ("<LAVA_SIGNAL_ENDRUN a b c>", "unexpected words for ENDRUN", None),
+        ("<LAVA_SIGNAL_STARTTC>", "unexpected words for STARTTC", None),
+        ("<LAVA_SIGNAL_ENDTC a b>", "unexpected words for ENDTC", None),
+        ("<LAVA_SIGNAL_TESTSET START>", "unexpected words for TESTSET", None),
+        ("<LAVA_SIGNAL_TESTCASE RESULT=pass>", "unexpected words for TESTCASE", None),
+        ("<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a>", "unexpected words for TESTCASE", None),
+        (
+            "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a b RESULT=pass>",
+            "unexpected words for TESTCASE",
+            None,
+        ),
+        ("<LAVA_SIGNAL_STARTTC a\x1b[0m>", "it has control characters", None),
+        ("<LAVA_MULTI_NODE> <LAVA_PING a>", "no MultiNode call is named PING", None),
+        (
+            "<LAVA_MULTI_NODE> <LAVA_WAIT>",
+            "unexpected number of words for WAIT",
+            MultiNodeApi.WAIT,
+        ),
+        (
+            "<LAVA_MULTI_NODE> <LAVA_SYNC a b>",
+            "unexpected number of words for SYNC",
+            MultiNodeApi.SYNC,
+        ),
+        (
+            "<LAVA_MULTI_NODE> <LAVA_WAIT_ALL a b c>",
+            "unexpected number of words for WAIT_ALL",
+            MultiNodeApi.WAIT_ALL,
+        ),
+        ("<LAVA_MULTI_NODE> <LAVA_SEND a b>", "'b' is not KEY=VALUE", MultiNodeApi.SEND),
+        ("<LAVA_MULTI_NODE> <LAVA_SEND a =b>", "'=b' is not KEY=VALUE", MultiNodeApi.SEND),
+        (
+            "<LAVA_MULTI_NODE> <LAVA_SEND a b=\x07>",
+            "it has control characters",
+            MultiNodeApi.SEND,
+        ),
+    ],
+)
+def test_a_marker_that_breaks_the_rules_is_malformed(
+    line: str, reason: str, api: MultiNodeApi | None
+) -> None:
+    expected = events.Malformed(text=line, reason=reason, api=api)
+
+    assert signals.parse_signal(f"noise {line}") == expected
+
+
+def test_a_marker_without_an_end_is_malformed() -> None:
+    event = signals.parse_signal("noise <LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a " + "b" * 5000 + ">")
+
+    assert isinstance(event, events.Malformed)
+    assert event.text.startswith("<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a ")
+    assert len(event.text) < 100
+    assert event.reason == "the marker has no end within 4000 characters"
+
+
+def test_an_endless_call_names_the_helper_that_waits() -> None:
+    event = signals.parse_signal("<LAVA_MULTI_NODE> <LAVA_WAIT_ALL rea")
+
+    assert isinstance(event, events.Malformed)
+    assert event.api is MultiNodeApi.WAIT_ALL
+
+
+def test_a_marker_in_a_very_long_line_is_found() -> None:
+    assert signals.parse_signal("x" * 1_000_000 + "<LAVA_SIGNAL_ENDTC a>") == events.EndTestCase(
+        test_case_id="a"
+    )
+
+
+@pytest.mark.parametrize(
+    "cut", range(1, len("<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=ping RESULT=pass>"))
+)
+def test_a_result_torn_by_the_kernel_is_mended_wherever_it_is_torn(cut: int) -> None:
+    marker = "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=ping RESULT=pass>"
+    parser = signals.SignalParser()
+
+    told = [parser.feed(line) for line in (f"# {marker[:cut]}{KERNEL}", KERNEL, marker[cut:])]
+
+    assert told == [None, None, RESULT]
+
+
+@pytest.mark.parametrize("cut", range(1, len("<LAVA_MULTI_NODE> <LAVA_WAIT ready>")))
+def test_a_call_torn_by_the_kernel_is_mended_wherever_it_is_torn(cut: int) -> None:
+    marker = "<LAVA_MULTI_NODE> <LAVA_WAIT ready>"
+    parser = signals.SignalParser()
+
+    told = [parser.feed(line) for line in (f"{marker[:cut]}{KERNEL}", marker[cut:])]
+
+    assert told == [None, MultiNodeCall(api=MultiNodeApi.WAIT, message_id="ready")]
+
+
+def test_the_runners_end_torn_by_the_kernel_is_mended() -> None:
+    parser = signals.SignalParser()
+
+    told = [
+        parser.feed(line) for line in (f"<LAVA_TEST_RUNNER>: exi{KERNEL}", "ting lava-test-runner")
+    ]
+
+    assert told == [None, events.RunnerExited()]
+
+
+def test_a_line_after_a_tear_that_does_not_mend_it_counts_by_itself() -> None:
+    parser = signals.SignalParser()
+
+    told = [
+        parser.feed(line)
+        for line in (f"<LAVA_SIGNAL_TESTCASE TEST{KERNEL}", "<LAVA_SIGNAL_ENDTC a>", "pass>")
+    ]
+
+    assert told == [None, events.EndTestCase(test_case_id="a"), None]
+
+
+def test_kernel_text_beside_a_whole_marker_changes_nothing() -> None:
+    parser = signals.SignalParser()
+
+    told = [
+        parser.feed(line)
+        for line in (f"{KERNEL} <LAVA_SIGNAL_ENDTC a>", f"<LAVA_SIGNAL_ENDTC b>{KERNEL}")
+    ]
+
+    assert told == [
+        events.EndTestCase(test_case_id="a"),
+        events.EndTestCase(test_case_id="b"),
+    ]
+
+
+def test_a_malformed_marker_beside_no_kernel_text_is_told_at_once() -> None:
+    event = signals.SignalParser().feed("<LAVA_SIGNAL_STARTTC>")
+
+    assert isinstance(event, events.Malformed)
+
+
+def test_a_torn_line_does_not_swallow_the_lines_after() -> None:
+    parser = signals.SignalParser()
+
+    told = [parser.feed(line) for line in (f"a < b{KERNEL}", f"<{KERNEL}", "x", "ENDTC a>")]
+
+    assert told == [None] * 4
+
+
+def definition(pattern: str, fixups: dict[str, str] | None = None) -> TestDefinition:
+    """A definition with a pattern of its own."""
+    return TestDefinition(
+        name="own",
+        format="1.0",
+        description="",
+        parse=ParseRules(
+            pattern=re.compile(pattern, re.MULTILINE),
+            fixups=DEFAULT_FIXUPS if fixups is None else fixups,
+        ),
+    )
+
+
+OWN = (
+    r"(?P<test_case_id>\S+): (?P<result>\w+)"
+    r"(?: (?P<measurement>\S+) (?P<units>\S+))?(?P<message>.*)"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "result"),
+    [
+        (
+            "  a: PASS\r",
+            TestCaseSignal(test_case_id="a", result=Outcome.PASS, reported="PASS"),
+        ),
+        (
+            "a: skip 5 ms",
+            TestCaseSignal(
+                test_case_id="a",
+                result=Outcome.SKIP,
+                reported="skip",
+                measurement="5",
+                units="ms",
+            ),
+        ),
+        (
+            "a: strange",
+            TestCaseSignal(test_case_id="a", result=Outcome.UNKNOWN, reported="strange"),
+        ),
+        ("this is a: PASS", None),
+        ("nothing", None),
+    ],
+)
+def test_a_definitions_own_pattern_gives_results(line: str, result: TestCaseSignal | None) -> None:
+    assert signals.parse_line(definition(OWN), line) == result
+
+
+def test_fixups_translate_the_tests_own_words() -> None:
+    own = definition(OWN, {"OK": "pass", "BAD": "fail"})
+
+    told = [signals.parse_line(own, line) for line in ("a: OK", "a: BAD", "a: PASS")]
+
+    assert [event.result for event in told if event] == [
+        Outcome.PASS,
+        Outcome.FAIL,
+        Outcome.UNKNOWN,
+    ]
+
+
+def test_a_match_without_an_id_is_no_result() -> None:
+    assert signals.parse_line(definition("(?P<test_case_id>x)?(?P<result>.+)"), "PASS") is None
+
+
+def test_a_pattern_is_not_tried_beyond_its_limit() -> None:
+    own = definition("(?P<test_case_id>a)x*(?P<result>PASS)")
+
+    assert signals.parse_line(own, "a" + "x" * 900 + "PASS") is not None
+    assert signals.parse_line(own, "a" + "x" * 1000 + "PASS") is None
+
+
+def test_without_a_pattern_lines_give_no_results() -> None:
+    plain = TestDefinition(name="plain", format="1.0", description="")
+
+    assert signals.parse_line(plain, "a : PASS") is None
+
+
+def test_arguments_are_split_at_their_first_equals_sign() -> None:
+    assert signals.parse_arguments(["a=b", "c=d=e", "f="]) == {"a": "b", "c": "d=e", "f": ""}
+
+
+@pytest.mark.parametrize("word", ["", "a", "=", "=b"])
+def test_arguments_without_a_key_or_an_equals_sign_are_refused(word: str) -> None:
+    with pytest.raises(ValueError, match="is not KEY=VALUE"):
+        signals.parse_arguments(["good=1", word])
+
+
+def test_replies_are_lavas_lines() -> None:
+    data = {"vm1": {"ip": "10.0.0.1", "port": "80"}, "vm2": {}, "vm3": {"url": "a=b"}}
+
+    assert signals.reply_sync(True) == "<LAVA_SYNC_COMPLETE>"
+    assert signals.reply_sync(False) == "<LAVA_SYNC_COMPLETE nack>"
+    assert signals.reply_wait({}) == "<LAVA_WAIT_COMPLETE>"
+    assert signals.reply_wait(data) == (
+        "<LAVA_WAIT_COMPLETE vm1:ip=10.0.0.1 vm1:port=80 vm3:url=a=b>"
+    )
+    assert signals.reply_wait(None) == "<LAVA_WAIT_COMPLETE nack>"
+    assert signals.reply_wait_all({"vm1": {"a": "b"}}) == "<LAVA_WAIT_ALL_COMPLETE vm1:a=b>"
+    assert signals.reply_wait_all(None) == "<LAVA_WAIT_ALL_COMPLETE nack>"
+
+
+def test_a_refusal_is_known_for_every_call_that_waits() -> None:
+    assert {api: signals.reply_nack(api) for api in MultiNodeApi} == {
+        MultiNodeApi.SEND: None,
+        MultiNodeApi.SYNC: "<LAVA_SYNC_COMPLETE nack>",
+        MultiNodeApi.WAIT: "<LAVA_WAIT_COMPLETE nack>",
+        MultiNodeApi.WAIT_ALL: "<LAVA_WAIT_ALL_COMPLETE nack>",
+    }
+
+
+@pytest.mark.parametrize("value", ["a b", "a>b", "a<b", "a\nb", "a\x03b", "a\u3000b"])
+def test_data_that_would_break_the_reply_line_are_refused(value: str) -> None:
+    with pytest.raises(MultiNodeError, match="the reply to lava-wait-all cannot be typed"):
+        signals.reply_wait_all({"vm1": {"key": value}})
+
+
+def test_a_reply_longer_than_a_terminals_line_is_refused() -> None:
+    overhead = len("<LAVA_WAIT_COMPLETE a:b=>")
+
+    assert len(signals.reply_wait({"a": {"b": "x" * (4095 - overhead)}})) == 4095
+    with pytest.raises(MultiNodeError, match="has 4096 bytes"):
+        signals.reply_wait({"a": {"b": "é" + "x" * (4094 - overhead)}})
