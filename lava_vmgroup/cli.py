@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import signal
 import sys
 import traceback
@@ -20,13 +21,14 @@ from rich.console import Console
 from lava_vmgroup import __version__, actions
 from lava_vmgroup.config import files
 from lava_vmgroup.config.dispatcher import load_dispatcher
-from lava_vmgroup.config.inventory import find_device, known_device_types, load_vm_type
+from lava_vmgroup.config.inventory import find_device, load_vm_type
 from lava_vmgroup.display import log_to_terminal
 from lava_vmgroup.errors import Canceled, ConfigurationError, JobError, VMGroupError
 from lava_vmgroup.job.expand import expand, to_document
 from lava_vmgroup.job.load import load_document
 from lava_vmgroup.job.model import Group, Job
 from lava_vmgroup.job.parse import parse_job
+from lava_vmgroup.job.schema import NAME_PATTERN
 from lava_vmgroup.log import LOGGER, JsonLinesHandler
 from lava_vmgroup.results.model import JobResult
 from lava_vmgroup.results.summary import render
@@ -88,10 +90,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--target", metavar="NAME", help="the device to use as the host")
     parser.add_argument(
-        "--job-id", default="0", metavar="ID", help="the job's number (default: %(default)s)"
+        "--job-id",
+        type=_job_id,
+        default="0",
+        metavar="ID",
+        help="the job's number (default: %(default)s)",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
+
+
+def _job_id(text: str) -> str:
+    if not re.fullmatch(NAME_PATTERN, text):
+        raise argparse.ArgumentTypeError("expected letters, digits, '_', '.' and '-'")
+    return text
 
 
 def _dispatch(options: argparse.Namespace) -> int:
@@ -118,13 +130,11 @@ def _dispatch(options: argparse.Namespace) -> int:
 def _check(job: Job, search_path: tuple[Path, ...]) -> None:
     """Refuse whatever can be found wrong without a device, all at once."""
     problems = list(actions.file_problems(job))
-    types = known_device_types(search_path)
     for place, name in _device_types(job):
-        if name not in types:
-            try:
-                load_vm_type(name, search_path)
-            except JobError as error:
-                problems.append(f"{place}: {error.message}; {error.hint}")
+        try:
+            load_vm_type(name, search_path)
+        except JobError as error:
+            problems.append(f"{place}: {error.message}; {error.hint}")
     if problems:
         raise JobError("the job is not valid", problems=problems)
 

@@ -139,6 +139,7 @@ class DeviceConfig:
         "root@linaro-server:~#",
         "root@genericarmv7a:~#",
         "root@genericarmv8:~#",
+        r"root@[\w.-]{1,63}:[^\s#]{1,80}#",  # what Debian and many others show to root
     )
     login_prompt: Regex = ""
     username: str = ""

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from lava_vmgroup.connections.stream import CHUNK
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.sparse import data_blocks
 
 BLOCK = 32768
 """Bytes per SFTP write; OpenSSH takes up to 256 KiB, paramiko is quickest with this."""
@@ -192,18 +193,15 @@ class SshLink:
                 deadline.waking(self._drop_files),
             ):
                 target.set_pipelined(True)
-                position = 0
-                while block := source.read(BLOCK):
+                for position, block in data_blocks(source, BLOCK):
                     deadline.check()
-                    if block.strip(b"\0"):
-                        target.seek(position)
-                        target.write(block)
-                        sent += len(block)
-                    position += len(block)
+                    target.seek(position)
+                    target.write(block)
+                    sent += len(block)
                     if progress is not None:
-                        progress(position)
+                        progress(position + len(block))
                 target.flush()
-                target.truncate(position)
+                target.truncate(local.stat().st_size)
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._failure(f"copying {local.name} to {remote}", error, deadline) from error
         return sent

@@ -7,11 +7,13 @@ The medium is a block device behind an SD-mux, or a plain file where the board i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError
+from lava_vmgroup.sparse import data_blocks
 
 _BLOCK = 1 << 20
 
@@ -32,19 +34,24 @@ def write_image(
         )
     try:
         with image.open("rb") as source, medium.open("wb" if sparse else "r+b") as target:
-            while block := source.read(_BLOCK):
+            for position, block in data_blocks(source, _BLOCK) if sparse else _all_blocks(source):
                 deadline.check()
-                if sparse and not block.strip(b"\0"):
-                    target.seek(len(block), os.SEEK_CUR)
-                else:
-                    target.write(block)
-                progress(source.tell(), size)
+                target.seek(position)
+                target.write(block)
+                progress(position + len(block), size)
             if sparse:
                 target.truncate(size)
-            target.flush()
-            if not sparse:
+            else:
+                target.flush()
                 os.fsync(target.fileno())
     except OSError as error:
         raise InfrastructureError(
             f"cannot write the boot medium {medium}: {error.strerror}"
         ) from error
+
+
+def _all_blocks(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    position = 0
+    while block := source.read(_BLOCK):
+        yield position, block
+        position += len(block)

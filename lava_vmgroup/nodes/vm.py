@@ -49,6 +49,8 @@ done
 rm -rf "$0"
 """
 
+_CONSOLES = {Arch.AARCH32: "ttyAMA0", Arch.AARCH64: "ttyAMA0", Arch.X86_64: "ttyS0"}
+
 _UNPACK = (
     "sync; echo 1 >/proc/sys/vm/drop_caches; for d in /sys/block/*; do "
     'if [ "$(cat "$d/serial" 2>/dev/null)" = {serial} ]; then '
@@ -212,7 +214,7 @@ class VMNode(Node):
             kernel=deployed.kernel,
             initrd=deployed.initrd,
             dtb=deployed.dtb,
-            append=deployed.append,
+            append=_with_console(deployed.append, config.qemu_console or _CONSOLES[arch]),
             firmware=None if deployed.kernel else _firmware(arch, facts.firmware),
             options=config.qemu_options,
         )
@@ -270,6 +272,11 @@ class VMNode(Node):
         return InfrastructureError(
             f"QEMU ended: {said.splitlines()[-1]}", last_lines=said.splitlines()
         )
+
+
+def _with_console(append: str, console: str) -> str:
+    """A kernel's command line that surely talks to the console we listen to."""
+    return append if "console=" in append else f"{append} console={console}".strip()
 
 
 def _firmware(arch: Arch, present: frozenset[str]) -> str | None:

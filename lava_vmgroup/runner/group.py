@@ -141,14 +141,24 @@ class GroupRun:
             self._errors.append(error)
         if not node.job.is_host:
             return
-        reason = f"the host {node.name} failed: {error.message}"
         for token in self._tokens:
             if token is not node.token:
-                token.cancel(error if isinstance(error, Canceled) else PeerFailed(reason))
+                token.cancel(_because(node, error))
 
     def _cancel_all(self, reason: Canceled, shared: Shared, *, hurry: bool) -> None:
         if hurry:
             shared.grace_s = _HURRY_S
         self._log.warning("cancel", f"{reason.message}; cleaning up")
         for token in self._tokens:
-            token.cancel(Canceled(reason.message, signal_number=reason.signal_number))
+            token.cancel(_again(reason))
+
+
+def _because(host: Node, error: VMGroupError) -> VMGroupError:
+    """Why a VM ends with its host; an error of its own, as errors learn where they happened."""
+    if isinstance(error, Canceled):
+        return _again(error)
+    return PeerFailed(f"the host {host.name} failed: {error.message}")
+
+
+def _again(reason: Canceled) -> Canceled:
+    return Canceled(reason.message, signal_number=reason.signal_number)

@@ -89,16 +89,12 @@ class SignalParser:
 
     def feed(self, line: str) -> Event | None:
         """As `parse_signal`, with regard to the lines before."""
-        event = parse_signal(line)
-        if event is None and self._torn and _KERNEL_TEXT.match(line):
+        if self._torn and _KERNEL_TEXT.match(line) and parse_signal(line) is None:
             return None
-        torn, self._torn = self._torn, ""
-        if torn:
-            mended = parse_signal(torn + line)
-            if mended is not None and not isinstance(mended, Malformed):
-                return mended
+        whole, self._torn = self._torn + line, ""
+        event = parse_signal(whole)
         if event is None or isinstance(event, Malformed):
-            self._torn = _torn_marker(line)
+            self._torn = _torn_marker(whole)
             if self._torn:
                 return None
         return event
@@ -115,7 +111,7 @@ def _torn_marker(line: str) -> str:
             or last.startswith(("<LAVA_MULTI_NODE>", "<LAVA_TEST_RUNNER>"))
         )
         if last and unfinished and len(last) <= MAX_WORDS_LENGTH:
-            return head
+            return head[-2 * MAX_WORDS_LENGTH :]
     return ""
 
 

@@ -161,10 +161,11 @@ def test_ended_node_keeps_its_end_and_its_time(watched: Watched, vm: NodeLog) ->
     assert watched.lines() == ["vm1 client Incomplete 60 s"]
 
 
-def test_events_of_the_job_and_unknown_kinds_change_nothing(watched: Watched, vm: NodeLog) -> None:
+def test_events_of_others_and_unknown_kinds_change_nothing(watched: Watched, vm: NodeLog) -> None:
     before = watched.lines()
 
     NodeLog().event("state", "", state="loading")
+    NodeLog("coordinator").event("state", "", state="listening")
     vm.event("something-new", "", state="odd")
     LOGGER.info("an ordinary record")
 
@@ -245,7 +246,8 @@ def test_elsewhere_events_are_plain_lines(kind: str, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("stream", [StringIO(), Terminal()])
-def test_logger_is_left_as_it_was(stream: StringIO) -> None:
+def test_logger_is_left_as_it_was(stream: StringIO, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, logger=LOGGER.name)
     before = (LOGGER.level, list(LOGGER.handlers))
 
     with pytest.raises(KeyError), display.log_to_terminal(logging.INFO, stream):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import socket
 import threading
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.log import LOGGER
 from lava_vmgroup.multinode import coordinator as coordinator_module
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.multinode.wire import encode_frame
@@ -236,13 +238,43 @@ def test_a_client_that_does_not_read_its_answer_harms_nobody(bare: Bare) -> None
 def test_clients_beyond_the_limit_of_connections_are_served_when_there_is_room(
     coordinator: Coordinator, bare: Bare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    full = threading.Event()
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "no new connections" in record.getMessage():
+                full.set()
+
+    handler = Handler()
     monkeypatch.setattr(coordinator_module, "CONNECTION_LIMIT", 3)
+    monkeypatch.setattr(LOGGER, "handlers", [*LOGGER.handlers, handler])
     idle = [bare.connect(coordinator.address) for _ in range(3)]
     late = bare.connect(coordinator.address, encode_frame({}))
+    assert full.wait(60)
 
     idle[0].close()
 
     assert bare.rest(late) == NACK
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"0000", frame("one", "lava_wait", messageID="m", hold=True)],
+    ids=["silent", "sending", "held"],
+)
+def test_a_client_that_resets_its_connection_harms_nobody(
+    coordinator: Coordinator, bare: Bare, sent: bytes
+) -> None:
+    rude = bare.connect(coordinator.address, sent)
+    assert bare.ask(coordinator.address, request("two", "group_data")) is not None
+
+    rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, coordinator_module.RESET)
+    rude.close()
+
+    assert bare.ask(coordinator.address, request("two", "lava_send", messageID="m")) == {
+        "response": "ack"
+    }
+    assert bare.ask(coordinator.address, {}) == {"response": "nack"}
 
 
 def test_leaving_ends_the_thread_and_every_socket(bare: Bare) -> None:
@@ -254,10 +286,10 @@ def test_leaving_ends_the_thread_and_every_socket(bare: Bare) -> None:
         silent_one = bare.connect(address)
         assert bare.ask(address, {}) == {"response": "nack"}
 
+    assert threading.active_count() == threads
     assert bare.rest(waiting) == b""
     assert bare.rest(silent_one) == b""
     bare.stack.close()
-    assert threading.active_count() == threads
     assert set(Path("/proc/self/fd").iterdir()) == files
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(address)

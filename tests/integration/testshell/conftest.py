@@ -10,8 +10,10 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,15 +101,19 @@ class Node:
         self, name: str, *arguments: str, typed: str = "", **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run one helper between pipes; its standard input ends after `typed`."""
-        return subprocess.run(
-            [str(self.bin / name), *arguments],
-            input=typed,
-            capture_output=True,
+        process = subprocess.Popen(
+            [self.bin / name, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             env=self.environment | environment,
-            timeout=LIMIT_S,
             cwd=self.root,
+            start_new_session=True,
         )
+        with process, _ending(process):
+            output, errors = process.communicate(typed, timeout=LIMIT_S)
+        return subprocess.CompletedProcess(name, process.returncode, output, errors)
 
     def run_tests(self, answer: Answer = lambda event: None) -> Finished:
         """Run lava-test-runner on a terminal until it ends, typing what `answer` says."""
@@ -122,19 +128,26 @@ class Node:
                 start_new_session=True,
             )
             os.close(slave)
-            try:
+            with _ending(process):
                 finished = _attend(terminal.fileno(), process.pid, answer)
                 finished.status = process.wait(timeout=LIMIT_S)
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait(timeout=LIMIT_S)
         return finished
 
     def result_directory(self, index: int) -> Path:
         """Where the results of one test are."""
         (found,) = self.results.glob(f"{index}_uuid-{index}-*")
         return found
+
+
+@contextmanager
+def _ending(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """End a process, which leads a session, with all that it started, if it has not ended."""
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=LIMIT_S)
 
 
 def _attend(terminal: int, process: int, answer: Answer) -> Finished:

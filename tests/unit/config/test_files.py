@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
-import string
 from pathlib import Path
 
 import pytest
@@ -145,6 +144,7 @@ def test_environment_is_put_in_for_upper_case_names_only(
     folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: str
 ) -> None:
     monkeypatch.setenv("LAB_HOST", "rack")
+    monkeypatch.setenv("L", "wrong")
     monkeypatch.delenv("LAB_GONE", raising=False)
 
     assert layers_of(folder, f"a = {text}\n").get("a") == expected
@@ -162,7 +162,9 @@ def test_unset_environment_name_brings_back_the_whole_default(
     assert layers.get("b") == "$LAB_GONE"
 
 
-@given(st.text(alphabet=string.ascii_lowercase + string.digits + "_${}:-' ", max_size=40))
+@given(
+    st.lists(st.sampled_from(["$", "${", "}", ":-", "addr_r", "${a}", "$a", "1", "_"])).map("".join)
+)
 def test_u_boot_variables_are_never_touched(text: str) -> None:
     assert files.expand_environment(text) == text
 

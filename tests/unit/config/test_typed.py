@@ -100,5 +100,16 @@ def test_default_that_refers_to_other_keys_follows_them(tmp_path: Path) -> None:
     assert (config.ssh_host, config.ssh_port, config.ssh_identity_file) == ("h1", 2222, None)
 
 
+def test_unset_environment_name_brings_back_a_default_of_any_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LAB_GONE", raising=False)
+    keys = ("test_image_prompts", "send_char", "qemu_arch", "media_device", "boot_cmd_timeout")
+
+    config = read(tmp_path, "".join(f"{key} = $LAB_GONE\n" for key in keys))
+
+    assert config == DeviceConfig(connection_command=config.connection_command)
+
+
 def test_password_is_not_in_the_repr() -> None:
     assert "hunter2" not in repr(DeviceConfig(password="hunter2"))

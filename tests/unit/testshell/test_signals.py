@@ -94,9 +94,9 @@ def test_a_marker_may_stand_anywhere_in_the_line(line: str, event: events.Event)
 
 
 def test_the_first_of_several_markers_counts() -> None:
-    line = "<LAVA_TEST_RUNNER>: started<LAVA_SIGNAL_ENDTC a><LAVA_MULTI_NODE> <LAVA_WAIT b>"
+    line = "<LAVA_MULTI_NODE> <LAVA_WAIT b><LAVA_SIGNAL_ENDTC a><LAVA_TEST_RUNNER>: started"
 
-    assert signals.parse_signal(line) == events.RunnerStarted()
+    assert signals.parse_signal(line) == MultiNodeCall(api=MultiNodeApi.WAIT, message_id="b")
 
 
 def test_a_torn_marker_does_not_hide_the_next() -> None:
@@ -231,28 +231,60 @@ def test_the_runners_end_torn_by_the_kernel_is_mended() -> None:
     assert told == [None, events.RunnerExited()]
 
 
+def test_a_result_torn_twice_is_mended() -> None:
+    lines = (
+        f"<LAVA_SIGNAL_TESTCASE TEST_CASE_{KERNEL}",
+        f"ID=ping RES{KERNEL}",
+        "ULT=pass>",
+    )
+    parser = signals.SignalParser()
+
+    assert [parser.feed(line) for line in lines] == [None, None, RESULT]
+
+
 def test_a_line_after_a_tear_that_does_not_mend_it_counts_by_itself() -> None:
     parser = signals.SignalParser()
 
     told = [
         parser.feed(line)
-        for line in (f"<LAVA_SIGNAL_TESTCASE TEST{KERNEL}", "<LAVA_SIGNAL_ENDTC a>", "pass>")
+        for line in (
+            f"<LAVA_SIGNAL_TESTCASE TEST{KERNEL}",
+            "<LAVA_SIGNAL_ENDTC a>",
+            "_ID=b RESULT=pass>",
+        )
     ]
 
     assert told == [None, events.EndTestCase(test_case_id="a"), None]
 
 
-def test_kernel_text_beside_a_whole_marker_changes_nothing() -> None:
+def test_a_tear_that_is_never_mended_is_told() -> None:
     parser = signals.SignalParser()
 
-    told = [
-        parser.feed(line)
-        for line in (f"{KERNEL} <LAVA_SIGNAL_ENDTC a>", f"<LAVA_SIGNAL_ENDTC b>{KERNEL}")
-    ]
+    told = [parser.feed(line) for line in (f"<LAVA_SIGNAL_TESTCASE TEST{KERNEL}", "hello")]
 
-    assert told == [
+    assert isinstance(told[1], events.Malformed)
+
+
+def test_a_marker_among_kernel_lines_within_a_tear_is_not_lost() -> None:
+    parser = signals.SignalParser()
+
+    told = [parser.feed(line) for line in (f"<LAVA_SIG{KERNEL}", f"{KERNEL}<LAVA_SIGNAL_ENDTC a>")]
+
+    assert told == [None, events.EndTestCase(test_case_id="a")]
+
+
+def test_kernel_text_beside_a_whole_marker_changes_nothing() -> None:
+    lines = (
+        f"{KERNEL} <LAVA_SIGNAL_ENDTC a>",
+        f"<LAVA_SIGNAL_ENDTC b>{KERNEL}",
+        f"<LAVA_TEST_RUNNER>: exiting lava-test-runner{KERNEL}",
+    )
+    parser = signals.SignalParser()
+
+    assert [parser.feed(line) for line in lines] == [
         events.EndTestCase(test_case_id="a"),
         events.EndTestCase(test_case_id="b"),
+        events.RunnerExited(),
     ]
 
 
@@ -265,9 +297,9 @@ def test_a_malformed_marker_beside_no_kernel_text_is_told_at_once() -> None:
 def test_a_torn_line_does_not_swallow_the_lines_after() -> None:
     parser = signals.SignalParser()
 
-    told = [parser.feed(line) for line in (f"a < b{KERNEL}", f"<{KERNEL}", "x", "ENDTC a>")]
+    lines = (f"a < b{KERNEL}", f"<{KERNEL}", "x", "LAVA_SIGNAL_ENDTC a>")
 
-    assert told == [None] * 4
+    assert [parser.feed(line) for line in lines] == [None] * 4
 
 
 def definition(pattern: str, fixups: dict[str, str] | None = None) -> TestDefinition:

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+# make demo   run the main job on the emulated board
+# make test   run everything that decides whether the project is whole
+# Both install what they need: Debian packages (as root, or they say which), and a .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STATE := $(or $(LAVA_VMGROUP_CACHE),$(HOME)/.cache/lava-vmgroup)
+BOARD := $(STATE)/boards/demo
+BOARD_PY := examples/emulated-board/board.py
+
+DEMO_PACKAGES := ca-certificates debian-archive-keyring e2fsprogs fdisk kmod mtools python3-venv \
+	qemu-system-arm qemu-utils u-boot-qemu
+TEST_PACKAGES := $(DEMO_PACKAGES) busybox git lava-coordinator openssh-client openssh-server
+
+.PHONY: demo test lint docs images clean demo-packages test-packages
+
+demo: demo-packages $(VENV)/.installed images
+	@test -d $(BOARD) || $(PYTHON) $(BOARD_PY) create $(BOARD)
+	$(BIN)/lava-dispatch --config-dir $(BOARD)/config --output-dir results/demo \
+		examples/vm-group/job.json
+
+test: test-packages $(VENV)/.installed-test lint images docs
+	$(BIN)/pytest
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.installed-test
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+images: demo-packages
+	$(PYTHON) examples/emulated-board/build_images.py
+
+demo-packages test-packages: %-packages:
+	@missing=; \
+	for package in $(if $(filter demo,$*),$(DEMO_PACKAGES),$(TEST_PACKAGES)); do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || \
+			missing="$$missing $$package"; \
+	done; \
+	test -z "$$missing" && exit 0; \
+	install="apt-get install -y --no-install-recommends$$missing"; \
+	if [ "$$(id -u)" -ne 0 ]; then \
+		echo "These Debian packages are needed; install them with: sudo $$install" >&2; exit 1; \
+	fi; \
+	echo "Installing Debian packages:$$missing"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	for attempt in 1 2 3; do \
+		apt-get -q update >/dev/null && $$install -q >/dev/null && exit 0; \
+		echo "Installing failed (attempt $$attempt of 3)" >&2; \
+	done; exit 1
+
+$(VENV)/.installed: setup.py | demo-packages
+	@echo "Installing Python packages into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.installed-test: setup.py $(VENV)/.installed | test-packages
+	@echo "Installing Python packages for the tests into $(VENV)"
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[test,docs]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info docs/_build results

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT
+"""Sphinx configuration."""
+
+from lava_vmgroup import __version__
+
+project = "lava_vmgroup"
+author = "The lava_vmgroup authors"
+copyright = "2026, The lava_vmgroup authors"  # noqa: A001
+release = version = __version__
+exclude_patterns = ["_build"]
+html_theme = "alabaster"

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Builds file systems and disk images of a foreign architecture without running its code."""

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Kernels out of Debian packages, and the few modules an image needs of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import BuildError, run
+from .packages import unpack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """An unpacked kernel package with its complete module index."""
+
+    release: str
+    image: Path
+    tree: Path
+    """A root folder whose /lib/modules/<release> holds every module."""
+    files: dict[str, str]
+    """Module name to its path below /lib/modules/<release>, '-' spelled '_'."""
+    needs: dict[str, tuple[str, ...]]
+    """Module name to the modules to load before it, in loading order."""
+    builtin: frozenset[str]
+
+    @property
+    def modules_folder(self) -> Path:
+        """Where the module paths start."""
+        return self.tree / "lib/modules" / self.release
+
+    def with_dependencies(self, names: Iterable[str]) -> list[str]:
+        """The modules to load, each after those it needs; built-in ones fall out."""
+        ordered: dict[str, None] = {}
+        for name in names:
+            if name in self.builtin:
+                continue
+            if name not in self.files:
+                raise BuildError(f"kernel {self.release} has no module {name}")
+            ordered |= dict.fromkeys([*self.needs[name], name])
+        return list(ordered)
+
+
+def unpack_kernel(archive: Path, target: Path) -> Kernel:
+    """Unpacks a linux-image package to `target` and indexes its modules."""
+    target.mkdir(parents=True)
+    (target / "usr/lib").mkdir(parents=True)
+    (target / "lib").symlink_to("usr/lib")
+    unpack(archive, target, lambda name: name.startswith("usr/"))
+    (release,) = (folder.name for folder in (target / "lib/modules").iterdir())
+    run(["depmod", "-b", target, release])
+    folder = target / "lib/modules" / release
+    files: dict[str, str] = {}
+    needs: dict[str, tuple[str, ...]] = {}
+    for line in (folder / "modules.dep").read_text().splitlines():
+        path, _, wanted = line.partition(":")
+        files[_name(path)] = path
+        # modules.dep lists the nearest first, loading starts with the farthest.
+        needs[_name(path)] = tuple(_name(need) for need in reversed(wanted.split()))
+    builtin = (folder / "modules.builtin").read_text().split()
+    return Kernel(
+        release=release,
+        image=target / "boot" / f"vmlinuz-{release}",
+        tree=target,
+        files=files,
+        needs=needs,
+        builtin=frozenset(map(_name, builtin)),
+    )
+
+
+def install_modules(kernel: Kernel, names: Iterable[str], root: Path) -> None:
+    """Copies the modules and what they need to `root`, with an index for modprobe."""
+    folder = root / "lib/modules" / kernel.release
+    folder.mkdir(parents=True)
+    for name in kernel.with_dependencies(names):
+        target = folder / kernel.files[name]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(kernel.modules_folder / kernel.files[name], target)
+    for index in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
+        shutil.copyfile(kernel.modules_folder / index, folder / index)
+    run(["depmod", "-b", root, kernel.release])
+
+
+def _name(path: str) -> str:
+    return Path(path).name.partition(".")[0].replace("-", "_")

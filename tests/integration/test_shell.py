@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""The shell dialogue against the shells that systems have, on real pseudo-terminals."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.connections.process import ProcessStream
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.login import Login, reach_shell
+from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import ConfigurationError, InfrastructureError
+
+SHELLS = {
+    "bash": "env PS1='root@board:~# ' bash --norc --noprofile -i",
+    "dash": "env PS1='root@board:~# ' dash -i",
+    "busybox": "env PS1='root@board:~# ' busybox sh -i",
+}
+
+
+@pytest.fixture(params=SHELLS)
+def console(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Console]:
+    with Console(ProcessStream(SHELLS[request.param]), Recorder(tmp_path / "log")) as console:
+        yield console
+
+
+def soon() -> Deadline:
+    return Deadline.after("the test", 30.0)
+
+
+def prepared(console: Console) -> Shell:
+    reach_shell(console, Login(test_image_prompts=["root@board:~# "]), soon())
+    return Shell.prepare(console, soon())
+
+
+def test_status_and_output_of_commands(console: Console) -> None:
+    shell = prepared(console)
+
+    assert shell.run("printf 'one\\ntwo\\n'", soon()) == (0, "one\ntwo")
+    assert shell.run("(exit 42)", soon()) == (42, "")
+    assert shell.run("true", soon()) == (0, "")
+
+
+def test_prompt_text_inside_output_is_no_prompt(console: Console) -> None:
+    shell = prepared(console)
+
+    assert shell.run("echo 'lava-test [rc=x]# root@board:~# '", soon()) == (
+        0,
+        "lava-test [rc=x]# root@board:~# ",
+    )
+
+
+def test_failed_command_is_an_error_with_its_output(console: Console) -> None:
+    with pytest.raises(InfrastructureError, match="ended with status 3") as caught:
+        prepared(console).check_run("echo because; (exit 3)", soon())
+
+    assert caught.value.last_lines == ("because",)
+
+
+LOGIN_PROGRAM = """
+printf '\\nboard login: '; read name
+printf 'Password: '; read password
+if [ "$name:$password" = root:secret ]; then printf 'Welcome\\nroot@board:~# '; read _
+else exec sh "$0"; fi
+"""
+
+
+def test_login_dialogue_is_answered(tmp_path: Path) -> None:
+    program = tmp_path / "login"
+    program.write_text(LOGIN_PROGRAM)
+    login = Login(
+        test_image_prompts=["root@board:~# "],
+        login_prompt="login: ",
+        username="root",
+        password_prompt="Password: ",
+        password="secret",
+    )
+    with Console(ProcessStream(f"sh {program}"), Recorder(tmp_path / "log")) as console:
+        reach_shell(console, login, soon())
+
+    assert b"Welcome" in (tmp_path / "log").read_bytes()
+
+
+def test_refused_login_is_a_configuration_error(tmp_path: Path) -> None:
+    program = tmp_path / "login"
+    program.write_text(LOGIN_PROGRAM)
+    login = Login(
+        test_image_prompts=["root@board:~# "],
+        login_prompt="login: ",
+        username="root",
+        password_prompt="Password: ",
+        password="wrong",
+    )
+    with (
+        Console(ProcessStream(f"sh {program}"), Recorder(tmp_path / "log")) as console,
+        pytest.raises(ConfigurationError, match="refused the login of 'root'"),
+    ):
+        reach_shell(console, login, soon())
+
+
+def test_torn_prompt_is_asked_for_again(tmp_path: Path) -> None:
+    program = 'sh -c \'printf "root@bo[ 1.5] usb 1-1\\n"; read _; printf "root@board:~# "; read _\''
+    with Console(ProcessStream(program), Recorder(tmp_path / "log")) as console:
+        reach_shell(
+            console, Login(test_image_prompts=["root@board:~# "]), Deadline.after("prompt", 4.0)
+        )
+
+
+def test_console_program_that_does_not_exist_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match="cannot start the console command 'no-such-prog"):
+        ProcessStream("no-such-program --now")

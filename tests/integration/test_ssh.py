@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+import dataclasses
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.connections.ssh import JobKey, SshLink, dial
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, PeerFailed
+from lava_vmgroup.log import NodeLog
+from lava_vmgroup.vms.store import ImageStore, digest_of
+from tests.support.sshd import Server
+
+
+def soon(token: CancelToken | None = None) -> Deadline:
+    return Deadline.after("the test", 30.0, token)
+
+
+@pytest.fixture
+def link(sshd: Server) -> Iterator[SshLink]:
+    with dial(sshd.address, sshd.key, soon()) as link:
+        yield link
+
+
+def test_words_of_a_command_arrive_as_they_are(link: SshLink) -> None:
+    words = ["a b", "$HOME", "`id`", "'", '"', "*", "", "ä\n;"]
+
+    output = link.check_run(["printf", "<%s>", *words], soon())
+
+    assert output == "".join(f"<{word}>" for word in words)
+
+
+def test_command_gets_its_input_and_tells_its_status(link: SshLink) -> None:
+    data = os.urandom(300_000).hex().encode()
+
+    result = link.run(["sh", "-c", "cat; echo oops >&2; exit 9"], soon(), stdin=data)
+
+    assert (result.status, result.output) == (9, data.decode() + "oops\n")
+    with pytest.raises(InfrastructureError, match="ended with status 9") as caught:
+        link.check_run(["sh", "-c", "echo why; exit 9"], soon())
+    assert caught.value.last_lines == ("why",)
+
+
+def test_stream_carries_bytes_both_ways_until_it_is_closed(link: SshLink) -> None:
+    stream = link.open_stream(["cat"], soon())
+    stream.write(b"\x00\xff raw", soon())
+    data = stream.read()
+    reader_saw: list[bytes] = []
+    reader = threading.Thread(target=lambda: reader_saw.append(stream.read()))
+    reader.start()
+
+    stream.close()
+
+    reader.join(30)
+    assert (data, reader_saw) == (b"\x00\xff raw", [b""])
+
+
+def test_cancel_ends_a_running_command(link: SshLink) -> None:
+    token = CancelToken()
+    threading.Timer(0.2, token.cancel, [PeerFailed("the host died")]).start()
+
+    with pytest.raises(PeerFailed, match="the host died"):
+        link.run(["sleep", "1000"], soon(token))
+    assert link.check_run(["echo", "still there"], soon()) == "still there\n"
+
+
+def test_late_command_is_a_named_time_out(link: SshLink) -> None:
+    with pytest.raises(DeadlineExpired, match="timed out: looking at the host, limit 0.3 s"):
+        link.run(["sleep", "1000"], Deadline.after("looking at the host", 0.3))
+
+
+def test_zeros_of_a_file_are_not_sent_but_arrive(link: SshLink, tmp_path: Path) -> None:
+    local, remote = tmp_path / "disk.img", tmp_path / "copy.img"
+    with local.open("wb") as file:
+        file.write(b"boot" * 1000)
+        file.seek(20_000_000)
+        file.write(b"data" * 1000)
+        file.truncate(30_000_001)
+
+    sent = link.put(local, str(remote), soon())
+
+    assert remote.read_bytes() == local.read_bytes()
+    assert sent < 100_000
+    assert remote.stat().st_blocks * 512 < 1_000_000
+
+
+def test_canceled_upload_leaves_the_link_usable(link: SshLink, tmp_path: Path) -> None:
+    local = tmp_path / "big.img"
+    local.write_bytes(os.urandom(20_000_000))
+    token = CancelToken()
+
+    def stop_halfway(done: int) -> None:
+        if done > 10_000_000:
+            token.cancel(PeerFailed("stop"))
+
+    with pytest.raises(PeerFailed, match="stop"):
+        link.put(local, str(tmp_path / "copy"), soon(token), stop_halfway)
+    assert link.size_of(str(local), soon()) == 20_000_000
+
+
+def test_other_host_key_is_refused(sshd: Server) -> None:
+    address = dataclasses.replace(sshd.address, host_keys=(("ssh-ed25519", "AAAA"),))
+
+    with pytest.raises(InfrastructureError, match="SSH host key that is not the board's"):
+        dial(address, sshd.key, soon())
+
+
+def test_unknown_key_is_refused(sshd: Server) -> None:
+    with pytest.raises(InfrastructureError, match="refused the login"):
+        dial(sshd.address, JobKey(), soon())
+
+
+def test_host_without_ssh_is_refused_with_a_hint(sshd: Server) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    address = dataclasses.replace(sshd.address, port=port)
+
+    with pytest.raises(InfrastructureError, match=f"no SSH at 127.0.0.1:{port}") as caught:
+        dial(address, sshd.key, Deadline.after("SSH to the host", 0.5))
+    assert "openssh-server" in str(caught.value.hint)
+
+
+def test_store_takes_each_content_once(sshd: Server, tmp_path: Path) -> None:
+    image = tmp_path / "vm.img"
+    image.write_bytes(b"image" * 100_000)
+    store = ImageStore(str(tmp_path / "store"), "job")
+    digest = digest_of(image, soon())
+    paths: list[str] = []
+
+    def put(name: str) -> None:
+        with dial(sshd.address, sshd.key, soon()) as link:
+            paths.append(store.put(image, digest, link, NodeLog(name), soon()))
+
+    threads = [threading.Thread(target=put, args=(f"vm{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    (upload,) = store.uploads()
+    assert set(paths) == {f"{tmp_path}/store/sha256/{digest}"}
+    assert Path(paths[0]).read_bytes() == image.read_bytes()
+    assert (upload.size, upload.bytes_sent) == (500_000, 500_000)
+    assert sorted(upload.used_by) == ["vm0", "vm1", "vm2", "vm3"]
+
+
+def test_store_uses_what_the_host_has_from_before(link: SshLink, tmp_path: Path) -> None:
+    image = tmp_path / "vm.img"
+    image.write_bytes(b"image" * 1000)
+    digest = digest_of(image, soon())
+    ImageStore(str(tmp_path / "store"), "job1").put(image, digest, link, NodeLog("vm1"), soon())
+    second = ImageStore(str(tmp_path / "store"), "job2")
+
+    second.put(image, digest, link, NodeLog("vm1"), soon())
+
+    assert [upload.bytes_sent for upload in second.uploads()] == [0]
+
+
+def test_broken_upload_leaves_nothing_in_the_store(link: SshLink, tmp_path: Path) -> None:
+    image = tmp_path / "vm.img"
+    image.write_bytes(os.urandom(5_000_000))
+    store = ImageStore(str(tmp_path / "store"), "job")
+    token = CancelToken()
+    link.check_run(["mkdir", "-p", str(tmp_path / "store/sha256")], soon())
+    deadline = soon(token)
+    original = link.put
+
+    def put_and_cancel(*args: object) -> int:
+        token.cancel(PeerFailed("stop"))
+        return original(image, str(args[1]), deadline)
+
+    link.put = put_and_cancel  # type: ignore[method-assign]
+    with pytest.raises(PeerFailed):
+        store.put(image, "digest", link, NodeLog("vm1"), deadline)
+
+    assert list((tmp_path / "store/sha256").iterdir()) == []

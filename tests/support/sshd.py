@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""A real OpenSSH server on loopback, for this user, with keys of its own."""
+
+import getpass
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.connections.ssh import Address, JobKey
+
+SSHD = "/usr/sbin/sshd"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """An SSH server and what a client has to know of it."""
+
+    address: Address
+    key: JobKey
+    processes: list[subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Server]:
+    """Starts an ``sshd -i`` per connection, so that the listening port is ours from the start."""
+    assert Path(SSHD).exists(), "install the package openssh-server"
+    Path("/run/sshd").mkdir(exist_ok=True)
+    folder = tmp_path / "sshd"
+    folder.mkdir()
+    host_key = folder / "host_key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", host_key], check=True)
+    key = JobKey()
+    (folder / "authorized_keys").write_text(key.authorized_line("test") + "\n")
+    config = folder / "sshd_config"
+    config.write_text(
+        f"HostKey {host_key}\nAuthorizedKeysFile {folder}/authorized_keys\nUsePAM no\n"
+        "StrictModes no\nPasswordAuthentication no\nSubsystem sftp internal-sftp\n"
+    )
+    kind, public, _ = host_key.with_suffix(".pub").read_text().split(maxsplit=2)
+    processes: list[subprocess.Popen[bytes]] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_serve, args=(listener, config, processes), daemon=True)
+        thread.start()
+        yield Server(
+            address=Address(
+                host="127.0.0.1",
+                port=listener.getsockname()[1],
+                username=getpass.getuser(),
+                host_keys=((kind, public),),
+            ),
+            key=key,
+            processes=processes,
+        )
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    for process in processes:
+        process.terminate()
+        process.wait()
+
+
+def _serve(listener: socket.socket, config: Path, processes: list[subprocess.Popen[bytes]]) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with connection:
+            command = [SSHD, "-i", "-e", "-f", str(config)]
+            processes.append(
+                subprocess.Popen(
+                    command, stdin=connection, stdout=connection, stderr=subprocess.DEVNULL
+                )
+            )

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""Faults of a board that a real one shows too rarely: a scripted console plays them.
+
+That the dialogue is the real U-Boot's and Linux's is shown by the tests of the emulated board.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.boards import BoardSetup, load
+from lava_vmgroup.boards.bootloader import Driver
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.tftp import KernelFiles
+from lava_vmgroup.errors import (
+    ConfigurationError,
+    DeadlineExpired,
+    InfrastructureError,
+    TestError,
+    VMGroupError,
+)
+from lava_vmgroup.log import NodeLog
+
+CONSOLE = '''\
+"""Plays a board: each line of the FIFO "power" is a reset, each line of "boots" how it goes."""
+import sys, subprocess
+
+def say(text):
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+def boot(fault):
+    say("U-Boot 2023.01\\r\\nHit any key to stop autoboot:  2 ")
+    if fault == "deaf":
+        return
+    while sys.stdin.read(1) != "b":
+        pass
+    for _ in range(3):
+        say("=> ")
+        say("echoed: " + sys.stdin.readline())
+    if fault == "hang":
+        return
+    say("[    0.000000] Linux version 6.1\\r\\n")
+    if fault == "panic":
+        say("[    1.0] Kernel panic - not syncing: VFS: Unable to mount root fs\\r\\n")
+        return
+    say("[    0.9] Freeing unused kernel memory: 1024K\\r\\nroot@board:~# ")
+    if fault == "drop":
+        sys.exit()
+    subprocess.run(["bash", "--norc", "--noprofile", "-i"], env={"PS1": "root@board:~# "})
+
+say("Connected.\\r\\n")
+faults = iter(open("boots").read().split())
+while True:
+    with open("power") as power:
+        power.read()
+    boot(next(faults))
+'''
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Driver]]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "console.py").write_text(CONSOLE)
+    os.mkfifo(tmp_path / "power")
+    made: list[Driver] = []
+
+    def make(boots: str, **config: object) -> Driver:
+        (tmp_path / "boots").write_text(boots)
+        keys: dict[str, object] = {
+            "hostname": "board01",
+            "client_type": "bootloader",
+            "connection_command": f"{sys.executable} console.py",
+            "hard_reset_command": "echo >power",
+            "power_off_cmd": "echo off >>switched",
+            "bootloader_prompt": "=> ",
+            "boot_cmds": "setenv serverip {SERVER_IP}, load, boot",
+            "boot_cmds_ramdisk": "tftp {KERNEL}, tftp {RAMDISK}, {BOOTX}",
+            "test_image_prompts": ("root@board:~# ",),
+            "boot_retries": 1,
+            "bootloader_timeout": 1.0,
+            "image_boot_msg_timeout": 1.0,
+            **config,
+        }
+        setup = BoardSetup(
+            config=DeviceConfig(**keys),  # type: ignore[arg-type]
+            dispatcher=DispatcherConfig(
+                lava_server_ip="10.0.2.2", lava_image_tmpdir=tmp_path / "tftp"
+            ),
+            recorder=Recorder(tmp_path / "console.log"),
+            log=NodeLog("board01"),
+            job="job-1",
+        )
+        driver = load(setup)
+        assert isinstance(driver, Driver)
+        made.append(driver)
+        return driver
+
+    yield make
+    for driver in made:
+        driver.close()
+
+
+def soon() -> Deadline:
+    return Deadline.after("the test", 30.0)
+
+
+def log(tmp_path: Path) -> str:
+    return (tmp_path / "console.log").read_text()
+
+
+def test_autoboot_is_interrupted_and_commands_are_typed(
+    lab: Callable[..., Driver], tmp_path: Path
+) -> None:
+    shell = lab("fine").boot(soon())
+
+    assert shell.run("echo $((6 * 7))", soon()) == (0, "42")
+    assert "echoed: setenv serverip 10.0.2.2" in log(tmp_path)
+
+
+def test_offered_files_are_named_in_the_boot_commands(
+    lab: Callable[..., Driver], tmp_path: Path
+) -> None:
+    kernel = tmp_path / "Image"
+    kernel.write_bytes(b"kernel")
+    driver = lab("fine")
+
+    driver.deploy_kernel(KernelFiles(kernel=kernel, ramdisk=kernel), soon())
+    driver.boot(soon())
+    driver.close()
+
+    assert "echoed: tftp job-1/ramdisk" in log(tmp_path)
+    assert "echoed: bootz ${kernel_addr_r} ${initrd_addr_r}" in log(tmp_path)
+    assert list((tmp_path / "tftp").iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", ["deaf", "hang", "drop"])
+def test_failed_boot_is_tried_again(lab: Callable[..., Driver], fault: str) -> None:
+    # Each attempt has a console of its own, which begins the script anew.
+    driver = lab(f"{fault} fine", boot_retries=2)
+    original = driver._disconnect
+
+    def disconnect_and_mend() -> None:
+        original()
+        Path("boots").write_text("fine")
+
+    driver._disconnect = disconnect_and_mend  # type: ignore[method-assign]
+
+    assert driver.boot(soon()).run("true", soon()) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "message"),
+    [
+        ("deaf", DeadlineExpired, "timed out: the boot loader, before 'setenv serverip 10.0.2.2'"),
+        ("hang", DeadlineExpired, "timed out: the kernel's first message, limit 1 s; last seen"),
+        ("drop", InfrastructureError, "the console was closed"),
+        ("panic", TestError, "Kernel panic - not syncing: VFS: Unable to mount root fs"),
+    ],
+)
+def test_end_of_a_failed_boot_says_where_it_stood(
+    lab: Callable[..., Driver], fault: str, error: type[VMGroupError], message: str
+) -> None:
+    driver = lab(fault, boot_cmd_timeout=1.0)
+
+    with pytest.raises(error, match=message):
+        driver.boot(soon())
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        ({"hard_reset_command": ""}, ConfigurationError, "has no hard_reset_command"),
+        ({"boot_cmds": ""}, ConfigurationError, "has no boot_cmds"),
+        ({"boot_cmds": "load {KRENEL}"}, ConfigurationError, "KRENEL"),
+        ({"connection_command": "tcp://nowhere"}, ConfigurationError, "write tcp://host:port"),
+        ({"hard_reset_command": "echo no power; exit 3"}, InfrastructureError, "exit status 3"),
+    ],
+)
+def test_wrong_configuration_is_told(
+    lab: Callable[..., Driver],
+    config: dict[str, object],
+    error: type[VMGroupError],
+    message: str,
+) -> None:
+    with pytest.raises(error) as caught:
+        lab("fine", **config).boot(soon())
+    assert message in caught.value.describe()
+
+
+def test_unknown_client_type_is_refused_with_the_known_ones(lab: Callable[..., Driver]) -> None:
+    with pytest.raises(ConfigurationError, match="no driver for client_type 'fastmodel'") as caught:
+        lab("fine", client_type="fastmodel")
+    assert "bootloader" in str(caught.value.hint)
+
+
+def test_image_is_written_while_the_board_is_off(
+    lab: Callable[..., Driver], tmp_path: Path
+) -> None:
+    image = tmp_path / "host.img"
+    image.write_bytes(b"host image")
+    driver = lab(
+        "fine",
+        media_device=tmp_path / "sdcard",
+        media_attach_command="echo attached >>switched",
+        media_detach_command="cat sdcard >>switched",
+    )
+
+    driver.deploy_image(image, soon())
+
+    assert (tmp_path / "switched").read_text() == "off\nattached\nhost image"
+
+
+def test_device_without_medium_takes_no_image(lab: Callable[..., Driver], tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="has no boot medium") as caught:
+        lab("fine").deploy_image(tmp_path, soon())
+    assert "media_device" in str(caught.value.hint)

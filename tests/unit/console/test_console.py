@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.connections.stream import FdStream
+from lava_vmgroup.console.console import LINE_LIMIT, Console, Line, Posted
+from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, PeerFailed, TestError
+
+SOON = 20.0
+
+
+class Far:
+    """A console and the far end of its stream."""
+
+    def __init__(self, log: Path) -> None:
+        near, self.end = socket.socketpair()
+        self.log = log
+        self.console = Console(FdStream(near.detach()), Recorder(log))
+
+    def says(self, data: bytes) -> None:
+        self.end.sendall(data)
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Iterator[Far]:
+    far = Far(tmp_path / "console.log")
+    with far.console:
+        yield far
+    far.end.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "console"]
+
+
+def soon(token: CancelToken | None = None) -> Deadline:
+    return Deadline.after("the test", SOON, token)
+
+
+def test_expect_finds_a_pattern_that_comes_byte_by_byte(far: Far) -> None:
+    def speak() -> None:
+        for byte in b"U-Boot 2023\r\nHit any key to stop autoboot: 2":
+            far.says(bytes([byte]))
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+
+    match = far.console.expect(["never", "Hit any key"], soon())
+
+    speaker.join()
+    assert (match.index, match.before) == (1, "U-Boot 2023\r\n")
+
+
+def test_expect_finds_a_prompt_in_front_of_more_than_its_window(far: Far) -> None:
+    far.says(b"=> " + b"x" * 20000 + b"!")
+
+    assert far.console.expect(["=> "], soon()).before == ""
+    assert len(far.console.expect(["!"], soon()).before) == 20000
+
+
+def test_what_expect_leaves_is_read_as_lines_and_back(far: Far) -> None:
+    far.says(b"login: first\r\nsecond\nunfinished")
+
+    far.console.expect(["login: "], soon())
+
+    assert far.console.next_event(soon()) == Line("first")
+    assert far.console.next_event(soon()) == Line("second")
+    far.says(b" prompt# ")
+    assert far.console.expect(["prompt# "], soon()).before == "unfinished "
+
+
+def test_torn_utf8_is_put_together(far: Far) -> None:
+    for byte in "größe €\n".encode():
+        far.says(bytes([byte]))
+
+    assert far.console.next_event(soon()) == Line("größe €")
+
+
+def test_broken_utf8_does_no_harm(far: Far) -> None:
+    far.says(b"\xff\xfe ok\n")
+
+    assert far.console.next_event(soon()) == Line("\ufffd\ufffd ok")
+
+
+def test_line_without_end_is_delivered_in_pieces(far: Far) -> None:
+    threading.Thread(target=far.says, args=(b"y" * (LINE_LIMIT + 5) + b"\n",)).start()
+
+    assert far.console.next_event(soon()) == Line("y" * LINE_LIMIT)
+    assert far.console.next_event(soon()) == Line("yyyyy")
+
+
+def test_posted_item_comes_out_of_a_waiting_console(far: Far) -> None:
+    threading.Timer(0.05, far.console.post, ["answer"]).start()
+
+    assert far.console.next_event(soon()) == Posted("answer")
+
+
+def test_item_posted_during_expect_is_kept_for_later(far: Far) -> None:
+    far.console.post("answer")
+    far.says(b"=> ")
+
+    far.console.expect(["=> "], soon())
+
+    assert far.console.next_event(soon()) == Posted("answer")
+
+
+def test_time_out_names_the_wait_and_the_last_line(far: Far) -> None:
+    far.says(b"Starting kernel ...\r\nUncompressing")
+    far.console.expect(["Starting"], soon())
+
+    with pytest.raises(DeadlineExpired, match="login prompt, limit 0.1 s; last seen: 'Uncompr"):
+        far.console.expect(["login:"], Deadline.after("login prompt", 0.1))
+
+
+def test_closed_console_is_an_infrastructure_error_with_last_lines(far: Far) -> None:
+    far.says(b"one\ntwo\n")
+    far.end.shutdown(socket.SHUT_RDWR)
+
+    with pytest.raises(InfrastructureError, match="the console was closed") as caught:
+        far.console.expect(["=> "], soon())
+    assert caught.value.last_lines == ("one", "two")
+    with pytest.raises(InfrastructureError):
+        far.console.next_event(soon())
+
+
+@pytest.mark.parametrize("by_lines", [True, False])
+def test_kernel_panic_ends_any_wait(far: Far, by_lines: bool) -> None:
+    far.says(b"[   12.3] Kernel panic - not syncing: Attempted to kill init!\r\n")
+
+    with pytest.raises(TestError, match="Kernel panic - not syncing: Attempted to kill init!"):
+        if by_lines:
+            far.console.next_event(soon())
+        else:
+            far.console.expect(["=> "], soon())
+
+
+@pytest.mark.parametrize("by_lines", [True, False])
+def test_cancel_ends_any_wait_with_its_reason(far: Far, by_lines: bool) -> None:
+    token = CancelToken()
+    threading.Timer(0.05, token.cancel, [PeerFailed("the host died")]).start()
+
+    with pytest.raises(PeerFailed, match="the host died"):
+        if by_lines:
+            far.console.next_event(soon(token))
+        else:
+            far.console.expect(["=> "], soon(token))
+
+
+def test_every_byte_is_recorded_as_it_came(far: Far) -> None:
+    far.says(b"raw \x00\xff\x1b[31m bytes\r\n=> ")
+    far.console.expect(["=> "], soon())
+
+    assert far.log.read_bytes() == b"raw \x00\xff\x1b[31m bytes\r\n=> "

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Boot files are found in real disk images, made here without root."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.boot_config import extract_boot_files
+from lava_vmgroup.errors import InfrastructureError
+
+MIB = 1 << 20
+EXTLINUX = """\
+DEFAULT new
+LABEL old
+  KERNEL ../vmlinuz-1
+LABEL new
+  # the newest
+  kernel ../vmlinuz-2
+  INITRD /boot/initrd-2
+  append root=/dev/vda1 rw console=ttyAMA0,38400n8
+"""
+
+
+def soon() -> Deadline:
+    return Deadline.after("the test", 60.0)
+
+
+def ext_image(root: Path, image: Path, *, offset: int = MIB) -> Path:
+    with image.open("wb") as file:
+        file.truncate(offset + 8 * MIB)
+    if offset:
+        subprocess.run(["/usr/sbin/sfdisk", "-q", image], input=b"2048,\n", check=True)
+    command = ["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", root, "-E", f"offset={offset}"]
+    subprocess.run([*command, image, "8M"], check=True, stderr=subprocess.DEVNULL)
+    return image
+
+
+def fat_image(root: Path, image: Path) -> Path:
+    with image.open("wb") as file:
+        file.truncate(MIB + 8 * MIB)
+    subprocess.run(["/usr/sbin/sfdisk", "-q", image], input=b"2048,,c\n", check=True)
+    target = f"{image}@@{MIB}"
+    subprocess.run(["mformat", "-i", target, "-T", str(8 * MIB // 512), "::"], check=True)
+    for path in sorted(root.iterdir()):
+        subprocess.run(["mcopy", "-s", "-i", target, path, "::"], check=True)
+    return image
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    boot = tmp_path / "root/boot"
+    (boot / "extlinux").mkdir(parents=True)
+    (boot / "vmlinuz-1").write_bytes(b"old kernel")
+    (boot / "vmlinuz-2").write_bytes(b"new kernel" * 100_000)
+    (boot / "initrd-2").write_bytes(b"new initrd")
+    return tmp_path / "root"
+
+
+@pytest.mark.parametrize("make", [ext_image, fat_image])
+def test_default_entry_of_extlinux_is_taken_out(
+    make: Callable[[Path, Path], Path], root: Path, tmp_path: Path
+) -> None:
+    (root / "boot/extlinux/extlinux.conf").write_text(EXTLINUX)
+    image = make(root, tmp_path / "disk.img")
+
+    files = extract_boot_files(image, tmp_path, soon())
+
+    assert files is not None
+    assert files.kernel.read_bytes() == b"new kernel" * 100_000
+    assert files.initrd is not None
+    assert files.initrd.read_bytes() == b"new initrd"
+    assert files.append == "root=/dev/vda1 rw console=ttyAMA0,38400n8"
+    assert files.partition == 1
+
+
+def test_first_entry_is_taken_without_a_default(root: Path, tmp_path: Path) -> None:
+    text = EXTLINUX.replace("DEFAULT new\n", "")
+    (root / "boot/extlinux/extlinux.conf").write_text(text)
+
+    files = extract_boot_files(ext_image(root, tmp_path / "disk.img"), tmp_path, soon())
+
+    assert files is not None
+    assert files.kernel.read_bytes() == b"old kernel"
+    assert (files.initrd, files.append) == (None, "")
+
+
+def test_debians_links_are_followed_in_an_image_without_partitions(
+    root: Path, tmp_path: Path
+) -> None:
+    (root / "vmlinuz").symlink_to("boot/vmlinuz-2")
+    (root / "initrd.img").symlink_to("/boot/initrd-2")
+    image = ext_image(root, tmp_path / "disk.img", offset=0)
+
+    files = extract_boot_files(image, tmp_path, soon())
+
+    assert files is not None
+    assert files.kernel.stat().st_size == 1_000_000
+    assert files.initrd is not None
+    assert (files.append, files.partition) == (None, 0)
+
+
+def test_image_without_a_boot_configuration_has_no_boot_files(tmp_path: Path) -> None:
+    (tmp_path / "root/etc").mkdir(parents=True)
+
+    image = ext_image(tmp_path / "root", tmp_path / "disk.img")
+
+    assert extract_boot_files(image, tmp_path, soon()) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"no disk image at all", b"\0" * 5000])
+def test_what_is_no_disk_image_has_no_boot_files(content: bytes, tmp_path: Path) -> None:
+    image = tmp_path / "disk.img"
+    image.write_bytes(content)
+
+    assert extract_boot_files(image, tmp_path, soon()) is None
+
+
+@pytest.mark.parametrize("name", ["/boot/x\nquit", '/boot/x"; !touch pwned', "/boot/none", "-"])
+def test_hostile_or_missing_kernel_is_refused(name: str, root: Path, tmp_path: Path) -> None:
+    (root / "boot/extlinux/extlinux.conf").write_text(f"label a\n kernel {name}\n")
+    image = ext_image(root, tmp_path / "disk.img")
+
+    with pytest.raises(InfrastructureError, match="which is not in it"):
+        extract_boot_files(image, tmp_path, soon())

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+import dataclasses
+import itertools
+
+import pytest
+
+from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.vms.accelerator import (
+    Accelerator,
+    Arch,
+    HostFacts,
+    arch_of,
+    kvm_choice,
+    tcg_choice,
+)
+from lava_vmgroup.vms.qemu import Machine, argv
+
+ARM_BOTH = {"qemu-system-arm": "7.2.0", "qemu-system-aarch64": "7.2.0"}
+BOARD = HostFacts(
+    arch=Arch.AARCH64,
+    memory_mib=2000,
+    kvm_opens=True,
+    qemu_versions=ARM_BOTH,
+    firmware=frozenset(),
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "guest", "binary", "cpu"),
+    [
+        (Arch.AARCH64, Arch.AARCH32, "qemu-system-aarch64", "host,aarch64=off"),
+        (Arch.AARCH64, Arch.AARCH64, "qemu-system-aarch64", "host"),
+        (Arch.AARCH32, Arch.AARCH32, "qemu-system-arm", "host"),
+    ],
+)
+def test_kvm_runs_a_guest_that_the_host_can_run(
+    host: Arch, guest: Arch, binary: str, cpu: str
+) -> None:
+    facts = dataclasses.replace(BOARD, arch=host)
+
+    assert kvm_choice(guest, facts) == Accelerator(binary=binary, name="kvm", cpu=cpu)
+
+
+@pytest.mark.parametrize(
+    ("guest", "change"),
+    [
+        (Arch.X86_64, {}),
+        (Arch.AARCH64, {"kvm_opens": False}),
+        (Arch.AARCH64, {"arch": Arch.AARCH32}),
+        (Arch.AARCH32, {"qemu_versions": {"qemu-system-arm": "7.2.0"}}),
+    ],
+)
+def test_kvm_is_not_chosen_where_it_cannot_run(guest: Arch, change: dict[str, object]) -> None:
+    assert kvm_choice(guest, dataclasses.replace(BOARD, **change)) is None  # type: ignore[arg-type]
+
+
+def test_emulation_takes_the_program_that_is_there() -> None:
+    only_64 = dataclasses.replace(BOARD, qemu_versions={"qemu-system-aarch64": "7.2.0"})
+
+    assert tcg_choice(Arch.AARCH32, BOARD).binary == "qemu-system-arm"
+    assert tcg_choice(Arch.AARCH32, only_64).binary == "qemu-system-aarch64"
+
+
+def test_host_without_qemu_is_refused_with_the_package_to_install() -> None:
+    bare = dataclasses.replace(BOARD, qemu_versions={})
+
+    with pytest.raises(InfrastructureError, match="no qemu-system-aarch64 .*found: none") as caught:
+        tcg_choice(Arch.AARCH64, bare)
+    assert "install qemu-system-arm" in str(caught.value.hint)
+
+
+def test_unknown_host_is_refused() -> None:
+    with pytest.raises(InfrastructureError, match="unknown architecture, 'riscv64'"):
+        arch_of("riscv64")
+
+
+MACHINE = Machine(
+    name="vm1",
+    arch=Arch.AARCH32,
+    machine="virt",
+    memory_mib=256,
+    cpus=2,
+    accelerator=Accelerator(binary="qemu-system-aarch64", name="kvm", cpu="host,aarch64=off"),
+    disk="/images/a,b/disk.qcow2",
+    overlay="/images/overlay.tar",
+    kernel="/images/kernel",
+    initrd="/images/initrd",
+    append="root=/dev/vda1 console=ttyAMA0,38400n8",
+)
+
+
+def following(words: list[str], option: str) -> list[str]:
+    return [after for word, after in itertools.pairwise(words) if word == option]
+
+
+def test_kernel_arguments_stay_one_word_with_their_comma() -> None:
+    words = argv(MACHINE)
+
+    assert following(words, "-append") == ["root=/dev/vda1 console=ttyAMA0,38400n8"]
+    assert following(words, "-kernel") == ["/images/kernel"]
+    assert following(words, "-accel") == ["kvm"]
+    assert following(words, "-cpu") == ["host,aarch64=off"]
+
+
+def test_comma_in_a_path_does_not_end_the_option() -> None:
+    drives = following(argv(MACHINE), "-drive")
+
+    assert drives[0].endswith("file=/images/a,,b/disk.qcow2")
+
+
+def test_console_is_on_standard_input_and_output_and_signals_are_the_guests() -> None:
+    words = argv(MACHINE)
+
+    assert following(words, "-chardev") == ["stdio,id=console,signal=off"]
+    assert following(words, "-serial") == ["chardev:console"]
+
+
+def test_firmware_serves_an_image_without_kernel() -> None:
+    machine = dataclasses.replace(MACHINE, kernel=None, initrd=None, firmware="/u-boot.bin")
+
+    words = argv(machine)
+
+    assert following(words, "-bios") == ["/u-boot.bin"]
+    assert "-append" not in words
+
+
+def test_lab_options_come_last() -> None:
+    machine = dataclasses.replace(MACHINE, options=("-device", "virtio-rng-pci"))
+
+    assert argv(machine)[-2:] == ["-device", "virtio-rng-pci"]
