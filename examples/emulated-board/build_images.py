@@ -23,7 +23,7 @@ from pathlib import Path
 
 from imaging import filesystem, packages
 from imaging.errors import BuildError, check_programs
-from imaging.kernel import Kernel, install_modules, unpack_kernel
+from imaging.kernel import Kernel, copy_module, install_modules, unpack_kernel
 from imaging.packages import PrivateApt, Resolved, Wanted
 
 HERE = Path(__file__).resolve().parent
@@ -237,7 +237,7 @@ class Builder:
         loading_order = []
         for number, name in enumerate(kernel.with_dependencies(names_in("initramfs/modules"))):
             copy = f"modules/{number:02}-{name}.ko"
-            shutil.copyfile(kernel.modules_folder / kernel.files[name], target / copy)
+            copy_module(kernel, name, target / copy)
             loading_order.append(f"/{copy}\n")
         (target / "module-order").write_text("".join(loading_order))
 

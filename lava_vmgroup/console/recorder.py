@@ -11,7 +11,9 @@ class Recorder:
     """Appends raw bytes to a node's ``console.log``, written out chunk by chunk."""
 
     def __init__(self, path: Path) -> None:
+        """Begins with an empty file."""
         self._path = path
+        self._path.write_bytes(b"")
         self._file: BinaryIO | None = None
 
     def write(self, data: bytes) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import subprocess
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,10 +52,13 @@ rm -rf "$0"
 
 _CONSOLES = {Arch.AARCH32: "ttyAMA0", Arch.AARCH64: "ttyAMA0", Arch.X86_64: "ttyS0"}
 
+# The guest may have read the disk before, and the archive is all that it has to read of it.
 _UNPACK = (
-    "sync; echo 1 >/proc/sys/vm/drop_caches; for d in /sys/block/*; do "
-    'if [ "$(cat "$d/serial" 2>/dev/null)" = {serial} ]; then '
-    'tar -xf "/dev/${{d##*/}}" -C /; break; fi; done; [ -d {directory} ]'
+    "for d in /sys/block/*; do "
+    'if [ "$(cat "$d/serial" 2>/dev/null)" = {serial} ]; then d=/dev/${{d##*/}}; '
+    "blockdev --flushbufs $d 2>/dev/null; "
+    "dd if=$d bs={record} count={records} 2>/dev/null | tar -xf - -C /; break; fi; done; "
+    "[ -d {directory} ]"
 )
 
 
@@ -147,7 +151,12 @@ class VMNode(Node):
         """Write the archive to the VM's overlay disk, and have the guest unpack that."""
         assert self._link is not None, "a booted VM has its link to the host"
         self._link.put_bytes(archive, f"{self._folder}/overlay.tar", deadline)
-        command = _UNPACK.format(serial=OVERLAY_SERIAL, directory=directory)
+        command = _UNPACK.format(
+            serial=OVERLAY_SERIAL,
+            record=tarfile.RECORDSIZE,
+            records=-(-len(archive) // tarfile.RECORDSIZE),
+            directory=directory,
+        )
         self.shell.check_run(command, deadline.sub("unpacking the tests", _TOOLS_S))
 
     def close(self) -> None:
@@ -201,10 +210,9 @@ class VMNode(Node):
             self._give_memory_back = host.reserve_memory(config.qemu_memory, facts)
         self.attributes["accelerator"] = accelerator.name
         self.attributes["qemu_binary"] = accelerator.binary
-        self.attributes["qemu_version"] = facts.qemu_versions[accelerator.binary]
+        self.attributes["qemu_version"] = accelerator.version
         return Machine(
             name=self.name,
-            arch=arch,
             machine=kind,
             memory_mib=config.qemu_memory,
             cpus=config.qemu_smp,

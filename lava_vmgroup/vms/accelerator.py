@@ -48,8 +48,8 @@ class HostFacts:
     memory_mib: int
     kvm_opens: bool
     """Whether ``/dev/kvm`` is there and opens; not yet whether a given guest runs with it."""
-    qemu_versions: Mapping[str, str]
-    """Version of each ``qemu-system-*`` found on the host."""
+    qemu_programs: frozenset[str]
+    """The ``qemu-system-*`` programs found on the host."""
     firmware: frozenset[str]
     """Firmware images found on the host, as paths."""
 
@@ -62,6 +62,8 @@ class Accelerator:
     name: str
     """``kvm`` or ``tcg``."""
     cpu: str
+    version: str = ""
+    """QEMU's, once it was asked."""
 
 
 def arch_of(machine: str) -> Arch:
@@ -78,7 +80,7 @@ def arch_of(machine: str) -> Arch:
 def kvm_choice(guest: Arch, facts: HostFacts) -> Accelerator | None:
     """How KVM would run the guest on this host; None when it cannot."""
     pair = _KVM.get((facts.arch, guest))
-    if pair is None or not facts.kvm_opens or pair[0] not in facts.qemu_versions:
+    if pair is None or not facts.kvm_opens or pair[0] not in facts.qemu_programs:
         return None
     return Accelerator(binary=pair[0], name="kvm", cpu=pair[1])
 
@@ -86,10 +88,10 @@ def kvm_choice(guest: Arch, facts: HostFacts) -> Accelerator | None:
 def tcg_choice(guest: Arch, facts: HostFacts) -> Accelerator:
     """How the guest is emulated on this host; `InfrastructureError` when QEMU is not there."""
     for binary, cpu in _TCG[guest]:
-        if binary in facts.qemu_versions:
+        if binary in facts.qemu_programs:
             return Accelerator(binary=binary, name="tcg", cpu=cpu)
     wanted = " or ".join(binary for binary, _ in _TCG[guest])
-    have = ", ".join(facts.qemu_versions) or "none"
+    have = ", ".join(sorted(facts.qemu_programs)) or "none"
     package = "qemu-system-x86" if guest is Arch.X86_64 else "qemu-system-arm"
     raise InfrastructureError(
         f"the host has no {wanted} for a {guest.value} guest (QEMU found: {have})",

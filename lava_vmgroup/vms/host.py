@@ -6,10 +6,12 @@ One `VMHost` is shared by the threads of all VMs of a group.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
-from lava_vmgroup.connections.ssh import Address, JobKey, SshLink, dial
+from lava_vmgroup.connections.ssh import Address, CommandResult, JobKey, SshLink, dial
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.log import NodeLog
@@ -21,6 +23,7 @@ from lava_vmgroup.vms.accelerator import (
     kvm_choice,
     tcg_choice,
 )
+from lava_vmgroup.vms.qemu import machine_option
 from lava_vmgroup.vms.store import ImageStore
 
 ROOT = "/lava-vm-images"
@@ -45,18 +48,19 @@ echo "machine $(uname -m)"
 while read -r key value _; do [ "$key" = MemTotal: ] && echo "memory $value"; done </proc/meminfo
 ( : <>/dev/kvm ) 2>/dev/null && echo kvm
 for name in qemu-system-arm qemu-system-aarch64 qemu-system-x86_64; do
-    command -v "$name" >/dev/null && echo "qemu $name $("$name" --version | head -n 1)"
+    command -v "$name" >/dev/null && echo "qemu $name"
 done
 for path in "$@"; do [ -e "$path" ] && echo "firmware $path"; done
 true
 """
 
 # QEMU makes the guest's CPU before it obeys the monitor, so its exit status tells whether the
-# kernel really offers such a CPU; that /dev/kvm opens does not.
-_KVM_PROBE = (
-    'echo quit | "$1" -nodefaults -no-user-config -display none -S -m 16 -machine "$2" '
-    '-accel kvm -cpu "$3" -monitor stdio'
+# kernel really offers such a CPU; that /dev/kvm opens does not.  The monitor greets with the version.
+_PROBE = (
+    'echo quit | "$0" -nodefaults -no-user-config -display none -S -m 16 -machine "$1" '
+    '-accel "$2" -cpu "$3" -monitor stdio'
 )
+_VERSION = re.compile(r"QEMU (\S+) monitor")
 
 
 class VMHost:
@@ -118,7 +122,7 @@ def _ask(link: SshLink, deadline: Deadline) -> HostFacts:
     paths = [path for group in FIRMWARE.values() for path in group]
     output = link.check_run(["sh", "-c", _FACTS_SCRIPT, "facts", *paths], deadline)
     machine, memory_mib, kvm = "", 0, False
-    versions: dict[str, str] = {}
+    programs: set[str] = set()
     firmware: set[str] = set()
     for line in output.splitlines():
         match line.split():
@@ -128,15 +132,15 @@ def _ask(link: SshLink, deadline: Deadline) -> HostFacts:
                 memory_mib = int(kib) // 1024
             case ["kvm"]:
                 kvm = True
-            case ["qemu", name, "QEMU", "emulator", "version", version, *_]:
-                versions[name] = version
+            case ["qemu", name]:
+                programs.add(name)
             case ["firmware", path]:
                 firmware.add(path)
     return HostFacts(
         arch=arch_of(machine),
         memory_mib=memory_mib,
         kvm_opens=kvm,
-        qemu_versions=versions,
+        qemu_programs=frozenset(programs),
         firmware=frozenset(firmware),
     )
 
@@ -144,16 +148,24 @@ def _ask(link: SshLink, deadline: Deadline) -> HostFacts:
 def _choose(
     guest: Arch, machine: str, facts: HostFacts, link: SshLink, log: NodeLog, deadline: Deadline
 ) -> Accelerator:
-    choice = kvm_choice(guest, facts)
-    if choice is None:
-        reason = "the host has no KVM for it"
-    else:
-        probe_machine = "virt,gic-version=host" if machine == "virt" else machine
-        probe = ["sh", "-c", _KVM_PROBE, "probe", choice.binary, probe_machine, choice.cpu]
-        result = link.run(probe, deadline)
+    reason = "the host has no KVM for it"
+    if (choice := kvm_choice(guest, facts)) is not None:
+        result = _probe(choice, machine, link, deadline)
         if result.status == 0:
-            return choice
+            return replace(choice, version=_version_in(result.output))
         reason = (result.output.strip().splitlines() or ["KVM does not work"])[-1]
     emulated = tcg_choice(guest, facts)
     log.warning("accelerator", f"no KVM for a {guest.value} guest ({reason}): emulating it, slowly")
-    return emulated
+    output = _probe(emulated, machine, link, deadline).output
+    return replace(emulated, version=_version_in(output))
+
+
+def _probe(choice: Accelerator, machine: str, link: SshLink, deadline: Deadline) -> CommandResult:
+    kind = machine_option(machine, choice)
+    command = ["sh", "-c", _PROBE, choice.binary, kind, choice.name, choice.cpu]
+    return link.run(command, deadline)
+
+
+def _version_in(output: str) -> str:
+    found = _VERSION.search(output)
+    return found[1] if found else "unknown"

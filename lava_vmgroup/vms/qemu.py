@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lava_vmgroup.vms.accelerator import Accelerator, Arch
+from lava_vmgroup.vms.accelerator import Accelerator
 
 OVERLAY_SERIAL = "lava-overlay"
 """The serial number by which a guest finds the disk with the test shell's files."""
@@ -17,7 +17,6 @@ class Machine:
     """One virtual machine; all paths are on the host."""
 
     name: str
-    arch: Arch
     machine: str
     memory_mib: int
     cpus: int
@@ -41,7 +40,14 @@ def argv(machine: Machine) -> list[str]:
     words = [
         *(accelerator.binary, "-name", machine.name),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-        *("-machine", _machine(machine), "-accel", accelerator.name, "-cpu", accelerator.cpu),
+        *(
+            "-machine",
+            machine_option(machine.machine, accelerator),
+            "-accel",
+            accelerator.name,
+            "-cpu",
+            accelerator.cpu,
+        ),
         *("-m", str(machine.memory_mib), "-smp", str(machine.cpus)),
         *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
     ]
@@ -53,26 +59,33 @@ def argv(machine: Machine) -> list[str]:
         words += ["-initrd", machine.initrd]
     if machine.dtb is not None:
         words += ["-dtb", machine.dtb]
-    if machine.disk is not None:
-        words += _drive("disk", machine.disk, "qcow2", "lava-disk")
-    words += _drive("overlay", machine.overlay, "raw", OVERLAY_SERIAL)
-    return [*words, *machine.options]
+    return [*words, *_drives(machine), *machine.options]
 
 
-def _machine(machine: Machine) -> str:
+def machine_option(machine: str, accelerator: Accelerator) -> str:
     """The machine type; ARM's ``virt`` must use the interrupt controller that the host has."""
-    if machine.machine != "virt":
-        return machine.machine
-    gic = "host" if machine.accelerator.name == "kvm" else "2"
-    # A 32-bit kernel without LPAE does not reach what virt puts above 4 GiB.
-    highmem = ",highmem=off" if machine.arch is Arch.AARCH32 else ""
-    return f"virt,gic-version={gic}{highmem}"
+    if machine != "virt":
+        return machine
+    return f"virt,gic-version={'host' if accelerator.name == 'kvm' else '2'}"
 
 
-def _drive(name: str, path: str, image_format: str, serial: str) -> list[str]:
+def _drives(machine: Machine) -> list[str]:
+    """The disk, which has to be the guest's first one, and the overlay."""
+    # Without PCI, virt serves 32-bit kernels too, which may not reach where it puts PCI.
+    by_mmio = machine.machine == "virt"
+    device = "virtio-blk-device" if by_mmio else "virtio-blk-pci"
+    drives = [_drive(device, "overlay", machine.overlay, "raw", OVERLAY_SERIAL)]
+    if machine.disk is not None:
+        drives.insert(0, _drive(device, "disk", machine.disk, "qcow2", "lava-disk"))
+    if by_mmio:
+        drives.reverse()  # Linux finds virt's virtio devices from the last to the first
+    return [word for drive in drives for word in drive]
+
+
+def _drive(device: str, name: str, path: str, image_format: str, serial: str) -> list[str]:
     # A comma in a path would end the option's value; QEMU takes two for one.
     escaped = path.replace(",", ",,")
     return [
         *("-drive", f"if=none,id={name},format={image_format},file={escaped}"),
-        *("-device", f"virtio-blk-pci,drive={name},serial={serial}"),
+        *("-device", f"{device},drive={name},serial={serial}"),
     ]

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import BuildError, run
 from .packages import unpack
+
+_SIGNATURE_MARKER = b"~Module signature appended~\n"
+_SIGNATURE_INFO_SIZE = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +74,32 @@ def unpack_kernel(archive: Path, target: Path) -> Kernel:
     )
 
 
+def copy_module(kernel: Kernel, name: str, target: Path) -> None:
+    """Copies a module without its signature.
+
+    Kernels check no signature where none is, and on an emulated CPU the check
+    takes longer than everything else about loading a module.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(without_signature((kernel.modules_folder / kernel.files[name]).read_bytes()))
+
+
+def without_signature(module: bytes) -> bytes:
+    """Cuts off what follows the ELF file: signature, lengths, marker."""
+    if not module.endswith(_SIGNATURE_MARKER):
+        return module
+    # struct module_signature: the signature's length is its last word, big-endian.
+    end = len(module) - len(_SIGNATURE_MARKER)
+    (length,) = struct.unpack(">I", module[end - 4 : end])
+    return module[: end - _SIGNATURE_INFO_SIZE - length]
+
+
 def install_modules(kernel: Kernel, names: Iterable[str], root: Path) -> None:
     """Copies the modules and what they need to `root`, with an index for modprobe."""
     folder = root / "lib/modules" / kernel.release
     folder.mkdir(parents=True)
     for name in kernel.with_dependencies(names):
-        target = folder / kernel.files[name]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(kernel.modules_folder / kernel.files[name], target)
+        copy_module(kernel, name, folder / kernel.files[name])
     for index in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
         shutil.copyfile(kernel.modules_folder / index, folder / index)
     run(["depmod", "-b", root, kernel.release])

@@ -218,6 +218,7 @@ def test_a_cancel_frees_a_call_that_waits_for_its_answer(
         token.cancel(CANCELED)
 
         assert call.exception() is CANCELED
+        assert not deadline.expired
         assert connection.recv(1) == b"", "the wait is withdrawn"
 
 
@@ -232,6 +233,7 @@ def test_a_cancel_frees_a_call_that_polls(
     token.cancel(CANCELED)
 
     assert call.exception() is CANCELED
+    assert not deadline.expired
 
 
 def test_a_cancel_frees_a_call_that_looks_for_its_coordinator(

@@ -228,7 +228,7 @@ def test_a_refusal_says_why_to_clients_that_know_of_holds() -> None:
 
 def test_a_held_request_ends_with_its_group() -> None:
     groups = group_of("node_one")
-    wait = held("node_one", "lava_wait", messageID="m")
+    wait = held("node_one", "lava_wait", messageID="m", group_size=2)
     groups.handle(wait)
 
     groups.handle(base("node_one", request="clear_group"))

@@ -15,12 +15,12 @@ from lava_vmgroup.vms.accelerator import (
 )
 from lava_vmgroup.vms.qemu import Machine, argv
 
-ARM_BOTH = {"qemu-system-arm": "7.2.0", "qemu-system-aarch64": "7.2.0"}
+ARM_BOTH = frozenset({"qemu-system-arm", "qemu-system-aarch64"})
 BOARD = HostFacts(
     arch=Arch.AARCH64,
     memory_mib=2000,
     kvm_opens=True,
-    qemu_versions=ARM_BOTH,
+    qemu_programs=ARM_BOTH,
     firmware=frozenset(),
 )
 
@@ -47,7 +47,7 @@ def test_kvm_runs_a_guest_that_the_host_can_run(
         (Arch.X86_64, {}),
         (Arch.AARCH64, {"kvm_opens": False}),
         (Arch.AARCH64, {"arch": Arch.AARCH32}),
-        (Arch.AARCH32, {"qemu_versions": {"qemu-system-arm": "7.2.0"}}),
+        (Arch.AARCH32, {"qemu_programs": frozenset({"qemu-system-arm"})}),
     ],
 )
 def test_kvm_is_not_chosen_where_it_cannot_run(guest: Arch, change: dict[str, object]) -> None:
@@ -55,14 +55,14 @@ def test_kvm_is_not_chosen_where_it_cannot_run(guest: Arch, change: dict[str, ob
 
 
 def test_emulation_takes_the_program_that_is_there() -> None:
-    only_64 = dataclasses.replace(BOARD, qemu_versions={"qemu-system-aarch64": "7.2.0"})
+    only_64 = dataclasses.replace(BOARD, qemu_programs=frozenset({"qemu-system-aarch64"}))
 
     assert tcg_choice(Arch.AARCH32, BOARD).binary == "qemu-system-arm"
     assert tcg_choice(Arch.AARCH32, only_64).binary == "qemu-system-aarch64"
 
 
 def test_host_without_qemu_is_refused_with_the_package_to_install() -> None:
-    bare = dataclasses.replace(BOARD, qemu_versions={})
+    bare = dataclasses.replace(BOARD, qemu_programs=frozenset())
 
     with pytest.raises(InfrastructureError, match="no qemu-system-aarch64 .*found: none") as caught:
         tcg_choice(Arch.AARCH64, bare)
@@ -76,7 +76,6 @@ def test_unknown_host_is_refused() -> None:
 
 MACHINE = Machine(
     name="vm1",
-    arch=Arch.AARCH32,
     machine="virt",
     memory_mib=256,
     cpus=2,
@@ -105,7 +104,16 @@ def test_kernel_arguments_stay_one_word_with_their_comma() -> None:
 def test_comma_in_a_path_does_not_end_the_option() -> None:
     drives = following(argv(MACHINE), "-drive")
 
-    assert drives[0].endswith("file=/images/a,,b/disk.qcow2")
+    assert [drive for drive in drives if drive.endswith("file=/images/a,,b/disk.qcow2")]
+
+
+@pytest.mark.parametrize(
+    ("machine", "order"), [("virt", ["overlay", "disk"]), ("q35", ["disk", "overlay"])]
+)
+def test_disk_is_what_linux_finds_first(machine: str, order: list[str]) -> None:
+    devices = following(argv(dataclasses.replace(MACHINE, machine=machine)), "-device")
+
+    assert [device.split("drive=")[1].split(",")[0] for device in devices] == order
 
 
 def test_console_is_on_standard_input_and_output_and_signals_are_the_guests() -> None:

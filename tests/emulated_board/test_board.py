@@ -1,0 +1,438 @@
+# SPDX-License-Identifier: MIT
+"""The emulated board: its power switch, serial line, SD card and images, for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from lava_vmgroup.config import inventory
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples/emulated-board"
+BUILD = [sys.executable, str(EXAMPLE / "build_images.py"), "--print-path"]
+BOARD = [sys.executable, str(EXAMPLE / "board.py")]
+COMMAND_TIMEOUT_S = 60.0
+UBOOT_TIMEOUT_S = 30.0
+BOOT_TIMEOUT_S = 120.0
+AUTOBOOT = "Hit any key to stop autoboot"
+
+
+@dataclass
+class Board:
+    """One board under test and its open consoles."""
+
+    folder: Path
+    consoles: list[pexpect.spawn[str]] = field(default_factory=list)
+
+    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*BOARD, command, str(self.folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+        )
+
+    def must(self, command: str, *arguments: str) -> None:
+        done = self.run(command, *arguments)
+        assert done.returncode == 0, done.stderr
+
+    def console(self) -> pexpect.spawn[str]:
+        line = pexpect.spawn(
+            BOARD[0],
+            [*BOARD[1:], "console", str(self.folder)],
+            timeout=UBOOT_TIMEOUT_S,
+            encoding="utf-8",
+            codec_errors="replace",
+        )
+        self.consoles.append(line)
+        line.expect(r"Connected\.\r")
+        return line
+
+    def pid(self) -> int:
+        return int((self.folder / "qemu.pid").read_text())
+
+    def clean_up(self) -> None:
+        for line in self.consoles:
+            line.close(force=True)
+        if self.folder.exists():
+            self.must("destroy")
+
+
+@pytest.fixture(scope="session")
+def images() -> Path:
+    built = subprocess.run(BUILD, stdout=subprocess.PIPE, text=True, check=True, timeout=1800)
+    return Path(built.stdout.strip())
+
+
+@pytest.fixture
+def make_board(images: Path, tmp_path: Path) -> Iterator[Callable[[str], Board]]:
+    boards: list[Board] = []
+
+    def make(name: str) -> Board:
+        board = Board(tmp_path / name)
+        board.must("create", "--images", str(images))
+        boards.append(board)
+        return board
+
+    yield make
+    for board in boards:
+        board.clean_up()
+
+
+@pytest.fixture
+def board(make_board: Callable[[str], Board]) -> Board:
+    return make_board("board")
+
+
+@pytest.fixture(scope="module")
+def booted(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    """A board that its own boot commands brought to a root shell on the serial line."""
+    board = Board(tmp_path_factory.mktemp("booted") / "board")
+    board.must("create", "--images", str(images))
+    try:
+        board.must("insert", "host.img")
+        line = board.console()
+        board.must("on")
+        boot(board, line)
+        yield board
+    finally:
+        board.clean_up()
+
+
+def boot(board: Board, line: pexpect.spawn[str]) -> None:
+    device = inventory.load_device("board01", (board.folder / "config",))
+    line.expect_exact(AUTOBOOT)
+    line.send("b")
+    for command in device.boot_commands():
+        line.expect_exact("=> ")
+        line.sendline(command.text)
+    line.expect_exact("Linux version", timeout=BOOT_TIMEOUT_S)
+    line.expect_exact("Freeing unused kernel memory", timeout=BOOT_TIMEOUT_S)
+    line.expect_exact("login: ", timeout=BOOT_TIMEOUT_S)
+    line.sendline("root")
+    line.expect_exact("root@board:~# ")
+
+
+def answer(line: pexpect.spawn[str], command: str) -> str:
+    """What a shell command prints."""
+    line.sendline(command)
+    line.expect_exact("\n")
+    line.expect_exact("root@board:~# ")
+    return str(line.before).strip()
+
+
+def is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}/cmdline").exists() and bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+def test_created_config_loads(board: Board) -> None:
+    device = inventory.load_device("board01", (board.folder / "config",))
+
+    commands = [command.text for command in device.boot_commands()]
+    assert commands[-1].startswith("booti ")
+    assert "root=/dev/vda1" in device.kernel_arguments()
+
+
+def test_create_refuses_a_folder_in_use(board: Board) -> None:
+    done = board.run("create")
+
+    assert done.returncode == 1
+    assert done.stderr == f"board.py: {board.folder} is not empty\n"
+
+
+def test_destroy_refuses_other_folders(tmp_path: Path) -> None:
+    (tmp_path / "precious").touch()
+
+    done = Board(tmp_path).run("destroy")
+
+    assert done.returncode == 1
+    assert "is no board" in done.stderr
+    assert (tmp_path / "precious").exists()
+
+
+def test_console_attached_before_power_on_hears_everything(board: Board) -> None:
+    line = board.console()
+
+    board.must("on")
+
+    line.expect(r"^[^\x20-\x7e]*U-Boot 20\d\d\.")
+    line.expect_exact(AUTOBOOT)
+
+
+def test_console_attaches_to_a_running_board(board: Board) -> None:
+    board.must("on")
+
+    line = board.console()
+
+    line.send("b")
+    line.sendline("")
+    line.expect_exact("=> ")
+
+
+def test_typed_text_reaches_the_board_unchanged(board: Board) -> None:
+    line = board.console()
+    board.must("on")
+    line.expect_exact(AUTOBOOT)
+    line.send("b")
+    line.expect_exact("=> ")
+
+    line.send("echo one\\;\ttwo; version\r")
+
+    line.expect(r"U-Boot 20\d\d\.")
+    line.expect_exact("=> ")
+
+
+def test_reset_returns_to_uboot_with_the_console_attached(board: Board) -> None:
+    line = board.console()
+    board.must("on")
+    line.expect_exact(AUTOBOOT)
+
+    board.must("reset")
+
+    line.expect(r"U-Boot 20\d\d\.")
+    line.expect_exact(AUTOBOOT)
+
+
+def test_reset_switches_on_a_board_that_is_off(board: Board) -> None:
+    line = board.console()
+
+    board.must("reset")
+
+    line.expect_exact(AUTOBOOT)
+
+
+def test_on_twice_is_on(board: Board) -> None:
+    board.must("on")
+    first = board.pid()
+
+    board.must("on")
+
+    assert board.pid() == first
+
+
+def test_off_leaves_no_process(board: Board) -> None:
+    board.must("on")
+    pid = board.pid()
+
+    board.must("off")
+
+    assert not is_alive(pid)
+
+
+def test_off_is_idempotent(board: Board) -> None:
+    board.must("off")
+    board.must("on")
+    board.must("off")
+    board.must("off")
+
+
+def test_off_spares_a_stranger_with_the_recorded_pid(board: Board) -> None:
+    (board.folder / "qemu.pid").write_text(f"{os.getpid()}\n")
+
+    board.must("off")
+
+    assert is_alive(os.getpid())
+
+
+def test_off_ends_a_board_that_does_not_listen(board: Board) -> None:
+    board.must("on")
+    pid = board.pid()
+    (board.folder / "qmp.sock").unlink()
+
+    board.must("off")
+
+    assert not is_alive(pid)
+
+
+def test_second_console_is_refused(board: Board) -> None:
+    board.console()
+
+    done = board.run("console")
+
+    assert done.returncode == 1
+    assert done.stderr == "board.py: the serial line is in use by another console\n"
+
+
+def test_killed_console_can_be_replaced(board: Board) -> None:
+    killed = board.console()
+    killed.kill(9)
+    killed.expect(pexpect.EOF)
+    assert (board.folder / "serial.sock").exists()
+
+    line = board.console()
+    board.must("on")
+
+    line.expect_exact(AUTOBOOT)
+
+
+def test_two_boards_side_by_side(make_board: Callable[[str], Board]) -> None:
+    first, second = make_board("first"), make_board("second")
+    lines = [first.console(), second.console()]
+
+    first.must("on")
+    second.must("on")
+
+    for line in lines:
+        line.expect_exact(AUTOBOOT)
+    first.must("off")
+    assert is_alive(second.pid())
+
+
+def test_folder_may_have_a_long_and_odd_name(make_board: Callable[[str], Board]) -> None:
+    board = make_board("/".join(["a folder, with a rather long name"] * 4))
+    board.must("insert", "vm-armhf.img")
+    line = board.console()
+
+    board.must("on")
+
+    line.expect_exact(AUTOBOOT)
+
+
+def test_taken_ssh_port_is_named(board: Board) -> None:
+    port = json.loads((board.folder / "board.json").read_text())["ssh_port"]
+    with socket.create_server(("127.0.0.1", port)):
+        done = board.run("on")
+
+    assert done.returncode == 1
+    assert re.fullmatch(rf"board\.py: QEMU did not start: .*{port}.*\n", done.stderr)
+
+
+def test_card_cannot_be_changed_while_the_board_is_on(board: Board) -> None:
+    board.must("on")
+
+    done = board.run("insert", "host.img")
+
+    assert done.returncode == 1
+    assert "switch it off" in done.stderr
+
+
+def test_inserted_card_has_the_holes_of_the_image(board: Board, images: Path) -> None:
+    board.must("insert", "host.img")
+
+    card, image = (board.folder / "sdcard.img").stat(), (images / "host.img").stat()
+    assert card.st_size == image.st_size
+    assert card.st_blocks <= image.st_blocks
+
+
+def test_booted_host_answers_on_the_ssh_port(booted: Board) -> None:
+    port = json.loads((booted.folder / "board.json").read_text())["ssh_port"]
+
+    with socket.create_connection(("127.0.0.1", port), timeout=UBOOT_TIMEOUT_S) as connection:
+        connection.settimeout(UBOOT_TIMEOUT_S)
+        banner = connection.recv(100)
+
+    assert banner.startswith(b"SSH-2.0-OpenSSH")
+
+
+def test_booted_host_has_kvm(booted: Board) -> None:
+    assert answer(booted.consoles[0], "stat -c %F /dev/kvm") == "character special file"
+
+
+def test_booted_host_has_what_guests_need(booted: Board) -> None:
+    line = booted.consoles[0]
+
+    assert answer(line, "modprobe -a tun bridge vhost_net; echo $?").endswith("0")
+    assert answer(line, "qemu-system-aarch64 --version").startswith("QEMU emulator version")
+
+
+def test_booted_host_reaches_the_dispatcher(booted: Board) -> None:
+    route = answer(booted.consoles[0], "ip route get 10.0.2.2")
+
+    assert "src 10.0.2.15" in route
+
+
+def test_host_boots_by_itself_from_the_card(board: Board) -> None:
+    board.must("insert", "host.img")
+    line = board.console()
+
+    board.must("on")
+
+    line.expect_exact("/boot/extlinux/extlinux.conf")
+    line.expect_exact("Linux version", timeout=BOOT_TIMEOUT_S)
+
+
+def test_kernel_and_ramdisk_boot_by_tftp(board: Board, images: Path) -> None:
+    device = inventory.load_device("board01", (board.folder / "config",))
+    tags = {"{SERVER_IP}": "10.0.2.2", "{KERNEL}": "job/kernel", "{RAMDISK}": "job/ramdisk"}
+    (board.folder / "tftp/job").mkdir()
+    for name in ("kernel", "ramdisk"):
+        shutil.copyfile(images / name, board.folder / "tftp/job" / name)
+    line = board.console()
+    board.must("on")
+    line.expect_exact(AUTOBOOT)
+    line.send("b")
+
+    for command in device.boot_commands("boot_cmds_ramdisk"):
+        text = command.text
+        for tag, value in tags.items():
+            text = text.replace(tag, value)
+        line.expect_exact("=> ", timeout=BOOT_TIMEOUT_S)
+        line.sendline(text)
+
+    line.expect_exact("root@ramdisk:~# ", timeout=BOOT_TIMEOUT_S)
+
+
+@pytest.mark.parametrize("image", ["vm-armhf.img", "vm-arm64.img"])
+def test_vm_image_carries_its_boot_files(image: str, images: Path, tmp_path: Path) -> None:
+    for name in ("vmlinuz", "initrd.img", "extlinux/extlinux.conf"):
+        copy = tmp_path / Path(name).name
+        subprocess.run(
+            [
+                "/sbin/debugfs",
+                "-R",
+                f"dump /boot/{name} {copy}",
+                f"{images / image}?offset=1048576",
+            ],
+            capture_output=True,
+            check=True,
+            timeout=COMMAND_TIMEOUT_S,
+        )
+        assert copy.stat().st_size > 0
+
+    assert "console=ttyAMA0 root=/dev/vda1 rw" in (tmp_path / "extlinux.conf").read_text()
+    assert (images / image).stat().st_size <= 64 * 1024 * 1024
+
+
+def test_everything_in_an_image_belongs_to_root(images: Path) -> None:
+    owners = subprocess.run(
+        ["/sbin/debugfs", "-R", "ls -l /etc", f"{images / 'host.img'}?offset=1048576"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=COMMAND_TIMEOUT_S,
+    ).stdout
+
+    fields = [line.split() for line in owners.splitlines() if line.strip()]
+    assert len(fields) > 5
+    assert {(uid, gid) for _, _, _, uid, gid, *_ in fields} == {("0", "0")}
+
+
+def test_warm_build_needs_no_network(images: Path) -> None:
+    env = {**os.environ, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+
+    again = subprocess.run(
+        BUILD, env=env, capture_output=True, text=True, check=True, timeout=COMMAND_TIMEOUT_S
+    )
+
+    assert Path(again.stdout.strip()) == images
+
+
+def test_missing_tools_are_named_with_their_package() -> None:
+    env = {**os.environ, "PATH": "/nonexistent"}
+
+    done = subprocess.run(BUILD, env=env, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S)
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "qemu-system-arm" in done.stderr

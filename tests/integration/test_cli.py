@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""The command line as a user runs it: a process with arguments and an exit status."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples/vm-group/job.json"
+
+
+def dispatch(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lava_vmgroup", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> dict[str, Any]:
+    """A valid job whose files are beside it."""
+    document: dict[str, Any] = json.loads(EXAMPLE.read_text())
+    (tmp_path / "testdef.yaml").write_text((EXAMPLE.parent / "testdef.yaml").read_text())
+    (tmp_path / "image.img").write_bytes(b"image")
+    for action in document["actions"][:3]:
+        action["parameters"]["image"] = "image.img"
+    document["vm_group"]["host"]["device_type"] = "arndale"
+    return document
+
+
+def test_dry_run_prints_the_sub_jobs_without_devices_and_images(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
+    job["actions"][0]["parameters"]["image"] = "/not/there.img"
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(job))
+
+    done = dispatch("--dry-run", path)
+
+    sub_jobs = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [(one["role"], one["sub_id"], one.get("target")) for one in sub_jobs] == [
+        ("host", "0.0", None),
+        ("server", "0.1", "vm2-job0.1"),
+        ("client", "0.2", "vm1-job0.2"),
+    ]
+
+
+def test_valid_job_is_said_to_be_valid(job: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(job))
+
+    done = dispatch("--validate", path)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: valid, 3 nodes\n", "")
+
+
+BROKEN: dict[str, tuple[str, Any, str]] = {
+    "no timeout": ("timeout", None, "timeout: missing"),
+    "unknown key": ("vm_group.autostart_vms", True, "did you mean 'auto_start_vms'?"),
+    "count of zero": ("vm_group.vms.0.count", 0, "vm_group.vms[0].count: expected a number of"),
+    "count of wrong type": ("vm_group.vms.1.count", "2", "vm_group.vms[1].count: expected a whole"),
+    "xen": ("vm_group.vms.0.device_type", "xen", "vm_group.vms[0].device_type: xen is not"),
+    "the host's role": ("vm_group.vms.0.role", "host", "vm_group.vms[0].role: 'host' is the host"),
+    "unknown device type": (
+        "vm_group.host.device_type",
+        "arndael",
+        "vm_group.host.device_type: there is no device type 'arndael'; did you mean 'arndale'?",
+    ),
+    "unknown command": ("actions.1.command", "deploy", "actions[1].command: unknown command"),
+    "unknown role": ("actions.2.parameters.role", "srever", "actions[2].parameters.role: unknown"),
+    "list of roles": ("actions.2.parameters.role", ["client"], "expected one role, or no role"),
+    "missing image": (
+        "actions.0.parameters.image",
+        "none.img",
+        "actions[0].parameters.image: cannot read",
+    ),
+    "missing definition": (
+        "actions.3.parameters.testdef_urls",
+        ["none.yaml"],
+        "actions[3].parameters.testdef_urls[0]: cannot read the test definition",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_job_is_refused_with_its_place(
+    name: str, job: dict[str, Any], tmp_path: Path
+) -> None:
+    place, value, message = BROKEN[name]
+    broken = copy.deepcopy(job)
+    *parents, last = place.split(".")
+    at: Any = broken
+    for part in parents:
+        at = at[int(part)] if isinstance(at, list) else at[part]
+    if value is None:
+        del at[last]
+    else:
+        at[last] = value
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(broken))
+
+    done = dispatch("--validate", path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_broken_test_definition_is_refused_with_its_place(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "testdef.yaml").write_text("metadata: {format: x}\nrun: {steps: 3}\n")
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(job))
+
+    done = dispatch("--validate", path)
+
+    assert done.returncode == 2
+    assert "actions[3].parameters.testdef_urls[0]: metadata.name" in done.stderr
+    assert "actions[3].parameters.testdef_urls[0]: run.steps" in done.stderr
+
+
+def test_lab_without_the_device_is_a_configuration_error_and_leaves_nothing(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
+    path, output = tmp_path / "job.json", tmp_path / "out"
+    path.write_text(json.dumps(job))
+    (tmp_path / "lab").mkdir()
+
+    done = dispatch("--config-dir", tmp_path / "lab", "--output-dir", output, path)
+
+    assert done.returncode == 3
+    assert "no device is of type arndale" in done.stderr
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--no-such-option", "x"], ["--job-id", "a b", "job.json"], ["none.json"]]
+)
+def test_wrong_usage_ends_with_status_2(arguments: list[str]) -> None:
+    done = dispatch(*arguments)
+
+    assert done.returncode == 2
+    assert "lava-dispatch: " in done.stderr

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""Every name that a user can write has its place in the documentation."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup import actions, boards, testshell
+from lava_vmgroup.cli import _parser
+from lava_vmgroup.job.schema import JOB_SCHEMA, VM_SCHEMA, VM_TYPES
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def text(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", actions.commands())
+def test_every_command_and_its_parameters_are_documented(command: str) -> None:
+    page = text("actions.rst")
+
+    assert re.search(rf"^{command}$|``{command}``", page, re.MULTILINE)
+    for parameter in actions.commands()[command].PARAMETERS["properties"]:
+        assert f"``{parameter}``" in page, parameter
+
+
+def test_every_key_of_a_job_is_documented() -> None:
+    page = text("job.rst")
+    vm_group = JOB_SCHEMA["properties"]["vm_group"]
+    keys = {*JOB_SCHEMA["properties"], *vm_group["properties"], *VM_SCHEMA["properties"]}
+
+    assert [key for key in keys if f"``{key}``" not in page] == []
+
+
+def test_every_driver_and_vm_type_is_documented() -> None:
+    drivers = [path.stem for path in Path(boards.__file__).parent.glob("[!_]*.py")]
+
+    assert drivers
+    for driver in drivers:
+        assert f"\n{driver}\n~~~" in text("devices.rst"), driver
+    for name in VM_TYPES:
+        assert f"``{name}``" in text("vms.rst"), name
+
+
+def test_every_helper_is_documented() -> None:
+    scripts = Path(testshell.__file__).parent / "scripts"
+    helpers = [path.name for path in scripts.iterdir() if path.suffix != ".sh"]
+    inner = {"lava-test-runner", "lava-test-shell"}
+
+    assert [
+        name for name in helpers if name not in text("testshell.rst") and name not in inner
+    ] == []
+
+
+def test_every_option_of_the_command_line_is_documented() -> None:
+    pages = "".join(path.read_text(encoding="utf-8") for path in DOCS.glob("*.rst"))
+    pages += (ROOT / "README.rst").read_text(encoding="utf-8")
+    options = re.findall(r"--[a-z][a-z-]+", _parser().format_help())
+
+    undocumented = {option for option in options if option not in pages}
+    assert undocumented <= {"--help", "--version"}

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""Imports point downwards only, as ``docs/design.rst`` says."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import lava_vmgroup
+
+ROOT = Path(lava_vmgroup.__file__).parent
+
+FLOORS = {
+    "errors": 0,
+    "cancel": 0,
+    "deadline": 0,
+    "log": 0,
+    "sparse": 0,
+    "job": 1,
+    "config": 1,
+    "multinode": 1,
+    "results": 1,
+    "testshell": 2,
+    "connections": 3,
+    "console": 4,
+    "deploy": 4,
+    "display": 4,
+    "results.writers": 4,
+    "results.summary": 4,
+    "results.fold": 4,
+    "multinode.client": 4,
+    "multinode.coordinator": 4,
+    "boards": 5,
+    "vms": 5,
+    "testshell.runs": 5,
+    "testshell.session": 5,
+    "multinode.api": 5,
+    "nodes": 6,
+    "actions": 7,
+    "runner": 8,
+    "cli": 9,
+    "__main__": 10,
+}
+
+DOORS = {
+    "pexpect": {"console.console"},
+    "paramiko": {"connections.ssh"},
+    "jsonschema": {"job.schema", "testshell.definition", "testshell.definition_schema"},
+    "requests": {"deploy.fetch"},
+    "yaml": {"job.load", "testshell.definition"},
+}
+"""The only modules that may import each of these libraries."""
+
+
+def imports() -> Iterator[tuple[str, str]]:
+    """Pairs of a module and what it imports, without the package's own name."""
+    for path in ROOT.rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            yield from ((module, name) for name in names)
+
+
+def room(module: str) -> str:
+    """The most precise entry of the floors' table for a module."""
+    parts = module.split(".")
+    names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next(name for name in names if name in FLOORS)
+
+
+def test_imports_point_downwards() -> None:
+    seen, wrong = 0, []
+    for module, name in imports():
+        target = name.removeprefix("lava_vmgroup.")
+        if target == name or module == "__init__" or target == "__version__":
+            continue
+        seen += 1
+        here, there = room(module), room(target)
+        same_package = here.split(".")[0] == there.split(".")[0]
+        on_the_ground = FLOORS[here] == FLOORS[there] == 0
+        if FLOORS[here] <= FLOORS[there] and not same_package and not on_the_ground:
+            wrong.append(f"{module} ({FLOORS[here]}) imports {target} ({FLOORS[there]})")
+
+    assert seen > 100
+    assert not wrong
+
+
+def test_each_library_has_one_door() -> None:
+    doors: dict[str, set[str]] = {library: set() for library in DOORS}
+    for module, name in imports():
+        library = name.split(".")[0]
+        if library in doors:
+            doors[library].add(module)
+
+    for library, modules in doors.items():
+        assert modules, library
+        assert modules <= DOORS[library], library
+
+
+def test_modules_stay_small() -> None:
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in ROOT.rglob("*.py")
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+
+    assert not long
