@@ -23,7 +23,7 @@ from pathlib import Path
 
 from imaging import filesystem, packages
 from imaging.errors import BuildError, check_programs
-from imaging.kernel import Kernel, copy_module, install_modules, unpack_kernel
+from imaging.kernel import Kernel, install_modules, keep_only_dependencies, unpack_kernel
 from imaging.packages import PrivateApt, Resolved, Wanted
 
 HERE = Path(__file__).resolve().parent
@@ -229,17 +229,15 @@ class Builder:
 
     def _make_initramfs(self, target: Path, root: Path, kernel: Kernel) -> None:
         """Holds busybox and the modules that lead to the root file system, no more."""
-        for folder in ("bin", "dev", "proc", "root", "modules"):
+        for folder in ("bin", "dev", "lib", "proc", "root"):
             (target / folder).mkdir(parents=True)
         shutil.copy(root / "bin/busybox", target / "bin/busybox")
         shutil.copy(RECIPE / "initramfs/init", target / "init")
         (target / "init").chmod(0o755)
-        loading_order = []
-        for number, name in enumerate(kernel.with_dependencies(names_in("initramfs/modules"))):
-            copy = f"modules/{number:02}-{name}.ko"
-            copy_module(kernel, name, target / copy)
-            loading_order.append(f"/{copy}\n")
-        (target / "module-order").write_text("".join(loading_order))
+        wanted = [name for name in names_in("initramfs/modules") if name not in kernel.builtin]
+        install_modules(kernel, [*wanted, "virtio_pci"], target)
+        keep_only_dependencies(target / "lib/modules" / kernel.release)
+        (target / "modules").write_text(" ".join(wanted) + "\n")
 
 
 def is_below(name: str, tops: tuple[str, ...]) -> bool:

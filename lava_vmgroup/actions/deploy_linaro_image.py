@@ -23,7 +23,7 @@ PARAMETERS: Mapping[str, Any] = {
 
 def check(action: Action, job: Job) -> Iterator[str]:
     """Whether the image is there."""
-    for problem in reference_problems(action.parameters["image"], job.folder):
+    for problem in reference_problems(action.parameters["image"], job.folder, disk=True):
         yield f"image: {problem}"
 
 

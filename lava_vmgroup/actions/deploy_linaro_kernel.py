@@ -27,7 +27,7 @@ PARAMETERS: Mapping[str, Any] = {
 def check(action: Action, job: Job) -> Iterator[str]:
     """Whether the files are there."""
     for name, reference in action.parameters.items():
-        for problem in reference_problems(reference, job.folder):
+        for problem in reference_problems(reference, job.folder, disk=name == "rootfs"):
             yield f"{name}: {problem}"
     if action.role == job.host.role and "rootfs" in action.parameters:
         yield "rootfs: only virtual machines take a disk image beside their kernel"

@@ -15,7 +15,7 @@ from lava_vmgroup.errors import InfrastructureError, JobError
 
 _CONNECT_S = 30.0
 
-_COMPRESSED = {
+_NOT_RAW = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
     b"\xfd7zXZ\x00": "xz",
@@ -36,8 +36,11 @@ def local_path(reference: str, folder: Path) -> Path | None:
     return folder / unquote(url.path if url.scheme else reference)
 
 
-def reference_problems(reference: str, folder: Path) -> Iterator[str]:
-    """What is wrong with a reference to an image, as far as that can be told beforehand."""
+def reference_problems(reference: str, folder: Path, *, disk: bool = False) -> Iterator[str]:
+    """What is wrong with a reference to a file, as far as that can be told beforehand.
+
+    With `disk`, the file has to be a raw disk image.
+    """
     try:
         path = local_path(reference, folder)
     except JobError as error:
@@ -51,8 +54,8 @@ def reference_problems(reference: str, folder: Path) -> Iterator[str]:
     except OSError as error:
         yield f"cannot read {path}: {error.strerror}"
         return
-    for magic, name in _COMPRESSED.items():
-        if head.startswith(magic):
+    for magic, name in _NOT_RAW.items():
+        if disk and head.startswith(magic):
             yield f"{path} is {name}: give the raw file, {name} is not supported yet"
     if not head:
         yield f"{path} is empty"

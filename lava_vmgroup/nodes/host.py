@@ -124,15 +124,16 @@ class HostNode(Node):
     def _open_to_vms(self, shell: Shell, deadline: Deadline) -> None:
         """Find the host's address, authorize the job's key, and connect by SSH."""
         config = self.shared.device
+        host_keys = self._read_host_keys(shell, deadline.sub("the host's SSH keys", _SSHD_S))
+        self._authorize(shell, deadline)
         self.log.event("state", "looking for the host's address", state="waiting for network")
         host_ip = self._find_ip(shell, deadline.sub("the host's network", _NETWORK_S))
         self.attributes["host_ip"] = host_ip
-        self._authorize(shell, deadline)
         address = Address(
             host=config.ssh_host or host_ip,
             port=config.ssh_port,
             username=config.ssh_username,
-            host_keys=self._read_host_keys(shell, deadline.sub("the host's SSH keys", _SSHD_S)),
+            host_keys=host_keys,
         )
         host = VMHost(address, self.shared.key, self.shared.group.target_group)
         self._link = host.dial(deadline)
@@ -161,7 +162,7 @@ class HostNode(Node):
             _, output = shell.run("cat /etc/ssh/ssh_host_*_key.pub", deadline)
             if keys := tuple((name, key) for name, key in _HOST_KEY.findall(output)):
                 return keys
-            if "/etc/ssh/ssh_host" in output and shell.run("command -v sshd", deadline)[0] != 0:
+            if shell.run("[ -x /usr/sbin/sshd ] || command -v sshd", deadline)[0] != 0:
                 raise InfrastructureError(
                     "the host has no SSH server", hint="install openssh-server in its image"
                 )

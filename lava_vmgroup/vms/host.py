@@ -55,7 +55,8 @@ true
 """
 
 # QEMU makes the guest's CPU before it obeys the monitor, so its exit status tells whether the
-# kernel really offers such a CPU; that /dev/kvm opens does not.  The monitor greets with the version.
+# kernel really offers such a CPU; that /dev/kvm opens does not.  The monitor greets with its
+# version.
 _PROBE = (
     'echo quit | "$0" -nodefaults -no-user-config -display none -S -m 16 -machine "$1" '
     '-accel "$2" -cpu "$3" -monitor stdio'

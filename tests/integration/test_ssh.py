@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import dataclasses
+import logging
 import os
 import socket
 import threading
@@ -12,7 +13,7 @@ from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.connections.ssh import JobKey, SshLink, dial
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, PeerFailed
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.log import LOGGER, NodeLog
 from lava_vmgroup.vms.store import ImageStore, digest_of
 from tests.support.sshd import Server
 
@@ -161,21 +162,32 @@ def test_store_uses_what_the_host_has_from_before(link: SshLink, tmp_path: Path)
     assert [upload.bytes_sent for upload in second.uploads()] == [0]
 
 
+class CancelOnProgress(logging.Handler):
+    """Cancels a token as soon as somebody tells of progress."""
+
+    def __init__(self, token: CancelToken) -> None:
+        super().__init__()
+        self._token = token
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "kind", "") == "progress":
+            self._token.cancel(PeerFailed("stop"))
+
+
 def test_broken_upload_leaves_nothing_in_the_store(link: SshLink, tmp_path: Path) -> None:
     image = tmp_path / "vm.img"
     image.write_bytes(os.urandom(5_000_000))
     store = ImageStore(str(tmp_path / "store"), "job")
     token = CancelToken()
-    link.check_run(["mkdir", "-p", str(tmp_path / "store/sha256")], soon())
-    deadline = soon(token)
-    original = link.put
-
-    def put_and_cancel(*args: object) -> int:
-        token.cancel(PeerFailed("stop"))
-        return original(image, str(args[1]), deadline)
-
-    link.put = put_and_cancel  # type: ignore[method-assign]
-    with pytest.raises(PeerFailed):
-        store.put(image, "digest", link, NodeLog("vm1"), deadline)
+    handler = CancelOnProgress(token)
+    level = LOGGER.level
+    LOGGER.setLevel(logging.DEBUG)
+    LOGGER.addHandler(handler)
+    try:
+        with pytest.raises(PeerFailed, match="stop"):
+            store.put(image, "digest", link, NodeLog("vm1"), soon(token))
+    finally:
+        LOGGER.removeHandler(handler)
+        LOGGER.setLevel(level)
 
     assert list((tmp_path / "store/sha256").iterdir()) == []

@@ -71,8 +71,7 @@ def _serve(listener: socket.socket, config: Path, processes: list[subprocess.Pop
             return
         with connection:
             command = [SSHD, "-i", "-e", "-f", str(config)]
+            fd = connection.fileno()
             processes.append(
-                subprocess.Popen(
-                    command, stdin=connection, stdout=connection, stderr=subprocess.DEVNULL
-                )
+                subprocess.Popen(command, stdin=fd, stdout=fd, stderr=subprocess.DEVNULL)
             )

@@ -16,6 +16,7 @@ from .errors import BuildError, run
 
 PARTITION_OFFSET = 1024 * 1024
 _BLOCK = 1024 * 1024
+_DEVICES = "usr/lib/dev"
 _APPLET = re.compile(rb"[a-z0-9_.\[+-]+")
 
 
@@ -32,10 +33,15 @@ def overlay(source: Path, target: Path) -> None:
 
 
 def make_mount_points(root: Path) -> None:
-    """The empty folders every system expects."""
+    """The empty folders every system expects, and what start-up copies to /dev."""
     for name in ("dev", "mnt", "proc", "root", "run", "sys", "tmp", "var/tmp", "var/log"):
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "root").chmod(0o700)
+    for name in ("net", "pts", "shm"):
+        (root / _DEVICES / name).mkdir(parents=True)
+    for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1")):
+        (root / _DEVICES / name).symlink_to(target)
+    (root / _DEVICES / "stderr").symlink_to("fd/2")
     for name in ("tmp", "var/tmp"):
         (root / name).chmod(0o1777)
 

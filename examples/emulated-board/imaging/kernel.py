@@ -74,17 +74,19 @@ def unpack_kernel(archive: Path, target: Path) -> Kernel:
     )
 
 
-def copy_module(kernel: Kernel, name: str, target: Path) -> None:
+def _copy_module(kernel: Kernel, name: str, target: Path) -> None:
     """Copies a module without its signature.
 
     Kernels check no signature where none is, and on an emulated CPU the check
     takes longer than everything else about loading a module.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(without_signature((kernel.modules_folder / kernel.files[name]).read_bytes()))
+    target.write_bytes(
+        _without_signature((kernel.modules_folder / kernel.files[name]).read_bytes())
+    )
 
 
-def without_signature(module: bytes) -> bytes:
+def _without_signature(module: bytes) -> bytes:
     """Cuts off what follows the ELF file: signature, lengths, marker."""
     if not module.endswith(_SIGNATURE_MARKER):
         return module
@@ -99,10 +101,17 @@ def install_modules(kernel: Kernel, names: Iterable[str], root: Path) -> None:
     folder = root / "lib/modules" / kernel.release
     folder.mkdir(parents=True)
     for name in kernel.with_dependencies(names):
-        copy_module(kernel, name, folder / kernel.files[name])
+        _copy_module(kernel, name, folder / kernel.files[name])
     for index in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
         shutil.copyfile(kernel.modules_folder / index, folder / index)
     run(["depmod", "-b", root, kernel.release])
+
+
+def keep_only_dependencies(folder: Path) -> None:
+    """Drops the indexes that busybox does not need to load modules by their names."""
+    for index in folder.glob("modules.*"):
+        if index.name != "modules.dep":
+            index.unlink()
 
 
 def _name(path: str) -> str:

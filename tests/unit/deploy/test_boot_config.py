@@ -33,8 +33,8 @@ def ext_image(root: Path, image: Path, *, offset: int = MIB) -> Path:
         file.truncate(offset + 8 * MIB)
     if offset:
         subprocess.run(["/usr/sbin/sfdisk", "-q", image], input=b"2048,\n", check=True)
-    command = ["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", root, "-E", f"offset={offset}"]
-    subprocess.run([*command, image, "8M"], check=True, stderr=subprocess.DEVNULL)
+    command = ["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", str(root), "-E", f"offset={offset}"]
+    subprocess.run([*command, str(image), "8M"], check=True, stderr=subprocess.DEVNULL)
     return image
 
 

@@ -76,6 +76,6 @@ def test_unusable_image_is_told_beforehand(reference: str, expected: str, tmp_pa
     (tmp_path / "empty.img").touch()
     (tmp_path / "packed.img").write_bytes(b"\x1f\x8b\x08\x00rest")
 
-    (problem,) = reference_problems(reference, tmp_path)
+    (problem,) = reference_problems(reference, tmp_path, disk=True)
 
     assert re.search(expected, problem)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""Whole jobs on the emulated board: a real U-Boot, a real Linux, real KVM guests."""
+
+import json
+import re
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.support.lab import IMAGES, ROOT, Lab
+
+HELLO = """\
+metadata: {format: Lava-Test-Shell Test Definition 1.0, name: hello, description: says hello}
+run:
+  steps:
+    - lava-test-case hello --shell true
+"""
+
+WAITING = """\
+metadata: {format: Lava-Test-Shell Test Definition 1.0, name: waiting, description: never ends}
+run:
+  steps:
+    - lava-test-case begun --result pass
+    - lava-wait never-sent
+"""
+
+
+def group(*vms: Mapping[str, Any]) -> dict[str, Any]:
+    """A job with these VMs, all of the 32-bit image."""
+    image = str(IMAGES / "vm-armhf.img")
+    return {
+        "timeout": 240,
+        "vm_group": {
+            "host": {"device_type": "emulated-arm64"},
+            "vms": [{"device_type": "kvm-arm", "image": image, **vm} for vm in vms],
+        },
+        "actions": [
+            {
+                "command": "deploy_linaro_image",
+                "parameters": {"image": str(IMAGES / "host.img"), "role": "host"},
+            },
+            {"command": "lava_test_shell", "parameters": {"testdef_urls": ["testdef.yaml"]}},
+        ],
+    }
+
+
+def test_specification_example(lab: Lab) -> None:
+    ended = lab.run(ROOT / "examples/vm-group/job.json")
+
+    assert ended.status == 0, ended.stderr
+    results = ended.results
+    nodes = {node["role"]: node for node in results["nodes"]}
+    assert {role: node["state"] for role, node in nodes.items()} == {
+        "host": "Complete",
+        "server": "Complete",
+        "client": "Complete",
+    }
+    cases = {
+        role: {case["name"]: case["result"] for run in node["runs"] for case in run["cases"]}
+        for role, node in nodes.items()
+    }
+    assert {result for node in cases.values() for result in node.values()} == {"pass"}
+    assert {"host-has-kvm", "group-of-three", "met-at-sync"} <= cases["host"].keys()
+    assert {"guest-is-32-bit", "met-at-sync"} <= cases["server"].keys()
+    assert {"server-told-service", "server-told-port", "met-at-sync"} <= cases["client"].keys()
+    for role in ("server", "client"):
+        assert nodes[role]["attributes"]["accelerator"] == "kvm"
+        assert re.search(r"^Linux version .*armmp", ended.console(nodes[role]["name"]), re.M)
+    host_log = ended.console(nodes["host"]["name"])
+    assert re.search(r"U-Boot 20\d\d\.\d\d", host_log)
+    assert re.search(r"Hit any key to stop autoboot:[^\n]*\n+=> ", host_log.replace("\r", ""))
+    check_other_formats(ended.output)
+    assert re.findall("Complete", ended.stdout) == ["Complete"] * 3
+    assert lab.traces() == []
+
+
+def check_other_formats(output: Path) -> None:
+    bundle = json.loads((output / "bundle.json").read_text())
+    assert bundle["format"] == "Dashboard Bundle Format 1.7.1"
+    assert [run["test_id"] for run in bundle["test_runs"]].count("vm-group-basic") == 3
+    junit = ElementTree.parse(output / "junit.xml").getroot()
+    assert (junit.get("failures"), junit.get("errors")) == ("0", "0")
+    names = {case.get("name") for case in junit.iter("testcase")}
+    assert {"met-at-sync", "server-told-port"} <= names
+    kinds = {json.loads(line)["kind"] for line in (output / "events.jsonl").open()}
+    assert {"node-start", "action-start", "test-case", "multinode", "node-end"} <= kinds
+
+
+def test_one_image_for_three_machines_is_sent_once(lab: Lab) -> None:
+    ended = lab.run(lab.write_job(group({"role": "guest", "count": 3}), HELLO))
+
+    assert ended.status == 0, ended.stderr
+    vms = [node["name"] for node in ended.results["nodes"] if node["role"] == "guest"]
+    size = (IMAGES / "vm-armhf.img").stat().st_size
+    (disk,) = (upload for upload in ended.results["uploads"] if upload["size"] == size)
+    assert len(vms) == 3
+    assert sorted(disk["used_by"]) == sorted(vms)
+    assert 0 < disk["bytes_sent"] < size  # once, and without the image's holes
+    assert lab.traces() == []
+
+
+def is_booting(event: Mapping[str, Any]) -> bool:
+    return bool(event["kind"] == "bootloader")
+
+
+def is_uploading(event: Mapping[str, Any]) -> bool:
+    return bool(event["kind"] == "progress" and event["what"] == "vm-armhf.img")
+
+
+def is_testing_in_vm(event: Mapping[str, Any]) -> bool:
+    return bool(event["kind"] == "test-case" and event["node"].startswith("vm"))
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        (is_booting, signal.SIGINT),
+        (is_uploading, signal.SIGTERM),
+        (is_testing_in_vm, signal.SIGINT),
+    ],
+)
+def test_cancel_leaves_nothing_behind(lab: Lab, moment: Any, number: signal.Signals) -> None:
+    job = lab.write_job(group({"role": "guest"}), WAITING)
+
+    ended = lab.run_until(job, moment, number)
+
+    assert ended.status == 128 + number, ended.stderr
+    assert {node["state"] for node in ended.results["nodes"]} == {"Canceled"}
+    assert lab.traces() == []
+    if moment is is_testing_in_vm:
+        cases = [
+            case for node in ended.results["nodes"] for run in node["runs"] for case in run["cases"]
+        ]
+        assert "begun" in {case["name"] for case in cases}
+
+
+def test_host_without_ssh_is_refused_with_the_reason(lab: Lab) -> None:
+    job = group({"role": "guest"})
+    job["actions"][0] = {
+        "command": "deploy_linaro_kernel",
+        "parameters": {
+            "kernel": str(IMAGES / "kernel"),
+            "ramdisk": str(IMAGES / "ramdisk"),
+            "role": "host",
+        },
+    }
+
+    ended = lab.run(lab.write_job(job, HELLO))
+
+    assert ended.status == 4, ended.stderr
+    assert "the host has no SSH server (install openssh-server in its image)" in ended.stderr
+    assert "Bytes transferred" in ended.console("board01")
+    assert list((lab.board / "tftp").iterdir()) == []
+
+
+def test_failed_test_case_is_the_exit_status(lab: Lab) -> None:
+    job = group({"role": "guest"})
+    job["actions"][1]["parameters"]["role"] = "guest"
+    failing = HELLO.replace("--shell true", "--shell false") + "    - exit 3\n"
+
+    ended = lab.run(lab.write_job(job, failing))
+
+    assert ended.status == 1, ended.stderr
+    cases = {
+        case["name"]: case["result"]
+        for node in ended.results["nodes"]
+        for run in node["runs"]
+        for case in run["cases"]
+    }
+    assert cases == {"hello": "fail", "lava-test-shell-run": "fail"}

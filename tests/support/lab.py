@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""An emulated board, and ``lava-dispatch`` running on it as a user would run it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+EMULATED_BOARD = ROOT / "examples/emulated-board"
+IMAGES = EMULATED_BOARD / "images"
+RUN_LIMIT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A run of ``lava-dispatch`` that has ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+    output: Path
+
+    @property
+    def results(self) -> Any:
+        """The content of ``results.json``."""
+        return json.loads((self.output / "results.json").read_text())
+
+    def console(self, node: str) -> str:
+        """All that a node's console said."""
+        return (self.output / node / "console.log").read_text(errors="replace")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lab:
+    """A board of our own and a folder to work in."""
+
+    folder: Path
+
+    @property
+    def board(self) -> Path:
+        """The emulated board's folder."""
+        return self.folder / "board"
+
+    def write_job(self, document: Mapping[str, Any], testdef: str) -> Path:
+        """Put a job and its test definition where they can be run."""
+        (self.folder / "testdef.yaml").write_text(testdef)
+        path = self.folder / "job.json"
+        path.write_text(json.dumps(document))
+        return path
+
+    def start(self, job: Path) -> subprocess.Popen[str]:
+        """Start ``lava-dispatch`` on a job."""
+        command = [sys.executable, "-m", "lava_vmgroup", "--config-dir", str(self.board / "config")]
+        command += ["--output-dir", str(self.folder / "results"), str(job)]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/"
+        )
+
+    def finish(self, process: subprocess.Popen[str]) -> Ended:
+        """Wait for the end of a run; a run that does not end is ended."""
+        try:
+            stdout, stderr = process.communicate(timeout=RUN_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            raise
+        return Ended(
+            status=process.returncode, stdout=stdout, stderr=stderr, output=self.folder / "results"
+        )
+
+    def run(self, job: Path) -> Ended:
+        """Run a job to its end."""
+        return self.finish(self.start(job))
+
+    def run_until(
+        self, job: Path, wanted: Callable[[Mapping[str, Any]], bool], number: signal.Signals
+    ) -> Ended:
+        """Run a job, and send a signal as soon as an event is told that is `wanted`."""
+        process = self.start(job)
+        for event in follow(self.folder / "results/events.jsonl", process):
+            if wanted(event):
+                process.send_signal(number)
+                break
+        return self.finish(process)
+
+    def processes(self) -> list[str]:
+        """The command lines of all processes that have to do with this lab."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            line = b" ".join(words).decode(errors="replace")
+            if str(self.folder) in line and folder.name != str(os.getpid()):
+                found.append(line)
+        return found
+
+    def files_on_host(self, folder: str) -> list[str]:
+        """The names in a folder of the host's file system, read from its SD card."""
+        card = f"{self.board / 'sdcard.img'}?offset={1 << 20}"
+        listing = subprocess.run(
+            ["/usr/sbin/debugfs", "-R", f"ls -p {folder}", card],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        names = re.findall(r"^/\d+/\d+/\d+/\d+/([^/]+)/", listing, re.MULTILINE)
+        return [name for name in names if name not in (".", "..")]
+
+    def traces(self) -> list[str]:
+        """What a job should have removed from the host and did not."""
+        jobs = [name for name in self.files_on_host("/lava-vm-images") if name != "sha256"]
+        stored = self.files_on_host("/lava-vm-images/sha256")
+        parts = [name for name in stored if ".part-" in name]
+        keys = [name for name in self.files_on_host("/root/.ssh") if name == "authorized_keys"]
+        return jobs + parts + keys
+
+
+def follow(path: Path, process: subprocess.Popen[str]) -> Iterator[Mapping[str, Any]]:
+    """The events of a running job as they are told; ends with the job."""
+    seen = 0
+    while True:
+        running = process.poll() is None
+        lines = path.read_text().split("\n") if path.exists() else []
+        for line in lines[seen:-1]:
+            yield json.loads(line)
+        seen = max(seen, len(lines) - 1)
+        if not running:
+            return
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+@contextmanager
+def lab(folder: Path) -> Iterator[Lab]:
+    """A lab with one emulated board, which is gone at the end."""
+    made = Lab(folder=folder)
+    program = [sys.executable, str(EMULATED_BOARD / "board.py")]
+    subprocess.run([*program, "create", str(made.board)], check=True, stdout=subprocess.DEVNULL)
+    try:
+        yield made
+    finally:
+        subprocess.run([*program, "destroy", str(made.board)], check=True)
