@@ -69,8 +69,7 @@ class Driver:
             try:
                 return self._boot_once(deadline)
             except (DeadlineExpired, InfrastructureError) as error:
-                deadline.check()
-                if attempt == tries:
+                if attempt == tries or deadline.expired:
                     raise
                 self._log.warning(
                     "boot-retry", f"boot attempt {attempt} of {tries} failed: {error.message}"

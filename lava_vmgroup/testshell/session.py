@@ -99,7 +99,7 @@ class Session:
                     self._console.send_line(refusal, deadline)
             case StartTestCase(test_case_id=name):
                 self._running_case = name
-                self._log.event("state", f"test case {name}", state=name)
+                self._log.debug("state", f"test case {name}", state=name)
             case EndTestCase():
                 self._running_case = None
             case _:
@@ -110,6 +110,7 @@ class Session:
         """Carry a call out beside the console, which goes on being read meanwhile."""
         words = " ".join((call.api.helper, call.message_id, *call.arguments))
         self._log.event("multinode", words, api=call.api.value, message_id=call.message_id)
+        self._log.debug("state", words, state=words)
         thread = threading.Thread(
             target=self._carry_out, args=(call, deadline), name="multinode", daemon=True
         )

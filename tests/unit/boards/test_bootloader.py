@@ -143,7 +143,7 @@ def test_offered_files_are_named_in_the_boot_commands(
 @pytest.mark.parametrize("fault", ["deaf", "hang", "drop"])
 def test_failed_boot_is_tried_again(lab: Callable[..., Driver], fault: str) -> None:
     # Each attempt has a console of its own, which begins the script anew.
-    driver = lab(f"{fault} fine", boot_retries=2)
+    driver = lab(f"{fault} fine", boot_retries=2, boot_cmd_timeout=1.0)
     original = driver._disconnect
 
     def disconnect_and_mend() -> None:

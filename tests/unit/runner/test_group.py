@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""A group whose host cannot be booted: everybody ends, for the right reason."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lava_vmgroup import actions
+from lava_vmgroup.config import files
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.errors import Canceled, PeerFailed
+from lava_vmgroup.job.expand import expand
+from lava_vmgroup.job.parse import parse_job
+from lava_vmgroup.results.model import JobResult, NodeState
+from lava_vmgroup.runner.group import GroupRun, Lab
+
+TESTDEF = "metadata: {format: x, name: t, description: d}\nrun: {steps: ['true']}\n"
+
+
+def make_run(folder: Path, *, timeout_s: float = 60, **device: Any) -> GroupRun:
+    (folder / "t.yaml").write_text(TESTDEF)
+    (folder / "vm.img").write_bytes(b"image")
+    document = {
+        "timeout": timeout_s,
+        "vm_group": {
+            "host": {"device_type": "board"},
+            "vms": [{"device_type": "kvm-arm", "role": "guest", "image": "vm.img", "count": 2}],
+        },
+        "actions": [{"command": "lava_test_shell", "parameters": {"testdef_urls": ["t.yaml"]}}],
+    }
+    job = parse_job(document, folder, actions.parameter_schemas())
+    config: dict[str, Any] = {
+        "hostname": "board01",
+        "client_type": "bootloader",
+        "connection_command": "cat",
+        "connection_command_pattern": "",
+        "power_off_cmd": f"echo off >>{folder}/power",
+        "boot_cmds": "boot",
+        **device,
+    }
+    lab = Lab(
+        device=DeviceConfig(**config),
+        dispatcher=DispatcherConfig(),
+        search_path=files.search_path(folder),
+    )
+    group = expand(job, job_id="1", target_group="group")
+    return GroupRun(group, lab, folder / "out", "1")
+
+
+def run(folder: Path, **device: Any) -> JobResult:
+    before = set(threading.enumerate())
+    result = make_run(folder, **device).run()
+    assert set(threading.enumerate()) == before
+    return result
+
+
+def test_vms_end_with_their_host_and_blame_it(tmp_path: Path) -> None:
+    result = run(tmp_path, hard_reset_command="echo no power; exit 3", boot_retries=1)
+
+    host, *vms = result.nodes
+    assert host.state is NodeState.INCOMPLETE
+    assert result.cause is host.error
+    assert result.exit_status == 4
+    assert "hard_reset_command failed with exit status 3" in str(result.cause)
+    assert len(vms) == 2
+    for vm in vms:
+        assert isinstance(vm.error, PeerFailed)
+        assert "the host board01 failed: hard_reset_command failed" in vm.error.message
+    assert (tmp_path / "power").read_text() == "off\n"
+
+
+def test_job_that_takes_too_long_names_what_it_waited_for(tmp_path: Path) -> None:
+    result = run(tmp_path, timeout_s=1, hard_reset_command="true", boot_retries=3)
+
+    assert result.exit_status == 5
+    assert "autoboot message, within the job, limit 1 s" in str(result.cause)
+
+
+def test_cancel_ends_every_node_and_switches_the_board_off(tmp_path: Path) -> None:
+    group = make_run(tmp_path, hard_reset_command="true")
+    threading.Timer(0.5, group.cancel, [Canceled("canceled by SIGTERM", signal_number=15)]).start()
+
+    result = group.run()
+
+    assert {node.state for node in result.nodes} == {NodeState.CANCELED}
+    assert result.exit_status == 143
+    assert (tmp_path / "power").read_text() == "off\n"
+
+
+def test_bug_is_a_bug_and_not_the_users_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("lava_vmgroup.boards.bootloader.Driver.boot", fail)
+
+    result = run(tmp_path)
+
+    assert result.exit_status == 70
+    assert "ZeroDivisionError: oops" in str(result.cause)
+    assert result.cause is not None
+    assert "report" in str(result.cause.hint)
