@@ -181,10 +181,8 @@ def write_config(board: Board) -> None:
     dispatcher = {"LAVA_SERVER_IP": "10.0.2.2", "LAVA_IMAGE_TMPDIR": str(board.tftp)}
     write_keys(config / "devices" / f"{board.name}.conf", device)
     write_keys(config / "lava-dispatcher.conf", dispatcher)
-    shutil.copyfile(
-        HERE / "config/device-types" / f"{DEVICE_TYPE}.conf",
-        config / "device-types" / f"{DEVICE_TYPE}.conf",
-    )
+    for device_type in (HERE / "config/device-types").glob("*.conf"):
+        shutil.copyfile(device_type, config / "device-types" / device_type.name)
 
 
 def write_keys(path: Path, keys: dict[str, str]) -> None:

@@ -89,8 +89,6 @@ class SignalParser:
 
     def feed(self, line: str) -> Event | None:
         """As `parse_signal`, with regard to the lines before."""
-        if self._torn and _KERNEL_TEXT.match(line) and parse_signal(line) is None:
-            return None
         whole, self._torn = self._torn + line, ""
         event = parse_signal(whole)
         if event is None or isinstance(event, Malformed):
