@@ -23,7 +23,7 @@ from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
-from lava_vmgroup.vms.accelerator import Arch
+from lava_vmgroup.vms.accelerator import Accelerator, Arch, HostFacts
 from lava_vmgroup.vms.host import FIRMWARE
 from lava_vmgroup.vms.images import StoredFile, stored
 from lava_vmgroup.vms.qemu import OVERLAY_SERIAL, Machine, argv
@@ -191,7 +191,10 @@ class VMNode(Node):
         if self._link is None:
             self.log.event("state", "waiting for the host", state="waiting for the host")
             self.client.wait(VM_START, deadline)
-            self._link = self.shared.host.dial(deadline)
+            host = self.shared.host
+            self._link = host.dial(deadline)
+            if host.claims_look(self.job.device_type):
+                self._accelerator(self._link, deadline)
         return self._link
 
     def _store(self, file: StoredFile | None, link: SshLink, deadline: Deadline) -> str | None:
@@ -203,9 +206,8 @@ class VMNode(Node):
         """The machine to launch, with the accelerator that the host really has."""
         config, host = self._config, self.shared.host
         facts = host.facts(link, deadline)
-        arch = facts.arch if config.qemu_arch is QemuArch.HOST else Arch(config.qemu_arch.value)
-        kind = config.qemu_machine or ("q35" if arch is Arch.X86_64 else "virt")
-        accelerator = host.accelerator(arch, kind, link, self.log, deadline)
+        arch, kind = self._kind(facts)
+        accelerator = self._accelerator(link, deadline)
         if self._give_memory_back is None:
             self._give_memory_back = host.reserve_memory(config.qemu_memory, facts)
         self.attributes["accelerator"] = accelerator.name
@@ -227,11 +229,22 @@ class VMNode(Node):
             options=config.qemu_options,
         )
 
+    def _kind(self, facts: HostFacts) -> tuple[Arch, str]:
+        """The guest's architecture and QEMU's machine type for it."""
+        config = self._config
+        arch = facts.arch if config.qemu_arch is QemuArch.HOST else Arch(config.qemu_arch.value)
+        return arch, config.qemu_machine or ("q35" if arch is Arch.X86_64 else "virt")
+
+    def _accelerator(self, link: SshLink, deadline: Deadline) -> Accelerator:
+        host = self.shared.host
+        arch, kind = self._kind(host.facts(link, deadline))
+        return host.accelerator(arch, kind, link, self.log, deadline)
+
     def _make_folder(self, deployed: _Deployed, link: SshLink, deadline: Deadline) -> None:
         """The VM's own files: a copy-on-write layer over its image, room for the test shell."""
         folder = self._folder
-        link.check_run(["mkdir", "-p", folder], deadline)
-        link.check_run(["truncate", "-s", _OVERLAY_SIZE, f"{folder}/overlay.tar"], deadline)
+        script = 'mkdir -p "$0" && truncate -s "$1" "$0/overlay.tar"'
+        link.check_run(["sh", "-c", script, folder, _OVERLAY_SIZE], deadline)
         if deployed.disk is None:
             return
         layer = self.shared.work / f"{self.name}.qcow2"

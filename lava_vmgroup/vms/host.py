@@ -72,8 +72,10 @@ class VMHost:
         self._key = key
         self._dialing = threading.Lock()
         self._probing = threading.Lock()
+        self._claiming = threading.Lock()
         self._facts: HostFacts | None = None
         self._accelerators: dict[Arch, Accelerator] = {}
+        self._claimed: set[str] = set()
         self._reserved_mib = 0
         self.job_folder = f"{ROOT}/job-{job}"
         self.store = ImageStore(ROOT, job)
@@ -101,9 +103,16 @@ class VMHost:
                 self._accelerators[guest] = _choose(guest, machine, facts, link, log, probe)
             return self._accelerators[guest]
 
+    def claims_look(self, device_type: str) -> bool:
+        """True for the first VM of a type only: it looks at the host while others upload."""
+        with self._claiming:
+            first = device_type not in self._claimed
+            self._claimed.add(device_type)
+            return first
+
     def reserve_memory(self, mib: int, facts: HostFacts) -> Callable[[], None]:
         """Claim memory for a VM, or refuse; returns what gives it back."""
-        with self._probing:
+        with self._claiming:
             if self._reserved_mib + mib > facts.memory_mib:
                 raise InfrastructureError(
                     f"the host has {facts.memory_mib} MiB of memory; {self._reserved_mib} MiB "
@@ -113,7 +122,7 @@ class VMHost:
             self._reserved_mib += mib
 
         def give_back() -> None:
-            with self._probing:
+            with self._claiming:
                 self._reserved_mib -= mib
 
         return give_back

@@ -85,8 +85,7 @@ class ImageStore:
     ) -> int:
         size = local.stat().st_size
         log.event("state", f"uploading {local.name}", state=f"uploading {local.name}")
-        link.check_run(["mkdir", "-p", self._folder], deadline)
-        self._check_room(local, link, deadline)
+        self._make_room(local, link, deadline)
         part = f"{remote}.part-{self._job}"
         try:
             sent = link.put(
@@ -108,11 +107,12 @@ class ImageStore:
             raise
         return sent
 
-    def _check_room(self, local: Path, link: SshLink, deadline: Deadline) -> None:
-        """Refuse an upload that does not fit before it fills the host's disk."""
+    def _make_room(self, local: Path, link: SshLink, deadline: Deadline) -> None:
+        """Make the folder, and refuse an upload that does not fit before it fills the disk."""
+        script = 'mkdir -p "$0" && df -Pk "$0"'
+        table = link.check_run(["sh", "-c", script, self._folder], deadline)
         needed = local.stat().st_blocks * 512
-        fields = link.check_run(["df", "-Pk", self._folder], deadline).splitlines()[-1].split()
-        free = int(fields[3]) * 1024
+        free = int(table.splitlines()[-1].split()[3]) * 1024
         if needed > free:
             raise InfrastructureError(
                 f"the host's disk has {free >> 20} MiB free below {self._folder}, "
