@@ -17,7 +17,8 @@ TEST_PACKAGES := $(DEMO_PACKAGES) busybox git lava-coordinator openssh-client op
 .PHONY: demo test lint docs images clean demo-packages test-packages
 
 demo: demo-packages $(VENV)/.installed images
-	@test -d $(BOARD) || $(PYTHON) $(BOARD_PY) create $(BOARD)
+	@test ! -e $(BOARD) || $(PYTHON) $(BOARD_PY) destroy $(BOARD)
+	@$(PYTHON) $(BOARD_PY) create $(BOARD)
 	$(BIN)/lava-dispatch --config-dir $(BOARD)/config --output-dir results/demo \
 		examples/vm-group/job.json
 

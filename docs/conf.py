@@ -5,7 +5,7 @@ from lava_vmgroup import __version__
 
 project = "lava_vmgroup"
 author = "The lava_vmgroup authors"
-copyright = "2026, The lava_vmgroup authors"  # noqa: A001
+copyright = "2026, The lava_vmgroup authors"
 release = version = __version__
 exclude_patterns = ["_build"]
 html_theme = "alabaster"

@@ -184,6 +184,7 @@ class DeviceConfig:
     qemu_console: str = ""
     qemu_binary: str = ""
     qemu_options: ShellWords = ()
+    qemu_host_cpus: ShellWords = ()
 
     extra: Mapping[str, str] = field(
         default_factory=_nothing, repr=False, compare=False, metadata=typed.NO_KEY

@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
@@ -211,14 +211,18 @@ class VMNode(Node):
         if self._give_memory_back is None:
             self._give_memory_back = host.reserve_memory(config.qemu_memory, facts)
         self.attributes["accelerator"] = accelerator.name
-        self.attributes["qemu_binary"] = accelerator.binary
+        self.attributes["qemu_binary"] = config.qemu_binary or accelerator.binary
         self.attributes["qemu_version"] = accelerator.version
         return Machine(
             name=self.name,
             machine=kind,
             memory_mib=config.qemu_memory,
             cpus=config.qemu_smp,
-            accelerator=accelerator,
+            accelerator=replace(
+                accelerator,
+                binary=config.qemu_binary or accelerator.binary,
+                cpu=config.qemu_cpu or accelerator.cpu,
+            ),
             disk=f"{self._folder}/disk.qcow2" if deployed.disk else None,
             overlay=f"{self._folder}/overlay.tar",
             kernel=deployed.kernel,
@@ -226,6 +230,7 @@ class VMNode(Node):
             dtb=deployed.dtb,
             append=_with_console(deployed.append, config.qemu_console or _CONSOLES[arch]),
             firmware=None if deployed.kernel else _firmware(arch, facts.firmware),
+            host_cpus=host.host_cpus(self.name, config.qemu_host_cpus),
             options=config.qemu_options,
         )
 

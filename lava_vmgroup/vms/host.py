@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lava_vmgroup.connections.ssh import Address, CommandResult, JobKey, SshLink, dial
@@ -76,6 +76,7 @@ class VMHost:
         self._facts: HostFacts | None = None
         self._accelerators: dict[Arch, Accelerator] = {}
         self._claimed: set[str] = set()
+        self._places: dict[str, int] = {}
         self._reserved_mib = 0
         self.job_folder = f"{ROOT}/job-{job}"
         self.store = ImageStore(ROOT, job)
@@ -109,6 +110,12 @@ class VMHost:
             first = device_type not in self._claimed
             self._claimed.add(device_type)
             return first
+
+    def host_cpus(self, vm: str, choices: Sequence[str]) -> str | None:
+        """The CPUs of the host to pin a VM to: the next of `choices` for each new VM."""
+        with self._claiming:
+            place = self._places.setdefault(vm, len(self._places))
+        return choices[place % len(choices)] if choices else None
 
     def reserve_memory(self, mib: int, facts: HostFacts) -> Callable[[], None]:
         """Claim memory for a VM, or refuse; returns what gives it back."""

@@ -30,6 +30,8 @@ class Machine:
     dtb: str | None = None
     append: str = ""
     firmware: str | None = None
+    host_cpus: str | None = None
+    """The host's CPUs to run on, in taskset's notation; None for all."""
     options: Sequence[str] = ()
     """Further options of the lab's, last."""
 
@@ -37,7 +39,8 @@ class Machine:
 def argv(machine: Machine) -> list[str]:
     """The words that launch `machine`, its serial console on standard input and output."""
     accelerator = machine.accelerator
-    words = [
+    words = ["taskset", "-c", machine.host_cpus] if machine.host_cpus is not None else []
+    words += [
         *(accelerator.binary, "-name", machine.name),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *(

@@ -91,14 +91,18 @@ def check_other_formats(output: Path) -> None:
 
 
 def test_one_image_for_three_machines_is_sent_once(lab: Lab) -> None:
-    ended = lab.run(lab.write_job(group({"role": "guest", "count": 3}), HELLO))
+    image = IMAGES / "vm-arm64.img"
+    vm = {"device_type": "kvm-aarch64", "role": "guest", "count": 3, "image": str(image)}
+
+    ended = lab.run(lab.write_job(group(vm), HELLO))
 
     assert ended.status == 0, ended.stderr
-    vms = [node["name"] for node in ended.results["nodes"] if node["role"] == "guest"]
-    size = (IMAGES / "vm-armhf.img").stat().st_size
+    nodes = {node["name"]: node for node in ended.results["nodes"] if node["role"] == "guest"}
+    size = image.stat().st_size
     (disk,) = (upload for upload in ended.results["uploads"] if upload["size"] == size)
-    assert len(vms) == 3
-    assert sorted(disk["used_by"]) == sorted(vms)
+    assert len(nodes) == 3
+    assert {node["attributes"]["accelerator"] for node in nodes.values()} == {"kvm"}
+    assert sorted(disk["used_by"]) == sorted(nodes)
     assert 0 < disk["bytes_sent"] < size  # once, and without the image's holes
     assert lab.traces() == []
 
