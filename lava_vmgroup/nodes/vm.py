@@ -16,6 +16,7 @@ from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import Login, reach_shell
 from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.console.typed_files import unpack_typed
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import InfrastructureError, JobError, VMGroupError
@@ -29,6 +30,7 @@ from lava_vmgroup.vms.images import StoredFile, stored
 from lava_vmgroup.vms.qemu import OVERLAY_SERIAL, Machine, argv
 
 _TOOLS_S = 60.0
+_TYPING_S = 300.0
 _STOP_S = 10.0
 _OVERLAY_SIZE = "32M"
 
@@ -148,7 +150,10 @@ class VMNode(Node):
             raise self._explained(error, link) from error
 
     def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
-        """Write the archive to the VM's overlay disk, and have the guest unpack that."""
+        """Write the archive to the VM's overlay disk, and have the guest unpack that.
+
+        A guest that finds no such disk (a ramdisk without the driver) gets it by its console.
+        """
         assert self._link is not None, "a booted VM has its link to the host"
         self._link.put_bytes(archive, f"{self._folder}/overlay.tar", deadline)
         command = _UNPACK.format(
@@ -157,7 +162,11 @@ class VMNode(Node):
             records=-(-len(archive) // tarfile.RECORDSIZE),
             directory=directory,
         )
-        self.shell.check_run(command, deadline.sub("unpacking the tests", _TOOLS_S))
+        limit = deadline.sub("unpacking the tests", _TOOLS_S)
+        status, _ = self.shell.run(command, limit)
+        if status != 0:
+            self.log.warning("overlay", "the guest sees no overlay disk: typing the tests, slowly")
+            unpack_typed(self.shell, archive, deadline.sub("typing the tests", _TYPING_S))
 
     def close(self) -> None:
         """Stop QEMU, remove the VM's folder, and tell the group that this VM is gone."""

@@ -176,3 +176,17 @@ def test_failed_test_case_is_the_exit_status(lab: Lab) -> None:
         for case in run["cases"]
     }
     assert cases == {"hello": "fail", "lava-test-shell-run": "fail"}
+
+
+def test_vm_of_a_kernel_and_a_ramdisk(lab: Lab) -> None:
+    job = group({"device_type": "kvm-aarch64", "role": "guest"})
+    del job["vm_group"]["vms"][0]["image"]
+    files = {name: str(IMAGES / name) for name in ("kernel", "ramdisk")}
+    deploy = {"command": "deploy_linaro_kernel", "parameters": {**files, "role": "guest"}}
+    job["actions"].insert(1, deploy)
+
+    ended = lab.run(lab.write_job(job, HELLO))
+
+    assert ended.status == 0, ended.stderr
+    (vm,) = (node for node in ended.results["nodes"] if node["role"] == "guest")
+    assert [case["result"] for run in vm["runs"] for case in run["cases"]] == ["pass"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every name that a user can write has its place in the documentation."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from lava_vmgroup import actions, boards, testshell
 from lava_vmgroup.cli import _parser
-from lava_vmgroup.job.schema import JOB_SCHEMA, VM_SCHEMA, VM_TYPES
+from lava_vmgroup.job.schema import JOB_SCHEMA, VM_SCHEMA, VM_TYPES, problems
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -53,6 +54,14 @@ def test_every_helper_is_documented() -> None:
     assert [
         name for name in helpers if name not in text("testshell.rst") and name not in inner
     ] == []
+
+
+def test_job_in_the_readme_is_valid() -> None:
+    readme = (ROOT / "README.rst").read_text(encoding="utf-8")
+    block = re.search(r"^\.\. code-block:: json\n\n((?:    .*\n)+)", readme, re.MULTILINE)
+
+    assert block is not None
+    assert problems(json.loads(block[1]), actions.parameter_schemas()) == []
 
 
 def test_every_option_of_the_command_line_is_documented() -> None:
