@@ -27,7 +27,12 @@ class ProcessStream:
 
     def __init__(self, command: str) -> None:
         """Start `command`; raises `ConfigurationError` when there is no such program."""
-        master, slave = pty.openpty()
+        try:
+            master, slave = pty.openpty()
+        except OSError as error:
+            raise InfrastructureError(
+                f"no terminal for the console command: {error}", hint="is /dev/pts mounted?"
+            ) from error
         tty.setraw(slave)
         try:
             self._process = subprocess.Popen(
