@@ -14,7 +14,7 @@ from lava_vmgroup.connections.process import ProcessStream, run_configured
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.connections.tcp import open_tcp
 from lava_vmgroup.console.console import Console
-from lava_vmgroup.console.login import Login, reach_shell
+from lava_vmgroup.console.login import login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import media, tftp
@@ -102,7 +102,7 @@ class Driver:
         self._configured("pre_os_cmd", deadline)
         self._watch_kernel(console, deadline)
         limit = deadline.sub("the login or shell prompt", config.boot_linaro_timeout)
-        reach_shell(console, login_of(self._setup), limit)
+        reach_shell(console, login_of(config), limit)
         return Shell.prepare(console, limit)
 
     def _interrupt(self, console: Console, deadline: Deadline) -> None:
@@ -223,19 +223,6 @@ class Driver:
 
     def _tell_progress(self, done: int, total: int) -> None:
         self._log.debug("progress", f"{done}/{total}", what="medium", done=done, total=total)
-
-
-def login_of(setup: BoardSetup) -> Login:
-    """How the device's configuration says to log in."""
-    config = setup.config
-    return Login(
-        test_image_prompts=config.test_image_prompts,
-        login_prompt=config.login_prompt,
-        username=config.username,
-        password_prompt=config.password_prompt,
-        password=config.password,
-        login_commands=config.login_commands,
-    )
 
 
 def _open_stream(command: str, limit_s: float, deadline: Deadline) -> ByteStream:

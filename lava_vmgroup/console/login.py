@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.console.console import Console, Match
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, DeadlineExpired
@@ -26,6 +27,18 @@ class Login:
     password: str = ""
     login_commands: Sequence[str] = ()
     """Typed after the login and before a prompt is looked for, such as ``sudo su``."""
+
+
+def login_of(config: DeviceConfig, *prompts: str) -> Login:
+    """How a device's configuration says to log in; `prompts` are looked for first."""
+    return Login(
+        test_image_prompts=(*prompts, *config.test_image_prompts),
+        login_prompt=config.login_prompt,
+        username=config.username,
+        password_prompt=config.password_prompt,
+        password=config.password,
+        login_commands=config.login_commands,
+    )
 
 
 def reach_shell(console: Console, login: Login, deadline: Deadline) -> None:

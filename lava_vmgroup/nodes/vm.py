@@ -14,7 +14,7 @@ from lava_vmgroup.config.device import DeviceConfig, QemuArch
 from lava_vmgroup.config.inventory import load_vm_type
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.console.console import Console
-from lava_vmgroup.console.login import Login, reach_shell
+from lava_vmgroup.console.login import login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.typed_files import unpack_typed
 from lava_vmgroup.deadline import Deadline
@@ -142,9 +142,10 @@ class VMNode(Node):
         self._running = True
         launch = ["sh", "-c", _LAUNCH, self._folder, *argv(machine)]
         self._console = Console(link.open_stream(launch, deadline), self.console_log).__enter__()
+        prompts = (self.job.shell_prompt,) if self.job.shell_prompt else ()
         limit = deadline.sub("the VM's shell prompt", self._config.boot_linaro_timeout)
         try:
-            reach_shell(self._console, self._login(), limit)
+            reach_shell(self._console, login_of(self._config, *prompts), limit)
             self._shell = Shell.prepare(self._console, limit)
         except InfrastructureError as error:
             raise self._explained(error, link) from error
@@ -271,19 +272,9 @@ class VMNode(Node):
             raise InfrastructureError(
                 "the dispatcher has no qemu-img", hint="install the package qemu-utils"
             ) from error
+        except subprocess.SubprocessError as error:
+            raise InfrastructureError(f"qemu-img failed: {error}") from error
         link.put(layer, f"{folder}/disk.qcow2", deadline)
-
-    def _login(self) -> Login:
-        prompt = (self.job.shell_prompt,) if self.job.shell_prompt else ()
-        config = self._config
-        return Login(
-            test_image_prompts=(*prompt, *config.test_image_prompts),
-            login_prompt=config.login_prompt,
-            username=config.username,
-            password_prompt=config.password_prompt,
-            password=config.password,
-            login_commands=config.login_commands,
-        )
 
     def _stop(self, deadline: Deadline) -> None:
         """End the VM's QEMU on the host and remove the VM's folder there."""

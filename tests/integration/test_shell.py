@@ -68,18 +68,21 @@ else exec sh "$0"; fi
 """
 
 
-def test_login_dialogue_is_answered(tmp_path: Path) -> None:
-    program = tmp_path / "login"
-    program.write_text(LOGIN_PROGRAM)
-    login = Login(
+def root_login(password: str) -> Login:
+    return Login(
         test_image_prompts=["root@board:~# "],
         login_prompt="login: ",
         username="root",
         password_prompt="Password: ",
-        password="secret",
+        password=password,
     )
+
+
+def test_login_dialogue_is_answered(tmp_path: Path) -> None:
+    program = tmp_path / "login"
+    program.write_text(LOGIN_PROGRAM)
     with Console(ProcessStream(f"sh {program}"), Recorder(tmp_path / "log")) as console:
-        reach_shell(console, login, soon())
+        reach_shell(console, root_login("secret"), soon())
 
     assert b"Welcome" in (tmp_path / "log").read_bytes()
 
@@ -87,18 +90,11 @@ def test_login_dialogue_is_answered(tmp_path: Path) -> None:
 def test_refused_login_is_a_configuration_error(tmp_path: Path) -> None:
     program = tmp_path / "login"
     program.write_text(LOGIN_PROGRAM)
-    login = Login(
-        test_image_prompts=["root@board:~# "],
-        login_prompt="login: ",
-        username="root",
-        password_prompt="Password: ",
-        password="wrong",
-    )
     with (
         Console(ProcessStream(f"sh {program}"), Recorder(tmp_path / "log")) as console,
         pytest.raises(ConfigurationError, match="refused the login of 'root'"),
     ):
-        reach_shell(console, login, soon())
+        reach_shell(console, root_login("wrong"), soon())
 
 
 def test_torn_prompt_is_asked_for_again(tmp_path: Path) -> None:
