@@ -32,6 +32,50 @@ class NodeState(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file that a test left beside its results."""
+
+    pathname: str
+    """Relative, as the test named it."""
+    mime_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardwareDevice:
+    """One piece of a node's hardware, such as a processor."""
+
+    device_type: str
+    """``device.cpu``, ``device.board``, ``device.mem``..."""
+    description: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftwareSource:
+    """Where the files of a test definition came from."""
+
+    project_name: str
+    branch_vcs: str
+    """``bzr``, ``git``, ``svn``, ``tar`` or ``url``."""
+    branch_url: str
+    branch_revision: str
+    default_params: Mapping[str, str] = field(default_factory=dict)
+    test_params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftwareContext:
+    """What ran on the node during a test run."""
+
+    image: str | None = None
+    """The operating system in one line."""
+    packages: tuple[tuple[str, str], ...] = ()
+    """Name and version of what is installed."""
+    sources: tuple[SoftwareSource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TestCase:
     """One verdict that a test recorded."""
 
@@ -43,6 +87,11 @@ class TestCase:
     """A number as the test wrote it; LAVA never interprets it."""
     units: str | None = None
     message: str | None = None
+    test_set: str | None = None
+    """The set that was open when the test case ended."""
+    reference: str | None = None
+    """A URL that lava-test-reference gave."""
+    attachments: tuple[Attachment, ...] = ()
     recorded_at: datetime
     """UTC."""
 
@@ -64,6 +113,9 @@ class TestRun:
     os, devices."""
     finished: bool = True
     """False when the run never reported its end (time-out, death of its system)."""
+    attachments: tuple[Attachment, ...] = ()
+    hardware: tuple[HardwareDevice, ...] = ()
+    software: SoftwareContext = field(default_factory=SoftwareContext)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
