@@ -27,6 +27,15 @@ class QemuArch(enum.Enum):
     X86_64 = "x86_64"
 
 
+class QemuNetwork(enum.Enum):
+    """A network that a VM has a card in."""
+
+    USER = "user"
+    """QEMU's own, with a way out through the host, a DHCP server, and nobody else on it."""
+    GROUP = "group"
+    """The one that the group's VMs share with each other and with the host."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadAddresses:
     """Where U-Boot puts what it loads, as numbers in its notation; raises ValueError for others."""
@@ -185,6 +194,7 @@ class DeviceConfig:
     qemu_binary: str = ""
     qemu_options: ShellWords = ()
     qemu_host_cpus: ShellWords = ()
+    qemu_networks: tuple[QemuNetwork, ...] = (QemuNetwork.USER, QemuNetwork.GROUP)
 
     extra: Mapping[str, str] = field(
         default_factory=_nothing, repr=False, compare=False, metadata=typed.NO_KEY

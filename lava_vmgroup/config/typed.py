@@ -91,6 +91,8 @@ def _default_text(field: dataclasses.Field[Any]) -> str:
             return str(value).lower()
         case enum.Enum():
             return str(value.value)
+        case tuple((enum.Enum(), *_)):
+            return " ".join(str(member.value) for member in value)
         case tuple():
             return "\n".join(value)
     return str(value)
@@ -115,6 +117,8 @@ def _value(text: str, hint: Any, layers: Layers) -> Any:
         return _sections(text, layers)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return _member(text, hint)
+    if (members := _enum_of_tuple(hint)) is not None:
+        return tuple(_member(word, members) for word in text.split())
     if dataclasses.is_dataclass(hint):
         return _record(text, hint)
     return _CONVERTERS[hint](text)
@@ -198,6 +202,14 @@ def _member(text: str, kind: type[enum.Enum]) -> enum.Enum:
     except ValueError:
         names = ", ".join(str(member.value) for member in kind)
         raise ValueError(f"one of {names}") from None
+
+
+def _enum_of_tuple(hint: Any) -> type[enum.Enum] | None:
+    """The enumeration whose members a tuple holds; None for another type."""
+    items = typing.get_args(hint)
+    if typing.get_origin(hint) is not tuple or not isinstance(items[0], type):
+        return None
+    return items[0] if issubclass(items[0], enum.Enum) else None
 
 
 def _record(text: str, kind: Any) -> Any:

@@ -156,10 +156,17 @@ class SshLink:
             )
         return result.output
 
-    def open_stream(self, argv: Sequence[str], deadline: Deadline) -> ChannelStream:
-        """Start a command whose standard input and output become a byte stream."""
+    def open_stream(
+        self, argv: Sequence[str], deadline: Deadline, *, terminal: bool = False
+    ) -> ChannelStream:
+        """Start a command whose standard input and output become a byte stream.
+
+        With `terminal` they are a terminal of the host's, for programs that want one.
+        """
         channel = self._open_channel(deadline)
         try:
+            if terminal:
+                channel.get_pty(term="dumb", width=1024, height=24)
             channel.exec_command(shlex.join(argv))
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._failure(f"starting {argv[0]}", error, deadline) from error

@@ -50,6 +50,7 @@ def expand(job: Job, *, job_id: str, target_group: str) -> Group:
             device_type=entry.device_type,
             is_host=False,
             actions=_vm_actions(job, entry),
+            launch_with=entry.launch_with,
             shell_prompt=entry.shell_prompt,
         )
         for index, entry in enumerate(instances, start=1)
@@ -100,6 +101,8 @@ def to_document(group: Group, node: NodeJob) -> dict[str, Any]:
             "device_type": "dynamic-vm",
             "dynamic_vm_backend_device_type": node.device_type,
         }
+    if node.launch_with:
+        document["launch_with"] = list(node.launch_with)
     if node.shell_prompt is not None:
         document["shell_prompt"] = node.shell_prompt
     return document

@@ -38,6 +38,8 @@ class VMEntry:
     role: str
     count: int = 1
     image: str | None = None
+    launch_with: tuple[str, ...] = ()
+    """Commands for the host's shell; the last one attaches to the VM's console."""
     shell_prompt: str | None = None
 
 
@@ -75,6 +77,7 @@ class NodeJob:
     target_group: str
     auto_start_vms: bool
     actions: tuple[Action, ...]
+    launch_with: tuple[str, ...] = ()
     shell_prompt: str | None = None
 
 

@@ -38,7 +38,10 @@ def parse_job(
 
 
 def _vm(entry: Mapping[str, Any]) -> VMEntry:
-    return VMEntry(**{key: value for key, value in entry.items() if key != "tags"})
+    fields = {key: value for key, value in entry.items() if key != "tags"}
+    commands = fields.pop("launch_with", ())
+    launch_with = (commands,) if isinstance(commands, str) else tuple(commands)
+    return VMEntry(launch_with=launch_with, **fields)
 
 
 def _actions(entries: list[Mapping[str, Any]]) -> list[Action]:

@@ -35,6 +35,13 @@ VM_SCHEMA: dict[str, Any] = {
         "role": _NAME,
         "count": {"type": "integer", "minimum": 1},
         "image": {"type": "string", "minLength": 1},
+        "launch_with": {
+            "type": ["array", "string"],
+            "items": {"type": "string", "minLength": 1},
+            "minItems": 1,
+            "minLength": 1,
+            "x-expected": "a command, or a list of commands",
+        },
         "shell_prompt": {"type": "string", "minLength": 1},
         "tags": _STRINGS,
     },
@@ -95,7 +102,6 @@ _TYPE_NAMES = {
 }
 
 _NOT_YET = {
-    "launch_with": "launch_with is not supported yet: remove it, the VM is launched for you",
     "xen": "xen is not supported yet",
     "target_group": "this is a sub-job of a group; give the whole job instead",
     "device_group": "device_group is not a VM group: describe the nodes in vm_group",

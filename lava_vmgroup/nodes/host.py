@@ -23,6 +23,7 @@ from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.vms.host import VMHost
+from lava_vmgroup.vms.network import make_network
 
 _NETWORK_S = 300.0
 _SSHD_S = 60.0
@@ -47,7 +48,8 @@ class HostNode(Node):
         self._board = boards.load(setup)
         self._touched = False
         self._link: SshLink | None = None
-        self._key_line = shared.key.authorized_line(f"lava-vmgroup-{shared.group.target_group}")
+        self._group = shared.group.target_group
+        self._key_line = shared.key.authorized_line(f"lava-vmgroup-{self._group}")
         self._vms_started = False
         self._vms_waited_for = False
 
@@ -135,10 +137,13 @@ class HostNode(Node):
             username=config.ssh_username,
             host_keys=host_keys,
         )
-        host = VMHost(address, self.shared.key, self.shared.group.target_group)
+        host = VMHost(address, self.shared.key, self._group)
         self._link = host.dial(deadline)
-        self.shared.offer_host(host)
         self.log.event("host", f"the host is reachable at {host_ip}", host_ip=host_ip)
+        if self.shared.wants_network:
+            host.network = make_network(self._group, self._link, self.log, deadline)
+            shell.run(host.network.host_setup, deadline)
+        self.shared.offer_host(host)
 
     def _find_ip(self, shell: Shell, deadline: Deadline) -> str:
         """The address of the interface towards the dispatcher, once there is one."""
@@ -175,10 +180,11 @@ class HostNode(Node):
         if link is None:
             return
         host = self.shared.host
+        bridge = host.network.bridge if host.network is not None else None
         with link:
             try:
                 link.check_run(
-                    ["sh", "-c", _CLEAN_UP, host.job_folder, self.shared.group.target_group],
+                    ["sh", "-c", _CLEAN_UP, host.job_folder, self._group, bridge or ""],
                     self.shared.cleanup("cleaning up the host"),
                 )
             except VMGroupError as error:
@@ -187,6 +193,8 @@ class HostNode(Node):
 
 _CLEAN_UP = r"""
 rm -rf "$0"
+PATH=$PATH:/usr/sbin:/sbin
+[ -z "$2" ] || ip link del "$2"
 keys=~/.ssh/authorized_keys
 if [ -e "$keys" ]; then
     sed -i "/ lava-vmgroup-$1\$/d" "$keys"

@@ -7,8 +7,9 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.device import DeviceConfig, QemuNetwork
 from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.config.inventory import load_vm_type
 from lava_vmgroup.connections.ssh import JobKey
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import MultiNodeError
@@ -60,6 +61,13 @@ class Shared:
     def members(self) -> list[tuple[str, str]]:
         """Name and role of every node."""
         return [(node.target or self.device.hostname, node.role) for node in self.group.nodes]
+
+    @property
+    def wants_network(self) -> bool:
+        """Whether any VM has a card in the group's network."""
+        types = {node.device_type for node in self.group.nodes if not node.is_host}
+        configs = (load_vm_type(name, self.search_path) for name in types)
+        return any(QemuNetwork.GROUP in config.qemu_networks for config in configs)
 
     def offer_host(self, host: VMHost) -> None:
         """Make the booted host known to the VMs."""

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.config.device import DeviceConfig, QemuArch
+from lava_vmgroup.config.device import DeviceConfig, QemuArch, QemuNetwork
 from lava_vmgroup.config.inventory import load_vm_type
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.console.console import Console
@@ -25,32 +24,15 @@ from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.vms.accelerator import Accelerator, Arch, HostFacts
+from lava_vmgroup.vms.folder import LAUNCH, LAYER, OVERLAY, VMFolder, launch_program
 from lava_vmgroup.vms.host import FIRMWARE
 from lava_vmgroup.vms.images import StoredFile, stored
-from lava_vmgroup.vms.qemu import OVERLAY_SERIAL, Machine, argv
+from lava_vmgroup.vms.network import HOOK, Port, user_mac
+from lava_vmgroup.vms.qemu import OVERLAY_SERIAL, Machine, NetworkCard, argv
 
-_TOOLS_S = 60.0
+_UNPACK_S = 60.0
 _TYPING_S = 300.0
-_STOP_S = 10.0
-_OVERLAY_SIZE = "32M"
-
-# $0 is the VM's folder.  When that is gone already, the job has ended and nothing may start.
-_LAUNCH = 'echo $$ >"$0/qemu.pid" && exec "$@" 2>"$0/qemu.err"'
-
-# The number in qemu.pid may be another's by now: only a process that names the folder is ours.
-_STOP = r"""
-pid=$(cat "$0/qemu.pid" 2>/dev/null)
-ours() { [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$0/"; }
-signal() { kill "-$1" "-$pid" 2>/dev/null || kill "-$1" "$pid" 2>/dev/null; }
-tries=0
-while ours; do
-    if [ "$tries" -lt 20 ]; then signal TERM; else signal KILL; fi
-    [ "$tries" -lt 60 ] || exit 1
-    tries=$((tries + 1))
-    sleep 0.1
-done
-rm -rf "$0"
-"""
+_NETWORK_S = 30.0
 
 _CONSOLES = {Arch.AARCH32: "ttyAMA0", Arch.AARCH64: "ttyAMA0", Arch.X86_64: "ttyS0"}
 
@@ -68,7 +50,7 @@ _UNPACK = (
 class _Deployed:
     """What the next boot uses; paths on the host."""
 
-    disk: str | None
+    disk: str | None = None
     disk_size: int = 0
     kernel: str | None = None
     initrd: str | None = None
@@ -85,7 +67,8 @@ class VMNode(Node):
         self._link: SshLink | None = None
         self._deployed: _Deployed | None = None
         self._console: Console | None = None
-        self._running = False
+        self._folder: VMFolder | None = None
+        self._number = shared.group.nodes.index(job)
         self._give_memory_back: Callable[[], None] | None = None
 
     def deploy_image(self, image: Path, deadline: Deadline) -> None:
@@ -128,27 +111,26 @@ class VMNode(Node):
         )
 
     def boot(self, deadline: Deadline) -> None:
-        """Launch QEMU on the host and bring the guest to a shell on its console."""
+        """Launch the VM on the host and bring the guest to a shell on its console."""
         link = self._reach_host(deadline)
-        if self._deployed is None:
-            raise JobError(
-                "there is nothing to boot on this VM",
-                hint=f"give role {self.job.role!r} a deploy action, or the VM an image",
-            )
+        deployed = self._deployed
+        if deployed is None:
+            if not self.job.launch_with:
+                raise JobError(
+                    "there is nothing to boot on this VM",
+                    hint=f"give role {self.job.role!r} a deploy action, or the VM an image",
+                )
+            deployed = _Deployed()
         self._stop(deadline)
-        machine = self._describe(self._deployed, link, deadline)
-        self._make_folder(self._deployed, link, deadline)
-        self.log.event("state", f"booting under {machine.accelerator.name}", state="booting")
-        self._running = True
-        launch = ["sh", "-c", _LAUNCH, self._folder, *argv(machine)]
-        self._console = Console(link.open_stream(launch, deadline), self.console_log).__enter__()
+        self._console = self._launch(deployed, link, deadline)
         prompts = (self.job.shell_prompt,) if self.job.shell_prompt else ()
         limit = deadline.sub("the VM's shell prompt", self._config.boot_linaro_timeout)
         try:
             reach_shell(self._console, login_of(self._config, *prompts), limit)
             self._shell = Shell.prepare(self._console, limit)
         except InfrastructureError as error:
-            raise self._explained(error, link) from error
+            raise self._explained(error) from error
+        self._join_network(self._shell, deadline)
 
     def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
         """Write the archive to the VM's overlay disk, and have the guest unpack that.
@@ -156,14 +138,14 @@ class VMNode(Node):
         A guest that finds no such disk (a ramdisk without the driver) gets it by its console.
         """
         assert self._link is not None, "a booted VM has its link to the host"
-        self._link.put_bytes(archive, f"{self._folder}/overlay.tar", deadline)
+        self._link.put_bytes(archive, f"{self._path}/{OVERLAY}", deadline)
         command = _UNPACK.format(
             serial=OVERLAY_SERIAL,
             record=tarfile.RECORDSIZE,
             records=-(-len(archive) // tarfile.RECORDSIZE),
             directory=directory,
         )
-        limit = deadline.sub("unpacking the tests", _TOOLS_S)
+        limit = deadline.sub("unpacking the tests", _UNPACK_S)
         status, _ = self.shell.run(command, limit)
         if status != 0:
             self.log.warning("overlay", "the guest sees no overlay disk: typing the tests, slowly")
@@ -193,8 +175,15 @@ class VMNode(Node):
         """Only the host's messages matter to the host."""
 
     @property
-    def _folder(self) -> str:
+    def _path(self) -> str:
         return f"{self.shared.host.job_folder}/{self.name}"
+
+    @property
+    def _port(self) -> Port | None:
+        """Where the VM is on the group's network, if it is there."""
+        network = self.shared.host.network
+        wanted = QemuNetwork.GROUP in self._config.qemu_networks
+        return network.port(self._number) if network is not None and wanted else None
 
     def _reach_host(self, deadline: Deadline) -> SshLink:
         """The VM's own connection to the host, as soon as the host says that VMs may start."""
@@ -212,37 +201,112 @@ class VMNode(Node):
             return None
         return self.shared.host.store.put(file.path, file.digest, link, self.log, deadline)
 
-    def _describe(self, deployed: _Deployed, link: SshLink, deadline: Deadline) -> Machine:
-        """The machine to launch, with the accelerator that the host really has."""
+    def _launch(self, deployed: _Deployed, link: SshLink, deadline: Deadline) -> Console:
+        """Start the VM in a folder of its own; gives its console."""
+        machine = self._describe(deployed, link, deadline)
+        programs = {} if self._port is None else {HOOK: self._port.hook}
+        if self.job.launch_with and machine is not None:
+            programs[LAUNCH] = launch_program(argv(machine))
+        self._folder = VMFolder(self._path, link)
+        self._folder.make(programs, deadline)
+        if deployed.disk is not None:
+            self._folder.add_layer(deployed.disk, deployed.disk_size, self.shared.work, deadline)
+        if self.job.launch_with:
+            self.log.event("state", "booting by launch_with", state="booting")
+            limit = deadline.sub("launch_with", self._config.boot_linaro_timeout)
+            environment = self._launch_environment(deployed)
+            stream = self._folder.start_by(self.job.launch_with, environment, limit)
+        else:
+            assert machine is not None, "without launch_with there is a machine to describe"
+            self.log.event("state", f"booting under {machine.accelerator.name}", state="booting")
+            stream = self._folder.start(argv(machine), deadline)
+        return Console(stream, self.console_log).__enter__()
+
+    def _launch_environment(self, deployed: _Deployed) -> dict[str, str]:
+        """What launch_with's commands can refer to; empty is what there is not."""
+        port = self._port
+        return {
+            "LAVA_VM_NAME": self.name,
+            "LAVA_VM_DIR": self._path,
+            "LAVA_VM_LAUNCH": f"{self._path}/{LAUNCH}",
+            "LAVA_VM_DISK": f"{self._path}/{LAYER}" if deployed.disk else "",
+            "LAVA_VM_OVERLAY": f"{self._path}/{OVERLAY}",
+            "LAVA_VM_KERNEL": deployed.kernel or "",
+            "LAVA_VM_INITRD": deployed.initrd or "",
+            "LAVA_VM_DTB": deployed.dtb or "",
+            "LAVA_VM_APPEND": deployed.append,
+            "LAVA_VM_BRIDGE": port.bridge or "" if port else "",
+            "LAVA_VM_MAC": port.mac if port else "",
+            "LAVA_VM_IP": str(port.address.ip) if port else "",
+        }
+
+    def _describe(self, deployed: _Deployed, link: SshLink, deadline: Deadline) -> Machine | None:
+        """The machine to launch, with the accelerator that the host really has.
+
+        None for a VM that the job launches itself on a host without QEMU.
+        """
         config, host = self._config, self.shared.host
         facts = host.facts(link, deadline)
+        if self.job.launch_with and not facts.qemu_programs:
+            return None
         arch, kind = self._kind(facts)
         accelerator = self._accelerator(link, deadline)
         if self._give_memory_back is None:
             self._give_memory_back = host.reserve_memory(config.qemu_memory, facts)
-        self.attributes["accelerator"] = accelerator.name
-        self.attributes["qemu_binary"] = config.qemu_binary or accelerator.binary
-        self.attributes["qemu_version"] = accelerator.version
+        accelerator = replace(
+            accelerator,
+            binary=config.qemu_binary or accelerator.binary,
+            cpu=config.qemu_cpu or accelerator.cpu,
+        )
+        if not self.job.launch_with:
+            self.attributes["accelerator"] = accelerator.name
+            self.attributes["qemu_binary"] = accelerator.binary
+            self.attributes["qemu_version"] = accelerator.version
         return Machine(
             name=self.name,
             machine=kind,
             memory_mib=config.qemu_memory,
             cpus=config.qemu_smp,
-            accelerator=replace(
-                accelerator,
-                binary=config.qemu_binary or accelerator.binary,
-                cpu=config.qemu_cpu or accelerator.cpu,
-            ),
-            disk=f"{self._folder}/disk.qcow2" if deployed.disk else None,
-            overlay=f"{self._folder}/overlay.tar",
+            accelerator=accelerator,
+            disk=f"{self._path}/{LAYER}" if deployed.disk else None,
+            overlay=f"{self._path}/{OVERLAY}",
             kernel=deployed.kernel,
             initrd=deployed.initrd,
             dtb=deployed.dtb,
             append=_with_console(deployed.append, config.qemu_console or _CONSOLES[arch]),
-            firmware=None if deployed.kernel else _firmware(arch, facts.firmware),
+            firmware=self._firmware(deployed, arch, facts),
+            cards=self._cards(),
             host_cpus=host.host_cpus(self.name, config.qemu_host_cpus),
             options=config.qemu_options,
         )
+
+    def _firmware(self, deployed: _Deployed, arch: Arch, facts: HostFacts) -> str | None:
+        if deployed.kernel or self.job.launch_with:
+            return None
+        return _firmware(arch, facts.firmware)
+
+    def _cards(self) -> list[NetworkCard]:
+        cards = []
+        for network in self._config.qemu_networks:
+            if network is QemuNetwork.USER:
+                mac = user_mac(self._number)
+                cards.append(NetworkCard(name="user", netdev="user", mac=mac))
+            elif (port := self._port) is not None:
+                netdev = port.netdev(self._path)
+                cards.append(NetworkCard(name="group", netdev=netdev, mac=port.mac))
+        return cards
+
+    def _join_network(self, shell: Shell, deadline: Deadline) -> None:
+        """Give the guest its address; one that cannot take it goes without, which is said."""
+        port = self._port
+        if port is None:
+            return
+        limit = deadline.sub("the guest's network", _NETWORK_S)
+        status, _ = shell.run(port.guest_setup, limit)
+        if status == 0:
+            self.attributes["group_ip"] = str(port.address.ip)
+        else:
+            self.log.warning("network", "the guest took no address on the group's network")
 
     def _kind(self, facts: HostFacts) -> tuple[Arch, str]:
         """The guest's architecture and QEMU's machine type for it."""
@@ -255,49 +319,25 @@ class VMNode(Node):
         arch, kind = self._kind(host.facts(link, deadline))
         return host.accelerator(arch, kind, link, self.log, deadline)
 
-    def _make_folder(self, deployed: _Deployed, link: SshLink, deadline: Deadline) -> None:
-        """The VM's own files: a copy-on-write layer over its image, room for the test shell."""
-        folder = self._folder
-        script = 'mkdir -p "$0" && truncate -s "$1" "$0/overlay.tar"'
-        link.check_run(["sh", "-c", script, folder, _OVERLAY_SIZE], deadline)
-        if deployed.disk is None:
-            return
-        layer = self.shared.work / f"{self.name}.qcow2"
-        # Made here: qemu-img is not on every host that has QEMU.
-        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-F", "raw"]
-        command += ["-b", deployed.disk, str(layer), str(deployed.disk_size)]
-        try:
-            subprocess.run(command, check=True, timeout=_TOOLS_S, capture_output=True)
-        except FileNotFoundError as error:
-            raise InfrastructureError(
-                "the dispatcher has no qemu-img", hint="install the package qemu-utils"
-            ) from error
-        except subprocess.SubprocessError as error:
-            raise InfrastructureError(f"qemu-img failed: {error}") from error
-        link.put(layer, f"{folder}/disk.qcow2", deadline)
-
     def _stop(self, deadline: Deadline) -> None:
-        """End the VM's QEMU on the host and remove the VM's folder there."""
+        """End what runs of the VM on the host and remove the VM's folder there."""
         if self._console is not None:
             self._console.close()
         self._console = self._shell = None
-        if self._running and self._link is not None:
-            limit = deadline.sub("stopping QEMU", _STOP_S)
-            self._link.check_run(["sh", "-c", _STOP, self._folder], limit)
-        self._running = False
+        if self._folder is not None:
+            self._folder.remove(deadline)
+            self._folder = None
         if self._give_memory_back is not None:
             self._give_memory_back()
             self._give_memory_back = None
 
-    def _explained(self, error: InfrastructureError, link: SshLink) -> InfrastructureError:
+    def _explained(self, error: InfrastructureError) -> InfrastructureError:
         """A console that closed early, explained by what QEMU said."""
-        limit = self.shared.cleanup("reading QEMU's messages")
-        said = link.run(["cat", f"{self._folder}/qemu.err"], limit).output.strip()
+        assert self._folder is not None, "a VM with a console has a folder"
+        said = self._folder.complaints(self.shared.cleanup("reading QEMU's messages"))
         if not said:
             return error
-        return InfrastructureError(
-            f"QEMU ended: {said.splitlines()[-1]}", last_lines=said.splitlines()
-        )
+        return InfrastructureError(f"QEMU ended: {said[-1]}", last_lines=said)
 
 
 def _with_console(append: str, console: str) -> str:

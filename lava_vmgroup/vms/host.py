@@ -23,6 +23,7 @@ from lava_vmgroup.vms.accelerator import (
     kvm_choice,
     tcg_choice,
 )
+from lava_vmgroup.vms.network import GroupNetwork
 from lava_vmgroup.vms.qemu import machine_option
 from lava_vmgroup.vms.store import ImageStore
 
@@ -78,6 +79,8 @@ class VMHost:
         self._claimed: set[str] = set()
         self._places: dict[str, int] = {}
         self._reserved_mib = 0
+        self.network: GroupNetwork | None = None
+        """The network of the group's VMs, where one was made."""
         self.job_folder = f"{ROOT}/job-{job}"
         self.store = ImageStore(ROOT, job)
 

@@ -13,6 +13,16 @@ OVERLAY_SERIAL = "lava-overlay"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkCard:
+    """One virtio network card."""
+
+    name: str
+    netdev: str
+    """QEMU's network backend without its id."""
+    mac: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """One virtual machine; all paths are on the host."""
 
@@ -30,6 +40,8 @@ class Machine:
     dtb: str | None = None
     append: str = ""
     firmware: str | None = None
+    cards: Sequence[NetworkCard] = ()
+    """In the order in which the guest finds them."""
     host_cpus: str | None = None
     """The host's CPUs to run on, in taskset's notation; None for all."""
     options: Sequence[str] = ()
@@ -62,7 +74,7 @@ def argv(machine: Machine) -> list[str]:
         words += ["-initrd", machine.initrd]
     if machine.dtb is not None:
         words += ["-dtb", machine.dtb]
-    return [*words, *_drives(machine), *machine.options]
+    return [*words, *_drives(machine), *_cards(machine), *machine.options]
 
 
 def machine_option(machine: str, accelerator: Accelerator) -> str:
@@ -74,21 +86,46 @@ def machine_option(machine: str, accelerator: Accelerator) -> str:
 
 def _drives(machine: Machine) -> list[str]:
     """The disk, which has to be the guest's first one, and the overlay."""
-    # Without PCI, virt serves 32-bit kernels too, which may not reach where it puts PCI.
-    by_mmio = machine.machine == "virt"
-    device = "virtio-blk-device" if by_mmio else "virtio-blk-pci"
-    drives = [_drive(device, "overlay", machine.overlay, "raw", OVERLAY_SERIAL)]
+    drives = [_drive(machine, "overlay", machine.overlay, "raw", OVERLAY_SERIAL)]
     if machine.disk is not None:
-        drives.insert(0, _drive(device, "disk", machine.disk, "qcow2", "lava-disk"))
-    if by_mmio:
-        drives.reverse()  # Linux finds virt's virtio devices from the last to the first
-    return [word for drive in drives for word in drive]
+        drives.insert(0, _drive(machine, "disk", machine.disk, "qcow2", "lava-disk"))
+    return _as_linux_finds_them(machine, drives)
 
 
-def _drive(device: str, name: str, path: str, image_format: str, serial: str) -> list[str]:
+def _drive(machine: Machine, name: str, path: str, image_format: str, serial: str) -> list[str]:
     # A comma in a path would end the option's value; QEMU takes two for one.
     escaped = path.replace(",", ",,")
     return [
         *("-drive", f"if=none,id={name},format={image_format},file={escaped}"),
-        *("-device", f"{device},drive={name},serial={serial}"),
+        *("-device", f"virtio-blk-{_bus(machine)},drive={name},serial={serial}"),
     ]
+
+
+def _cards(machine: Machine) -> list[str]:
+    # A PCI card would look for a boot ROM, which not every host has.
+    rom = "" if _by_mmio(machine) else ",romfile="
+    device = f"virtio-net-{_bus(machine)}"
+    cards = [
+        [
+            *("-netdev", f"{card.netdev},id={card.name}"),
+            *("-device", f"{device},netdev={card.name},mac={card.mac}{rom}"),
+        ]
+        for card in machine.cards
+    ]
+    return _as_linux_finds_them(machine, cards)
+
+
+def _by_mmio(machine: Machine) -> bool:
+    # Without PCI, virt serves 32-bit kernels too, which may not reach where it puts PCI.
+    return machine.machine == "virt"
+
+
+def _bus(machine: Machine) -> str:
+    return "device" if _by_mmio(machine) else "pci"
+
+
+def _as_linux_finds_them(machine: Machine, devices: list[list[str]]) -> list[str]:
+    """The options of devices of one kind, so that Linux numbers them in the order given."""
+    if _by_mmio(machine):
+        devices.reverse()  # virt's virtio devices are found from the last to the first
+    return [word for device in devices for word in device]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lava_vmgroup.config import files, typed
-from lava_vmgroup.config.device import DeviceConfig, LoadAddresses, QemuArch
+from lava_vmgroup.config.device import DeviceConfig, LoadAddresses, QemuArch, QemuNetwork
 from lava_vmgroup.errors import ConfigurationError
 
 
@@ -39,6 +39,8 @@ def read(folder: Path, text: str) -> DeviceConfig:
         ("test_image_prompts", '["\\\\(initramfs\\\\)",\n  "/ #"]', (r"\(initramfs\)", "/ #")),
         ("qemu_arch", "AArch64", QemuArch.AARCH64),
         ("qemu_options", "-device 'virtio-net,id=a b'", ("-device", "virtio-net,id=a b")),
+        ("qemu_networks", "group  User", (QemuNetwork.GROUP, QemuNetwork.USER)),
+        ("qemu_networks", "", ()),
         (
             "u_load_addrs",
             "\n  0x40007000\n  0x45000000\n  0x41f00000",

@@ -15,7 +15,7 @@ from lava_vmgroup.vms.accelerator import (
     tcg_choice,
 )
 from lava_vmgroup.vms.host import VMHost
-from lava_vmgroup.vms.qemu import Machine, argv
+from lava_vmgroup.vms.qemu import Machine, NetworkCard, argv
 
 ARM_BOTH = frozenset({"qemu-system-arm", "qemu-system-aarch64"})
 BOARD = HostFacts(
@@ -116,6 +116,20 @@ def test_disk_is_what_linux_finds_first(machine: str, order: list[str]) -> None:
     devices = following(argv(dataclasses.replace(MACHINE, machine=machine)), "-device")
 
     assert [device.split("drive=")[1].split(",")[0] for device in devices] == order
+
+
+@pytest.mark.parametrize(
+    ("machine", "order"), [("virt", ["group", "user"]), ("q35", ["user", "group"])]
+)
+def test_network_cards_are_numbered_in_their_order(machine: str, order: list[str]) -> None:
+    cards = [
+        NetworkCard(name=name, netdev="user", mac="52:54:00:00:00:01") for name in ("user", "group")
+    ]
+    words = argv(dataclasses.replace(MACHINE, machine=machine, cards=cards))
+
+    devices = [device for device in following(words, "-device") if "net" in device.split(",")[0]]
+    assert [device.split("netdev=")[1].split(",")[0] for device in devices] == order
+    assert following(words, "-netdev") == [f"user,id={name}" for name in order]
 
 
 def test_console_is_on_standard_input_and_output_and_signals_are_the_guests() -> None:

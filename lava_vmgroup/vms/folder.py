@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""One virtual machine's folder on the host: its own files, its programs, and the end of both.
+
+Every program of the VM carries the folder in its environment, so that those which went into the
+background are found again by it, and only they.
+"""
+
+from __future__ import annotations
+
+import io
+import shlex
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.stream import ByteStream
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import InfrastructureError, JobError
+
+OVERLAY = "overlay.tar"
+"""The file behind the guest's disk with the test shell's files."""
+
+LAYER = "disk.qcow2"
+"""What the guest writes to its disk, over the image."""
+
+LAUNCH = "launch"
+"""For a VM launched by its job: the program that launches it as usual."""
+
+_OVERLAY_SIZE = "32M"
+_TOOLS_S = 60.0
+_STOP_S = 10.0
+_MARK = "LAVA_VM_MARK"
+
+_MAKE = 'mkdir -p "$0" && cd "$0" && truncate -s "$1" "$2" && tar -xf -'
+
+# When the folder is gone already, the job has ended and nothing may start.
+_LAUNCH = 'cd "$0" && exec "$@" 2>qemu.err'
+# A file takes the output, so that what a command leaves in the background holds nobody up.
+_COMMAND = 'cd "$0" && exec sh -c "$1" >launch.log 2>&1 </dev/null'
+# The host's terminal passes on what is typed, and the guest alone echoes it.
+_ON_TERMINAL = 'cd "$0" && { stty raw -echo 2>/dev/null; exec sh -c "$1"; }'
+
+_STOP = r"""
+tries=0
+while found=$(grep -lsF "$1" /proc/[0-9]*/environ); [ -n "$found" ]; do
+    if [ "$tries" -lt 20 ]; then signal=TERM; else signal=KILL; fi
+    for environ in $found; do
+        pid=${environ#/proc/}
+        kill "-$signal" "${pid%/environ}" 2>/dev/null
+    done
+    [ "$tries" -lt 60 ] || exit 1
+    tries=$((tries + 1))
+    sleep 0.1
+done
+rm -rf "$0"
+"""
+
+
+class VMFolder:
+    """A VM's folder on the host, reached by the VM's own link."""
+
+    def __init__(self, path: str, link: SshLink) -> None:
+        self.path = path
+        self._link = link
+        self._mark = f"{_MARK}={path}/"
+
+    def make(self, programs: Mapping[str, bytes], deadline: Deadline) -> None:
+        """Make the folder with an empty overlay and these small programs."""
+        command = ["sh", "-c", _MAKE, self.path, _OVERLAY_SIZE, OVERLAY]
+        self._link.check_run(command, deadline, stdin=_archive(programs))
+
+    def add_layer(self, disk: str, size: int, work: Path, deadline: Deadline) -> None:
+        """Add a copy-on-write layer over a raw `disk` of `size` bytes."""
+        layer = work / f"{Path(self.path).name}.qcow2"
+        # Made here: qemu-img is not on every host that has QEMU.
+        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-F", "raw"]
+        command += ["-b", disk, str(layer), str(size)]
+        try:
+            subprocess.run(command, check=True, timeout=_TOOLS_S, capture_output=True)
+        except FileNotFoundError as error:
+            raise InfrastructureError(
+                "the dispatcher has no qemu-img", hint="install the package qemu-utils"
+            ) from error
+        except subprocess.SubprocessError as error:
+            raise InfrastructureError(f"qemu-img failed: {error}") from error
+        self._link.put(layer, f"{self.path}/{LAYER}", deadline)
+
+    def start(self, argv: Sequence[str], deadline: Deadline) -> ByteStream:
+        """Start a program whose standard input and output are the VM's console."""
+        command = ["env", self._mark, "sh", "-c", _LAUNCH, self.path, *argv]
+        return self._link.open_stream(command, deadline)
+
+    def start_by(
+        self, commands: Sequence[str], environment: Mapping[str, str], deadline: Deadline
+    ) -> ByteStream:
+        """Run shell commands one after the other; the last is attached to as the VM's console.
+
+        Raises `JobError` when one before the last fails.
+        """
+        variables = [f"{name}={value}" for name, value in environment.items()]
+        start = ["env", self._mark, *variables, "sh", "-c"]
+        for command in commands[:-1]:
+            done = self._link.run([*start, _COMMAND, self.path, command], deadline)
+            if done.status != 0:
+                said = self._lines_of("launch.log", deadline) or ["it said nothing"]
+                raise JobError(
+                    f"launch_with: {command!r} ended with status {done.status} on the host: "
+                    f"{said[-1]}"
+                )
+        last = [*start, _ON_TERMINAL, self.path, commands[-1]]
+        return self._link.open_stream(last, deadline, terminal=True)
+
+    def complaints(self, deadline: Deadline) -> list[str]:
+        """What the program that `start` started said on its standard error."""
+        return self._lines_of("qemu.err", deadline)
+
+    def remove(self, deadline: Deadline) -> None:
+        """End the VM's programs, by force where they do not listen, and remove the folder."""
+        limit = deadline.sub("stopping the VM's programs", _STOP_S)
+        self._link.check_run(["sh", "-c", _STOP, self.path, self._mark], limit)
+
+    def _lines_of(self, name: str, deadline: Deadline) -> list[str]:
+        read = self._link.run(["cat", f"{self.path}/{name}"], deadline)
+        return read.output.strip().splitlines() if read.status == 0 else []
+
+
+def launch_program(argv: Sequence[str]) -> bytes:
+    """A shell program that runs `argv` with its own arguments after it."""
+    return f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n'.encode()
+
+
+def _archive(programs: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in programs.items():
+            entry = tarfile.TarInfo(name)
+            entry.mode, entry.size = 0o755, len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""The network that the VMs of a group share with each other and with their host.
+
+On a host that lets us make one it is a bridge with an address of the host's, and each VM has a tap
+device on it.  Elsewhere the VMs' QEMUs share a multicast group on the host's loopback, of which
+the host itself is no part.  Addresses follow from a VM's place in the group, so nobody has to ask
+a service for one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.log import NodeLog
+
+MAX_VMS = 253
+"""A subnet of 256 addresses without the two that have a meaning and the host's."""
+
+_SETUP_S = 30.0
+_CANDIDATES = [ipaddress.IPv4Network(f"10.42.{third}.0/24") for third in range(256)]
+
+_ROUTES = "PATH=$PATH:/usr/sbin:/sbin; ip -4 route"
+_MAKE = r"""
+PATH=$PATH:/usr/sbin:/sbin
+( : <>/dev/net/tun ) || exit 1
+ip link add name "$0" type bridge forward_delay 0 || exit 1
+ip addr add "$1" dev "$0" && ip link set dev "$0" up && exit 0
+ip link del "$0"
+exit 1
+"""
+# The interface is told by its MAC address: its name is the guest's affair.
+_GUEST = (
+    'for d in /sys/class/net/*; do read -r a <$d/address; [ "$a" = {mac} ] || continue; '
+    "LAVA_VM_GROUP_IFACE=${{d##*/}}; "
+    "if command -v ip >/dev/null; then ip link set dev $LAVA_VM_GROUP_IFACE up; "
+    "ip addr add {address} dev $LAVA_VM_GROUP_IFACE; "
+    "else ifconfig $LAVA_VM_GROUP_IFACE {ip} netmask {netmask} up; fi && "
+    "export LAVA_VM_GROUP_IFACE LAVA_VM_GROUP_IP={ip}; done 2>/dev/null; "
+    '[ -n "$LAVA_VM_GROUP_IP" ]'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """Where one VM is plugged into the group's network."""
+
+    mac: str
+    address: ipaddress.IPv4Interface
+    bridge: str | None
+    multicast: str
+
+    def netdev(self, folder: str) -> str:
+        """QEMU's network backend, without its id; on a bridge it needs the file of `hook`."""
+        if self.bridge is None:
+            return f"socket,mcast={self.multicast},localaddr=127.0.0.1"
+        return f"tap,script={folder}/{HOOK},downscript=no"
+
+    @property
+    def hook(self) -> bytes:
+        """The program by which QEMU puts its tap device on the bridge; the device dies with it."""
+        bridge = shlex.quote(self.bridge or "")
+        lines = ("#!/bin/sh", "PATH=$PATH:/usr/sbin:/sbin")
+        return "\n".join((*lines, f'exec ip link set dev "$1" up master {bridge}', "")).encode()
+
+    @property
+    def guest_setup(self) -> str:
+        """The shell line that gives a guest its address, and its shell two variables."""
+        return _GUEST.format(
+            mac=self.mac,
+            address=self.address.with_prefixlen,
+            ip=self.address.ip,
+            netmask=self.address.netmask,
+        )
+
+
+HOOK = "net-up"
+"""The hook's file in a VM's folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupNetwork:
+    """One group's network on one host."""
+
+    group: str
+    subnet: ipaddress.IPv4Network
+    bridge: str | None
+    """The bridge's name; None where the host allows none."""
+
+    @property
+    def host_address(self) -> ipaddress.IPv4Interface:
+        """The host's own address on the bridge."""
+        return ipaddress.IPv4Interface((self.subnet[1], self.subnet.prefixlen))
+
+    @property
+    def host_setup(self) -> str:
+        """The shell line that gives the host's shell the variables that the guests have."""
+        if self.bridge is None:
+            return "unset LAVA_VM_GROUP_IFACE LAVA_VM_GROUP_IP"
+        return f"export LAVA_VM_GROUP_IFACE={self.bridge} LAVA_VM_GROUP_IP={self.host_address.ip}"
+
+    def port(self, number: int) -> Port:
+        """The port of the group's `number`-th VM, counted from 1."""
+        digest = _digest(self.group)
+        return Port(
+            mac=f"52:54:00:67:{digest[0]:02x}:{number:02x}",
+            address=ipaddress.IPv4Interface((self.subnet[1 + number], self.subnet.prefixlen)),
+            bridge=self.bridge,
+            multicast=f"239.77.{digest[1]}.{digest[2]}:{10000 + digest[3] * 100}",
+        )
+
+
+def user_mac(number: int) -> str:
+    """The address of a VM's interface to QEMU's own network, on which it is alone."""
+    return f"52:54:00:75:00:{number:02x}"
+
+
+def make_network(group: str, link: SshLink, log: NodeLog, deadline: Deadline) -> GroupNetwork:
+    """Make the group's network on the host; without a bridge where the host allows none."""
+    limit = deadline.sub("making the VMs' network", _SETUP_S)
+    subnet = free_subnet(link.run(["sh", "-c", _ROUTES], limit).output)
+    bridge = f"lava-{_digest(group).hex()[:8]}"
+    network = GroupNetwork(group=group, subnet=subnet, bridge=bridge)
+    made = link.run(["sh", "-c", _MAKE, bridge, network.host_address.with_prefixlen], limit)
+    if made.status == 0:
+        log.event("network", f"the VMs' network is {subnet} on {bridge}", subnet=str(subnet))
+        return network
+    reason = (made.output.strip().splitlines() or ["no reason given"])[-1]
+    log.warning(
+        "network",
+        f"the host allows no bridge ({reason}): the VMs reach each other, and the host at 10.0.2.2",
+    )
+    return GroupNetwork(group=group, subnet=subnet, bridge=None)
+
+
+def free_subnet(routes: str) -> ipaddress.IPv4Network:
+    """The first of our subnets that overlaps none of a host's routes (as ``ip route`` has them)."""
+    taken = list(_networks(routes))
+    return next(
+        (subnet for subnet in _CANDIDATES if not any(map(subnet.overlaps, taken))), _CANDIDATES[0]
+    )
+
+
+def _networks(routes: str) -> Iterable[ipaddress.IPv4Network]:
+    for line in routes.splitlines():
+        for word in line.split()[:2]:
+            try:
+                yield ipaddress.IPv4Network(word)
+            except ValueError:
+                continue
+
+
+def _digest(group: str) -> bytes:
+    return hashlib.sha256(group.encode()).digest()

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""A VM's folder on a host, where the host is this machine behind a real sshd."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.stream import ByteStream
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.vms.folder import VMFolder, launch_program
+from tests.support.sshd import Server
+
+
+def soon() -> Deadline:
+    return Deadline.after("the test", 30.0)
+
+
+@pytest.fixture
+def link(sshd: Server) -> Iterator[SshLink]:
+    with dial(sshd.address, sshd.key, soon()) as link:
+        yield link
+
+
+def read_until(stream: ByteStream, wanted: bytes) -> bytes:
+    seen = b""
+    while wanted not in seen:
+        chunk = stream.read()
+        assert chunk, f"the stream ended after {seen!r}"
+        seen += chunk
+    return seen
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return b"Z" not in Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1]
+    except FileNotFoundError:
+        return False
+
+
+def pid_in(path: Path) -> int:
+    return int(path.read_text())
+
+
+def test_removing_ends_what_went_into_the_background_and_nothing_else(
+    link: SshLink, tmp_path: Path
+) -> None:
+    ours = VMFolder(str(tmp_path / "vm1"), link)
+    neighbour = VMFolder(str(tmp_path / "vm1x"), link)
+    for folder in (ours, neighbour):
+        folder.make({}, soon())
+        # Ends by force only; the last command is the console.
+        stubborn = "trap '' TERM; while :; do sleep 0.1; done"
+        commands = [f'setsid sh -c "{stubborn}" & echo $! >../pid-$NAME', "exec cat"]
+        environment = {"NAME": Path(folder.path).name}
+        folder.start_by(commands, environment, soon())
+    pids = [pid_in(tmp_path / f"pid-{name}") for name in ("vm1", "vm1x")]
+
+    ours.remove(soon())
+
+    try:
+        assert [is_running(pid) for pid in pids] == [False, True]
+        assert not Path(ours.path).exists()
+        assert Path(neighbour.path).exists()
+    finally:
+        neighbour.remove(soon())
+    assert not is_running(pids[1])
+
+
+def test_last_command_is_attached_to_on_a_terminal_that_adds_nothing(
+    link: SshLink, tmp_path: Path
+) -> None:
+    folder = VMFolder(str(tmp_path / "vm1"), link)
+    folder.make({}, soon())
+    commands = ["echo prepared >state", 'tty >/dev/null && cat state && echo "$VALUE" && exec cat']
+
+    console = folder.start_by(commands, {"VALUE": "a  $b 'c'"}, soon())
+    seen = read_until(console, b"'c'\n")
+    console.write(b"typed\x03\n", soon())
+
+    assert seen == b"prepared\na  $b 'c'\n"
+    assert read_until(console, b"\n") == b"typed\x03\n"
+    folder.remove(soon())
+
+
+def test_command_that_fails_is_told_with_its_words(link: SshLink, tmp_path: Path) -> None:
+    folder = VMFolder(str(tmp_path / "vm1"), link)
+    folder.make({}, soon())
+
+    with pytest.raises(JobError, match=r"'echo no such pool; exit 4' ended with status 4.*no such"):
+        folder.start_by(["echo no such pool; exit 4", "touch started"], {}, soon())
+
+    assert not (tmp_path / "vm1/started").exists()
+    folder.remove(soon())
+
+
+def test_nothing_starts_when_the_folder_is_gone(link: SshLink, tmp_path: Path) -> None:
+    folder = VMFolder(str(tmp_path / "vm1"), link)
+    folder.make({}, soon())
+    folder.remove(soon())
+
+    assert folder.start(["touch", str(tmp_path / "started")], soon()).read() == b""
+    assert not (tmp_path / "started").exists()
+
+
+def test_usual_launch_takes_more_options(link: SshLink, tmp_path: Path) -> None:
+    folder = VMFolder(str(tmp_path / "vm1"), link)
+    folder.make({"launch": launch_program(["printf", "<%s>", "a b", "$HOME"])}, soon())
+
+    console = folder.start_by(["./launch -device 'virtio rng'"], {}, soon())
+
+    assert read_until(console, b"rng>") == b"<a b><$HOME><-device><virtio rng>"
+    assert os.access(tmp_path / "vm1/launch", os.X_OK)
+    folder.remove(soon())
