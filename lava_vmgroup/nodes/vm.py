@@ -28,7 +28,7 @@ from lava_vmgroup.vms.folder import LAUNCH, LAYER, OVERLAY, VMFolder, launch_pro
 from lava_vmgroup.vms.host import FIRMWARE
 from lava_vmgroup.vms.images import StoredFile, stored
 from lava_vmgroup.vms.network import HOOK, Port, user_mac
-from lava_vmgroup.vms.qemu import OVERLAY_SERIAL, Machine, NetworkCard, argv
+from lava_vmgroup.vms.qemu import OVERLAY_SERIAL, Machine, NetworkCard, argv, argv_around
 
 _UNPACK_S = 60.0
 _TYPING_S = 300.0
@@ -206,7 +206,7 @@ class VMNode(Node):
         machine = self._describe(deployed, link, deadline)
         programs = {} if self._port is None else {HOOK: self._port.hook}
         if self.job.launch_with and machine is not None:
-            programs[LAUNCH] = launch_program(argv(machine))
+            programs[LAUNCH] = launch_program(*argv_around(machine))
         self._folder = VMFolder(self._path, link)
         self._folder.make(programs, deadline)
         if deployed.disk is not None:

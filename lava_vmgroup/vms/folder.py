@@ -42,17 +42,27 @@ _COMMAND = 'cd "$0" && exec sh -c "$1" >launch.log 2>&1 </dev/null'
 # The host's terminal passes on what is typed, and the guest alone echoes it.
 _ON_TERMINAL = 'cd "$0" && { stty raw -echo 2>/dev/null; exec sh -c "$1"; }'
 
+# A process that ends loses its environment first and holds its files and devices to the last.
 _STOP = r"""
 tries=0
+wait_a_little() {
+    [ "$tries" -lt 80 ] || exit 1
+    tries=$((tries + 1))
+    sleep 0.1
+}
+seen=
 while found=$(grep -lsF "$1" /proc/[0-9]*/environ); [ -n "$found" ]; do
     if [ "$tries" -lt 20 ]; then signal=TERM; else signal=KILL; fi
     for environ in $found; do
         pid=${environ#/proc/}
-        kill "-$signal" "${pid%/environ}" 2>/dev/null
+        pid=${pid%/environ}
+        kill "-$signal" "$pid" 2>/dev/null
+        seen="$seen $pid"
     done
-    [ "$tries" -lt 60 ] || exit 1
-    tries=$((tries + 1))
-    sleep 0.1
+    wait_a_little
+done
+for pid in $seen; do
+    while grep -qs '^State:[[:space:]]*[^Z]' "/proc/$pid/status"; do wait_a_little; done
 done
 rm -rf "$0"
 """
@@ -126,9 +136,9 @@ class VMFolder:
         return read.output.strip().splitlines() if read.status == 0 else []
 
 
-def launch_program(argv: Sequence[str]) -> bytes:
-    """A shell program that runs `argv` with its own arguments after it."""
-    return f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n'.encode()
+def launch_program(before: Sequence[str], after: Sequence[str]) -> bytes:
+    """A shell program that runs these words with its own arguments in between."""
+    return f'#!/bin/sh\nexec {shlex.join(before)} "$@" {shlex.join(after)}\n'.encode()
 
 
 def _archive(programs: Mapping[str, bytes]) -> bytes:

@@ -45,11 +45,17 @@ class Machine:
     host_cpus: str | None = None
     """The host's CPUs to run on, in taskset's notation; None for all."""
     options: Sequence[str] = ()
-    """Further options of the lab's, last."""
+    """Further options of the lab's; their devices are found after all others."""
 
 
 def argv(machine: Machine) -> list[str]:
     """The words that launch `machine`, its serial console on standard input and output."""
+    before, after = argv_around(machine)
+    return [*before, *after]
+
+
+def argv_around(machine: Machine) -> tuple[list[str], list[str]]:
+    """The same words in two parts: a device added between them is the last that Linux finds."""
     accelerator = machine.accelerator
     words = ["taskset", "-c", machine.host_cpus] if machine.host_cpus is not None else []
     words += [
@@ -74,7 +80,10 @@ def argv(machine: Machine) -> list[str]:
         words += ["-initrd", machine.initrd]
     if machine.dtb is not None:
         words += ["-dtb", machine.dtb]
-    return [*words, *_drives(machine), *_cards(machine), *machine.options]
+    devices = [*_drives(machine), *_cards(machine)]
+    if _by_mmio(machine):
+        return [*words, *machine.options], devices
+    return [*words, *devices, *machine.options], []
 
 
 def machine_option(machine: str, accelerator: Accelerator) -> str:

@@ -90,23 +90,6 @@ def check_other_formats(output: Path) -> None:
     assert {"node-start", "action-start", "test-case", "multinode", "node-end"} <= kinds
 
 
-def test_one_image_for_three_machines_is_sent_once(lab: Lab) -> None:
-    image = IMAGES / "vm-arm64.img"
-    vm = {"device_type": "kvm-aarch64", "role": "guest", "count": 3, "image": str(image)}
-
-    ended = lab.run(lab.write_job(group(vm), HELLO))
-
-    assert ended.status == 0, ended.stderr
-    nodes = {node["name"]: node for node in ended.results["nodes"] if node["role"] == "guest"}
-    size = image.stat().st_size
-    (disk,) = (upload for upload in ended.results["uploads"] if upload["size"] == size)
-    assert len(nodes) == 3
-    assert {node["attributes"]["accelerator"] for node in nodes.values()} == {"kvm"}
-    assert sorted(disk["used_by"]) == sorted(nodes)
-    assert 0 < disk["bytes_sent"] < size  # once, and without the image's holes
-    assert lab.traces() == []
-
-
 def is_booting(event: Mapping[str, Any]) -> bool:
     return bool(event["kind"] == "bootloader")
 
@@ -176,17 +159,3 @@ def test_failed_test_case_is_the_exit_status(lab: Lab) -> None:
         for case in run["cases"]
     }
     assert cases == {"hello": "fail", "lava-test-shell-run": "fail"}
-
-
-def test_vm_of_a_kernel_and_a_ramdisk(lab: Lab) -> None:
-    job = group({"device_type": "kvm-aarch64", "role": "guest"})
-    del job["vm_group"]["vms"][0]["image"]
-    files = {name: str(IMAGES / name) for name in ("kernel", "ramdisk")}
-    deploy = {"command": "deploy_linaro_kernel", "parameters": {**files, "role": "guest"}}
-    job["actions"].insert(1, deploy)
-
-    ended = lab.run(lab.write_job(job, HELLO))
-
-    assert ended.status == 0, ended.stderr
-    (vm,) = (node for node in ended.results["nodes"] if node["role"] == "guest")
-    assert [case["result"] for run in vm["runs"] for case in run["cases"]] == ["pass"]

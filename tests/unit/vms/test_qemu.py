@@ -175,7 +175,11 @@ def test_memory_is_promised_only_once() -> None:
     host.reserve_memory(600, BOARD)
 
 
-def test_lab_options_come_last() -> None:
-    machine = dataclasses.replace(MACHINE, options=("-device", "virtio-rng-pci"))
+@pytest.mark.parametrize(("machine", "last"), [("virt", False), ("q35", True)])
+def test_devices_of_the_lab_are_found_after_the_disk(machine: str, last: bool) -> None:
+    options = ("-device", "virtio-blk,drive=more")
 
-    assert argv(machine)[-2:] == ["-device", "virtio-rng-pci"]
+    words = argv(dataclasses.replace(MACHINE, machine=machine, options=options))
+
+    devices = following(words, "-device")
+    assert devices.index(options[1]) == (len(devices) - 1 if last else 0)

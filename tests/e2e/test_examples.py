@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""The examples, one folder each, as their readers run them."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.support.lab import IMAGES, ROOT, Ended, Lab
+
+PASSED = {
+    "two-roles": {
+        "host": {"one-server", "two-workers"},
+        "server": {"heard-two-workers"},
+        "worker": {"worked"},
+    },
+    "host-starts-vms": {
+        "host": {"no-vm-before", "vm-runs", "no-vm-after"},
+        "guest": {"guest"},
+    },
+    "after-the-vms": {
+        "host": {
+            "host",
+            "no-qemu-left",
+            "no-vm-folder-left",
+            "same-disk",
+            "was-rebooted",
+            "no-job-folder-left",
+        },
+        "guest": {"guest"},
+    },
+    "launch-with": {
+        "host": set(),
+        "extended": {"has-scratch-disk"},
+        "bare": {"one-disk", "no-network-card"},
+    },
+    "client-server": {
+        "host": {"host-reaches-server", "host-reaches-client", "host-reaches-observer"},
+        "server": {"serves"},
+        "client": {"received", "throughput"},
+        "observer": {"is-32-bit", "observer-reaches-server", "observer-reaches-client"},
+    },
+    "kernel-and-ramdisk": {"host": set(), "guest": {"root-is-the-ramdisk"}},
+}
+"""The test cases of each role, all of which pass."""
+
+
+def run(lab: Lab, example: str) -> Ended:
+    """Run an example; every node completes, with exactly its test cases, and leaves nothing."""
+    ended = lab.run(ROOT / "examples" / example / "job.json")
+
+    assert ended.status == 0, ended.stderr
+    for node in ended.results["nodes"]:
+        assert node["state"] == "Complete"
+        cases = [case for run in node["runs"] for case in run["cases"]]
+        assert {case["name"] for case in cases} == PASSED[example][node["role"]]
+        assert {case["result"] for case in cases} <= {"pass"}
+    assert lab.traces() == []
+    return ended
+
+
+def nodes_of(ended: Ended, role: str) -> list[Mapping[str, Any]]:
+    return [node for node in ended.results["nodes"] if node["role"] == role]
+
+
+@pytest.mark.parametrize("example", ["host-starts-vms", "after-the-vms", "kernel-and-ramdisk"])
+def test_example_passes(lab: Lab, example: str) -> None:
+    run(lab, example)
+
+
+def test_two_roles_share_one_upload(lab: Lab) -> None:
+    ended = run(lab, "two-roles")
+
+    workers, (server,) = nodes_of(ended, "worker"), nodes_of(ended, "server")
+    assert len(workers) == 2
+    size = (IMAGES / "vm-arm64.img").stat().st_size
+    (disk,) = (upload for upload in ended.results["uploads"] if upload["size"] == size)
+    assert sorted(disk["used_by"]) == sorted(node["name"] for node in [server, *workers])
+    assert 0 < disk["bytes_sent"] < size  # once, and without the image's holes
+
+
+def test_launch_with_and_shell_prompt(lab: Lab) -> None:
+    # Nothing but the job's own shell_prompt finds the prompt.
+    types = lab.board / "config/device-types/kvm-aarch64.conf"
+    types.write_text('test_image_prompts = ["never shown"]\n')
+
+    ended = run(lab, "launch-with")
+
+    (bare,) = nodes_of(ended, "bare")
+    assert "group_ip" not in bare["attributes"]
+
+
+def test_measured_throughput_between_vms_of_three_kinds(lab: Lab) -> None:
+    ended = run(lab, "client-server")
+
+    kinds = {node["device_type"] for node in ended.results["nodes"] if not node["is_host"]}
+    assert kinds == {"kvm-arm", "kvm-aarch64", "kvm-aarch32"}
+    (client,) = nodes_of(ended, "client")
+    cases = {case["name"]: case for run in client["runs"] for case in run["cases"]}
+    assert cases["received"]["measurement"] == str(8 << 20)
+    assert cases["throughput"]["units"] == "MiB/s"
+    assert re.fullmatch(r"\d+\.\d\d", cases["throughput"]["measurement"])
+    assert (
+        f'"measurement": "{cases["throughput"]["measurement"]}"'
+        in (ended.output / "bundle.json").read_text()
+    )
