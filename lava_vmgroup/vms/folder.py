@@ -42,7 +42,9 @@ _COMMAND = 'cd "$0" && exec sh -c "$1" >launch.log 2>&1 </dev/null'
 # The host's terminal passes on what is typed, and the guest alone echoes it.
 _ON_TERMINAL = 'cd "$0" && { stty raw -echo 2>/dev/null; exec sh -c "$1"; }'
 
-# A process that ends loses its environment first and holds its files and devices to the last.
+# A process that ends loses its environment first, then becomes a zombie, and holds its files and
+# devices until its last thread is gone.  Shells drop the NULs between an environment's variables,
+# which busybox's grep would stop at.
 _STOP = r"""
 tries=0
 wait_a_little() {
@@ -50,19 +52,26 @@ wait_a_little() {
     tries=$((tries + 1))
     sleep 0.1
 }
+is_empty_zombie() {
+    set -- /proc/"$1"/task/*
+    [ $# -eq 1 ] && grep -qs '^State:[[:space:]]*Z' "$1/status"
+}
+marked() {
+    for process in /proc/[0-9]*; do
+        while IFS= read -r variables || [ -n "$variables" ]; do
+            case $variables in *"$1"*) echo "${process#/proc/}" ;; esac
+        done <"$process/environ"
+    done 2>/dev/null
+}
 seen=
-while found=$(grep -lsF "$1" /proc/[0-9]*/environ); [ -n "$found" ]; do
+while found=$(marked "$1"); [ -n "$found" ]; do
     if [ "$tries" -lt 20 ]; then signal=TERM; else signal=KILL; fi
-    for environ in $found; do
-        pid=${environ#/proc/}
-        pid=${pid%/environ}
-        kill "-$signal" "$pid" 2>/dev/null
-        seen="$seen $pid"
-    done
+    for pid in $found; do kill "-$signal" "$pid" 2>/dev/null; done
+    seen="$seen $found"
     wait_a_little
 done
 for pid in $seen; do
-    while grep -qs '^State:[[:space:]]*[^Z]' "/proc/$pid/status"; do wait_a_little; done
+    while [ -e "/proc/$pid/task" ] && ! is_empty_zombie "$pid"; do wait_a_little; done
 done
 rm -rf "$0"
 """
