@@ -1,12 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""Reading sparse files without their holes: disk images are mostly nothing."""
+"""Reading and writing sparse files without their holes: disk images are mostly nothing."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+_BLOCK = 65536
+
+
+class Readable(Protocol):
+    """Whatever bytes can be read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; ``b""`` at the end."""
+        ...
 
 
 def data_blocks(source: BinaryIO, block_size: int) -> Iterator[tuple[int, bytes]]:
@@ -30,3 +41,37 @@ def data_blocks(source: BinaryIO, block_size: int) -> Iterator[tuple[int, bytes]
             if block != zeros[: len(block)]:
                 yield position, block
             position += block_size
+
+
+def write_sparse(source: Readable, target: Path, tell: Callable[[], None]) -> None:
+    """Write all that `source` has to the new file `target`, blocks of zeros as holes.
+
+    `tell` is called after each block, and may raise to end the work.
+    """
+    zeros = bytes(_BLOCK)
+    with target.open("wb") as file:
+        while block := _whole_block(source):
+            if block == zeros[: len(block)]:
+                file.seek(len(block), os.SEEK_CUR)
+            else:
+                file.write(block)
+            tell()
+        file.truncate()
+
+
+def copy_sparse(source: Path, target: Path, tell: Callable[[], None]) -> None:
+    """Copy a file to the new file `target` with its holes; `tell` is as for `write_sparse`."""
+    with source.open("rb") as reader, target.open("wb") as writer:
+        for position, block in data_blocks(reader, _BLOCK):
+            writer.seek(position)
+            writer.write(block)
+            tell()
+        writer.truncate(source.stat().st_size)
+
+
+def _whole_block(source: Readable) -> bytes:
+    """A block, short only at the end: decompressors return what they have."""
+    block = source.read(_BLOCK)
+    while 0 < len(block) < _BLOCK and (more := source.read(_BLOCK - len(block))):
+        block += more
+    return block

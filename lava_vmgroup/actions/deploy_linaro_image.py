@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy.fetch import fetch, reference_problems
+from lava_vmgroup.deploy.fetch import reference_problems
+from lava_vmgroup.deploy.unpack import Unpack
 from lava_vmgroup.job.model import Action, Job
+from lava_vmgroup.job.reference import FILE_SCHEMA, FileReference
 from lava_vmgroup.nodes.node import Node
 
 ALIASES = ("deploy_image",)
@@ -17,19 +19,19 @@ PARAMETERS: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["image"],
-    "properties": {"image": {"type": "string", "minLength": 1}},
+    "properties": {"image": FILE_SCHEMA},
 }
 
 
 def check(action: Action, job: Job) -> Iterator[str]:
     """Whether the image is there."""
-    for problem in reference_problems(action.parameters["image"], job.folder, disk=True):
+    image = FileReference.of(action.parameters["image"])
+    for problem in reference_problems(image, job.folder):
         yield f"image: {problem}"
 
 
 def run(action: Action, node: Node, deadline: Deadline) -> None:
     """Fetch the image and put it where the node's next boot finds it."""
-    shared = node.shared
-    downloads = shared.work / node.name
-    image = fetch(action.parameters["image"], shared.group.job.folder, downloads, deadline)
+    reference = FileReference.of(action.parameters["image"])
+    image = node.shared.files.fetch(reference, deadline, node.log, Unpack.DISK)
     node.deploy_image(image, deadline)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy.fetch import fetch, local_path
+from lava_vmgroup.deploy.fetch import local_path
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.job.model import Action, Job
+from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.testshell.definition import parse_definition
 from lava_vmgroup.testshell.overlay import OverlayTest
@@ -42,13 +43,11 @@ def check(action: Action, job: Job) -> Iterator[str]:
 
 def run(action: Action, node: Node, deadline: Deadline) -> None:
     """Boot the node unless it runs already, and run the definitions one after the other."""
-    shared = node.shared
     if "timeout" in action.parameters:
         deadline = deadline.sub("lava_test_shell", action.parameters["timeout"])
     tests = []
-    for index, reference in enumerate(action.parameters["testdef_urls"]):
-        folder = shared.work / node.name / f"testdef{index}"
-        path = fetch(reference, shared.group.job.folder, folder, deadline)
+    for reference in action.parameters["testdef_urls"]:
+        path = node.shared.files.fetch(FileReference.of(reference), deadline, node.log)
         tests.append(_load(path, reference))
     node.run_tests(tests, deadline)
 

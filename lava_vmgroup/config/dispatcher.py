@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lava_vmgroup.config import files, typed
+from lava_vmgroup.config.mappings import UrlMapping, load_mappings
 from lava_vmgroup.config.typed import Count, Positive
+
+_CACHE = "${XDG_CACHE_HOME:-~/.cache}/lava-vmgroup/downloads"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +28,24 @@ class DispatcherConfig:
     )
     lava_result_dir: Path = Path("/lava/results")
     lava_cachedir: Path = field(
-        default_factory=lambda: Path("~/.cache/lava-vmgroup/downloads").expanduser()
+        default_factory=lambda: Path(files.expand_environment(_CACHE)).expanduser(),
+        metadata=typed.refers(_CACHE),
     )
+    lava_cache_mib: Count = 20480
+    lava_cookies: str = field(default="", repr=False)
     lava_proxy: str = ""
     lava_no_proxy: str = ""
     logging_level: Count = 20
     host_command_retries: Positive = 5
+
+    url_mappings: tuple[UrlMapping, ...] = field(default=(), metadata=typed.NO_KEY)
+    """Where what jobs name is really to be had, from ``urlmappings.txt``."""
+
+    def mapped(self, url: str) -> str:
+        """The URL to use in place of one that a job names."""
+        for mapping in self.url_mappings:
+            url = mapping.pattern.sub(mapping.replacement, url)
+        return url
 
 
 def load_dispatcher(search_path: tuple[Path, ...]) -> DispatcherConfig:
@@ -40,4 +55,4 @@ def load_dispatcher(search_path: tuple[Path, ...]) -> DispatcherConfig:
     """
     layers = files.Layers(typed.default_texts(DispatcherConfig))
     layers.read_all("lava-dispatcher.conf", search_path)
-    return typed.read_keys(DispatcherConfig, layers)
+    return typed.read_keys(DispatcherConfig, layers, url_mappings=load_mappings(search_path))

@@ -3,88 +3,229 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Iterator
+from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
+from typing import Self
 from urllib.parse import unquote, urlsplit
 
-import requests
-
-from lava_vmgroup.connections.stream import CHUNK
+from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy import scp
+from lava_vmgroup.deploy.cache import Area, Cache
+from lava_vmgroup.deploy.digests import digests_of, sha256_of
+from lava_vmgroup.deploy.http import HttpClient, Part, Version
+from lava_vmgroup.deploy.unpack import SUFFIXES, Unpack, unpack, wants_unpacking
 from lava_vmgroup.errors import InfrastructureError, JobError
+from lava_vmgroup.job.reference import FileReference
+from lava_vmgroup.log import NodeLog
+from lava_vmgroup.once import Once
+from lava_vmgroup.progress import Progress
 
-_CONNECT_S = 30.0
-
-_NOT_RAW = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"QFI\xfb": "qcow2",
-}
+_REMOTE = ("http", "https", "scp")
+_KNOWN = "give a path, or a file:, http:, https: or scp: URL"
 
 
 def local_path(reference: str, folder: Path) -> Path | None:
     """The file that `reference` names, relative to the job's `folder`; None for a download."""
     url = urlsplit(reference)
-    if url.scheme in ("http", "https"):
+    if url.scheme in _REMOTE:
         return None
     if url.scheme not in ("", "file"):
+        raise JobError(f"cannot fetch {reference!r}", hint=_KNOWN)
+    if url.scheme and url.netloc not in ("", "localhost"):
         raise JobError(
-            f"cannot fetch {reference!r}", hint="give a path, or a file:, http: or https: URL"
+            f"cannot fetch {reference!r}: it names a machine, {url.netloc!r}",
+            hint="write file:///path for a file on the dispatcher",
         )
     return folder / unquote(url.path if url.scheme else reference)
 
 
-def reference_problems(reference: str, folder: Path, *, disk: bool = False) -> Iterator[str]:
-    """What is wrong with a reference to a file, as far as that can be told beforehand.
-
-    With `disk`, the file has to be a raw disk image.
-    """
+def reference_problems(reference: FileReference, folder: Path) -> Iterator[str]:
+    """What is wrong with a reference to a file, as far as that can be told beforehand."""
     try:
-        path = local_path(reference, folder)
+        path = local_path(reference.url, folder)
     except JobError as error:
         yield error.describe()
         return
     if path is None:
+        yield from _url_problems(reference)
         return
     try:
         with path.open("rb") as stream:
-            head = stream.read(8)
+            if not stream.read(1):
+                yield f"{path} is empty"
     except OSError as error:
         yield f"cannot read {path}: {error.strerror}"
-        return
-    for magic, name in _NOT_RAW.items():
-        if disk and head.startswith(magic):
-            yield f"{path} is {name}: give the raw file, {name} is not supported yet"
-    if not head:
-        yield f"{path} is empty"
 
 
-def fetch(reference: str, folder: Path, downloads: Path, deadline: Deadline) -> Path:
-    """The file that `reference` names, downloaded into `downloads` where it must be."""
-    path = local_path(reference, folder)
-    if path is not None:
+def _url_problems(reference: FileReference) -> Iterator[str]:
+    if urlsplit(reference.url).scheme == "scp":
+        for problem in scp.problems(reference):
+            yield f"{reference.shown}: {problem}"
+    elif not urlsplit(reference.url).hostname:
+        yield f"{reference.shown}: the host is missing"
+
+
+class JobFiles:
+    """The files that one job names, each fetched once however many nodes want it.
+
+    A context manager: the files are there until its end, in the dispatcher's cache or where they
+    have always been.
+    """
+
+    def __init__(self, folder: Path, config: DispatcherConfig, work: Path) -> None:
+        """`folder` is the job's, `work` is for what is only of use to this job."""
+        self._folder = folder
+        self._config = config
+        self._work = work
+        self._cache = Cache(config.lava_cachedir, config.lava_cache_mib << 20)
+        self._http = HttpClient(config)
+        self._found: Once[FileReference, tuple[Path, str | None]] = Once()
+        self._ready: Once[tuple[FileReference, Unpack], Path] = Once()
+        self._numbers = count()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cache.close()
+
+    def fetch(
+        self,
+        reference: FileReference,
+        deadline: Deadline,
+        log: NodeLog,
+        purpose: Unpack = Unpack.NEVER,
+    ) -> Path:
+        """The file that `reference` names: downloaded, checked, and unpacked for its purpose.
+
+        It must not be written to.
+        """
+
+        def make() -> Path:
+            path, digest = self._found.get(
+                reference, lambda: self._find(reference, deadline, log), deadline
+            )
+            name = reference.name
+            if wants_unpacking(path, name, purpose, deadline):
+                digest = digest or sha256_of(path, Progress(log, name, deadline))
+                path = self._unpacked(path, name, digest, deadline, log)
+                name = _unpacked_name(name)
+            return path if path.name == name else self._named(path, name)
+
+        try:
+            return self._ready.get((reference, purpose), make, deadline)
+        except OSError as error:
+            raise InfrastructureError(
+                f"cannot store {reference.name}: {error.strerror or error}",
+                hint=f"look at {error.filename or self._config.lava_cachedir} and its disk's room",
+            ) from error
+
+    def _find(
+        self, reference: FileReference, deadline: Deadline, log: NodeLog
+    ) -> tuple[Path, str | None]:
+        """The file as it was named, and its SHA-256 where that is known."""
+        mapped = replace(reference, url=self._config.mapped(reference.url))
+        path = local_path(mapped.url, self._folder)
+        if path is None:
+            return self._download(mapped, deadline, log)
         if not path.is_file():
             raise JobError(f"there is no file {path}")
-        return path
-    name = Path(unquote(urlsplit(reference).path)).name or "download"
-    return _download(reference, downloads / name, deadline)
+        _check_digests(mapped, path, Progress(log, mapped.name, deadline))
+        return path, mapped.sha256
+
+    def _download(
+        self, reference: FileReference, deadline: Deadline, log: NodeLog
+    ) -> tuple[Path, str]:
+        name = reference.name
+        log.event("state", f"fetching {reference.shown}", state=f"fetching {name}")
+        key = hashlib.sha256(reference.url.encode()).hexdigest()
+        with self._cache.locked(key, deadline):
+            if reference.sha256 and (path := self._cache.find(Area.DOWNLOADS, reference.sha256)):
+                return path, reference.sha256
+            part = Part(self._cache.folder("parts") / f"{key}.part")
+            if urlsplit(reference.url).scheme == "scp":
+                try:
+                    scp.copy(reference, part.path, deadline, Progress(log, name, deadline))
+                    return self._keep(reference, part, deadline, log)
+                finally:
+                    part.discard()
+            return self._download_http(reference, key, part, deadline, log)
+
+    def _download_http(
+        self, reference: FileReference, key: str, part: Part, deadline: Deadline, log: NodeLog
+    ) -> tuple[Path, str]:
+        noted = self._cache.recall(key)
+        digest = str(noted.pop("sha256", ""))
+        path = self._cache.find(Area.DOWNLOADS, digest) if digest else None
+        known = Version(**noted) if path is not None else None
+        version = self._http.download(reference, part, known, deadline, log)
+        if version is None:
+            assert path is not None, "only what is there can be said to be unchanged"
+            log.event("download", f"{reference.name} is unchanged since its last download")
+            _check_digests(reference, path, Progress(log, reference.name, deadline))
+            return path, digest
+        path, digest = self._keep(reference, part, deadline, log)
+        self._cache.note(key, {"sha256": digest, **asdict(version)})
+        return path, digest
+
+    def _keep(
+        self, reference: FileReference, part: Part, deadline: Deadline, log: NodeLog
+    ) -> tuple[Path, str]:
+        """Put a whole download into the cache, if it is what the job says."""
+        progress = Progress(log, reference.name, deadline)
+        try:
+            _check_digests(reference, part.path, progress)
+            digest = reference.sha256 or sha256_of(part.path, progress)
+            return self._cache.add(Area.DOWNLOADS, digest, part.path), digest
+        finally:
+            part.discard()
+
+    def _unpacked(
+        self, path: Path, name: str, digest: str, deadline: Deadline, log: NodeLog
+    ) -> Path:
+        with self._cache.locked(digest, deadline):
+            if (there := self._cache.find(Area.UNPACKED, digest)) is not None:
+                return there
+            log.event("state", f"unpacking {name}", state=f"unpacking {name}")
+            scratch = self._cache.folder("scratch") / digest
+            shutil.rmtree(scratch, ignore_errors=True)  # of somebody who was killed
+            scratch.mkdir()
+            try:
+                progress = Progress(log, name, deadline)
+                made = unpack(path, name, scratch, deadline, progress)
+                return self._cache.add(Area.UNPACKED, digest, made)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+    def _named(self, path: Path, name: str) -> Path:
+        """A link to a file of the cache that is called as the job's author calls it."""
+        folder = self._work / str(next(self._numbers))
+        folder.mkdir(parents=True)
+        link = folder / name
+        link.symlink_to(path)
+        return link
 
 
-def _download(url: str, target: Path, deadline: Deadline) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with (
-            requests.get(url, stream=True, timeout=min(_CONNECT_S, deadline.remaining_s)) as answer,
-            target.open("wb") as stream,
-        ):
-            if 400 <= answer.status_code < 500:
-                raise JobError(f"cannot download {url}: HTTP status {answer.status_code}")
-            answer.raise_for_status()
-            for chunk in answer.iter_content(CHUNK):
-                deadline.check()
-                stream.write(chunk)
-    except requests.RequestException as error:
-        raise InfrastructureError(f"cannot download {url}: {error}") from error
-    return target
+def _check_digests(reference: FileReference, path: Path, progress: Progress) -> None:
+    if not reference.digests:
+        return
+    found = digests_of(path, [name for name, _ in reference.digests], progress)
+    for name, wanted in reference.digests:
+        if found[name] != wanted:
+            raise JobError(
+                f"{reference.shown} is not the file that the job wants: "
+                f"its {name}sum is {found[name]}, the job says {wanted}",
+                hint="correct the job, or the file",
+            )
+
+
+def _unpacked_name(name: str) -> str:
+    """An unpacked file's name, without the suffixes that said how it was packed."""
+    while (suffix := Path(name).suffix) in SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name

@@ -37,7 +37,8 @@ class VMEntry:
     device_type: str
     role: str
     count: int = 1
-    image: str | None = None
+    image: str | Mapping[str, str] | None = None
+    """A file as the job says it; see `lava_vmgroup.job.reference`."""
     launch_with: tuple[str, ...] = ()
     """Commands for the host's shell; the last one attaches to the VM's console."""
     shell_prompt: str | None = None

@@ -14,6 +14,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from lava_vmgroup.job.reference import FILE_SCHEMA
+
 VM_TYPES = ("kvm", "kvm-arm", "kvm-aarch32", "kvm-aarch64")
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -34,7 +36,7 @@ VM_SCHEMA: dict[str, Any] = {
         "device_type": {"enum": list(VM_TYPES)},
         "role": _NAME,
         "count": {"type": "integer", "minimum": 1},
-        "image": {"type": "string", "minLength": 1},
+        "image": FILE_SCHEMA,
         "launch_with": {
             "type": ["array", "string"],
             "items": {"type": "string", "minLength": 1},
@@ -103,6 +105,7 @@ _TYPE_NAMES = {
 
 _NOT_YET = {
     "xen": "xen is not supported yet",
+    "hwpack": "hwpack needs linaro-media-create, which no longer exists: give a complete image",
     "target_group": "this is a sub-job of a group; give the whole job instead",
     "device_group": "device_group is not a VM group: describe the nodes in vm_group",
 }

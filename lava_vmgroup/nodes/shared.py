@@ -12,6 +12,7 @@ from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.config.inventory import load_vm_type
 from lava_vmgroup.connections.ssh import JobKey
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.errors import MultiNodeError
 from lava_vmgroup.job.model import Group
 from lava_vmgroup.vms.host import VMHost
@@ -51,6 +52,8 @@ class Shared:
     work: Path
     """Scratch space, removed at the end."""
     key: JobKey
+    files: JobFiles
+    """What the job names, fetched."""
     images: ImageLibrary
     closed_vms: ClosedVMs
     grace_s: float = 30.0

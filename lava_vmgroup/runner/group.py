@@ -20,6 +20,7 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.connections.ssh import JobKey
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.errors import Canceled, PeerFailed, VMGroupError
 from lava_vmgroup.job.model import Group, NodeJob
 from lava_vmgroup.log import NodeLog
@@ -68,9 +69,10 @@ class GroupRun:
         started_at, started = datetime.now(UTC), time.monotonic()
         with (
             tempfile.TemporaryDirectory(prefix="lava-vmgroup-") as work,
+            JobFiles(self._group.job.folder, self._lab.dispatcher, Path(work) / "files") as files,
             Coordinator() as coordinator,
         ):
-            shared = self._share(Path(work), coordinator.address)
+            shared = self._share(Path(work), files, coordinator.address)
             results = self._run_nodes(shared)
             host = shared.host_if_offered
         cause = cause_of(self._errors)
@@ -86,7 +88,7 @@ class GroupRun:
             exit_status=exit_status_of(cause, results),
         )
 
-    def _share(self, work: Path, coordinator: tuple[str, int]) -> Shared:
+    def _share(self, work: Path, files: JobFiles, coordinator: tuple[str, int]) -> Shared:
         return Shared(
             group=self._group,
             device=self._lab.device,
@@ -96,6 +98,7 @@ class GroupRun:
             output=self._output,
             work=work,
             key=JobKey(),
+            files=files,
             images=ImageLibrary(work / "images"),
             closed_vms=ClosedVMs(len(self._group.nodes) - 1),
         )

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.boot_config import extract_boot_files
+from lava_vmgroup.once import Once
 from lava_vmgroup.vms.store import digest_of
 
 
@@ -37,19 +36,13 @@ class ImageLibrary:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._prepared: dict[Path, PreparedImage] = {}
-        self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
-        self._lock = threading.Lock()
+        self._prepared: Once[Path, PreparedImage] = Once()
 
     def prepare(self, image: Path, deadline: Deadline) -> PreparedImage:
         """The image with its digest and the kernel found in it."""
-        image = image.resolve()
-        with self._lock:
-            lock = self._locks[image]
-        with lock:
-            if image not in self._prepared:
-                self._prepared[image] = self._look_into(image, deadline)
-            return self._prepared[image]
+        return self._prepared.get(
+            image.resolve(), lambda: self._look_into(image, deadline), deadline
+        )
 
     def _look_into(self, image: Path, deadline: Deadline) -> PreparedImage:
         disk = stored(image, deadline)

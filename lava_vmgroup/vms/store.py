@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lava_vmgroup.connections.ssh import SshLink
-from lava_vmgroup.connections.stream import CHUNK
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.digests import sha256_of
 from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import Upload
@@ -19,12 +18,7 @@ from lava_vmgroup.results.model import Upload
 
 def digest_of(path: Path, deadline: Deadline) -> str:
     """SHA-256 of a file's content, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(16 * CHUNK):
-            deadline.check()
-            digest.update(block)
-    return digest.hexdigest()
+    return sha256_of(path, lambda _done, _size: deadline.check())
 
 
 @dataclass(slots=True)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+from tests.support.http_server import site
 from tests.support.sshd import sshd
 
-__all__ = ["sshd"]
+__all__ = ["site", "sshd"]

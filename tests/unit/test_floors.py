@@ -14,6 +14,8 @@ FLOORS = {
     "cancel": 0,
     "deadline": 0,
     "log": 0,
+    "once": 0,
+    "progress": 0,
     "sparse": 0,
     "job": 1,
     "config": 1,
@@ -45,7 +47,7 @@ DOORS = {
     "pexpect": {"console.console"},
     "paramiko": {"connections.ssh"},
     "jsonschema": {"job.schema", "testshell.definition", "testshell.definition_schema"},
-    "requests": {"deploy.fetch"},
+    "requests": {"deploy.http"},
     "yaml": {"job.load", "testshell.definition"},
 }
 """The only modules that may import each of these libraries."""

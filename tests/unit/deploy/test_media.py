@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: MIT
-import re
 from pathlib import Path
 
 import pytest
 
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy.fetch import fetch, reference_problems
 from lava_vmgroup.deploy.media import write_image
 from lava_vmgroup.deploy.tftp import KernelFiles, offered
 from lava_vmgroup.errors import ConfigurationError
@@ -51,31 +49,3 @@ def test_kernel_files_are_offered_for_a_while(tmp_path: Path) -> None:
         assert tags == {"KERNEL": "job-1/kernel", "DTB": "job-1/dtb"}
         assert (root / tags["KERNEL"]).read_bytes() == b"kernel"
     assert list(root.iterdir()) == []
-
-
-def test_paths_and_file_urls_are_found_from_the_job_file(tmp_path: Path) -> None:
-    image = tmp_path / "my image.img"
-    image.write_bytes(b"image")
-
-    assert fetch("my image.img", tmp_path, tmp_path, soon()) == image
-    assert fetch(str(image), Path("/elsewhere"), tmp_path, soon()) == image
-    assert fetch(f"file://{tmp_path}/my%20image.img", Path("/"), tmp_path, soon()) == image
-
-
-@pytest.mark.parametrize(
-    ("reference", "expected"),
-    [
-        ("none.img", "cannot read .*none.img: No such file"),
-        (".", "Is a directory"),
-        ("ftp://server/x.img", "cannot fetch 'ftp://server/x.img'"),
-        ("empty.img", "is empty"),
-        ("packed.img", "is gzip: give the raw file"),
-    ],
-)
-def test_unusable_image_is_told_beforehand(reference: str, expected: str, tmp_path: Path) -> None:
-    (tmp_path / "empty.img").touch()
-    (tmp_path / "packed.img").write_bytes(b"\x1f\x8b\x08\x00rest")
-
-    (problem,) = reference_problems(reference, tmp_path, disk=True)
-
-    assert re.search(expected, problem)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""``urlmappings.txt``: other places for what jobs name, such as a mirror in the lab."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lava_vmgroup.errors import ConfigurationError
+
+FILE = "urlmappings.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlMapping:
+    """What to put in place of whatever matches a regular expression."""
+
+    pattern: re.Pattern[str]
+    replacement: str
+
+
+def load_mappings(search_path: tuple[Path, ...]) -> tuple[UrlMapping, ...]:
+    """The mappings of every folder on the search path, in the order in which they are applied.
+
+    Raises ConfigurationError, with file and line, for a line that is no mapping.
+    """
+    mappings = []
+    for folder in search_path:
+        try:
+            text = (folder / FILE).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            continue
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.strip() and not line.startswith("#"):
+                mappings.append(_mapping(line, f"{folder / FILE}, line {number}"))
+    return tuple(mappings)
+
+
+def _mapping(line: str, place: str) -> UrlMapping:
+    expression, comma, replacement = (part.strip() for part in line.rpartition(","))
+    try:
+        pattern = re.compile(expression)
+        pattern.sub(replacement, "")  # refuses groups that the expression does not have
+    except (re.error, IndexError) as error:
+        raise ConfigurationError(f"{place}: {error}", hint="write regex,replacement") from error
+    if not comma or not expression:
+        raise ConfigurationError(
+            f"{place}: expected regex,replacement, found {line!r}", hint="correct it there"
+        )
+    return UrlMapping(pattern=pattern, replacement=replacement)

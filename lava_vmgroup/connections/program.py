@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""Tools on the dispatcher that do a piece of work: run to their end, or read while they run."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import IO, Any, Self
+
+from lava_vmgroup.connections.process import end_session
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import InfrastructureError
+
+_PACKAGES = {
+    "debugfs": "e2fsprogs",
+    "mattrib": "mtools",
+    "mcopy": "mtools",
+    "mdel": "mtools",
+    "mdir": "mtools",
+    "mmd": "mtools",
+    "mtype": "mtools",
+    "qemu-img": "qemu-utils",
+    "sfdisk": "fdisk",
+    "ssh": "openssh-client",
+    "zstd": "zstd",
+}
+
+
+class ProgramOutput(io.RawIOBase):
+    """What a program writes, to be read while it runs; a context manager that ends it."""
+
+    def __init__(
+        self, argv: Sequence[str], deadline: Deadline, *, stdin: int | IO[Any] = subprocess.DEVNULL
+    ) -> None:
+        """Start the program; raises `InfrastructureError` when there is none."""
+        super().__init__()
+        self._deadline = deadline
+        self._resources = resources = ExitStack()
+        self._errors = resources.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        self._process = _start(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=self._errors)
+        resources.callback(self._end)
+        resources.enter_context(deadline.waking(lambda: end_session(self._process)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def readable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Wait for output; 0 at its end.  Raises what `Deadline.check` raises."""
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
+        ready = waiting.poll(self._deadline.remaining_s * 1000)
+        self._deadline.check()
+        data = os.read(descriptor, len(buffer)) if ready else b""
+        buffer[: len(data)] = data
+        return len(data)
+
+    def wait(self) -> tuple[int, str]:
+        """The exit status and the last words of a program whose output has ended."""
+        try:
+            status = self._process.wait(self._deadline.remaining_s)
+        except subprocess.TimeoutExpired as error:
+            raise self._deadline.error() from error
+        self._deadline.check()
+        self._errors.seek(0)
+        return status, self._errors.read().decode(errors="replace").strip()
+
+    def close(self) -> None:
+        """End the program if it still runs."""
+        super().close()
+        self._resources.close()
+
+    def _end(self) -> None:
+        if self._process.poll() is None:
+            end_session(self._process)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+def run_program(
+    argv: Sequence[str], deadline: Deadline, *, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a tool to its end, whatever its exit status.
+
+    Raises `InfrastructureError` when there is no such program.
+    """
+    deadline.check()
+    process = _start(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "LC_ALL": "C", **(environment or {})},
+    )
+    with deadline.waking(lambda: end_session(process)):
+        try:
+            output, errors = process.communicate(timeout=deadline.remaining_s)
+        except subprocess.TimeoutExpired as error:
+            end_session(process)
+            process.communicate()
+            raise deadline.error() from error
+    deadline.check()
+    return subprocess.CompletedProcess(argv, process.returncode, output, errors)
+
+
+def _start(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    # Tools for file systems are where an ordinary user's PATH does not lead.
+    program = shutil.which(argv[0], path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if program is None:
+        raise InfrastructureError(
+            f"the dispatcher has no {argv[0]}", hint=f"install the package {_PACKAGES[argv[0]]}"
+        )
+    return subprocess.Popen([program, *argv[1:]], start_new_session=True, **options)

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""Downloads by HTTP that go on where they were interrupted, and that ask before they repeat."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import requests
+from requests import exceptions
+from requests.utils import should_bypass_proxies
+
+from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import InfrastructureError, JobError
+from lava_vmgroup.job.reference import FileReference
+from lava_vmgroup.log import NodeLog
+from lava_vmgroup.progress import Progress
+
+_SILENCE_S = 30.0
+_PATIENCE_S = 300.0
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+_CHUNK = 65536
+_TRY_AGAIN = frozenset({408, 429, *range(500, 600)})
+_WRONG_URL = (
+    exceptions.InvalidURL,
+    exceptions.InvalidSchema,
+    exceptions.MissingSchema,
+    exceptions.TooManyRedirects,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """What a server says to tell one version of a file from another."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+    @property
+    def exact(self) -> str | None:
+        """What guarantees that the rest of a file belongs to its beginning, if anything does."""
+        strong = self.etag is not None and not self.etag.startswith("W/")
+        return self.etag if strong else self.last_modified
+
+
+class Part:
+    """The beginning of a file that is being downloaded, kept together with its version."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._note = path.with_suffix(".version")
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are, as far as more may be added to them."""
+        return self.path.stat().st_size if self.version.exact and self.path.exists() else 0
+
+    @property
+    def version(self) -> Version:
+        """The version of the file that the bytes are from."""
+        try:
+            return Version(**json.loads(self._note.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return Version()
+
+    def begin(self, version: Version) -> None:
+        """Start anew."""
+        self.path.write_bytes(b"")
+        self._note.write_text(json.dumps(asdict(version)), encoding="utf-8")
+
+    def discard(self) -> None:
+        """Remove what there is."""
+        self.path.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+
+
+class _TroubleError(Exception):
+    """An attempt failed in a way that the next one may not."""
+
+
+class HttpClient:
+    """Downloads with the dispatcher's cookies and proxy."""
+
+    def __init__(self, config: DispatcherConfig, *, patience_s: float = _PATIENCE_S) -> None:
+        """`patience_s` is how long to go on trying without a single byte."""
+        self._config = config
+        self._patience_s = patience_s
+
+    def download(
+        self,
+        reference: FileReference,
+        part: Part,
+        known: Version | None,
+        deadline: Deadline,
+        log: NodeLog,
+    ) -> Version | None:
+        """Download a file into `part`, going on with what that has.
+
+        None, and no file, when the server still has the version `known`.  Trouble with the
+        connection or the server is tried again with growing pauses; a file that the server
+        refuses is a `JobError` at once.  While a server says nothing, a cancel may take 30 s.
+        """
+        progress = Progress(log, reference.name, deadline)
+        pause, last_byte = _FIRST_PAUSE_S, time.monotonic()
+        while True:
+            before = part.size
+            try:
+                return self._attempt(reference, part, known, deadline, progress)
+            except _TroubleError as trouble:
+                deadline.check()
+                if part.size > before:
+                    pause, last_byte = _FIRST_PAUSE_S, time.monotonic()
+                if time.monotonic() + pause - last_byte > self._patience_s:
+                    raise InfrastructureError(
+                        f"cannot download {reference.shown}: {trouble}",
+                        hint="is the server up, and reachable from the dispatcher?",
+                    ) from trouble
+                log.warning("download", f"trouble with {reference.shown}, going on: {trouble}")
+            deadline.pause(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _attempt(
+        self,
+        reference: FileReference,
+        part: Part,
+        known: Version | None,
+        deadline: Deadline,
+        progress: Progress,
+    ) -> Version | None:
+        limit = min(_SILENCE_S, max(deadline.remaining_s, 0.1))
+        try:
+            with requests.get(
+                reference.url,
+                stream=True,
+                timeout=limit,
+                headers=self._headers(part, known),
+                proxies=self._proxies(reference.url),
+            ) as answer:
+                if answer.status_code == requests.codes.not_modified and known is not None:
+                    return None
+                start = _start(reference, answer, part)
+                with deadline.waking(lambda: _wake(answer)):
+                    _receive(answer, part, start, progress)
+                return part.version
+        except _WRONG_URL as error:
+            raise JobError(f"cannot download {reference.shown}: {error}") from error
+        except exceptions.SSLError as error:
+            raise InfrastructureError(
+                f"cannot download {reference.shown}: {error}",
+                hint="does the dispatcher trust the server's certificate?",
+            ) from error
+        except requests.RequestException as error:
+            raise _TroubleError(str(error)) from error
+
+    def _headers(self, part: Part, known: Version | None) -> dict[str, str | None]:
+        wanted: dict[str, str | None] = {"Accept-Encoding": "identity"}
+        wanted["Cookie"] = self._config.lava_cookies or None
+        if part.size:
+            wanted["Range"] = f"bytes={part.size}-"
+            wanted["If-Range"] = part.version.exact
+        elif known is not None:
+            wanted["If-None-Match"] = known.etag
+            wanted["If-Modified-Since"] = known.last_modified
+        return wanted
+
+    def _proxies(self, url: str) -> dict[str, str] | None:
+        """The configured proxy for a URL; None leaves the choice to the environment."""
+        config = self._config
+        if not config.lava_proxy:
+            return None
+        direct = should_bypass_proxies(url, no_proxy=config.lava_no_proxy or None)
+        return dict.fromkeys(("http", "https"), "" if direct else config.lava_proxy)
+
+
+def _start(reference: FileReference, answer: requests.Response, part: Part) -> int:
+    """Where in the file the answer begins."""
+    status = answer.status_code
+    if status == requests.codes.ok:
+        headers = answer.headers
+        part.begin(Version(etag=headers.get("ETag"), last_modified=headers.get("Last-Modified")))
+        return 0
+    if status == requests.codes.partial_content:
+        found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
+        if found is not None and int(found[1]) == part.size:
+            return part.size
+    if status in (requests.codes.partial_content, requests.codes.requested_range_not_satisfiable):
+        part.discard()
+        raise _TroubleError("the server does not go on where the download was interrupted")
+    if status in _TRY_AGAIN:
+        raise _TroubleError(f"HTTP status {status} {answer.reason}")
+    raise JobError(f"cannot download {reference.shown}: HTTP status {status} {answer.reason}")
+
+
+def _receive(answer: requests.Response, part: Part, start: int, progress: Progress) -> None:
+    # A server that takes the file's own compression for one of HTTP's must not have it undone.
+    answer.raw.headers.pop("Content-Encoding", None)
+    length = answer.headers.get("Content-Length", "")
+    total = start + int(length) if length.isdigit() else 0
+    done = start
+    with part.path.open("ab") as stream:
+        for chunk in answer.iter_content(_CHUNK):
+            stream.write(chunk)
+            done += len(chunk)
+            progress(done, total)
+    progress(done, total or done)
+    if total and done != total:
+        raise _TroubleError(f"the connection ended after {done} of {total} bytes")
+
+
+def _wake(answer: requests.Response) -> None:
+    """Free a thread that reads the answer."""
+    with contextlib.suppress(ValueError, RuntimeError, OSError):
+        answer.raw.shutdown()

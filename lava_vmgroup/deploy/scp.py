@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""``scp:`` URLs, by the ``ssh`` program with the configuration and the keys of its user."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from lava_vmgroup.connections.program import ProgramOutput
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import InfrastructureError, JobError
+from lava_vmgroup.job.reference import FileReference
+from lava_vmgroup.progress import Progress
+
+_CHUNK = 1 << 20
+_SSH_FAILED = 255
+_OPTIONS = (
+    *("-o", "BatchMode=yes"),
+    *("-o", "StrictHostKeyChecking=yes"),
+    *("-o", "ClearAllForwardings=yes"),
+    *("-o", "ConnectTimeout=30"),
+    *("-o", "ServerAliveInterval=15"),
+)
+
+
+def problems(reference: FileReference) -> Iterator[str]:
+    """What is wrong with a ``scp:`` URL."""
+    url = urlsplit(reference.url)
+    if not re.fullmatch(r"[\w.][\w.-]*|[0-9A-Fa-f:]+", url.hostname or ""):
+        yield "the host is missing or no name; write scp://[user@]host[:port]/path"
+    if url.username is not None and not re.fullmatch(r"[\w.][\w.-]*", url.username):
+        yield f"{url.username!r} is no user's name; write scp://[user@]host[:port]/path"
+    if url.password is not None:
+        yield "there is no place for a password; let the dispatcher's user log in with a key"
+    if url.path in ("", "/"):
+        yield "the path is missing; write scp://[user@]host[:port]/path"
+    try:
+        _ = url.port
+    except ValueError:
+        yield "the port is no number"
+
+
+def copy(
+    reference: FileReference,
+    target: Path,
+    deadline: Deadline,
+    progress: Progress,
+) -> None:
+    """Copy the file behind a ``scp:`` URL to `target`.
+
+    The server must have a shell and ``cat``, and its key must be known to the user already.
+    """
+    url = urlsplit(reference.url)
+    argv = ["ssh", "-T", *_OPTIONS]
+    argv += ["-p", str(url.port)] if url.port is not None else []
+    argv += ["-l", url.username] if url.username is not None else []
+    argv += ["--", url.hostname or "", f"cat {shlex.quote(unquote(url.path))}"]
+    done = 0
+    with ProgramOutput(argv, deadline) as output, target.open("wb") as stream:
+        while chunk := output.read(_CHUNK):
+            stream.write(chunk)
+            done += len(chunk)
+            progress(done, 0)
+        status, words = output.wait()
+    if status == _SSH_FAILED:
+        raise InfrastructureError(
+            f"cannot copy {reference.shown}: {words or 'ssh failed'}",
+            hint="the dispatcher's user must be able to log in there by ssh without questions",
+        )
+    if status != 0:
+        raise JobError(f"cannot copy {reference.shown}: {words or f'exit status {status}'}")

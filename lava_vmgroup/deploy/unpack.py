@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""Unpacking disk images and kernels, recognised by what they are, not by what they are called."""
+
+from __future__ import annotations
+
+import bz2
+import enum
+import gzip
+import io
+import json
+import lzma
+import os
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from lava_vmgroup.connections.program import ProgramOutput, run_program
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.progress import Progress
+from lava_vmgroup.sparse import write_sparse
+
+_HEAD = 1024
+_BUFFER = 1 << 20
+_MAX_LAYERS = 4
+_BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, tarfile.TarError)
+
+
+class Layer(enum.Enum):
+    """What a file may be packed in; the value is the magic number and where it is."""
+
+    GZIP = (0, b"\x1f\x8b\x08")
+    BZIP2 = (0, b"BZh")
+    XZ = (0, b"\xfd7zXZ\x00")
+    ZSTD = (0, b"\x28\xb5\x2f\xfd")
+    QCOW2 = (0, b"QFI\xfb")
+    TAR = (257, b"ustar")
+
+
+class Unpack(enum.Enum):
+    """What a file is for, which says whether it is unpacked."""
+
+    NEVER = enum.auto()
+    """It is used as it is: a ramdisk, a test definition."""
+    DISK = enum.auto()
+    """A disk image is unpacked down to the raw image, whatever it is called."""
+    KERNEL = enum.auto()
+    """A kernel or a device tree is unpacked when its name says that it is packed, and what is
+    inside can be booted."""
+
+
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+SUFFIXES = frozenset({*_COMPRESSED, ".tar", ".tgz", ".txz", ".qcow2"})
+"""What the names of packed files end with."""
+
+_BOOTABLE = (
+    (0x38, b"ARM\x64"),  # arm64 Image
+    (0x24, b"\x18\x28\x6f\x01"),  # arm zImage
+    (0x202, b"HdrS"),  # x86 bzImage
+    (0, b"\x27\x05\x19\x56"),  # U-Boot's uImage
+    (0, b"\xd0\x0d\xfe\xed"),  # a device tree, or a FIT image
+)
+
+
+def layer_of(head: bytes) -> Layer | None:
+    """What a file is packed in, by its first 1024 bytes; None for one that is not."""
+    for layer in Layer:
+        if _shows(head, *layer.value):
+            return layer
+    return None
+
+
+def wants_unpacking(path: Path, name: str, purpose: Unpack, deadline: Deadline) -> bool:
+    """Whether the file at `path`, called `name` in the job, is to be unpacked."""
+    head = _head_of(path)
+    layer = layer_of(head)
+    if purpose is Unpack.NEVER or layer is None:
+        return False
+    if purpose is Unpack.DISK:
+        return True
+    if PurePosixPath(name).suffix not in _COMPRESSED or layer in (Layer.TAR, Layer.QCOW2):
+        return False
+    with (
+        damage_reported(name),
+        path.open("rb", buffering=0) as file,
+        decompressed(file, deadline) as stream,
+    ):
+        inner = stream.read(_HEAD)
+    return any(_shows(inner, *magic) for magic in _BOOTABLE)
+
+
+def unpack(source: Path, name: str, scratch: Path, deadline: Deadline, tell: Progress) -> Path:
+    """Unpack a file layer by layer into the folder `scratch`, blocks of zeros as holes.
+
+    `name` is for messages.  Returns the file in `scratch` that is packed in nothing.  Raises
+    `JobError` for what is damaged, nested too deeply, or no archive of a single image.
+    """
+    path = source
+    for depth in range(_MAX_LAYERS):
+        layer = layer_of(_head_of(path))
+        if layer is None:
+            return path
+        target = scratch / f"layer{depth}"
+        with damage_reported(name):
+            if layer is Layer.QCOW2:
+                _convert(path, name, target, deadline)
+            else:
+                _unpack_stream(path, name, target, deadline, tell)
+        if path != source:
+            path.unlink()
+        path = target
+    raise JobError(f"{name} is packed more than {_MAX_LAYERS} times")
+
+
+@contextmanager
+def decompressed(file: io.FileIO, deadline: Deadline) -> Iterator[io.BufferedReader]:
+    """The content of a compressed file as a stream; of any other file, the file itself."""
+    layer = layer_of(os.pread(file.fileno(), _HEAD, 0))
+    with ExitStack() as stack:
+        stream: Any = file
+        match layer:
+            case Layer.GZIP:
+                stream = stack.enter_context(gzip.GzipFile(fileobj=file))
+            case Layer.BZIP2:
+                stream = stack.enter_context(bz2.BZ2File(file))
+            case Layer.XZ:
+                stream = stack.enter_context(lzma.LZMAFile(file))
+            case Layer.ZSTD:
+                stream = stack.enter_context(_Zstd(file, deadline))
+        yield io.BufferedReader(stream, _BUFFER)
+
+
+@contextmanager
+def damage_reported(name: str) -> Iterator[None]:
+    """Say of a file that cannot be unpacked that this is the file's fault."""
+    try:
+        yield
+    except _BROKEN as error:
+        raise JobError(
+            f"{name} cannot be unpacked: {error or type(error).__name__}",
+            hint="is the file damaged, or cut off?",
+        ) from error
+
+
+class _Zstd(ProgramOutput):
+    """What the program ``zstd`` makes of a file; Python has no zstd of its own before 3.14."""
+
+    def __init__(self, file: io.FileIO, deadline: Deadline) -> None:
+        super().__init__(["zstd", "-d", "-c", "-q"], deadline, stdin=file)
+
+    def readinto(self, buffer: Any) -> int:
+        """See `ProgramOutput`; raises `EOFError` for a damaged file."""
+        count = super().readinto(buffer)
+        if count == 0:
+            status, words = self.wait()
+            if status != 0:
+                raise EOFError(words)
+        return count
+
+
+def _unpack_stream(path: Path, name: str, target: Path, deadline: Deadline, tell: Progress) -> None:
+    """Undo compression, and take the image out of an archive inside it."""
+    size = path.stat().st_size
+    with path.open("rb", buffering=0) as file, decompressed(file, deadline) as stream:
+
+        def tell_position() -> None:
+            tell(min(os.lseek(file.fileno(), 0, os.SEEK_CUR), size), size)
+
+        if layer_of(stream.peek(_HEAD)) is Layer.TAR:
+            _unpack_tar(stream, name, target, tell_position)
+        else:
+            write_sparse(stream, target, tell_position)
+
+
+def _unpack_tar(stream: IO[bytes], name: str, target: Path, tell: Callable[[], None]) -> None:
+    """Take the single file, or the single ``*.img``, out of an archive that is read once."""
+    files: list[str] = []
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            if not is_inside(member.name):
+                raise JobError(f"{name} has a member outside its own folder: {member.name!r}")
+            if not member.isreg():
+                continue
+            files.append(member.name)
+            if len(files) == 1 or _images(files) == [member.name]:
+                content = archive.extractfile(member)
+                assert content is not None, "a regular file has content"
+                write_sparse(content, target, tell)
+    if len(files) != 1 and len(_images(files)) != 1:
+        shown = ", ".join(files[:5]) or "nothing"
+        raise JobError(
+            f"{name} holds no single disk image, but {shown}",
+            hint="pack one file, or one that is called *.img",
+        )
+
+
+def is_inside(name: str) -> bool:
+    """Whether the name of an archive's member stays within the folder that it is unpacked in."""
+    return not name.startswith("/") and ".." not in name.split("/")
+
+
+def _images(names: list[str]) -> list[str]:
+    return [name for name in names if name.endswith(".img")]
+
+
+def _convert(path: Path, name: str, target: Path, deadline: Deadline) -> None:
+    """Make a raw image of a qcow2 image, which must not refer to other files."""
+    described = run_program(
+        ["qemu-img", "info", "--output=json", "-f", "qcow2", str(path)], deadline
+    )
+    if described.returncode == 0:
+        facts = json.loads(described.stdout)
+        inner = facts.get("format-specific", {}).get("data", {})
+        if "backing-filename" in facts or "data-file" in inner:
+            raise JobError(
+                f"{name} is a qcow2 image over another file",
+                hint="make it complete: qemu-img convert -O qcow2 IMAGE COMPLETE",
+            )
+        described = run_program(
+            ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(path), str(target)], deadline
+        )
+    if described.returncode != 0:
+        words = described.stderr.decode(errors="replace").strip()
+        raise JobError(f"{name} is no qcow2 image that qemu-img can read: {words}")
+
+
+def _head_of(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(_HEAD)
+
+
+def _shows(head: bytes, position: int, magic: bytes) -> bool:
+    return head[position : position + len(magic)] == magic

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: MIT
+"""Downloads from a real web server and a real SSH server on loopback."""
+
+import gzip
+import hashlib
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import JobFiles
+from lava_vmgroup.deploy.http import HttpClient, Part
+from lava_vmgroup.deploy.unpack import Unpack
+from lava_vmgroup.errors import InfrastructureError, JobError, PeerFailed
+from lava_vmgroup.job.reference import FileReference
+from lava_vmgroup.log import LOGGER, NodeLog
+from tests.support.http_server import Site
+from tests.support.sshd import Server
+
+DATA = os.urandom(3_000_000)
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+def soon(token: CancelToken | None = None) -> Deadline:
+    return Deadline.after("the test", 60.0, token)
+
+
+@contextmanager
+def job(folder: Path, **config: Any) -> Iterator[JobFiles]:
+    """The files of one job; jobs in the same folder share a cache."""
+    settings = DispatcherConfig(lava_cachedir=folder / "cache", **config)
+    work = folder / f"work{len(list(folder.iterdir()))}"
+    work.mkdir()
+    with JobFiles(folder, settings, work) as files:
+        yield files
+
+
+def download(files: JobFiles, url: str, **digests: str) -> Path:
+    return files.fetch(FileReference.of({"url": url, **digests}), soon(), NodeLog())
+
+
+def kept(folder: Path) -> list[str]:
+    """The names of all files and unfinished downloads in the cache."""
+    areas = ("sha256", "unpacked", "parts", "scratch")
+    return sorted(path.name for area in areas for path in (folder / "cache" / area).glob("*"))
+
+
+def test_interrupted_download_goes_on_where_it_was(site: Site, tmp_path: Path) -> None:
+    site.files["a.img"] = DATA
+    site.break_off = [15 << 16, 8 << 16]
+
+    with job(tmp_path) as files:
+        path = download(files, f"{site.url}/a.img")
+        assert path.name == "a.img"
+        assert path.read_bytes() == DATA
+
+    assert site.asked("Range") == [None, f"bytes={15 << 16}-", f"bytes={23 << 16}-"]
+
+
+def test_next_job_goes_on_with_what_a_canceled_one_has(site: Site, tmp_path: Path) -> None:
+    site.files["a.img"] = DATA
+    site.stall = threading.Event()
+    token = CancelToken()
+    threading.Timer(0.5, token.cancel, [PeerFailed("the host died")]).start()
+    with job(tmp_path) as files, pytest.raises(PeerFailed, match="the host died"):
+        reference = FileReference(url=f"{site.url}/a.img")
+        files.fetch(reference, soon(token), NodeLog())
+    site.stall.set()
+    site.stall = None
+
+    with job(tmp_path) as files:
+        assert download(files, f"{site.url}/a.img").read_bytes() == DATA
+
+    first, second = site.asked("Range")
+    assert first is None
+    assert second is not None
+    assert 1_000_000 < int(second.strip("bytes=-")) <= 1_500_000
+
+
+def test_file_that_changed_meanwhile_is_begun_anew(site: Site, tmp_path: Path) -> None:
+    site.files["a.img"] = os.urandom(2_000_000)
+    site.break_off = [1_000_000]
+    site.refuse = []
+
+    def change(record: logging.LogRecord) -> bool:
+        site.files["a.img"] = DATA
+        return True
+
+    LOGGER.addFilter(change)
+    try:
+        with job(tmp_path) as files:
+            assert download(files, f"{site.url}/a.img").read_bytes() == DATA
+    finally:
+        LOGGER.removeFilter(change)
+
+
+@pytest.mark.parametrize("lacking", ["with_etag", "with_ranges"])
+def test_server_that_cannot_go_on_begins_anew(lacking: str, site: Site, tmp_path: Path) -> None:
+    setattr(site, lacking, False)
+    site.files["a.img"] = DATA
+    site.break_off = [1_000_000]
+
+    with job(tmp_path) as files:
+        assert download(files, f"{site.url}/a.img").read_bytes() == DATA
+
+
+def test_unchanged_file_is_not_sent_again(site: Site, tmp_path: Path) -> None:
+    site.files["a.img"] = DATA
+    for _ in range(2):
+        with job(tmp_path) as files:
+            assert download(files, f"{site.url}/a.img").read_bytes() == DATA
+    assert [bool(etag) for etag in site.asked("If-None-Match")] == [False, True]
+    assert site.asked("Range") == [None, None]
+
+    site.files["a.img"] = b"new"
+    with job(tmp_path) as files:
+        assert download(files, f"{site.url}/a.img").read_bytes() == b"new"
+
+
+def test_known_content_needs_no_request(site: Site, tmp_path: Path) -> None:
+    site.files["a.img"] = DATA
+    with job(tmp_path) as files:
+        download(files, f"{site.url}/a.img")
+
+        path = download(files, f"{site.url}/elsewhere/b.img", sha256sum=SHA256)
+
+    assert (path.name, len(site.requests)) == ("b.img", 1)
+
+
+def test_wrong_content_is_refused_and_not_kept(site: Site, tmp_path: Path) -> None:
+    site.files["a.img"] = DATA
+    wrong = "0" * 64
+
+    with job(tmp_path) as files:
+        for _ in range(2):
+            with pytest.raises(JobError, match=f"is {SHA256}, the job says {wrong}"):
+                download(files, f"{site.url}/a.img", sha256sum=wrong)
+
+    assert kept(tmp_path) == []
+    assert len(site.requests) == 1  # what is wrong with the job is wrong for every node
+
+
+def test_nodes_that_want_the_same_image_download_and_unpack_it_once(
+    site: Site, tmp_path: Path
+) -> None:
+    site.files["a.img.gz"] = gzip.compress(DATA)
+    paths: list[Path] = []
+
+    def fetch(files: JobFiles) -> None:
+        reference = FileReference(url=f"{site.url}/a.img.gz")
+        paths.append(files.fetch(reference, soon(), NodeLog(), Unpack.DISK))
+
+    with job(tmp_path) as first, job(tmp_path) as second:
+        threads = [
+            threading.Thread(target=fetch, args=(files,)) for files in (first, first, second)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [path.read_bytes() for path in paths] == [DATA] * 3
+        assert len({path.resolve() for path in paths}) == 1
+
+    # the other job asks once more whether its file is still the newest
+    bodies = [etag for etag in site.asked("If-None-Match") if etag is None]
+    assert (len(bodies), len(site.requests)) == (1, 2)
+
+
+def test_passing_trouble_of_the_server_is_sat_out(site: Site, tmp_path: Path) -> None:
+    site.files["a.img"] = DATA
+    site.refuse = [503, 429]
+
+    with job(tmp_path) as files:
+        assert download(files, f"{site.url}/a.img").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_refused_file_is_the_jobs_fault_at_once(status: int, site: Site, tmp_path: Path) -> None:
+    site.refuse = [status]
+
+    with job(tmp_path) as files, pytest.raises(JobError, match=f"a.img: HTTP status {status}"):
+        download(files, f"{site.url}/a.img")
+    assert len(site.requests) == 1
+
+
+def test_server_that_stays_away_is_the_labs_fault(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    client = HttpClient(DispatcherConfig(), patience_s=0.1)
+    reference = FileReference(url=f"http://127.0.0.1:{port}/a.img")
+
+    with pytest.raises(InfrastructureError, match=f"cannot download {reference.url}: .*refused"):
+        client.download(reference, Part(tmp_path / "a.part"), None, soon(), NodeLog())
+
+
+def test_files_own_compression_is_not_undone(site: Site, tmp_path: Path) -> None:
+    packed = gzip.compress(DATA)
+    site.files["initrd.gz"] = packed
+    site.headers["Content-Encoding"] = "gzip"
+
+    with job(tmp_path) as files:
+        assert download(files, f"{site.url}/initrd.gz").read_bytes() == packed
+
+
+def test_cookies_and_proxy_of_the_dispatcher_are_used(site: Site, tmp_path: Path) -> None:
+    site.files["a.img"] = b"direct"
+    site.files["http://server.example/a.img"] = b"by proxy"
+    config = {"lava_cookies": "key=value", "lava_proxy": site.url, "lava_no_proxy": "127.0.0.1"}
+
+    with job(tmp_path, **config) as files:
+        by_proxy = download(files, "http://server.example/a.img").read_bytes()
+        direct = download(files, f"{site.url}/a.img").read_bytes()
+
+    assert (by_proxy, direct) == (b"by proxy", b"direct")
+    assert site.asked("Cookie") == ["key=value", "key=value"]
+
+
+@pytest.fixture
+def _ssh_user(sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ``ssh`` whose user has a key that the server knows, and knows the server's."""
+    folder, address = tmp_path / "sshd", sshd.address
+    key = folder / "user_key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    with (folder / "authorized_keys").open("a") as file:
+        file.write(key.with_suffix(".pub").read_text())
+    ((kind, public),) = address.host_keys
+    (folder / "known_hosts").write_text(f"[{address.host}]:{address.port} {kind} {public}\n")
+    (folder / "config").write_text(
+        f"Host *\nIdentityFile {key}\nUserKnownHostsFile {folder}/known_hosts\n"
+        "StrictHostKeyChecking no\n"
+    )
+    program = tmp_path / "bin/ssh"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder}/config "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+
+
+def scp_url(server: Server, path: str) -> str:
+    address = server.address
+    return f"scp://{address.username}@{address.host}:{address.port}{path}"
+
+
+@pytest.mark.usefixtures("_ssh_user")
+def test_file_is_copied_by_ssh(sshd: Server, tmp_path: Path) -> None:
+    source = tmp_path / "it's $HOME.img"
+    source.write_bytes(DATA)
+    url = scp_url(sshd, f"{tmp_path}/it's%20$HOME.img")
+
+    with job(tmp_path) as files:
+        assert download(files, url, sha256sum=SHA256).read_bytes() == DATA
+
+
+@pytest.mark.usefixtures("_ssh_user")
+def test_missing_file_on_a_server_is_the_jobs_fault(sshd: Server, tmp_path: Path) -> None:
+    with job(tmp_path) as files, pytest.raises(JobError, match=r"none\.img: .*No such file"):
+        download(files, scp_url(sshd, f"{tmp_path}/none.img"))
+    assert kept(tmp_path) == []
+
+
+@pytest.mark.usefixtures("_ssh_user")
+def test_unknown_server_is_refused_whatever_the_users_configuration_says(
+    sshd: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "a.img").write_bytes(DATA)
+    (tmp_path / "sshd/known_hosts").write_text("")
+
+    with job(tmp_path) as files, pytest.raises(InfrastructureError, match="Host key verification"):
+        download(files, scp_url(sshd, f"{tmp_path}/a.img"))
+
+
+class Told(logging.Handler):
+    """Keeps the progress events."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "kind", "") == "progress":
+            self.events.append(record.__dict__["fields"])
+
+
+def test_progress_is_told(site: Site, tmp_path: Path) -> None:
+    site.files["a.img"] = DATA
+    told, level = Told(), LOGGER.level
+    LOGGER.addHandler(told)
+    LOGGER.setLevel(logging.DEBUG)
+    try:
+        with job(tmp_path) as files:
+            download(files, f"{site.url}/a.img")
+    finally:
+        LOGGER.removeHandler(told)
+        LOGGER.setLevel(level)
+
+    assert {"what": "a.img", "done": len(DATA), "total": len(DATA)} in told.events

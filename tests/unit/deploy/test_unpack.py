@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""Images and kernels are unpacked by what they are; the archives are real ones."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import JobFiles
+from lava_vmgroup.deploy.unpack import Unpack
+from lava_vmgroup.errors import JobError, PeerFailed
+from lava_vmgroup.job.reference import FileReference
+from lava_vmgroup.log import NodeLog
+
+MIB = 1 << 20
+ARM64_IMAGE = bytes(0x38) + b"ARM\x64" + os.urandom(5000)
+
+
+def soon(token: CancelToken | None = None) -> Deadline:
+    return Deadline.after("the test", 60.0, token)
+
+
+def zstd(data: bytes) -> bytes:
+    return subprocess.run(["zstd", "-q", "-c"], input=data, stdout=subprocess.PIPE).stdout
+
+
+def tar(*members: tuple[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def one_file(data: bytes) -> bytes:
+    return tar(("./disk", data))
+
+
+def qcow2(data: bytes) -> bytes:
+    folder = Path(os.environ["PYTEST_TMP"])
+    (folder / "raw").write_bytes(data)
+    command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "raw", "qcow2"]
+    subprocess.run(command, check=True, cwd=folder)
+    return (folder / "qcow2").read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def _folder_for_qcow2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setenv("PYTEST_TMP", str(tmp_path / "scratch"))
+
+
+@pytest.fixture
+def disk() -> bytes:
+    """A raw image of whole sectors: something at both ends and nothing in between."""
+    return os.urandom(70_144) + bytes(20 * MIB) + os.urandom(1024)
+
+
+Pack = Callable[[bytes], bytes]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [gzip.compress],
+        [bz2.compress],
+        [lzma.compress],
+        [zstd],
+        [one_file],
+        [qcow2],
+        [one_file, lzma.compress],
+        [one_file, zstd],
+        [qcow2, gzip.compress],
+        [qcow2, one_file, bz2.compress],
+    ],
+    ids=lambda layers: "+".join(layer.__name__ for layer in layers),
+)
+def test_disk_image_is_unpacked_whatever_it_is_called_and_its_zeros_take_no_room(
+    layers: list[Pack], disk: bytes, job_files: JobFiles, tmp_path: Path
+) -> None:
+    data = disk
+    for layer in layers:
+        data = layer(data)
+    (tmp_path / "image").write_bytes(data)
+
+    image = job_files.fetch(FileReference(url="image"), soon(), NodeLog(), Unpack.DISK)
+
+    assert image.read_bytes() == disk
+    assert image.stat().st_blocks * 512 < MIB
+
+
+def test_raw_image_is_used_where_it_is(job_files: JobFiles, disk: bytes, tmp_path: Path) -> None:
+    (tmp_path / "image.gz").write_bytes(disk)
+
+    image = job_files.fetch(FileReference(url="image.gz"), soon(), NodeLog(), Unpack.DISK)
+
+    assert image == tmp_path / "image.gz"
+
+
+def test_unpacked_image_loses_the_suffixes_of_its_name(
+    job_files: JobFiles, disk: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "vm.img.tar.xz").write_bytes(lzma.compress(one_file(disk)))
+
+    image = job_files.fetch(FileReference(url="vm.img.tar.xz"), soon(), NodeLog(), Unpack.DISK)
+
+    assert image.name == "vm.img"
+
+
+def test_the_image_among_other_files_is_taken(
+    job_files: JobFiles, disk: bytes, tmp_path: Path
+) -> None:
+    members = [("a/README", b"read me"), ("a/disk.img", disk), ("a/kernel", b"kernel")]
+    (tmp_path / "all.tar").write_bytes(tar(*members))
+
+    image = job_files.fetch(FileReference(url="all.tar"), soon(), NodeLog(), Unpack.DISK)
+
+    assert image.read_bytes() == disk
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (tar(("a", b"x"), ("b", b"y")), "no single disk image, but a, b"),
+        (tar(("a.img", b"x"), ("b.img", b"y")), "no single disk image, but a.img, b.img"),
+        (tar(("../disk.img", b"x")), "a member outside its own folder: '../disk.img'"),
+        (tar(("a/../../disk.img", b"x")), "outside its own folder"),
+        (tar(("/etc/disk.img", b"x")), "outside its own folder"),
+        (gzip.compress(os.urandom(9000))[:5000], "cannot be unpacked"),
+        (lzma.compress(os.urandom(9000))[:5000], "cannot be unpacked"),
+        (bz2.compress(os.urandom(9000))[:5000], "cannot be unpacked"),
+        (zstd(os.urandom(9000))[:5000], "cannot be unpacked"),
+        (b"QFI\xfb" + os.urandom(5000), "no qcow2 image that qemu-img can read"),
+        (gzip.compress(gzip.compress(gzip.compress(gzip.compress(b"x")))), "more than 4 times"),
+    ],
+)
+def test_unusable_archive_is_the_jobs_fault_and_leaves_nothing(
+    data: bytes, expected: str, job_files: JobFiles, tmp_path: Path
+) -> None:
+    (tmp_path / "packed").write_bytes(data)
+
+    with pytest.raises(JobError, match=expected):
+        job_files.fetch(FileReference(url="packed"), soon(), NodeLog(), Unpack.DISK)
+    assert list((tmp_path / "cache/scratch").iterdir()) == []
+    assert not list((tmp_path / "cache").glob("unpacked/*"))
+
+
+def test_qcow2_over_another_file_is_refused(job_files: JobFiles, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(bytes(MIB))
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "secret", "top"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+
+    with pytest.raises(JobError, match="a qcow2 image over another file"):
+        job_files.fetch(FileReference(url="top"), soon(), NodeLog(), Unpack.DISK)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "unpacked"),
+    [
+        ("Image.gz", ARM64_IMAGE, True),
+        ("Image", ARM64_IMAGE, False),  # not called a packed kernel: booted as it is
+        ("Image.gz", os.urandom(5000), False),  # nothing that can be booted inside
+        ("board.dtb.gz", b"\xd0\x0d\xfe\xed" + bytes(100), True),
+    ],
+)
+def test_kernel_is_unpacked_when_name_and_content_say_so(
+    name: str, content: bytes, unpacked: bool, job_files: JobFiles, tmp_path: Path
+) -> None:
+    packed = gzip.compress(content)
+    (tmp_path / name).write_bytes(packed)
+
+    kernel = job_files.fetch(FileReference(url=name), soon(), NodeLog(), Unpack.KERNEL)
+
+    assert kernel.read_bytes() == (content if unpacked else packed)
+
+
+def test_cancel_ends_unpacking(job_files: JobFiles, disk: bytes, tmp_path: Path) -> None:
+    (tmp_path / "disk.zst").write_bytes(zstd(disk))
+    token = CancelToken()
+    token.cancel(PeerFailed("stop"))
+
+    with pytest.raises(PeerFailed, match="stop"):
+        job_files.fetch(FileReference(url="disk.zst"), soon(token), NodeLog(), Unpack.DISK)
