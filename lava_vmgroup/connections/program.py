@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import IO, Any, Self
 
 from lava_vmgroup.connections.process import end_session
@@ -89,9 +90,13 @@ class ProgramOutput(io.RawIOBase):
 
 
 def run_program(
-    argv: Sequence[str], deadline: Deadline, *, environment: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    deadline: Deadline,
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a tool to its end, whatever its exit status.
+    """Run a tool to its end, whatever its exit status; `environment` is added to ours.
 
     Raises `InfrastructureError` when there is no such program.
     """
@@ -101,6 +106,7 @@ def run_program(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        cwd=folder,
         env={**os.environ, "LC_ALL": "C", **(environment or {})},
     )
     with deadline.waking(lambda: end_session(process)):

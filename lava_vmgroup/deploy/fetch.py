@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
@@ -86,6 +86,7 @@ class JobFiles:
         self._http = HttpClient(config)
         self._found: Once[FileReference, tuple[Path, str | None]] = Once()
         self._ready: Once[tuple[FileReference, Unpack], Path] = Once()
+        self._derived: Once[Hashable, Path] = Once()
         self._numbers = count()
 
     def __enter__(self) -> Self:
@@ -120,10 +121,25 @@ class JobFiles:
         try:
             return self._ready.get((reference, purpose), make, deadline)
         except OSError as error:
-            raise InfrastructureError(
-                f"cannot store {reference.name}: {error.strerror or error}",
-                hint=f"look at {error.filename or self._config.lava_cachedir} and its disk's room",
-            ) from error
+            raise _no_room(reference.name, error, self._config.lava_cachedir) from error
+
+    def derive(
+        self, key: Hashable, name: str, make: Callable[[Path], None], deadline: Deadline
+    ) -> Path:
+        """A file that is made from others, once however many nodes want it.
+
+        `key` says what it is made from, `make` writes it to the path that it is given.
+        """
+
+        def derived() -> Path:
+            path = self._new_folder() / name
+            make(path)
+            return path
+
+        try:
+            return self._derived.get(key, derived, deadline)
+        except OSError as error:
+            raise _no_room(name, error, self._work) from error
 
     def _find(
         self, reference: FileReference, deadline: Deadline, log: NodeLog
@@ -204,11 +220,21 @@ class JobFiles:
 
     def _named(self, path: Path, name: str) -> Path:
         """A link to a file of the cache that is called as the job's author calls it."""
-        folder = self._work / str(next(self._numbers))
-        folder.mkdir(parents=True)
-        link = folder / name
+        link = self._new_folder() / name
         link.symlink_to(path)
         return link
+
+    def _new_folder(self) -> Path:
+        folder = self._work / str(next(self._numbers))
+        folder.mkdir(parents=True)
+        return folder
+
+
+def _no_room(name: str, error: OSError, folder: Path) -> InfrastructureError:
+    return InfrastructureError(
+        f"cannot store {name}: {error.strerror or error}",
+        hint=f"look at {error.filename or folder} and its disk's room",
+    )
 
 
 def _check_digests(reference: FileReference, path: Path, progress: Progress) -> None:

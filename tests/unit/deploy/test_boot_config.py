@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Boot files are found in real disk images, made here without root."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import pytest
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.boot_config import extract_boot_files
 from lava_vmgroup.errors import InfrastructureError
+from tests.support.disk_images import ext_image, fat_image
 
-MIB = 1 << 20
 EXTLINUX = """\
 DEFAULT new
 LABEL old
@@ -26,27 +25,6 @@ LABEL new
 
 def soon() -> Deadline:
     return Deadline.after("the test", 60.0)
-
-
-def ext_image(root: Path, image: Path, *, offset: int = MIB) -> Path:
-    with image.open("wb") as file:
-        file.truncate(offset + 8 * MIB)
-    if offset:
-        subprocess.run(["/usr/sbin/sfdisk", "-q", image], input=b"2048,\n", check=True)
-    command = ["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", str(root), "-E", f"offset={offset}"]
-    subprocess.run([*command, str(image), "8M"], check=True, stderr=subprocess.DEVNULL)
-    return image
-
-
-def fat_image(root: Path, image: Path) -> Path:
-    with image.open("wb") as file:
-        file.truncate(MIB + 8 * MIB)
-    subprocess.run(["/usr/sbin/sfdisk", "-q", image], input=b"2048,,c\n", check=True)
-    target = f"{image}@@{MIB}"
-    subprocess.run(["mformat", "-i", target, "-T", str(8 * MIB // 512), "::"], check=True)
-    for path in sorted(root.iterdir()):
-        subprocess.run(["mcopy", "-s", "-i", target, path, "::"], check=True)
-    return image
 
 
 @pytest.fixture

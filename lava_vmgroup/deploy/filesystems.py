@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: MIT
+"""File systems inside disk images, read and changed without root and without mounting them.
+
+The image is the user's: nothing in it is trusted, so names are checked before they become words
+of a command.
+"""
+
+from __future__ import annotations
+
+import abc
+import json
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from subprocess import CompletedProcess
+
+from lava_vmgroup.connections.program import run_program
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import JobError
+
+SAFE_PATH = re.compile(r"/[A-Za-z0-9._+~@,:=/-]*")
+"""What a path in an image may consist of."""
+
+_SECTOR = 512
+_EXT_MAGIC = (0x438, b"\x53\xef")
+_FAT_MAGICS = ((0x36, b"FAT"), (0x52, b"FAT32"))
+_MAX_LINKS = 8
+_REGULAR = 0o100000
+
+
+def partitions(image: Path, deadline: Deadline) -> dict[int, int]:
+    """The offset in bytes of each partition by its number; just 0 when there is no table."""
+    result = run_program(["sfdisk", "--json", str(image)], deadline)
+    if result.returncode != 0:
+        return {0: 0}
+    table = json.loads(result.stdout)["partitiontable"]
+    found = {}
+    for partition in table.get("partitions", []):
+        number = re.search(r"\d+$", partition["node"])
+        assert number is not None, "sfdisk ends the name of each partition with its number"
+        found[int(number[0])] = partition["start"] * _SECTOR
+    return found
+
+
+def file_system(image: Path, offset: int, deadline: Deadline) -> FileSystem | None:
+    """The file system at an offset of an image; None for one that is not understood."""
+    with image.open("rb") as stream:
+        stream.seek(offset)
+        head = stream.read(0x440)
+
+    def shows(position: int, magic: bytes) -> bool:
+        return head[position : position + len(magic)] == magic
+
+    if shows(*_EXT_MAGIC):
+        return _Ext(image, offset, deadline)
+    if any(shows(*magic) for magic in _FAT_MAGICS):
+        return _Fat(image, offset, deadline)
+    return None
+
+
+class FileSystem(abc.ABC):
+    """A file system inside an image; paths begin at its root."""
+
+    def __init__(self, image: Path, offset: int, deadline: Deadline) -> None:
+        self._image = image
+        self._offset = offset
+        self._deadline = deadline
+
+    @abc.abstractmethod
+    def read(self, path: str) -> bytes | None:
+        """The content of a regular file, or of what a link leads to; None when there is none."""
+
+    @abc.abstractmethod
+    def mode(self, path: str) -> int | None:
+        """The permissions of a regular file; None when there is none, or it has none."""
+
+    @abc.abstractmethod
+    def is_folder(self, path: str) -> bool:
+        """Whether there is such a folder, or a link to one."""
+
+    @abc.abstractmethod
+    def put(self, content: bytes, path: str, mode: int) -> None:
+        """Write a file, over one or a link that is there; makes its folder."""
+
+    @abc.abstractmethod
+    def delete(self, path: str) -> None:
+        """Remove a file or a link; raises `JobError` when there is none."""
+
+    def _make_folders(self, folder: str) -> None:
+        parents = [path for path in PurePosixPath(folder).parents if str(path) != "/"]
+        for path in [*reversed(parents), PurePosixPath(folder)]:
+            if not self.is_folder(str(path)):
+                self._make_folder(str(path))
+
+    @abc.abstractmethod
+    def _make_folder(self, path: str) -> None:
+        """Make one folder in another."""
+
+    def _failed(self, doing: str, words: bytes) -> JobError:
+        text = words.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        return JobError(f"{doing} in {self._image.name} failed: {text[-1]}")
+
+
+class _Ext(FileSystem):
+    """ext2, ext3 and ext4, by debugfs."""
+
+    def read(self, path: str) -> bytes | None:
+        real = self._resolve(path)
+        return None if real is None else self._ask(f"cat {real}")
+
+    def mode(self, path: str) -> int | None:
+        status = self._status(path)
+        found = re.search(r"Mode:\s+(\d+)", status)
+        return int(found[1], 8) & 0o7777 if found and "Type: regular" in status else None
+
+    def is_folder(self, path: str) -> bool:
+        return "Type: directory" in self._status(f"{path}/.")
+
+    def put(self, content: bytes, path: str, mode: int) -> None:
+        folder, _, name = path.rpartition("/")
+        self._make_folders(folder or "/")
+        requests = [f"rm {path}"] if self._status(path) else []
+        requests += [f"cd {folder}/.", f"write content {name}"]
+        values = {"mode": f"{_REGULAR | mode:#o}".replace("0o", "0"), "uid": "0", "gid": "0"}
+        requests += [f"sif {name} {field} {value}" for field, value in values.items()]
+        self._change(f"writing {path}", requests, content)
+
+    def delete(self, path: str) -> None:
+        self._change(f"deleting {path}", [f"rm {path}"])
+
+    def _make_folder(self, path: str) -> None:
+        folder, _, name = path.rpartition("/")
+        self._change(f"making {path}", [f"mkdir {folder}/./{name}"])
+
+    def _resolve(self, path: str) -> str | None:
+        """The regular file behind symbolic links, None when there is none or no safe name."""
+        for _ in range(_MAX_LINKS):
+            if not SAFE_PATH.fullmatch(path):
+                return None
+            status = self._status(path)
+            link = re.search(r'Fast link dest: "([^"]*)"', status)
+            if link is None:
+                return path if "Type: regular" in status else None
+            path = str(PurePosixPath(path).parent / link[1])
+        return None
+
+    def _status(self, path: str) -> str:
+        """What debugfs says of a path; nothing when there is no such file."""
+        return self._ask(f"stat {path}").decode(errors="replace")
+
+    @property
+    def _target(self) -> str:
+        return f"{self._image.absolute()}?offset={self._offset}"
+
+    def _ask(self, request: str) -> bytes:
+        return run_program(["debugfs", "-R", request, self._target], self._deadline).stdout
+
+    def _change(self, doing: str, requests: Sequence[str], content: bytes = b"") -> None:
+        if b"needs_recovery" in self._ask("features"):
+            raise JobError(
+                f"a file system in {self._image.name} was not unmounted, and cannot be changed",
+                hint="have e2fsck repair it, or take the image of a system that was shut down",
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "content").write_bytes(content)
+            (Path(folder) / "requests").write_text("".join(f"{line}\n" for line in requests))
+            command = ["debugfs", "-w", "-f", "requests", self._target]
+            result = run_program(command, self._deadline, folder=Path(folder))
+        # debugfs first says its version, and tells of failures in words only.
+        words = result.stderr.splitlines()[1:]
+        if words or result.returncode != 0:
+            raise self._failed(doing, b"\n".join(words))
+
+
+class _Fat(FileSystem):
+    """FAT, by mtools."""
+
+    def read(self, path: str) -> bytes | None:
+        if not SAFE_PATH.fullmatch(path):
+            return None
+        result = self._tool("mtype", f"::{path}")
+        return result.stdout if result.returncode == 0 else None
+
+    def mode(self, path: str) -> int | None:  # noqa: ARG002 (FAT has no permissions)
+        return None
+
+    def is_folder(self, path: str) -> bool:
+        result = self._tool("mdir", "-b", f"::{path}")
+        return result.returncode == 0 and not self._is_file(path)
+
+    def put(self, content: bytes, path: str, mode: int) -> None:  # noqa: ARG002
+        self._make_folders(str(PurePosixPath(path).parent))
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            self._change(f"writing {path}", "mcopy", "-o", file.name, f"::{path}")
+
+    def delete(self, path: str) -> None:
+        self._change(f"deleting {path}", "mdel", f"::{path}")
+
+    def _make_folder(self, path: str) -> None:
+        self._change(f"making {path}", "mmd", f"::{path}")
+
+    def _is_file(self, path: str) -> bool:
+        listing = self._tool("mdir", "-b", f"::{path}").stdout.decode(errors="replace")
+        return listing.strip().lower() == f"::{path}".lower()
+
+    def _change(self, doing: str, tool: str, *words: str) -> None:
+        result = self._tool(tool, *words)
+        if result.returncode != 0:
+            raise self._failed(doing, result.stderr)
+
+    def _tool(self, tool: str, *words: str) -> CompletedProcess[bytes]:
+        argv = [tool, "-i", f"{self._image}@@{self._offset}", *words]
+        return run_program(argv, self._deadline, environment={"MTOOLS_SKIP_CHECK": "1"})

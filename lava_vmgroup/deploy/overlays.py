@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""Tar archives added to a ramdisk: the kernel unpacks cpio archives one after the other.
+
+So a ramdisk is never unpacked: what the tar archives hold is appended to it as one more cpio
+archive, of the kind that the kernel calls "newc".
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.unpack import damage_reported, decompressed, is_inside
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.sparse import copy_sparse, write_sparse
+
+_MAGIC = b"070701"
+_TRAILER = "TRAILER!!!"
+_LARGEST = 0xFFFFFFFF
+_CHUNK = 1 << 20
+_UBOOT = b"\x27\x05\x19\x56"
+_KINDS = {
+    tarfile.DIRTYPE: stat.S_IFDIR,
+    tarfile.SYMTYPE: stat.S_IFLNK,
+    tarfile.CHRTYPE: stat.S_IFCHR,
+    tarfile.BLKTYPE: stat.S_IFBLK,
+    tarfile.FIFOTYPE: stat.S_IFIFO,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlay:
+    """A tar archive, compressed or not, and what the job calls it."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """A member of a cpio archive, its content apart."""
+
+    name: str
+    mode: int
+    size: int = 0
+    uid: int = 0
+    gid: int = 0
+    mtime: int = 0
+    major: int = 0
+    minor: int = 0
+
+
+def with_overlays(
+    ramdisk: Path, overlays: Sequence[Overlay], target: Path, deadline: Deadline
+) -> None:
+    """Write `ramdisk` with the content of `overlays` added to it to `target`.
+
+    What is in a later archive replaces what is in an earlier one, and in the ramdisk.
+    """
+    with ramdisk.open("rb") as stream:
+        if stream.read(len(_UBOOT)) == _UBOOT:
+            raise JobError(
+                f"overlays cannot be added to {ramdisk.name}: it has a U-Boot header",
+                hint="give the ramdisk without it (dumpimage takes it out)",
+            )
+    copy_sparse(ramdisk, target, deadline.check)
+    with target.open("r+b") as file:
+        file.seek(0, 2)
+        file.write(bytes(-file.tell() % 4))
+        writer = _Writer(file)
+        for overlay in overlays:
+            with damage_reported(overlay.name), _opened(overlay, deadline) as archive:
+                _append(archive, overlay.name, writer, deadline)
+        writer.add(_Entry(name=_TRAILER, mode=0))
+
+
+class _Writer:
+    """Writes a cpio archive at the end of a file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._count = 0
+
+    def add(self, entry: _Entry, content: Iterable[bytes] = ()) -> None:
+        """Add one member; `content` must be as long as the entry says."""
+        self._count += 1
+        name = os.fsencode(entry.name) + b"\0"
+        numbers = (
+            self._count,
+            entry.mode,
+            entry.uid,
+            entry.gid,
+            1,
+            entry.mtime,
+            entry.size,
+            0,
+            0,
+            entry.major,
+            entry.minor,
+            len(name),
+            0,
+        )
+        head = _MAGIC + b"".join(b"%08X" % number for number in numbers) + name
+        self._file.write(head + bytes(-len(head) % 4))
+        for chunk in content:
+            self._file.write(chunk)
+        self._file.write(bytes(-entry.size % 4))
+
+
+@contextmanager
+def _opened(overlay: Overlay, deadline: Deadline) -> Iterator[tarfile.TarFile]:
+    """The archive without its compression, so that members can be looked up."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        overlay.path.open("rb", buffering=0) as file,
+        decompressed(file, deadline) as stream,
+    ):
+        plain = Path(folder) / "overlay.tar"
+        write_sparse(stream, plain, deadline.check)
+        with tarfile.open(plain, "r:") as archive:
+            yield archive
+
+
+def _append(archive: tarfile.TarFile, name: str, writer: _Writer, deadline: Deadline) -> None:
+    """Add the members of an archive, and the folders that it takes for granted."""
+    there = {"."}
+    for member in archive:
+        deadline.check()
+        if not is_inside(member.name):
+            raise JobError(f"{name} has a member outside its own folder: {member.name!r}")
+        path = PurePosixPath(member.name)
+        for folder in [*reversed(path.parents)]:
+            if str(folder) not in there:
+                writer.add(_Entry(name=str(folder), mode=stat.S_IFDIR | 0o755))
+                there.add(str(folder))
+        if str(path) != ".":
+            there.add(str(path))
+            _append_member(archive, member, name, writer)
+
+
+def _append_member(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, writer: _Writer
+) -> None:
+    kind = stat.S_IFREG if member.isreg() or member.islnk() else _KINDS.get(member.type)
+    if kind is None:
+        raise JobError(f"{name} has a member of a kind that no ramdisk takes: {member.name!r}")
+    size = 0
+    content: Iterable[bytes] = ()
+    if kind == stat.S_IFREG:
+        size = _target(archive, member, name).size
+        content = _chunks(archive, member)
+    elif kind == stat.S_IFLNK:
+        content = [os.fsencode(member.linkname)]
+        size = len(content[0])
+    if size > _LARGEST:
+        raise JobError(f"{name} has a member of more than 4 GiB: {member.name!r}")
+    entry = _Entry(
+        name=str(PurePosixPath(member.name)),
+        mode=kind | stat.S_IMODE(member.mode),
+        size=size,
+        uid=min(member.uid, _LARGEST),
+        gid=min(member.gid, _LARGEST),
+        mtime=min(max(int(member.mtime), 0), _LARGEST),
+        major=member.devmajor,
+        minor=member.devminor,
+    )
+    writer.add(entry, content)
+
+
+def _target(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> tarfile.TarInfo:
+    """The member that has the content of a hard link."""
+    if not member.islnk():
+        return member
+    try:
+        return archive.getmember(member.linkname)
+    except KeyError as error:
+        raise JobError(f"{name} has a link to nothing: {member.name!r}") from error
+
+
+def _chunks(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+    source = archive.extractfile(member)
+    assert source is not None, "a regular file has content"
+    while chunk := source.read(_CHUNK):
+        yield chunk

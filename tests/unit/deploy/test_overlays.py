@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""What is added to a ramdisk is read back by a cpio that is not ours."""
+
+import bz2
+import gzip
+import io
+import lzma
+import stat
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.overlays import Overlay, with_overlays
+from lava_vmgroup.errors import JobError
+
+RAMDISK = gzip.compress(b"a ramdisk")
+
+
+def soon() -> Deadline:
+    return Deadline.after("the test", 60.0)
+
+
+def zstd(data: bytes) -> bytes:
+    return subprocess.run(["zstd", "-q", "-c"], input=data, stdout=subprocess.PIPE).stdout
+
+
+def tar(*members: tarfile.TarInfo, content: bytes = b"") -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for member in members:
+            member.size = len(content) if member.isreg() else 0
+            archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def member(
+    name: str, kind: bytes = tarfile.REGTYPE, mode: int = 0o644, link: str = ""
+) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.linkname, info.mtime = kind, mode, link, 1_000_000_000
+    return info
+
+
+def unpacked(archives: list[bytes], folder: Path) -> Path:
+    """Add archives to a ramdisk, and unpack what was added."""
+    (folder / "initrd").write_bytes(RAMDISK)
+    overlays = []
+    for number, archive in enumerate(archives):
+        path = folder / f"overlay{number}"
+        path.write_bytes(archive)
+        overlays.append(Overlay(path=path, name=path.name))
+
+    with_overlays(folder / "initrd", overlays, folder / "made", soon())
+
+    made = (folder / "made").read_bytes()
+    start = -(-len(RAMDISK) // 4) * 4
+    assert made[:start] == RAMDISK + bytes(start - len(RAMDISK))
+    root = folder / "root"
+    root.mkdir()
+    command = ["busybox", "cpio", "-idm"]
+    subprocess.run(command, input=made[start:], cwd=root, check=True, capture_output=True)
+    return root
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress, zstd])
+def test_archive_is_added_whatever_it_is_compressed_with(
+    pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    content = bytes(range(256)) * 9 + b"x"
+    archive = tar(member("./opt/tool", mode=0o755), content=content)
+
+    root = unpacked([pack(archive)], tmp_path)
+
+    assert (root / "opt/tool").read_bytes() == content
+    assert stat.S_IMODE((root / "opt/tool").stat().st_mode) == 0o755
+    assert (root / "opt/tool").stat().st_mtime == 1_000_000_000
+
+
+def test_every_kind_of_member_arrives(tmp_path: Path) -> None:
+    archive = tar(
+        member("private/", tarfile.DIRTYPE, mode=0o700),
+        member("private/file"),
+        member("link", tarfile.SYMTYPE, link="private/file"),
+        member("same", tarfile.LNKTYPE, link="private/file"),
+        member("pipe", tarfile.FIFOTYPE),
+        content=b"content",
+    )
+
+    root = unpacked([archive], tmp_path)
+
+    assert stat.S_IMODE((root / "private").stat().st_mode) == 0o700
+    assert (root / "link").readlink() == Path("private/file")
+    assert (root / "same").read_bytes() == b"content"
+    assert (root / "pipe").is_fifo()
+
+
+def test_later_archive_wins(tmp_path: Path) -> None:
+    archives = [tar(member("etc/x"), content=text) for text in (b"first", b"second")]
+    (tmp_path / "initrd").write_bytes(RAMDISK)
+    overlays = []
+    for number, archive in enumerate(archives):
+        (tmp_path / f"{number}").write_bytes(archive)
+        overlays.append(Overlay(path=tmp_path / f"{number}", name=f"{number}"))
+
+    with_overlays(tmp_path / "initrd", overlays, tmp_path / "made", soon())
+
+    made = (tmp_path / "made").read_bytes()
+    assert made.index(b"first") < made.index(b"second")
+    assert made.count(b"TRAILER!!!") == 1
+
+
+@pytest.mark.parametrize(
+    ("archive", "expected"),
+    [
+        (tar(member("../x")), "overlay0 has a member outside its own folder"),
+        (tar(member("x", tarfile.LNKTYPE, link="none")), "a link to nothing: 'x'"),
+        (b"no archive" * 100, "overlay0 cannot be unpacked"),
+        (gzip.compress(tar(member("x"), content=bytes(9000)))[:60], "overlay0 cannot be unpacked"),
+    ],
+)
+def test_unusable_archive_is_the_jobs_fault(archive: bytes, expected: str, tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=expected):
+        unpacked([archive], tmp_path)
+
+
+def test_ramdisk_with_a_uboot_header_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "uInitrd").write_bytes(b"\x27\x05\x19\x56" + bytes(100))
+
+    with pytest.raises(JobError, match="uInitrd: it has a U-Boot header"):
+        with_overlays(tmp_path / "uInitrd", [], tmp_path / "made", soon())
