@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Tar archives added to a ramdisk: the kernel unpacks cpio archives one after the other.
 
-So a ramdisk is never unpacked: what the tar archives hold is appended to it as one more cpio
-archive, of the kind that the kernel calls "newc".
+So a ramdisk is never made anew: what the tar archives hold is appended to it as one more cpio
+archive.  The kernel puts a folder in the place of a link of the same name, which would cut a
+ramdisk off from its ``/lib``; so the ramdisk's links are followed here.
 """
 
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
 import tarfile
 import tempfile
@@ -15,16 +17,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.cpio import LARGEST, Entry, Tree, Writer, tree_of
 from lava_vmgroup.deploy.unpack import damage_reported, decompressed, is_inside
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.sparse import copy_sparse, write_sparse
 
-_MAGIC = b"070701"
-_TRAILER = "TRAILER!!!"
-_LARGEST = 0xFFFFFFFF
 _CHUNK = 1 << 20
 _UBOOT = b"\x27\x05\x19\x56"
 _KINDS = {
@@ -44,20 +43,6 @@ class Overlay:
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """A member of a cpio archive, its content apart."""
-
-    name: str
-    mode: int
-    size: int = 0
-    uid: int = 0
-    gid: int = 0
-    mtime: int = 0
-    major: int = 0
-    minor: int = 0
-
-
 def with_overlays(
     ramdisk: Path, overlays: Sequence[Overlay], target: Path, deadline: Deadline
 ) -> None:
@@ -71,48 +56,16 @@ def with_overlays(
                 f"overlays cannot be added to {ramdisk.name}: it has a U-Boot header",
                 hint="give the ramdisk without it (dumpimage takes it out)",
             )
+    tree = tree_of(ramdisk, deadline)
     copy_sparse(ramdisk, target, deadline.check)
     with target.open("r+b") as file:
         file.seek(0, 2)
         file.write(bytes(-file.tell() % 4))
-        writer = _Writer(file)
+        writer = Writer(file)
         for overlay in overlays:
             with damage_reported(overlay.name), _opened(overlay, deadline) as archive:
-                _append(archive, overlay.name, writer, deadline)
-        writer.add(_Entry(name=_TRAILER, mode=0))
-
-
-class _Writer:
-    """Writes a cpio archive at the end of a file."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._count = 0
-
-    def add(self, entry: _Entry, content: Iterable[bytes] = ()) -> None:
-        """Add one member; `content` must be as long as the entry says."""
-        self._count += 1
-        name = os.fsencode(entry.name) + b"\0"
-        numbers = (
-            self._count,
-            entry.mode,
-            entry.uid,
-            entry.gid,
-            1,
-            entry.mtime,
-            entry.size,
-            0,
-            0,
-            entry.major,
-            entry.minor,
-            len(name),
-            0,
-        )
-        head = _MAGIC + b"".join(b"%08X" % number for number in numbers) + name
-        self._file.write(head + bytes(-len(head) % 4))
-        for chunk in content:
-            self._file.write(chunk)
-        self._file.write(bytes(-entry.size % 4))
+                _append(archive, overlay.name, tree, writer, deadline)
+        writer.finish()
 
 
 @contextmanager
@@ -129,25 +82,34 @@ def _opened(overlay: Overlay, deadline: Deadline) -> Iterator[tarfile.TarFile]:
             yield archive
 
 
-def _append(archive: tarfile.TarFile, name: str, writer: _Writer, deadline: Deadline) -> None:
+def _append(
+    archive: tarfile.TarFile, name: str, tree: Tree, writer: Writer, deadline: Deadline
+) -> None:
     """Add the members of an archive, and the folders that it takes for granted."""
-    there = {"."}
     for member in archive:
         deadline.check()
         if not is_inside(member.name):
             raise JobError(f"{name} has a member outside its own folder: {member.name!r}")
         path = PurePosixPath(member.name)
-        for folder in [*reversed(path.parents)]:
-            if str(folder) not in there:
-                writer.add(_Entry(name=str(folder), mode=stat.S_IFDIR | 0o755))
-                there.add(str(folder))
-        if str(path) != ".":
-            there.add(str(path))
-            _append_member(archive, member, name, writer)
+        if str(path) == ".":
+            continue
+        parent = tree.real(str(path.parent)) if path.parent.name else ""
+        real = posixpath.join(parent, path.name)
+        if member.isdir():
+            real = tree.real(real)
+        for folder in reversed(PurePosixPath(real).parents):
+            if str(folder) not in (".", *tree.folders):
+                writer.add(Entry(name=str(folder), mode=stat.S_IFDIR | 0o755))
+                tree.folders.add(str(folder))
+        if member.isdir():
+            tree.folders.add(real)
+        elif member.issym():
+            tree.links[real] = member.linkname
+        _append_member(archive, member, name, real, writer)
 
 
 def _append_member(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, writer: _Writer
+    archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, path: str, writer: Writer
 ) -> None:
     kind = stat.S_IFREG if member.isreg() or member.islnk() else _KINDS.get(member.type)
     if kind is None:
@@ -160,15 +122,15 @@ def _append_member(
     elif kind == stat.S_IFLNK:
         content = [os.fsencode(member.linkname)]
         size = len(content[0])
-    if size > _LARGEST:
+    if size > LARGEST:
         raise JobError(f"{name} has a member of more than 4 GiB: {member.name!r}")
-    entry = _Entry(
-        name=str(PurePosixPath(member.name)),
+    entry = Entry(
+        name=path,
         mode=kind | stat.S_IMODE(member.mode),
         size=size,
-        uid=min(member.uid, _LARGEST),
-        gid=min(member.gid, _LARGEST),
-        mtime=min(max(int(member.mtime), 0), _LARGEST),
+        uid=min(member.uid, LARGEST),
+        gid=min(member.gid, LARGEST),
+        mtime=min(max(int(member.mtime), 0), LARGEST),
         major=member.devmajor,
         minor=member.devminor,
     )

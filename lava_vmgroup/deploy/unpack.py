@@ -26,7 +26,8 @@ from lava_vmgroup.sparse import write_sparse
 _HEAD = 1024
 _BUFFER = 1 << 20
 _MAX_LAYERS = 4
-_BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, tarfile.TarError)
+BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, tarfile.TarError)
+"""What reading a damaged file raises."""
 
 
 class Layer(enum.Enum):
@@ -117,8 +118,8 @@ def unpack(source: Path, name: str, scratch: Path, deadline: Deadline, tell: Pro
 
 @contextmanager
 def decompressed(file: io.FileIO, deadline: Deadline) -> Iterator[io.BufferedReader]:
-    """The content of a compressed file as a stream; of any other file, the file itself."""
-    layer = layer_of(os.pread(file.fileno(), _HEAD, 0))
+    """What is compressed from the file's position on as a stream; else the file from there on."""
+    layer = layer_of(os.pread(file.fileno(), _HEAD, file.tell()))
     with ExitStack() as stack:
         stream: Any = file
         match layer:
@@ -130,7 +131,9 @@ def decompressed(file: io.FileIO, deadline: Deadline) -> Iterator[io.BufferedRea
                 stream = stack.enter_context(lzma.LZMAFile(file))
             case Layer.ZSTD:
                 stream = stack.enter_context(_Zstd(file, deadline))
-        yield io.BufferedReader(stream, _BUFFER)
+        reader = io.BufferedReader(stream, _BUFFER)
+        yield reader
+        reader.detach()  # it would close the file
 
 
 @contextmanager
@@ -138,7 +141,7 @@ def damage_reported(name: str) -> Iterator[None]:
     """Say of a file that cannot be unpacked that this is the file's fault."""
     try:
         yield
-    except _BROKEN as error:
+    except BROKEN as error:
         raise JobError(
             f"{name} cannot be unpacked: {error or type(error).__name__}",
             hint="is the file damaged, or cut off?",

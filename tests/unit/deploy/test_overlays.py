@@ -45,9 +45,16 @@ def member(
     return info
 
 
-def unpacked(archives: list[bytes], folder: Path) -> Path:
+def cpio(*paths: str, folder: Path) -> bytes:
+    """An archive of paths in a folder, made by a program that is not ours."""
+    names = "".join(f"{path}\n" for path in paths).encode()
+    command = ["busybox", "cpio", "-o", "-H", "newc"]
+    return subprocess.run(command, input=names, cwd=folder, stdout=subprocess.PIPE).stdout
+
+
+def unpacked(archives: list[bytes], folder: Path, ramdisk: bytes = RAMDISK) -> Path:
     """Add archives to a ramdisk, and unpack what was added."""
-    (folder / "initrd").write_bytes(RAMDISK)
+    (folder / "initrd").write_bytes(ramdisk)
     overlays = []
     for number, archive in enumerate(archives):
         path = folder / f"overlay{number}"
@@ -57,8 +64,8 @@ def unpacked(archives: list[bytes], folder: Path) -> Path:
     with_overlays(folder / "initrd", overlays, folder / "made", soon())
 
     made = (folder / "made").read_bytes()
-    start = -(-len(RAMDISK) // 4) * 4
-    assert made[:start] == RAMDISK + bytes(start - len(RAMDISK))
+    start = -(-len(ramdisk) // 4) * 4
+    assert made[:start] == ramdisk + bytes(start - len(ramdisk))
     root = folder / "root"
     root.mkdir()
     command = ["busybox", "cpio", "-idm"]
@@ -96,6 +103,27 @@ def test_every_kind_of_member_arrives(tmp_path: Path) -> None:
     assert (root / "link").readlink() == Path("private/file")
     assert (root / "same").read_bytes() == b"content"
     assert (root / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, zstd])
+def test_links_of_the_ramdisk_stay_links(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "usr/lib").mkdir(parents=True)
+    (source / "lib").symlink_to("usr/lib")
+    (source / "early").write_bytes(b"microcode")
+    early = cpio("early", folder=source) + bytes(512)
+    ramdisk = early + pack(cpio("usr", "usr/lib", "lib", folder=source))
+    archive = tar(
+        member("lib/", tarfile.DIRTYPE, mode=0o755),
+        member("lib/modules/", tarfile.DIRTYPE, mode=0o755),
+        member("lib/modules/x.ko"),
+        content=b"module",
+    )
+
+    root = unpacked([archive], tmp_path, ramdisk)
+
+    assert (root / "usr/lib/modules/x.ko").read_bytes() == b"module"
+    assert [path.name for path in root.iterdir()] == ["usr"]
 
 
 def test_later_archive_wins(tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""The archives that a Linux ramdisk consists of: cpio, of the kind that the kernel calls "newc"."""
+
+from __future__ import annotations
+
+import io
+import os
+import posixpath
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.unpack import BROKEN, decompressed
+
+LARGEST = 0xFFFFFFFF
+"""The largest number, and so the largest file, in an archive."""
+
+_MAGIC = b"070701"
+_MAGICS = (_MAGIC, b"070702")
+_TRAILER = "TRAILER!!!"
+_HEAD = 110
+_MAX_LINKS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A member of a cpio archive, its content apart."""
+
+    name: str
+    mode: int
+    size: int = 0
+    uid: int = 0
+    gid: int = 0
+    mtime: int = 0
+    major: int = 0
+    minor: int = 0
+
+
+class Writer:
+    """Writes a cpio archive at the end of a file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._count = 0
+
+    def add(self, entry: Entry, content: Iterable[bytes] = ()) -> None:
+        """Add one member; `content` must be as long as the entry says."""
+        self._count += 1
+        name = os.fsencode(entry.name) + b"\0"
+        numbers = (
+            self._count,
+            entry.mode,
+            entry.uid,
+            entry.gid,
+            1,
+            entry.mtime,
+            entry.size,
+            0,
+            0,
+            entry.major,
+            entry.minor,
+            len(name),
+            0,
+        )
+        head = _MAGIC + b"".join(b"%08X" % number for number in numbers) + name
+        self._file.write(head + bytes(-len(head) % 4))
+        for chunk in content:
+            self._file.write(chunk)
+        self._file.write(bytes(-entry.size % 4))
+
+    def finish(self) -> None:
+        """End the archive."""
+        self.add(Entry(name=_TRAILER, mode=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The folders and the links of a ramdisk, by their paths."""
+
+    folders: set[str] = field(default_factory=set)
+    links: dict[str, str] = field(default_factory=dict)
+
+    def real(self, path: str) -> str:
+        """A path with the links among its folders, and itself, followed."""
+        done = ""
+        for part in path.split("/"):
+            done = posixpath.join(done, part)
+            for _ in range(_MAX_LINKS):
+                if done not in self.links:
+                    break
+                target = posixpath.join(posixpath.dirname(done), self.links[done])
+                done = posixpath.normpath(f"/{target}").lstrip("/")
+        return done
+
+
+def tree_of(ramdisk: Path, deadline: Deadline) -> Tree:
+    """The folders and links of a ramdisk, as far as its archives can be read.
+
+    A ramdisk is a row of archives, of which the last is often compressed.
+    """
+    tree = Tree()
+    with ramdisk.open("rb", buffering=0) as file:
+        begin, end = -1, 0
+        while begin < end:
+            begin = file.seek(end)
+            try:
+                with decompressed(file, deadline) as stream:
+                    _read_tree(stream, tree, deadline)
+                    # A compressed archive has its end where this program cannot see it.
+                    end = stream.tell() if stream.raw is file else begin
+            except (*BROKEN, ValueError):
+                return tree
+    return tree
+
+
+def _read_tree(stream: io.BufferedReader, tree: Tree, deadline: Deadline) -> None:
+    """Read archives up to what is none."""
+    while stream.peek(len(_MAGIC))[: len(_MAGIC)] in _MAGICS:
+        deadline.check()
+        head = stream.read(_HEAD)
+        numbers = [int(head[start : start + 8], 16) for start in range(6, _HEAD, 8)]
+        mode, size, name_size = numbers[1], numbers[6], numbers[11]
+        name = os.fsdecode(_padded(stream, name_size, _HEAD).rstrip(b"\0"))
+        content = _padded(stream, size)
+        path = posixpath.normpath(f"/{name}").lstrip("/")
+        if stat.S_ISDIR(mode):
+            tree.folders.add(path)
+        elif stat.S_ISLNK(mode):
+            tree.links[path] = os.fsdecode(content)
+        elif name == _TRAILER:
+            while stream.peek(1)[:1] == b"\0":
+                stream.read(1)
+
+
+def _padded(stream: IO[bytes], size: int, before: int = 0) -> bytes:
+    """Read `size` bytes and what fills them up to a multiple of four."""
+    data = stream.read(size)
+    stream.read(-(before + size) % 4)
+    if len(data) != size:
+        raise EOFError("the archive ends within a file")
+    return data
