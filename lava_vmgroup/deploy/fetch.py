@@ -31,7 +31,12 @@ _KNOWN = "give a path, or a file:, http:, https: or scp: URL"
 
 def local_path(reference: str, folder: Path) -> Path | None:
     """The file that `reference` names, relative to the job's `folder`; None for a download."""
-    url = urlsplit(reference)
+    try:
+        url = urlsplit(reference)
+    except ValueError as error:
+        raise JobError(f"cannot fetch {reference!r}: {error}", hint=_KNOWN) from error
+    if "\0" in unquote(reference):
+        raise JobError(f"cannot fetch {reference!r}: it has a zero byte", hint=_KNOWN)
     if url.scheme in _REMOTE:
         return None
     if url.scheme not in ("", "file"):
@@ -63,10 +68,15 @@ def reference_problems(reference: FileReference, folder: Path) -> Iterator[str]:
 
 
 def _url_problems(reference: FileReference) -> Iterator[str]:
-    if urlsplit(reference.url).scheme == "scp":
+    url = urlsplit(reference.url)
+    try:
+        _ = url.port
+    except ValueError:
+        yield f"{reference.shown}: the port is no number up to 65535"
+    if url.scheme == "scp":
         for problem in scp.problems(reference):
             yield f"{reference.shown}: {problem}"
-    elif not urlsplit(reference.url).hostname:
+    elif not url.hostname:
         yield f"{reference.shown}: the host is missing"
 
 

@@ -48,6 +48,11 @@ class Version:
         strong = self.etag is not None and not self.etag.startswith("W/")
         return self.etag if strong else self.last_modified
 
+    def may_be(self, other: Version) -> bool:
+        """Whether nothing that both know is different."""
+        pairs = ((self.etag, other.etag), (self.last_modified, other.last_modified))
+        return all(mine == theirs for mine, theirs in pairs if mine and theirs)
+
 
 class Part:
     """The beginning of a file that is being downloaded, kept together with its version."""
@@ -180,14 +185,15 @@ class HttpClient:
 
 def _start(reference: FileReference, answer: requests.Response, part: Part) -> int:
     """Where in the file the answer begins."""
-    status = answer.status_code
+    status, headers = answer.status_code, answer.headers
+    sent = Version(etag=headers.get("ETag"), last_modified=headers.get("Last-Modified"))
     if status == requests.codes.ok:
-        headers = answer.headers
-        part.begin(Version(etag=headers.get("ETag"), last_modified=headers.get("Last-Modified")))
+        part.begin(sent)
         return 0
     if status == requests.codes.partial_content:
-        found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-        if found is not None and int(found[1]) == part.size:
+        found = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
+        # Not every server understands If-Range; some send the rest of another version.
+        if found and int(found[1]) == part.size and sent.may_be(part.version):
             return part.size
     if status in (requests.codes.partial_content, requests.codes.requested_range_not_satisfiable):
         part.discard()

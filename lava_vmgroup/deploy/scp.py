@@ -37,10 +37,6 @@ def problems(reference: FileReference) -> Iterator[str]:
         yield "there is no place for a password; let the dispatcher's user log in with a key"
     if url.path in ("", "/"):
         yield "the path is missing; write scp://[user@]host[:port]/path"
-    try:
-        _ = url.port
-    except ValueError:
-        yield "the port is no number"
 
 
 def copy(

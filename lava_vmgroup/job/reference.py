@@ -60,7 +60,8 @@ class FileReference:
         """The file's own name, without folders."""
         url = urlsplit(self.url)
         path = unquote(url.path) if url.scheme else self.url
-        return path.rstrip("/").rpartition("/")[2] or "download"
+        name = path.rstrip("/").rpartition("/")[2]
+        return name if name not in ("", ".", "..") else "download"
 
     @property
     def shown(self) -> str:

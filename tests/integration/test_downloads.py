@@ -73,9 +73,10 @@ def test_next_job_goes_on_with_what_a_canceled_one_has(site: Site, tmp_path: Pat
     site.stall = threading.Event()
     token = CancelToken()
     threading.Timer(0.5, token.cancel, [PeerFailed("the host died")]).start()
+    deadline = Deadline.after("the silent server", 20.0, token)
     with job(tmp_path) as files, pytest.raises(PeerFailed, match="the host died"):
-        reference = FileReference(url=f"{site.url}/a.img")
-        files.fetch(reference, soon(token), NodeLog())
+        files.fetch(FileReference(url=f"{site.url}/a.img"), deadline, NodeLog())
+    assert not deadline.expired
     site.stall.set()
     site.stall = None
 
@@ -88,10 +89,13 @@ def test_next_job_goes_on_with_what_a_canceled_one_has(site: Site, tmp_path: Pat
     assert 1_000_000 < int(second.strip("bytes=-")) <= 1_500_000
 
 
-def test_file_that_changed_meanwhile_is_begun_anew(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ignores_if_range", [False, True])
+def test_file_that_changed_meanwhile_is_begun_anew(
+    ignores_if_range: bool, site: Site, tmp_path: Path
+) -> None:
+    site.ignores_if_range = ignores_if_range
     site.files["a.img"] = os.urandom(2_000_000)
     site.break_off = [1_000_000]
-    site.refuse = []
 
     def change(record: logging.LogRecord) -> bool:
         site.files["a.img"] = DATA

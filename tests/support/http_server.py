@@ -27,6 +27,7 @@ class Site:
     """Added to every answer with a file."""
     with_etag: bool = True
     with_ranges: bool = True
+    ignores_if_range: bool = False
     stall: threading.Event | None = None
     """What an answer waits for after half of its body."""
 
@@ -57,7 +58,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         start = 0
-        if site.with_ranges and self.headers["Range"] and self.headers["If-Range"] == etag:
+        unchanged = self.headers["If-Range"] in (None, etag) or site.ignores_if_range
+        if site.with_ranges and self.headers["Range"] and unchanged:
             start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
         self.send_response(206 if start else 200)
         if start:

@@ -25,8 +25,9 @@ def test_least_recently_used_files_make_room(tmp_path: Path) -> None:
     with Cache(tmp_path, 10 * SIZE) as cache:
         for number, name in enumerate(("old", "older", "used")):
             age(add(cache, tmp_path, name), 2000 - 1000 * number)
-    with Cache(tmp_path, 3 * SIZE) as cache:
+    with Cache(tmp_path, 10 * SIZE) as cache:
         assert cache.find(Area.DOWNLOADS, "used") is not None  # the oldest until now
+    with Cache(tmp_path, 3 * SIZE) as cache:
         new = add(cache, tmp_path, "new")
 
     assert sorted(path.name for path in new.parent.iterdir()) == ["new", "used"]
