@@ -28,6 +28,9 @@ _FAT_MAGICS = ((0x36, b"FAT"), (0x52, b"FAT32"))
 _MAX_LINKS = 8
 _REGULAR = 0o100000
 
+# The same changes must make the same image, which a host may have from an earlier job.
+_FIXED_TIME = {"E2FSPROGS_FAKE_TIME": "1000000000", "SOURCE_DATE_EPOCH": "1000000000"}
+
 
 def partitions(image: Path, deadline: Deadline) -> dict[int, int]:
     """The offset in bytes of each partition by its number; just 0 when there is no table."""
@@ -166,7 +169,9 @@ class _Ext(FileSystem):
             (Path(folder) / "content").write_bytes(content)
             (Path(folder) / "requests").write_text("".join(f"{line}\n" for line in requests))
             command = ["debugfs", "-w", "-f", "requests", self._target]
-            result = run_program(command, self._deadline, folder=Path(folder))
+            result = run_program(
+                command, self._deadline, environment=_FIXED_TIME, folder=Path(folder)
+            )
         # debugfs first says its version, and tells of failures in words only.
         words = result.stderr.splitlines()[1:]
         if words or result.returncode != 0:
@@ -213,4 +218,6 @@ class _Fat(FileSystem):
 
     def _tool(self, tool: str, *words: str) -> CompletedProcess[bytes]:
         argv = [tool, "-i", f"{self._image}@@{self._offset}", *words]
-        return run_program(argv, self._deadline, environment={"MTOOLS_SKIP_CHECK": "1"})
+        return run_program(
+            argv, self._deadline, environment={"MTOOLS_SKIP_CHECK": "1", **_FIXED_TIME}
+        )

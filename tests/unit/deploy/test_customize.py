@@ -4,11 +4,13 @@
 import re
 import subprocess
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import customize
 from lava_vmgroup.deploy.customize import Partitions
@@ -152,6 +154,17 @@ def test_nodes_that_want_the_same_changes_share_a_copy(
 
     assert made[0] == made[1]
     assert customized(image, {"x": ["rootfs:/y"]}, job_files) != made[0]
+
+
+def test_same_changes_make_the_same_image_in_every_job(
+    image: Path, job_files: JobFiles, tmp_path: Path
+) -> None:
+    (tmp_path / "x").write_text("x")
+    spec = {"x": ["rootfs:/a/x", "boot:/a/x", "boot:/uEnv.txt", "rootfs:/etc/motd"]}
+    first = customized(image, spec, job_files)
+    time.sleep(1.1)  # file systems count seconds; FAT counts every second one
+    with JobFiles(tmp_path, DispatcherConfig(), tmp_path / "other") as other:
+        assert customized(image, spec, other).read_bytes() == first.read_bytes()
 
 
 @pytest.mark.parametrize(
