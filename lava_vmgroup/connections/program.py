@@ -89,7 +89,7 @@ class ProgramOutput(io.RawIOBase):
         self._process.stdout.close()
 
 
-def run_program(
+def run_tool(
     argv: Sequence[str],
     deadline: Deadline,
     *,

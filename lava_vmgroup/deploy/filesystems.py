@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from subprocess import CompletedProcess
 
-from lava_vmgroup.connections.program import run_program
+from lava_vmgroup.connections.program import run_tool
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import JobError
 
@@ -34,7 +34,7 @@ _FIXED_TIME = {"E2FSPROGS_FAKE_TIME": "1000000000", "SOURCE_DATE_EPOCH": "100000
 
 def partitions(image: Path, deadline: Deadline) -> dict[int, int]:
     """The offset in bytes of each partition by its number; just 0 when there is no table."""
-    result = run_program(["sfdisk", "--json", str(image)], deadline)
+    result = run_tool(["sfdisk", "--json", str(image)], deadline)
     if result.returncode != 0:
         return {0: 0}
     table = json.loads(result.stdout)["partitiontable"]
@@ -157,7 +157,7 @@ class _Ext(FileSystem):
         return f"{self._image.absolute()}?offset={self._offset}"
 
     def _ask(self, request: str) -> bytes:
-        return run_program(["debugfs", "-R", request, self._target], self._deadline).stdout
+        return run_tool(["debugfs", "-R", request, self._target], self._deadline).stdout
 
     def _change(self, doing: str, requests: Sequence[str], content: bytes = b"") -> None:
         if b"needs_recovery" in self._ask("features"):
@@ -169,9 +169,7 @@ class _Ext(FileSystem):
             (Path(folder) / "content").write_bytes(content)
             (Path(folder) / "requests").write_text("".join(f"{line}\n" for line in requests))
             command = ["debugfs", "-w", "-f", "requests", self._target]
-            result = run_program(
-                command, self._deadline, environment=_FIXED_TIME, folder=Path(folder)
-            )
+            result = run_tool(command, self._deadline, environment=_FIXED_TIME, folder=Path(folder))
         # debugfs first says its version, and tells of failures in words only.
         words = result.stderr.splitlines()[1:]
         if words or result.returncode != 0:
@@ -218,6 +216,4 @@ class _Fat(FileSystem):
 
     def _tool(self, tool: str, *words: str) -> CompletedProcess[bytes]:
         argv = [tool, "-i", f"{self._image}@@{self._offset}", *words]
-        return run_program(
-            argv, self._deadline, environment={"MTOOLS_SKIP_CHECK": "1", **_FIXED_TIME}
-        )
+        return run_tool(argv, self._deadline, environment={"MTOOLS_SKIP_CHECK": "1", **_FIXED_TIME})

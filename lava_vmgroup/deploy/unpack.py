@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from lava_vmgroup.connections.program import ProgramOutput, run_program
+from lava_vmgroup.connections.program import ProgramOutput, run_tool
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.progress import Progress
@@ -211,9 +211,7 @@ def _images(names: list[str]) -> list[str]:
 
 def _convert(path: Path, name: str, target: Path, deadline: Deadline) -> None:
     """Make a raw image of a qcow2 image, which must not refer to other files."""
-    described = run_program(
-        ["qemu-img", "info", "--output=json", "-f", "qcow2", str(path)], deadline
-    )
+    described = run_tool(["qemu-img", "info", "--output=json", "-f", "qcow2", str(path)], deadline)
     if described.returncode == 0:
         facts = json.loads(described.stdout)
         inner = facts.get("format-specific", {}).get("data", {})
@@ -222,7 +220,7 @@ def _convert(path: Path, name: str, target: Path, deadline: Deadline) -> None:
                 f"{name} is a qcow2 image over another file",
                 hint="make it complete: qemu-img convert -O qcow2 IMAGE COMPLETE",
             )
-        described = run_program(
+        described = run_tool(
             ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(path), str(target)], deadline
         )
     if described.returncode != 0:
