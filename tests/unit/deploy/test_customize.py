@@ -18,9 +18,7 @@ from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.filesystems import FileSystem, file_system, partitions
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.log import NodeLog
-from tests.support.disk_images import MIB, ext_image, fat_image
-
-EXT_AT, FAT_AT = 10 * MIB, MIB
+from tests.support.disk_images import EXT_AT, MIB, ext_image, two_partitions
 
 
 def soon() -> Deadline:
@@ -30,24 +28,7 @@ def soon() -> Deadline:
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     """FAT on partition 1 for booting, ext4 on partition 2 as the root."""
-    boot, root = tmp_path / "boot", tmp_path / "root"
-    (root / "etc").mkdir(parents=True)
-    (root / "usr/lib").mkdir(parents=True)
-    (root / "lib").symlink_to("usr/lib")
-    (root / "etc/motd").write_text("welcome\n")
-    (root / "etc/resolv.conf").symlink_to("../run/resolv.conf")
-    (root / "etc/secret").write_text("old secret")
-    (root / "etc/secret").chmod(0o600)
-    boot.mkdir()
-    (boot / "uEnv.txt").write_text("old\n")
-    fat = fat_image(boot, tmp_path / "fat.img").read_bytes()
-    image = ext_image(root, tmp_path / "disk.img", offset=EXT_AT)
-    with image.open("r+b") as file:
-        file.write(fat)
-        file.truncate(EXT_AT + 20 * MIB)
-    table = f"start={FAT_AT // 512},size={8 * MIB // 512},type=c\nstart={EXT_AT // 512}\n"
-    subprocess.run(["/usr/sbin/sfdisk", "-q", image], input=table.encode(), check=True)
-    return image
+    return two_partitions(tmp_path)
 
 
 def customized(
