@@ -206,10 +206,13 @@ class JobFiles:
         progress = Progress(log, reference.name, deadline)
         try:
             _check_digests(reference, part.path, progress)
-            digest = reference.sha256 or sha256_of(part.path, progress)
-            return self._cache.add(Area.DOWNLOADS, digest, part.path), digest
-        finally:
+        except JobError:
             part.discard()
+            raise
+        digest = reference.sha256 or sha256_of(part.path, progress)
+        path = self._cache.add(Area.DOWNLOADS, digest, part.path)
+        part.discard()
+        return path, digest
 
     def _unpacked(
         self, path: Path, name: str, digest: str, deadline: Deadline, log: NodeLog

@@ -150,8 +150,9 @@ class HttpClient:
                 if answer.status_code == requests.codes.not_modified and known is not None:
                     return None
                 start = _start(reference, answer, part)
-                with deadline.waking(lambda: _wake(answer)):
-                    _receive(answer, part, start, progress)
+                if start is not None:
+                    with deadline.waking(lambda: _wake(answer)):
+                        _receive(answer, part, start, progress)
                 return part.version
         except _WRONG_URL as error:
             raise JobError(f"cannot download {reference.shown}: {error}") from error
@@ -183,8 +184,8 @@ class HttpClient:
         return dict.fromkeys(("http", "https"), "" if direct else config.lava_proxy)
 
 
-def _start(reference: FileReference, answer: requests.Response, part: Part) -> int:
-    """Where in the file the answer begins."""
+def _start(reference: FileReference, answer: requests.Response, part: Part) -> int | None:
+    """Where in the file the answer begins; None when the part is the whole file already."""
     status, headers = answer.status_code, answer.headers
     sent = Version(etag=headers.get("ETag"), last_modified=headers.get("Last-Modified"))
     if status == requests.codes.ok:
@@ -195,6 +196,10 @@ def _start(reference: FileReference, answer: requests.Response, part: Part) -> i
         # Not every server understands If-Range; some send the rest of another version.
         if found and int(found[1]) == part.size and sent.may_be(part.version):
             return part.size
+    if status == requests.codes.requested_range_not_satisfiable:
+        whole = headers.get("Content-Range") == f"bytes */{part.size}"
+        if whole and sent.may_be(part.version):
+            return None
     if status in (requests.codes.partial_content, requests.codes.requested_range_not_satisfiable):
         part.discard()
         raise _TroubleError("the server does not go on where the download was interrupted")

@@ -89,6 +89,21 @@ def test_next_job_goes_on_with_what_a_canceled_one_has(site: Site, tmp_path: Pat
     assert 1_000_000 < int(second.strip("bytes=-")) <= 1_500_000
 
 
+def test_whole_download_of_a_killed_job_is_used(site: Site, tmp_path: Path) -> None:
+    site.files["a.img"] = DATA
+    reference = FileReference(url=f"{site.url}/a.img")
+    parts = tmp_path / "cache/parts"
+    parts.mkdir(parents=True)
+    part = Part(parts / f"{hashlib.sha256(reference.url.encode()).hexdigest()}.part")
+    HttpClient(DispatcherConfig()).download(reference, part, None, soon(), NodeLog())
+
+    with job(tmp_path) as files:
+        assert download(files, reference.url).read_bytes() == DATA
+
+    assert site.asked("Range") == [None, f"bytes={len(DATA)}-"]
+    assert kept(tmp_path) == [SHA256]
+
+
 @pytest.mark.parametrize("ignores_if_range", [False, True])
 def test_file_that_changed_meanwhile_is_begun_anew(
     ignores_if_range: bool, site: Site, tmp_path: Path

@@ -61,6 +61,12 @@ class _Handler(BaseHTTPRequestHandler):
         unchanged = self.headers["If-Range"] in (None, etag) or site.ignores_if_range
         if site.with_ranges and self.headers["Range"] and unchanged:
             start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        if start >= len(data):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(data)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
