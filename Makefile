@@ -31,6 +31,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 docs: $(VENV)/.installed-test
+	$(BIN)/python docs/reference.py
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
 images: demo-packages

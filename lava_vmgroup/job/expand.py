@@ -8,13 +8,18 @@ down from the group's size less one, as v1 did for entries without a count.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from lava_vmgroup.job.model import Action, Group, Job, NodeJob, VMEntry
+from lava_vmgroup.job.model import Action, Group, Job, NodeJob
 
 IMAGE_COMMANDS = frozenset(
     {"deploy_linaro_image", "deploy_image", "deploy_linaro_kernel", "deploy_kernel"}
 )
+
+COUNTED_COMMANDS = frozenset({"lava_test_shell"})
+"""Commands that learn by ``repeat_count`` which of their repetitions they are."""
 
 
 def expand(job: Job, *, job_id: str, target_group: str) -> Group:
@@ -22,7 +27,9 @@ def expand(job: Job, *, job_id: str, target_group: str) -> Group:
 
     `job_id` is the parent's number, `target_group` the group's unique name (a UUID).
     """
-    instances = [entry for entry in job.vms for _ in range(entry.count)]
+    instances = [
+        (number, entry) for number, entry in enumerate(job.vms) for _ in range(entry.count)
+    ]
     size = 1 + len(instances)
 
     def node(index: int, **fields: Any) -> NodeJob:
@@ -49,21 +56,36 @@ def expand(job: Job, *, job_id: str, target_group: str) -> Group:
             role=entry.role,
             device_type=entry.device_type,
             is_host=False,
-            actions=_vm_actions(job, entry),
+            actions=_vm_actions(job, number),
             launch_with=entry.launch_with,
             shell_prompt=entry.shell_prompt,
         )
-        for index, entry in enumerate(instances, start=1)
+        for index, (number, entry) in enumerate(instances, start=1)
     ]
     return Group(job=job, target_group=target_group, nodes=(host, *vms))
 
 
 def _actions_of(job: Job, role: str) -> tuple[Action, ...]:
-    return tuple(action for action in job.actions if action.role in (None, role))
+    return tuple(
+        copy
+        for action in job.actions
+        if action.role in (None, role)
+        for copy in _repetitions(action)
+    )
 
 
-def _vm_actions(job: Job, entry: VMEntry) -> tuple[Action, ...]:
+def _repetitions(action: Action) -> Iterator[Action]:
+    if action.repeat == 1:
+        yield action
+        return
+    for count in range(action.repeat):
+        counted = {"repeat_count": count} if action.command in COUNTED_COMMANDS else {}
+        yield replace(action, repeat=1, parameters={**action.parameters, **counted})
+
+
+def _vm_actions(job: Job, number: int) -> tuple[Action, ...]:
     """The role's actions; ``vms[].image`` is a deployment of its own where none is given."""
+    entry = job.vms[number]
     actions = _actions_of(job, entry.role)
     if entry.image is None or any(action.command in IMAGE_COMMANDS for action in actions):
         return actions
@@ -71,7 +93,7 @@ def _vm_actions(job: Job, entry: VMEntry) -> tuple[Action, ...]:
         command="deploy_linaro_image",
         parameters={"image": entry.image},
         role=entry.role,
-        place=f"vm_group.vms[{job.vms.index(entry)}].image",
+        place=f"vm_group.vms[{number}].image",
     )
     return (deploy, *actions)
 
@@ -90,10 +112,7 @@ def to_document(group: Group, node: NodeJob) -> dict[str, Any]:
         "sub_id": node.sub_id,
         "role": node.role,
         "device_type": node.device_type if node.is_host else "dynamic-vm",
-        "actions": [
-            {"command": action.command, "parameters": dict(action.parameters)}
-            for action in node.actions
-        ],
+        "actions": [_action_document(action) for action in node.actions],
     }
     if not node.is_host:
         document["target"] = node.target
@@ -105,4 +124,14 @@ def to_document(group: Group, node: NodeJob) -> dict[str, Any]:
         document["launch_with"] = list(node.launch_with)
     if node.shell_prompt is not None:
         document["shell_prompt"] = node.shell_prompt
+    return document
+
+
+def _action_document(action: Action) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "command": action.command,
+        "parameters": dict(action.parameters),
+    }
+    if action.metadata:
+        document["metadata"] = dict(action.metadata)
     return document

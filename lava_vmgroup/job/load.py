@@ -35,6 +35,8 @@ def _parse_json(path: Path, text: str) -> Any:
         ) from error
     except _DuplicateKeyError as error:
         raise JobError(f"{path}: the key {error.args[0]!r} stands twice in one object") from error
+    except ValueError as error:
+        raise JobError(f"{path}: a number has too many digits") from error
     except RecursionError as error:
         raise JobError(f"{path}: nested too deeply") from error
 
@@ -52,14 +54,31 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return mapping
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML without objects of Python, in which no key stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As the base class, with a look at the keys before."""
+        seen = set()
+        for key_node, _ in node.value:
+            key = (key_node.tag, str(key_node.value))
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key_node.value!r} stands twice in one object",
+                    problem_mark=key_node.start_mark,
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
 def _parse_yaml(path: Path, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _UniqueKeyLoader)  # noqa: S506 (it is a SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise JobError(f"{path}{place}: not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise JobError(f"{path}: not YAML: {error}") from error
     except RecursionError as error:
         raise JobError(f"{path}: nested too deeply") from error

@@ -18,6 +18,10 @@ class Action:
     """Without ``role``."""
     role: str | None = None
     """The only role that runs it; None: every role does."""
+    repeat: int = 1
+    """How often to run it, one directly after the other."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Attributes of the node's results from this action on."""
     place: str
     """Where it stands in the job file, such as ``actions[2]``."""
 
@@ -55,6 +59,10 @@ class Job:
     vms: tuple[VMEntry, ...]
     auto_start_vms: bool = True
     actions: tuple[Action, ...]
+    tags: tuple[str, ...] = ()
+    """What the job's author wants its results to be found by."""
+    obsolete: tuple[str, ...] = ()
+    """Keys of the job file that once had a meaning and are ignored."""
     folder: Path
     """What relative paths in the job are relative to: the folder of the job file."""
 

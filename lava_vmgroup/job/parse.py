@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.job.model import Action, HostEntry, Job, VMEntry
-from lava_vmgroup.job.schema import problems
+from lava_vmgroup.job.problems import problems
+from lava_vmgroup.job.schema import OBSOLETE_KEYS
 
 
 def parse_job(
@@ -33,6 +35,8 @@ def parse_job(
         vms=vms,
         auto_start_vms=vm_group.get("auto_start_vms", True),
         actions=tuple(_actions(document["actions"])),
+        tags=tuple(document.get("tags", ())),
+        obsolete=tuple(key for key in OBSOLETE_KEYS if key in document),
         folder=folder,
     )
 
@@ -48,13 +52,22 @@ def _actions(entries: list[Mapping[str, Any]]) -> list[Action]:
     actions = []
     for index, entry in enumerate(entries):
         parameters = dict(entry.get("parameters", {}))
-        role = parameters.pop("role", None)
         actions.append(
             Action(
                 command=entry["command"],
+                role=parameters.pop("role", None),
+                repeat=parameters.pop("repeat", 1),
                 parameters=parameters,
-                role=role,
+                metadata=_metadata(entry.get("metadata", {})),
                 place=f"actions[{index}]",
             )
         )
     return actions
+
+
+def _metadata(values: Mapping[str, Any]) -> dict[str, str]:
+    """Attributes of results are strings; what is none is written as JSON."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in values.items()
+    }

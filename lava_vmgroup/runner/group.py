@@ -67,6 +67,8 @@ class GroupRun:
     def run(self) -> JobResult:
         """Run every node to its end; blocks until all is cleaned up."""
         started_at, started = datetime.now(UTC), time.monotonic()
+        for key in self._group.job.obsolete:
+            self._log.event("obsolete", f"{key} in the job is obsolete and ignored", key=key)
         with (
             tempfile.TemporaryDirectory(prefix="lava-vmgroup-") as work,
             JobFiles(self._group.job.folder, self._lab.dispatcher, Path(work) / "files") as files,

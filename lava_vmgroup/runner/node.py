@@ -30,6 +30,7 @@ class NodeRun:
         self._deadline = deadline
         self._on_failure = on_failure
         self._actions: list[ActionResult] = []
+        self._metadata: dict[str, str] = {}
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
 
@@ -60,6 +61,7 @@ class NodeRun:
 
     def _run_action(self, action: Action) -> None:
         node, command = self._node, action.command
+        self._metadata.update(action.metadata)
         node.log.event("action-start", f"{command} begins", command=command)
         started_at, started = datetime.now(UTC), time.monotonic()
         error: VMGroupError | None = None
@@ -124,5 +126,6 @@ class NodeRun:
             actions=tuple(self._actions),
             runs=node.recorder.runs,
             error=error,
-            attributes=dict(node.attributes),
+            # What was found out stands, whatever the job calls the same.
+            attributes={**self._metadata, **node.attributes},
         )

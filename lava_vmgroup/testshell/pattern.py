@@ -27,13 +27,22 @@ _TOKEN = re.compile(
 
 def pattern_problem(text: str) -> str | None:
     """What keeps `text` from being a pattern for results, or None."""
-    try:
-        pattern = re.compile(text)
-    except (re.error, RecursionError, OverflowError) as error:
-        return f"expected a regular expression: {error}"
+    problem = expression_problem(text)
+    if problem is not None:
+        return problem
+    pattern = re.compile(text)
     missing = [name for name in REQUIRED_GROUPS if name not in pattern.groupindex]
     if missing:
         return "expected the groups " + " and ".join(f"(?P<{name}>…)" for name in missing)
+    return None
+
+
+def expression_problem(text: str) -> str | None:
+    """What keeps `text` from being a regular expression that ends in time, or None."""
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        return f"expected a regular expression: {error}"
     if has_nested_quantifiers(text):
         return (
             "a repeated group holds a repetition, as in (a+)*: it could take for ever on one "

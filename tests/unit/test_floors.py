@@ -17,6 +17,7 @@ FLOORS = {
     "once": 0,
     "progress": 0,
     "sparse": 0,
+    "testshell.pattern": 0,
     "job": 1,
     "config": 1,
     "multinode": 1,
@@ -46,7 +47,7 @@ FLOORS = {
 DOORS = {
     "pexpect": {"console.console"},
     "paramiko": {"connections.ssh"},
-    "jsonschema": {"job.schema", "testshell.definition", "testshell.definition_schema"},
+    "jsonschema": {"job.problems", "testshell.definition", "testshell.definition_schema"},
     "requests": {"deploy.http"},
     "yaml": {"job.load", "testshell.definition"},
 }

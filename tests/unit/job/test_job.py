@@ -165,6 +165,67 @@ def test_image_of_a_vm_is_deployed_where_no_action_does() -> None:
     assert dict(server.actions[0].parameters) == {"image": "own.img"}
 
 
+def test_equal_entries_of_vms_are_more_members_of_one_role() -> None:
+    entry = {"device_type": "kvm-arm", "role": "server", "image": "s.img"}
+    document = changed("vm_group.vms", [entry, entry, {**entry, "role": "client"}])
+    del document["actions"][1:3]
+
+    nodes = expanded(document).nodes[1:]
+
+    assert [node.role for node in nodes] == ["server", "server", "client"]
+    assert [node.actions[0].place for node in nodes] == [
+        f"vm_group.vms[{number}].image" for number in range(3)
+    ]
+
+
+def test_repeated_action_is_that_many_actions_that_know_their_number() -> None:
+    document = changed("actions.3.parameters.repeat", 3)
+
+    shells = expanded(document).nodes[1].actions[1:]
+
+    assert [dict(action.parameters) for action in shells] == [
+        {"testdef_urls": ["t.yaml"], "repeat_count": count} for count in range(3)
+    ]
+    assert {(action.command, action.place) for action in shells} == {
+        ("lava_test_shell", "actions[3]")
+    }
+
+
+def test_repeated_action_that_does_not_count_gets_no_number() -> None:
+    document = changed("actions.3", {"command": "boot_image", "parameters": {"repeat": 2}})
+
+    boots = expanded(document).nodes[0].actions[1:]
+
+    assert [(action.command, dict(action.parameters)) for action in boots] == [
+        ("boot_image", {})
+    ] * 2
+
+
+def test_action_that_is_to_run_once_is_not_numbered() -> None:
+    document = changed("actions.3.parameters.repeat", 1)
+
+    assert "repeat_count" not in expanded(document).nodes[0].actions[1].parameters
+
+
+def test_metadata_of_an_action_becomes_text() -> None:
+    document = changed("actions.3.metadata", {"kernel": "6.1", "build": 7, "debug": True})
+
+    action = parse(document).actions[3]
+
+    assert dict(action.metadata) == {"kernel": "6.1", "build": "7", "debug": "true"}
+
+
+def test_priority_is_written_in_any_case() -> None:
+    assert parse(changed("priority", "Medium"))
+
+
+def test_obsolete_keys_are_known_and_remembered() -> None:
+    assert parse({**VALID, "port": 3079, "hostname": "localhost"}).obsolete == (
+        "hostname",
+        "port",
+    )
+
+
 def test_sub_job_has_the_form_that_schedulers_hand_out() -> None:
     group = expanded(VALID)
 
@@ -195,7 +256,10 @@ def test_sub_job_has_the_form_that_schedulers_hand_out() -> None:
     [
         ("job.json", '{"timeout": 1,}', r"job.json:1:15: not JSON"),
         ("job.json", '{"a": 1, "a": 2}', r"the key 'a' stands twice"),
+        ("job.json", f"[{'9' * 5000}]", r"a number has too many digits"),
         ("job.yaml", "a: [1", r"job.yaml:1:6: not YAML"),
+        ("job.yaml", "a: 1\nb: 2\na: 3", r"job.yaml:3:1: not YAML: the key 'a' stands twice"),
+        ("job.yaml", "a: 2000-13-01", r"job.yaml: not YAML"),
         ("job.json", "[" * 100000, r"nested too deeply"),
     ],
 )

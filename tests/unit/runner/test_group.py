@@ -29,7 +29,13 @@ def make_run(folder: Path, *, timeout_s: float = 60, **device: Any) -> GroupRun:
             "host": {"device_type": "board"},
             "vms": [{"device_type": "kvm-arm", "role": "guest", "image": "vm.img", "count": 2}],
         },
-        "actions": [{"command": "lava_test_shell", "parameters": {"testdef_urls": ["t.yaml"]}}],
+        "actions": [
+            {
+                "command": "lava_test_shell",
+                "parameters": {"testdef_urls": ["t.yaml"]},
+                "metadata": {"branch": "main"},
+            }
+        ],
     }
     job = parse_job(document, folder, actions.parameter_schemas())
     config: dict[str, Any] = {
@@ -70,6 +76,14 @@ def test_vms_end_with_their_host_and_blame_it(tmp_path: Path) -> None:
         assert isinstance(vm.error, PeerFailed)
         assert "the host board01 failed: hard_reset_command failed" in vm.error.message
     assert (tmp_path / "power").read_text() == "off\n"
+
+
+def test_metadata_of_an_action_that_began_is_in_the_results(tmp_path: Path) -> None:
+    host, *vms = run(tmp_path, hard_reset_command="exit 3", boot_retries=1).nodes
+
+    assert host.attributes["branch"] == "main"
+    # A VM waits for its host in the deployment, so its test shell did not begin.
+    assert ["branch" in vm.attributes for vm in vms] == [False, False]
 
 
 def test_job_that_takes_too_long_names_what_it_waited_for(tmp_path: Path) -> None:

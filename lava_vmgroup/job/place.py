@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""Places and values of a job's plain data, as messages show them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+_SHOWN_LENGTH = 60
+
+
+def place(path: Sequence[Any]) -> str:
+    """A path into the job in its reader's notation: ``vm_group.vms[0].count``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            name = str(part) if str(part).isprintable() else ascii(part)
+            text += f".{name}" if text else name
+    return text
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in the job, cut when it is long."""
+    text = "nothing" if value is None else ascii(value)
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 3]}..."
+
+
+def list_of(value: Any, key: str) -> list[Any]:
+    """The list that `value` has under `key`, empty when anything there has another shape."""
+    items = value.get(key) if isinstance(value, dict) else None
+    return items if isinstance(items, list) else []

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: MIT
+"""What does not fit in a job, in the words of its author.
+
+`problems` finds everything that is wrong at once, each with its place in the file.  The
+parameters of an action are described by the action itself; the caller hands their schemas in.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+from lava_vmgroup.job.contradictions import contradictions
+from lava_vmgroup.job.place import list_of, place, shown
+from lava_vmgroup.job.refused import PARAMETERS as REFUSED_PARAMETERS
+from lava_vmgroup.job.refused import command_refusal
+from lava_vmgroup.job.schema import ACTION_PARAMETERS, JOB_SCHEMA
+
+_TYPE_NAMES = {
+    "object": "an object",
+    "array": "a list",
+    "string": "a string",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+}
+
+_NOT_YET = {
+    "xen": "xen is not supported yet",
+}
+
+
+def _is_integer(_checker: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_checker: object, value: object) -> bool:
+    is_float = isinstance(value, float) and math.isfinite(value)
+    return is_float or _is_integer(None, value)
+
+
+_Validator = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    # JSON Schema takes 2.0 for a whole number, and NaN for one that is in every range.
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    ),
+)
+
+
+def problems(document: Any, parameter_schemas: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Everything in `document` that does not fit, as ``place: what was expected`` lines.
+
+    `parameter_schemas` maps each known command to the JSON schema of its parameters; those that
+    every action takes are added to each here.
+    """
+    try:
+        found = [*_text_problems(document, [])]
+        found += _schema_problems(document, JOB_SCHEMA, ())
+        found += _action_problems(document, parameter_schemas)
+        found += _role_problems(document)
+    except RecursionError:
+        return ["the job: nested too deeply, or into itself"]
+    return found or contradictions(document)
+
+
+def _text_problems(value: Any, path: list[Any]) -> Iterator[str]:
+    """Text that no file name, shell or result file can hold."""
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            yield f"{place(path) or 'the job'}: expected text without NUL and halves of characters"
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _text_problems(item, [*path, key])
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _text_problems(item, [*path, index])
+
+
+def _schema_problems(value: Any, schema: Mapping[str, Any], base: Sequence[Any]) -> Iterator[str]:
+    errors = _Validator(schema).iter_errors(value)
+    for error in sorted(errors, key=lambda one: [str(part) for part in one.absolute_path]):
+        yield from _explain(error, [*base, *error.absolute_path])
+
+
+def _explain(error: ValidationError, path: Sequence[Any]) -> Iterator[str]:
+    """The lines for one validation error, in the words of the job's author."""
+    where = place(path) or "the job"
+    instance: Any = error.instance
+    rule: Any = error.validator_value
+    schema = _schema_of(error)
+    if error.validator == "additionalProperties":
+        refused = schema.get("x-refused", {})
+        known = list(schema["properties"])
+        for key in sorted(instance.keys() - set(known), key=str):
+            reason = refused.get(key) or _unknown(str(key), known, "key")
+            yield f"{place([*path, key])}: {reason}"
+    elif error.validator == "required":
+        missing = next(key for key in rule if f"'{key}'" in error.message)
+        meaning = _meaning(schema.get("properties", {}).get(missing, {}))
+        yield f"{place([*path, missing])}: missing; {where} needs it{meaning}"
+    elif error.validator == "enum" and isinstance(instance, str):
+        yield f"{where}: {_unknown(instance, rule, 'value')}"
+    elif error.validator in ("minItems", "minLength"):
+        yield f"{where}: must not be empty"
+    else:
+        yield f"{where}: expected {_expected(error)}, got {shown(instance)}"
+
+
+def _schema_of(error: ValidationError) -> Mapping[str, Any]:
+    return error.schema if isinstance(error.schema, Mapping) else {}
+
+
+def _meaning(schema: Mapping[str, Any]) -> str:
+    """What a key is for, as the end of a message."""
+    description = str(schema.get("description", "")).replace("``", "")
+    sentence = description.partition(". ")[0].rstrip(".")
+    return f": {sentence[0].lower()}{sentence[1:]}" if sentence else ""
+
+
+def _expected(error: ValidationError) -> str:
+    """What the failed rule asks for, in words; a schema may give its own as ``x-expected``."""
+    own = _schema_of(error).get("x-expected")
+    if own is not None:
+        return str(own)
+    rule: Any = error.validator_value
+    match error.validator:
+        case "type":
+            kinds = [rule] if isinstance(rule, str) else rule
+            return " or ".join(_TYPE_NAMES[kind] for kind in kinds)
+        case "enum":
+            return f"one of {', '.join(repr(value) for value in rule)}"
+        case "minimum":
+            return f"a number of at least {rule}"
+        case "maximum":
+            return f"a number of at most {rule}"
+        case "exclusiveMinimum":
+            return f"a number of more than {rule}"
+        case "uniqueItems":
+            return "no item twice"
+        case _:
+            return f"what {error.validator} {rule!r} allows"
+
+
+def _action_problems(document: Any, schemas: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for index, action in enumerate(list_of(document, "actions")):
+        command = action.get("command") if isinstance(action, dict) else None
+        if not isinstance(command, str):
+            continue
+        if command not in schemas:
+            reason = command_refusal(command) or _unknown(command, sorted(schemas), "command")
+            yield f"actions[{index}].command: {reason}"
+            continue
+        parameters = action.get("parameters", {})
+        if isinstance(parameters, dict):
+            schema = with_common_parameters(command, schemas[command])
+            yield from _schema_problems(parameters, schema, ("actions", index, "parameters"))
+
+
+def with_common_parameters(command: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of an action's parameters with those that every action takes."""
+    common = dict(ACTION_PARAMETERS)
+    refused = dict(REFUSED_PARAMETERS)
+    if schema.get("x-once"):
+        del common["repeat"]
+        refused["repeat"] = f"{command} has an effect only once; remove it"
+    return {
+        **schema,
+        "properties": {**schema["properties"], **common},
+        "x-refused": {**refused, **schema.get("x-refused", {})},
+    }
+
+
+def _role_problems(document: Any) -> Iterator[str]:
+    """Roles that contradict each other; says nothing of what has no right shape."""
+    vm_group = document.get("vm_group") if isinstance(document, dict) else None
+    host = vm_group.get("host") if isinstance(vm_group, dict) else None
+    host_role = host.get("role", "host") if isinstance(host, dict) else "host"
+    roles = [host_role]
+    for index, vm in enumerate(list_of(vm_group, "vms")):
+        role = vm.get("role") if isinstance(vm, dict) else None
+        if role == host_role:
+            yield (
+                f"vm_group.vms[{index}].role: {role!r} is the host's role; "
+                "give the VMs a role of their own"
+            )
+        roles.append(role)
+    known = [role for role in dict.fromkeys(map(str, roles)) if role != "None"]
+    for index, action in enumerate(list_of(document, "actions")):
+        parameters = action.get("parameters") if isinstance(action, dict) else None
+        if not isinstance(parameters, dict) or "role" not in parameters:
+            continue
+        role, where = parameters["role"], f"actions[{index}].parameters.role"
+        if not isinstance(role, str):
+            yield f"{where}: expected one role, or no role for all of them, got {shown(role)}"
+        elif role not in known:
+            yield f"{where}: {_unknown(role, known, 'role')}"
+
+
+def _unknown(name: str, known: Sequence[Any], kind: str) -> str:
+    if name in _NOT_YET:
+        return _NOT_YET[name]
+    words = [str(word) for word in known]
+    near = difflib.get_close_matches(name, words, n=1)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {kind} {shown(name)}; {guess}known: {', '.join(words)}"

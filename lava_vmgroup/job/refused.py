@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""Names that LAVA v1 knew and that cannot be had here, each with the reason and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_SUB_JOB = "this is a sub-job of a group; give the whole job instead"
+
+TOP_LEVEL: Mapping[str, str] = {
+    "device_type": "the host's type stands in vm_group.host.device_type; move it there",
+    "target": "the job does not choose its device: name it by --target on the command line, "
+    "and its type in vm_group.host.device_type",
+    "device_group": "device_group is not a VM group: describe the nodes in vm_group",
+    "is_slave": "is_slave is for boards that share a JTAG probe, not for VM groups; remove it",
+    "lmp_module": "Linaro's LMP modules are not supported; remove it",
+    "auto_start_vms": "auto_start_vms stands in vm_group; move it there",
+    "is_vmhost": _SUB_JOB,
+    "group_size": _SUB_JOB,
+    "role": _SUB_JOB,
+    "sub_id": _SUB_JOB,
+    "target_group": _SUB_JOB,
+}
+"""Keys of the job itself."""
+
+PARAMETERS: Mapping[str, str] = {
+    "repeat_count": "the repetitions are counted for you; remove it",
+    "sim_options": "simulators (Fast Models) are not supported; remove it",
+    "fastboot_command_timeout": "Android devices are not supported; remove it",
+    "adb_command_timeout": "Android devices are not supported; remove it",
+}
+"""Parameters of actions that do not know them."""
+
+_COMMANDS: tuple[tuple[str, str], ...] = (
+    (
+        r"deploy_linaro_android_image|boot_linaro_android_image|lava_android_\w+",
+        "Android devices are not supported",
+    ),
+    (r"lmp_\w+", "Linaro's LMP modules are not supported"),
+    (r"deploy_lxc_image", "containers are not supported; VMs are described in vm_group"),
+    (
+        r"lava_test_install|lava_test_run|add_apt_repository",
+        "the LAVA test suites of old are not supported; use lava_test_shell",
+    ),
+    (
+        r"boot_master_image",
+        "a board's master image is booted where a deployment needs it; remove this action",
+    ),
+)
+
+
+def command_refusal(command: str) -> str | None:
+    """Why a command that LAVA v1 knew cannot be had; None for one that it did not know."""
+    for pattern, reason in _COMMANDS:
+        if re.fullmatch(pattern, command):
+            return reason
+    return None
