@@ -3,7 +3,8 @@
 
 A module has ``PARAMETERS``, the JSON schema of its parameters (``role`` excepted, which every
 action takes), ``check``, which looks at what needs no device, ``run``, which does it on a node,
-and perhaps ``ALIASES``, other names of the same command.
+and perhaps ``ALIASES``, other names of the same command.  ``submit_results`` has no ``run``: the
+runner carries it out when the whole group has ended.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import re
 
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, TestError
 
 PROMPT = re.compile(r"lava-test \[rc=(\d{1,3})\]# ")
 
@@ -19,6 +19,8 @@ _SETUP = (
 )
 _PROMPT_S = 10.0
 _TRIES = 3
+_INTERRUPTS = ("\x03", "\x03", "\x1c")
+"""What a terminal makes a signal of: SIGINT as long as there is hope, SIGQUIT at last."""
 
 
 class Shell:
@@ -47,6 +49,28 @@ class Shell:
         self.console.send_line(command, deadline)
         match = self.console.expect([PROMPT], deadline)
         return int(match.found[1]), match.before.replace("\r\n", "\n").strip("\n")
+
+    def interrupt(self, deadline: Deadline) -> None:
+        """End a command that did not end in time, so that `run` can be used again.
+
+        Raises `TestError` when the shell does not come back.
+        """
+        for attempt, key in enumerate(_INTERRUPTS):
+            # The prompt may have been on its way already: only a new answer tells where we are.
+            # Bash swallows the character after a Ctrl-C, so that is an Enter.
+            self.console.send(f"{key}\necho lava-'interrupt'-{attempt}\n", deadline)
+            try:
+                limit = deadline.sub("the prompt after Ctrl-C", _PROMPT_S)
+                self.console.expect([re.compile(f"lava-interrupt-{attempt}\r?\n")], limit)
+                self.console.expect([PROMPT], limit)
+            except DeadlineExpired:
+                if deadline.expired:
+                    raise
+            else:
+                return
+        raise TestError(
+            "the shell did not come back after Ctrl-C", last_lines=self.console.last_lines
+        )
 
     def check_run(self, command: str, deadline: Deadline) -> str:
         """Run one line of shell that must succeed; returns its output."""

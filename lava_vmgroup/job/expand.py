@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from lava_vmgroup.job.model import Action, Group, Job, NodeJob
+from lava_vmgroup.job.secrets import masked
 
 IMAGE_COMMANDS = frozenset(
     {"deploy_linaro_image", "deploy_image", "deploy_linaro_kernel", "deploy_kernel"}
@@ -20,6 +21,10 @@ IMAGE_COMMANDS = frozenset(
 
 COUNTED_COMMANDS = frozenset({"lava_test_shell"})
 """Commands that learn by ``repeat_count`` which of their repetitions they are."""
+
+
+SUBMIT_COMMANDS = frozenset({"submit_results", "submit_results_on_host"})
+"""Commands that the group carries out when all of its nodes have ended."""
 
 
 def expand(job: Job, *, job_id: str, target_group: str) -> Group:
@@ -38,6 +43,11 @@ def expand(job: Job, *, job_id: str, target_group: str) -> Group:
             group_size=size,
             target_group=target_group,
             auto_start_vms=job.auto_start_vms,
+            submissions=tuple(
+                action
+                for action in job.actions
+                if action.role in (None, fields["role"]) and action.command in SUBMIT_COMMANDS
+            ),
             **fields,
         )
 
@@ -69,7 +79,7 @@ def _actions_of(job: Job, role: str) -> tuple[Action, ...]:
     return tuple(
         copy
         for action in job.actions
-        if action.role in (None, role)
+        if action.role in (None, role) and action.command not in SUBMIT_COMMANDS
         for copy in _repetitions(action)
     )
 
@@ -99,7 +109,10 @@ def _vm_actions(job: Job, number: int) -> tuple[Action, ...]:
 
 
 def to_document(group: Group, node: NodeJob) -> dict[str, Any]:
-    """The sub-job as JSON data in v1's format, as its scheduler handed it to a dispatcher."""
+    """The sub-job as JSON data in v1's format, as its scheduler handed it to a dispatcher.
+
+    Secrets are masked: this is for people, too.
+    """
     job = group.job
     document: dict[str, Any] = {
         "job_name": job.name,
@@ -112,7 +125,7 @@ def to_document(group: Group, node: NodeJob) -> dict[str, Any]:
         "sub_id": node.sub_id,
         "role": node.role,
         "device_type": node.device_type if node.is_host else "dynamic-vm",
-        "actions": [_action_document(action) for action in node.actions],
+        "actions": [_action_document(action) for action in (*node.actions, *node.submissions)],
     }
     if not node.is_host:
         document["target"] = node.target
@@ -130,7 +143,7 @@ def to_document(group: Group, node: NodeJob) -> dict[str, Any]:
 def _action_document(action: Action) -> dict[str, Any]:
     document: dict[str, Any] = {
         "command": action.command,
-        "parameters": dict(action.parameters),
+        "parameters": masked(dict(action.parameters)),
     }
     if action.metadata:
         document["metadata"] = dict(action.metadata)

@@ -87,6 +87,8 @@ class NodeJob:
     auto_start_vms: bool
     actions: tuple[Action, ...]
     launch_with: tuple[str, ...] = ()
+    submissions: tuple[Action, ...] = ()
+    """Actions that submit the node's results when the whole group has ended."""
     shell_prompt: str | None = None
 
 

@@ -21,6 +21,7 @@ from lava_vmgroup.job.place import list_of, place, shown
 from lava_vmgroup.job.refused import PARAMETERS as REFUSED_PARAMETERS
 from lava_vmgroup.job.refused import command_refusal
 from lava_vmgroup.job.schema import ACTION_PARAMETERS, JOB_SCHEMA
+from lava_vmgroup.job.secrets import masked
 
 _TYPE_NAMES = {
     "object": "an object",
@@ -110,7 +111,8 @@ def _explain(error: ValidationError, path: Sequence[Any]) -> Iterator[str]:
     elif error.validator in ("minItems", "minLength"):
         yield f"{where}: must not be empty"
     else:
-        yield f"{where}: expected {_expected(error)}, got {shown(instance)}"
+        value = masked(instance, path[-1] if path else None)
+        yield f"{where}: expected {_expected(error)}, got {shown(value)}"
 
 
 def _schema_of(error: ValidationError) -> Mapping[str, Any]:

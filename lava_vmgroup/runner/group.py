@@ -32,9 +32,11 @@ from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.results.fold import cause_of, exit_status_of
 from lava_vmgroup.results.model import JobResult, NodeResult
 from lava_vmgroup.runner.node import NodeRun
+from lava_vmgroup.runner.submission import submissions_of, submitted
 from lava_vmgroup.vms.images import ImageLibrary
 
 _HURRY_S = 5.0
+_SUBMIT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ class GroupRun:
         self._output = output
         self._job_id = job_id
         self._log = NodeLog()
-        self._inbox: queue.SimpleQueue[NodeResult | Canceled] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[NodeResult | Canceled | None] = queue.SimpleQueue()
         self._tokens: list[CancelToken] = []
         self._errors: list[VMGroupError] = []
         self._lock = threading.Lock()
@@ -78,7 +80,7 @@ class GroupRun:
             results = self._run_nodes(shared)
             host = shared.host_if_offered
         cause = cause_of(self._errors)
-        return JobResult(
+        result = JobResult(
             job_name=self._group.job.name,
             job_id=self._job_id,
             target_group=self._group.target_group,
@@ -89,6 +91,9 @@ class GroupRun:
             cause=cause,
             exit_status=exit_status_of(cause, results),
         )
+        limit_s = shared.grace_s if isinstance(cause, Canceled) else _SUBMIT_S
+        wishes = submissions_of(self._group, result)
+        return submitted(result, wishes, self._output, self._inbox, limit_s)
 
     def _share(self, work: Path, files: JobFiles, coordinator: tuple[str, int]) -> Shared:
         return Shared(
@@ -119,7 +124,7 @@ class GroupRun:
             if isinstance(event, Canceled):
                 cancels += 1
                 self._cancel_all(event, shared, hurry=cancels > 1)
-            else:
+            elif event is not None:
                 results[event.name] = event
         for thread in threads:
             thread.join()

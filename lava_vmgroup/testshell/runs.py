@@ -57,6 +57,7 @@ class RunRecorder:
         self._tests: dict[str, OverlayTest] = {}
         self._runs: dict[str, _Run] = {}
         self._current: _Run | None = None
+        self._others: list[TestRun] = []
 
     def expect_tests(self, tests: Sequence[OverlayTest]) -> None:
         """Make the tests known that the next test shell runs."""
@@ -65,7 +66,12 @@ class RunRecorder:
     @property
     def runs(self) -> tuple[TestRun, ...]:
         """All runs so far, in the order in which they began."""
-        return tuple(run.as_result() for run in self._runs.values())
+        runs = [*(run.as_result() for run in self._runs.values()), *self._others]
+        return tuple(sorted(runs, key=lambda run: run.started_at))
+
+    def add_run(self, run: TestRun) -> None:
+        """Take a run that was no test shell's."""
+        self._others.append(run)
 
     def line(self, text: str) -> None:
         """Take a line that was no marker: the current test's own pattern may see a result."""

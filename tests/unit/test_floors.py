@@ -30,6 +30,7 @@ FLOORS = {
     "results.writers": 4,
     "results.summary": 4,
     "results.fold": 4,
+    "results.submit": 4,
     "multinode.client": 4,
     "multinode.coordinator": 4,
     "boards": 5,

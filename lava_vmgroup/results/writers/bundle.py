@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,16 @@ def write(result: JobResult, folder: Path) -> Path:
 
 def render(result: JobResult) -> str:
     """The bundle as JSON text."""
-    test_runs = [run for node in result.nodes for run in _runs_of_node(result, node)]
-    return json.dumps({"format": _FORMAT, "test_runs": test_runs}, indent=2) + "\n"
+    return _bundle(run for node in result.nodes for run in _runs_of_node(result, node))
+
+
+def render_node(result: JobResult, node: NodeResult) -> str:
+    """One node's part of the bundle, a bundle by itself, as JSON text."""
+    return _bundle(_runs_of_node(result, node))
+
+
+def _bundle(test_runs: Iterable[dict[str, Any]]) -> str:
+    return json.dumps({"format": _FORMAT, "test_runs": list(test_runs)}, indent=2) + "\n"
 
 
 def _runs_of_node(result: JobResult, node: NodeResult) -> list[dict[str, Any]]:
@@ -102,6 +111,8 @@ def _test_result(case: TestCase) -> dict[str, str]:
 
 def _lava_run(result: JobResult, node: NodeResult) -> dict[str, Any]:
     """The run in which LAVA reports on itself, always the last of a node."""
+    # How the submission of a bundle went cannot be in it.
+    actions = [one for one in node.actions if not one.command.startswith("submit_results")]
     # Derived, so that writing one result twice gives the same file.
     name = f"{result.job_id} {result.target_group} {node.name} {node.started_at.isoformat()}"
     return {
@@ -110,7 +121,7 @@ def _lava_run(result: JobResult, node: NodeResult) -> dict[str, Any]:
         "time_check_performed": False,
         "test_id": "lava",
         "test_duration": _duration(node.duration_s),
-        "test_results": [*map(_action_result, node.actions), _job_complete(node)],
+        "test_results": [*map(_action_result, actions), _job_complete(node)],
     }
 
 

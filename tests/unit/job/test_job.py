@@ -219,6 +219,33 @@ def test_priority_is_written_in_any_case() -> None:
     assert parse(changed("priority", "Medium"))
 
 
+def test_submission_is_no_step_and_its_secrets_are_not_shown() -> None:
+    server = "https://me:hidd3n@lava.example.org/RPC2/"
+    parameters = {"server": server, "stream": "/anonymous/x/", "role": "client"}
+    submit = {"command": "submit_results_on_host", "parameters": {**parameters, "token": "s3cr3t"}}
+    group = expanded(changed("actions.3", submit))
+
+    host, server_vm, client = group.nodes
+    shown = to_document(group, client)
+
+    assert [len(node.submissions) for node in (host, server_vm, client)] == [0, 0, 1]
+    assert [action.command for action in client.actions] == ["deploy_linaro_image"]
+    assert shown["actions"][-1] == {
+        "command": "submit_results_on_host",
+        "parameters": {
+            "server": "https://me:********@lava.example.org/RPC2/",
+            "stream": "/anonymous/x/",
+            "token": "********",
+        },
+    }
+
+
+def test_message_about_a_secret_does_not_show_it() -> None:
+    submit = {"command": "submit_results", "parameters": {"token": ["s3cr3t"]}}
+
+    assert "s3cr3t" not in "".join(problems(changed("actions.3", submit)))
+
+
 def test_obsolete_keys_are_known_and_remembered() -> None:
     assert parse({**VALID, "port": 3079, "hostname": "localhost"}).obsolete == (
         "hostname",

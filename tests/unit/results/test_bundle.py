@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,9 +23,8 @@ from lava_vmgroup.results.model import (
     TestRun,
 )
 from lava_vmgroup.results.writers import bundle
+from tests.support.bundles import SCHEMA, VALIDATOR
 
-SCHEMA = json.loads((Path(__file__).parent / "bundle-schema.json").read_text(encoding="utf-8"))
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 MOMENT = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 
 

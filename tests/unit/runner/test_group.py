@@ -2,6 +2,7 @@
 """A group whose host cannot be booted: everybody ends, for the right reason."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from lava_vmgroup.job.expand import expand
 from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.results.model import JobResult, NodeState
 from lava_vmgroup.runner.group import GroupRun, Lab
+from tests.support.bundles import assert_valid
+from tests.support.dashboard import TOKEN, dashboard
 
 TESTDEF = "metadata: {format: x, name: t, description: d}\nrun: {steps: ['true']}\n"
 
 
-def make_run(folder: Path, *, timeout_s: float = 60, **device: Any) -> GroupRun:
+def make_run(
+    folder: Path, *, timeout_s: float = 60, first: Sequence[Any] = (), **device: Any
+) -> GroupRun:
     (folder / "t.yaml").write_text(TESTDEF)
     (folder / "vm.img").write_bytes(b"image")
     document = {
@@ -30,11 +35,12 @@ def make_run(folder: Path, *, timeout_s: float = 60, **device: Any) -> GroupRun:
             "vms": [{"device_type": "kvm-arm", "role": "guest", "image": "vm.img", "count": 2}],
         },
         "actions": [
+            *first,
             {
                 "command": "lava_test_shell",
                 "parameters": {"testdef_urls": ["t.yaml"]},
                 "metadata": {"branch": "main"},
-            }
+            },
         ],
     }
     job = parse_job(document, folder, actions.parameter_schemas())
@@ -91,6 +97,28 @@ def test_job_that_takes_too_long_names_what_it_waited_for(tmp_path: Path) -> Non
 
     assert result.exit_status == 5
     assert "autoboot message, within the job, limit 1 s" in str(result.cause)
+
+
+def test_results_of_a_group_are_submitted_when_it_has_ended_however_that_was(
+    tmp_path: Path,
+) -> None:
+    with dashboard() as server:
+        parameters = {"server": server.server, "stream": "/anonymous/x/", "token": TOKEN}
+        first = [{"command": "submit_results", "parameters": parameters}]
+        result = run(tmp_path, first=first, hard_reset_command="exit 3", boot_retries=1)
+
+    assert server.calls == ["put_pending", "put_pending", "put_group"]
+    (bundle,) = server.published
+    assert_valid(bundle)
+    host = bundle["test_runs"][-1]
+    assert host["attributes"]["target"] == "board01"
+    assert [one["test_case_id"] for one in host["test_results"]] == [
+        "lava_test_shell",
+        "job_complete",
+    ]
+    assert (tmp_path / "out/result-bundle").read_text().startswith("http://localhost/bundles/1")
+    assert [node.actions[-1].command for node in result.nodes] == ["submit_results"] * 3
+    assert result.exit_status == 4
 
 
 def test_cancel_ends_every_node_and_switches_the_board_off(tmp_path: Path) -> None:

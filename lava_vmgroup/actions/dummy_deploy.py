@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""``dummy_deploy``: say what runs on a node that needs no deployment; touches no device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.job.model import Action, Job
+from lava_vmgroup.nodes.node import Node
+
+PARAMETERS: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["target_type"],
+    "x-once": True,
+    "properties": {
+        "target_type": {
+            "enum": ["ubuntu", "oe", "fedora"],
+            "description": "The kind of system that runs there.",
+        }
+    },
+}
+
+
+def check(action: Action, job: Job) -> Iterator[str]:  # noqa: ARG001
+    """It names no files."""
+    return iter(())
+
+
+def run(action: Action, node: Node, deadline: Deadline) -> None:  # noqa: ARG001
+    """Keep the kind of system among the node's attributes."""
+    node.attributes["target_type"] = action.parameters["target_type"]

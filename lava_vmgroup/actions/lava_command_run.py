@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""``lava_command_run``: single commands in the node's shell, each of them a test case."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import DeadlineExpired
+from lava_vmgroup.job.model import Action, Job
+from lava_vmgroup.nodes.node import Node
+from lava_vmgroup.results.model import Attachment, Outcome, TestCase, TestRun
+from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
+from lava_vmgroup.testshell.pattern import pattern_problem
+from lava_vmgroup.testshell.signals import parse_line
+
+RUN_NAME = "lava-command"
+_MAX_COMMAND_BYTES = 4000
+"""A terminal drops what a line has more."""
+_INTERRUPT_S = 60.0
+_DEFAULT_PATTERN = (
+    r"(?P<test_case_id>.*-*)\s+:\s+"
+    r"(?P<result>PASS|pass|FAIL|fail|SKIP|skip|UNKNOWN|unknown)"
+)
+
+PARAMETERS: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["commands"],
+    "properties": {
+        "commands": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "string",
+                "pattern": r"^[^\x00-\x1f\x7f]+\Z",
+                "x-expected": "one line of shell",
+            },
+            "description": "Lines of shell.",
+        },
+        "parser": {
+            "type": "string",
+            "description": "A regular expression for results in the commands' output.",
+        },
+        "fixupdict": {
+            "type": "array",
+            "items": {
+                "type": "string",
+                "pattern": r"^.+:(pass|fail|skip|unknown)\Z",
+                "x-expected": "WORD:RESULT with pass, fail, skip or unknown as the result",
+            },
+            "description": "How the words that the parser finds are read.",
+        },
+        "iterations": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 1000,
+            "description": "How often all the commands are run.",
+        },
+        "timeout": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "description": "Seconds for each command.",
+        },
+    },
+}
+
+
+def check(action: Action, job: Job) -> Iterator[str]:  # noqa: ARG001
+    """Whether the commands can be typed, and the parser be used."""
+    for index, command in enumerate(action.parameters["commands"]):
+        if len(command.encode()) > _MAX_COMMAND_BYTES:
+            yield f"commands[{index}]: expected at most {_MAX_COMMAND_BYTES} bytes"
+    if "parser" in action.parameters:
+        problem = pattern_problem(action.parameters["parser"])
+        if problem is not None:
+            yield f"parser: {problem}"
+    elif "fixupdict" in action.parameters:
+        yield "fixupdict: has no effect without a parser; give one, or remove it"
+
+
+def run(action: Action, node: Node, deadline: Deadline) -> None:
+    """Boot the node unless it runs already, and run the commands one after the other."""
+    node.ensure_booted(deadline)
+    commands = _Commands(node, action.parameters)
+    node.log.event("run-start", f"test run {RUN_NAME} begins", name=RUN_NAME)
+    finished = False
+    try:
+        for _ in range(action.parameters.get("iterations", 1)):
+            for command in action.parameters["commands"]:
+                commands.run(command, deadline)
+        finished = True
+    finally:
+        node.recorder.add_run(commands.result(finished=finished))
+        node.log.event("run-end", f"test run {RUN_NAME} ends", name=RUN_NAME, finished=finished)
+
+
+class _Commands:
+    """Runs commands and keeps what came of them."""
+
+    def __init__(self, node: Node, parameters: Mapping[str, Any]) -> None:
+        self._node = node
+        self._limit_s: float | None = parameters.get("timeout")
+        self._rules = _rules(parameters)
+        self._cases: list[TestCase] = []
+        self._log = ""
+        self._started_at, self._started = datetime.now(UTC), time.monotonic()
+
+    def run(self, command: str, deadline: Deadline) -> None:
+        """Run one command, and record it and the results that it printed."""
+        shell = self._node.shell
+        self._log += f"$ {command}\n"
+        limit = deadline
+        if self._limit_s is not None:
+            limit = deadline.sub(f"the command {command!r}", self._limit_s)
+        try:
+            status, output = shell.run(command, limit)
+        except DeadlineExpired as error:
+            if deadline.expired:
+                raise
+            self._log += f"({error.message})\n"
+            shell.interrupt(deadline.sub("ending the command", _INTERRUPT_S))
+            self._record(_verdict(command, error.message))
+            return
+        self._log += f"{output}\n" if output else ""
+        self._record(_verdict(command, f"exit code {status}" if status else None))
+        self._parse(output)
+
+    def result(self, *, finished: bool) -> TestRun:
+        """Everything so far as a test run."""
+        return TestRun(
+            name=RUN_NAME,
+            uuid=str(uuid.uuid4()),
+            started_at=self._started_at,
+            duration_s=time.monotonic() - self._started,
+            cases=tuple(self._cases),
+            finished=finished,
+            attachments=(
+                Attachment(
+                    pathname="stdout.log", mime_type="text/plain", content=self._log.encode()
+                ),
+            ),
+        )
+
+    def _parse(self, output: str) -> None:
+        for line in output.splitlines():
+            found = parse_line(self._rules, line)
+            if found is not None:
+                self._record(
+                    TestCase(
+                        name=found.test_case_id,
+                        outcome=found.result,
+                        measurement=found.measurement,
+                        units=found.units if found.measurement is not None else None,
+                        recorded_at=datetime.now(UTC),
+                    )
+                )
+
+    def _record(self, case: TestCase) -> None:
+        self._cases.append(case)
+        result = case.outcome.value
+        self._node.log.event("test-case", f"{case.name}: {result}", name=case.name, result=result)
+
+
+def _verdict(command: str, failure: str | None) -> TestCase:
+    return TestCase(
+        name=command,
+        outcome=Outcome.PASS if failure is None else Outcome.FAIL,
+        message=failure,
+        recorded_at=datetime.now(UTC),
+    )
+
+
+def _rules(parameters: Mapping[str, Any]) -> TestDefinition:
+    """How results are read from output, in the form that reads them from a test's output."""
+    parser = parameters.get("parser")
+    fixups = dict(word.rsplit(":", 1) for word in parameters.get("fixupdict", ()))
+    return TestDefinition(
+        name=RUN_NAME,
+        format="",
+        description="",
+        parse=ParseRules(
+            pattern=re.compile(parser or _DEFAULT_PATTERN),
+            fixups=fixups if parser else DEFAULT_FIXUPS,
+        ),
+    )

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""The end of a group: its results go to the dashboards that its actions name."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import Canceled, VMGroupError
+from lava_vmgroup.job.model import Group
+from lava_vmgroup.log import NodeLog
+from lava_vmgroup.results.fold import cause_of, exit_status_of
+from lava_vmgroup.results.model import ActionResult, JobResult, NodeResult
+from lava_vmgroup.results.submit import Submission, Submitted, submit
+from lava_vmgroup.results.writers import replace_file
+
+URL_FILE = "result-bundle"
+"""Where LAVA's scheduler looks for the bundle's URL."""
+
+
+def submissions_of(group: Group, result: JobResult) -> list[Submission]:
+    """What the group's actions want to have submitted, the host's first."""
+    return [
+        Submission(
+            command=action.command,
+            node=node.name,
+            server=action.parameters["server"],
+            stream=action.parameters["stream"],
+            token=action.parameters.get("token"),
+        )
+        for job, node in zip(group.nodes, result.nodes, strict=True)
+        for action in job.submissions
+    ]
+
+
+def submitted(
+    result: JobResult,
+    submissions: Sequence[Submission],
+    output: Path,
+    inbox: queue.SimpleQueue[NodeResult | Canceled | None],
+    limit_s: float,
+) -> JobResult:
+    """Submit, and return the result with what came of it.
+
+    Blocks for little more than `limit_s` seconds at most; a cancel in the runner's `inbox` ends
+    it.
+    """
+    if not submissions:
+        return result
+    token = CancelToken()
+    deadline = Deadline.after("submitting the results", limit_s, token)
+    outcomes: list[Submitted] = []
+
+    def work() -> None:
+        outcomes.extend(submit(result, submissions, deadline))
+        inbox.put(None)
+
+    worker = threading.Thread(target=work, name="submission")
+    worker.start()
+    _wait(inbox, deadline, token)
+    worker.join()
+    errors = [one.error for one in outcomes if one.error is not None]
+    errors += _keep_urls(outcomes, output)
+    _tell(outcomes)
+    cause = result.cause or cause_of(errors)
+    return replace(
+        result,
+        nodes=tuple(_with_actions(node, outcomes) for node in result.nodes),
+        cause=cause,
+        exit_status=exit_status_of(cause, result.nodes),
+    )
+
+
+def _wait(
+    inbox: queue.SimpleQueue[NodeResult | Canceled | None], deadline: Deadline, token: CancelToken
+) -> None:
+    """Wait for the worker; have it end when the time is over or someone cancels."""
+    while not deadline.expired:
+        try:
+            event = inbox.get(timeout=deadline.remaining_s)
+        except queue.Empty:
+            break
+        if event is None:
+            return
+        if isinstance(event, Canceled):
+            token.cancel(event)
+    token.cancel(deadline.error())
+
+
+def _keep_urls(outcomes: Sequence[Submitted], output: Path) -> list[VMGroupError]:
+    urls = [one.url for one in outcomes if one.url is not None]
+    try:
+        if urls:
+            replace_file(output / URL_FILE, "\n".join(urls))
+    except VMGroupError as error:
+        return [error]
+    return []
+
+
+def _tell(outcomes: Sequence[Submitted]) -> None:
+    log = NodeLog()
+    for one in outcomes:
+        if one.error is not None:
+            log.event("error", one.error.describe(), level=40, error=type(one.error).__name__)
+        else:
+            log.event("submitted", f"the results are at {one.url}", url=one.url)
+
+
+def _with_actions(node: NodeResult, outcomes: Sequence[Submitted]) -> NodeResult:
+    actions = [
+        ActionResult(
+            command=submission.command,
+            started_at=one.started_at,
+            duration_s=one.duration_s,
+            error=one.error,
+        )
+        for one in outcomes
+        for submission in one.submissions
+        if submission.node == node.name
+    ]
+    return replace(node, actions=(*node.actions, *actions))

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""lava_command_run in real shells on a terminal that sends signals."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lava_vmgroup.actions import lava_command_run
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import DeadlineExpired, TestError
+from lava_vmgroup.job.model import Action
+from lava_vmgroup.results.model import Outcome
+from tests.support.nodes import ShellNode, shell_node
+
+PASS, FAIL = Outcome.PASS, Outcome.FAIL
+
+
+@pytest.fixture(params=["bash --norc --noprofile", "dash", "busybox sh"])
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ShellNode]:
+    with shell_node(tmp_path, request.param) as node:
+        yield node
+
+
+@pytest.fixture
+def bash(tmp_path: Path) -> Iterator[ShellNode]:
+    with shell_node(tmp_path, "bash --norc --noprofile") as node:
+        yield node
+
+
+def run(node: ShellNode, *, limit_s: float = 60.0, **parameters: Any) -> None:
+    action = Action(command="lava_command_run", parameters=parameters, place="actions[0]")
+    lava_command_run.run(action, node, Deadline.after("the job", limit_s))
+
+
+def cases(node: ShellNode) -> list[tuple[str, Outcome]]:
+    return [(case.name, case.outcome) for run in node.recorder.runs for case in run.cases]
+
+
+def test_each_command_is_a_test_case(bash: ShellNode) -> None:
+    run(bash, commands=["true", "sh -c 'exit 3'"], iterations=2)
+
+    (result,) = bash.recorder.runs
+    assert result.name == "lava-command"
+    assert result.finished
+    assert cases(bash) == [("true", PASS), ("sh -c 'exit 3'", FAIL)] * 2
+    assert [case.message for case in result.cases] == [None, "exit code 3"] * 2
+
+
+def test_output_is_attached(bash: ShellNode) -> None:
+    run(bash, commands=["echo one; echo two", "true"])
+
+    (attachment,) = bash.recorder.runs[0].attachments
+    assert attachment.mime_type == "text/plain"
+    assert attachment.content == b"$ echo one; echo two\none\ntwo\n$ true\n"
+
+
+def test_command_that_does_not_end_fails_and_the_next_one_runs(node: ShellNode) -> None:
+    run(node, commands=["sleep 600", "echo still here", "cat", "true"], timeout=1.0)
+
+    assert cases(node) == [
+        ("sleep 600", FAIL),
+        ("echo still here", PASS),
+        ("cat", FAIL),
+        ("true", PASS),
+    ]
+    (result,) = node.recorder.runs
+    assert "timed out: the command 'sleep 600', limit 1 s" in str(result.cases[0].message)
+    assert b"$ echo still here\nstill here\n" in result.attachments[0].content
+
+
+def test_unfinished_line_of_shell_is_a_command_that_does_not_end(node: ShellNode) -> None:
+    run(node, commands=["echo 'no end", "true"], timeout=1.0)
+
+    assert cases(node) == [("echo 'no end", FAIL), ("true", PASS)]
+
+
+def test_command_that_ignores_ctrl_c_is_ended_all_the_same(
+    bash: ShellNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lava_vmgroup.console.shell._PROMPT_S", 1.0)
+
+    run(bash, commands=["trap '' INT; sleep 600; trap - INT", "true"], timeout=0.5)
+
+    assert cases(bash)[-1] == ("true", PASS)
+
+
+def test_shell_that_does_not_come_back_is_a_broken_test(
+    bash: ShellNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lava_vmgroup.console.shell._PROMPT_S", 0.3)
+
+    with pytest.raises(TestError, match="did not come back after Ctrl-C"):
+        run(bash, commands=["true", "stty -isig; sleep 600"], timeout=0.5)
+
+    assert cases(bash) == [("true", PASS)]
+    assert not bash.recorder.runs[0].finished
+
+
+def test_end_of_the_job_is_not_the_commands_fault_and_keeps_what_was_recorded(
+    bash: ShellNode,
+) -> None:
+    with pytest.raises(DeadlineExpired, match="the job"):
+        run(bash, commands=["true", "sleep 600"], limit_s=3.0)
+
+    assert cases(bash) == [("true", PASS)]
+    assert not bash.recorder.runs[0].finished
+
+
+def test_results_are_read_from_the_output(bash: ShellNode) -> None:
+    command = "echo 'usb : PASS'; echo 'nothing'; echo 'net : fail'"
+
+    run(bash, commands=[command])
+
+    assert cases(bash) == [(command, PASS), ("usb", PASS), ("net", FAIL)]
+
+
+def test_results_are_read_by_a_parser_of_ones_own(bash: ShellNode) -> None:
+    run(
+        bash,
+        commands=["echo speed=10=Mb=OK"],
+        parser=r"(?P<test_case_id>\w+)=(?P<measurement>\d+)=(?P<units>\w+)=(?P<result>\w+)",
+        fixupdict=["OK:pass"],
+    )
+
+    case = bash.recorder.runs[0].cases[1]
+    assert (case.name, case.outcome) == ("speed", PASS)
+    assert (case.measurement, case.units) == ("10", "Mb")
+
+
+def test_second_action_has_results_of_its_own(bash: ShellNode) -> None:
+    run(bash, commands=["true"])
+    run(bash, commands=["false"])
+
+    first, second = bash.recorder.runs
+    assert [case.name for case in first.cases] == ["true"]
+    assert [case.name for case in second.cases] == ["false"]
+    assert first.uuid != second.uuid

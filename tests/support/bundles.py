@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+"""What a dashboard holds a bundle to."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+SCHEMA = json.loads((Path(__file__).parent / "bundle-schema.json").read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def assert_valid(bundle: Any) -> None:
+    """Fail when a dashboard would refuse the bundle."""
+    VALIDATOR.validate(bundle)
