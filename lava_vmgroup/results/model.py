@@ -176,6 +176,10 @@ class JobResult:
     duration_s: float
     nodes: tuple[NodeResult, ...]
     """Host first, then the VMs in the order of the job."""
+    tags: tuple[str, ...] = ()
+    """The job's own."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the job that the results of every node carry, such as ``logging_level``."""
     uploads: tuple[Upload, ...] = ()
     cause: VMGroupError | None = None
     """The error to report first, None when every node ran to its end."""

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lava_vmgroup.errors import JobError, PeerFailed, VMGroupError
-from lava_vmgroup.results.model import JobResult, NodeResult, NodeState, Outcome
+from lava_vmgroup.results.model import JobResult, NodeResult, NodeState, Outcome, TestCase
 from lava_vmgroup.results.printable import one_line
 
 _STATE_STYLES = {
@@ -72,7 +72,7 @@ def _count(node: NodeResult, outcome: Outcome) -> Text:
 
 def _failures(result: JobResult) -> Iterator[RenderableType]:
     failed = [
-        (node.name, run.name, case.name, case.message or "")
+        (node.name, run.name, _case_name(case), _words(case))
         for node, run in result.runs()
         for case in run.cases
         if case.outcome is Outcome.FAIL
@@ -85,6 +85,16 @@ def _failures(result: JobResult) -> Iterator[RenderableType]:
     for row in failed:
         table.add_row(*map(_plain, row))
     yield table
+
+
+def _case_name(case: TestCase) -> str:
+    return case.name if case.test_set is None else f"{case.test_set}: {case.name}"
+
+
+def _words(case: TestCase) -> str:
+    """What there is to say of a failed test case: what it measured, and its message."""
+    measured = f"{case.measurement or ''} {case.units or ''}".strip()
+    return ", ".join(filter(None, (measured, case.message)))
 
 
 def _errors(result: JobResult) -> Iterator[RenderableType]:

@@ -87,6 +87,11 @@ class GroupRun:
             started_at=started_at,
             duration_s=time.monotonic() - started,
             nodes=results,
+            tags=self._group.job.tags,
+            attributes={
+                "logging_level": self._group.job.logging_level,
+                "auto_start_vms": "true" if self._group.job.auto_start_vms else "false",
+            },
             uploads=host.store.uploads() if host is not None else (),
             cause=cause,
             exit_status=exit_status_of(cause, results),

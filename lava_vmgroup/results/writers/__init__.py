@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One module per result format.
 
-A format is a module of this package with a function ``write(result, folder) -> path``; nothing
+A format is a module of this package with a function ``write(result, folder) -> paths``; nothing
 lists the formats elsewhere.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.results.model import JobResult
 
-Writer = Callable[[JobResult, Path], Path]
+Writer = Callable[[JobResult, Path], list[Path]]
 
 
 def formats() -> Iterator[tuple[str, Writer]]:
@@ -33,11 +33,11 @@ def write_all(result: JobResult, folder: Path) -> list[Path]:
     failure is raised: `InfrastructureError` when a file could not be written, any other
     exception as it is.
     """
-    paths = []
+    paths: list[Path] = []
     failures: list[Exception] = []
     for _, write in formats():
         try:
-            paths.append(write(result, folder))
+            paths += write(result, folder)
         except Exception as error:  # noqa: BLE001 (raised below, when the others are written)
             failures.append(error)
     if failures:
@@ -45,7 +45,7 @@ def write_all(result: JobResult, folder: Path) -> list[Path]:
     return paths
 
 
-def replace_file(path: Path, text: str) -> Path:
+def replace_file(path: Path, content: str | bytes) -> Path:
     """Write a file in one step, so that no reader ever sees half of it; returns its path.
 
     Makes the folder when it is missing.  Raises `InfrastructureError`.
@@ -54,7 +54,7 @@ def replace_file(path: Path, text: str) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            partial.write_text(text, encoding="utf-8", newline="\n")
+            partial.write_bytes(content if isinstance(content, bytes) else content.encode())
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """LAVA's Dashboard bundle, format 1.7.1: what a LAVA dashboard and its tools read.
 
-One bundle holds the whole group.  Each node gives its test runs, then a run ``lava`` with one
-result per action; as in LAVA v1 the members are told apart by the attributes of their runs.
+``bundle.json`` holds the whole group, ``<node>/bundle.json`` one node's part of it.  Each node
+gives its test runs, then a run ``lava`` with one result per action; as in LAVA v1 the members are
+told apart by the attributes of their runs.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import Iterable
@@ -17,10 +19,14 @@ from typing import Any
 from lava_vmgroup.results import writers
 from lava_vmgroup.results.model import (
     ActionResult,
+    Attachment,
+    HardwareDevice,
     JobResult,
     NodeResult,
     NodeState,
     Outcome,
+    SoftwareContext,
+    SoftwareSource,
     TestCase,
     TestRun,
 )
@@ -38,9 +44,14 @@ _METADATA_KEYS = (
 )
 
 
-def write(result: JobResult, folder: Path) -> Path:
-    """Write ``bundle.json``; raises `InfrastructureError`."""
-    return writers.replace_file(folder / "bundle.json", render(result))
+def write(result: JobResult, folder: Path) -> list[Path]:
+    """Write the bundles; raises `InfrastructureError`."""
+    group = writers.replace_file(folder / "bundle.json", render(result))
+    nodes = [
+        writers.replace_file(folder / node.name / "bundle.json", render_node(result, node))
+        for node in result.nodes
+    ]
+    return [group, *nodes]
 
 
 def render(result: JobResult) -> str:
@@ -73,8 +84,13 @@ def _attributes(result: JobResult, node: NodeResult) -> dict[str, str]:
         "is_vmhost": "true" if node.is_host else "false",
         "target_group": result.target_group,
         "group_size": str(len(result.nodes)),
+        **result.attributes,
     }
-    return {**facts, **{key: str(value) for key, value in node.attributes.items()}}
+    # v1 has the host's address on the VMs: it was told to them.
+    host_ips = [one.attributes["host_ip"] for one in result.nodes if "host_ip" in one.attributes]
+    if host_ips:
+        facts["host_ip"] = host_ips[0]
+    return {**{key: str(value) for key, value in node.attributes.items()}, **facts}
 
 
 def _test_run(run: TestRun) -> dict[str, Any]:
@@ -90,11 +106,62 @@ def _test_run(run: TestRun) -> dict[str, Any]:
     # The dashboard refuses a whole bundle for one key of the eight that is missing or null.
     if all(isinstance(value, str) for value in metadata.values()):
         entry["testdef_metadata"] = metadata
+    if run.attachments:
+        entry["attachments"] = [_attachment(one) for one in run.attachments]
+    if run.hardware:
+        entry["hardware_context"] = {"devices": [_device(one) for one in run.hardware]}
+    if software := _software(run.software):
+        entry["software_context"] = software
     return entry
 
 
-def _test_result(case: TestCase) -> dict[str, str]:
+def _attachment(attachment: Attachment) -> dict[str, str]:
+    return {
+        "pathname": attachment.pathname,
+        "mime_type": attachment.mime_type,
+        "content": base64.b64encode(attachment.content).decode(),
+    }
+
+
+def _device(device: HardwareDevice) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "device_type": device.device_type,
+        "description": device.description,
+    }
+    if device.attributes:
+        entry["attributes"] = dict(device.attributes)
+    return entry
+
+
+def _software(software: SoftwareContext) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    if software.image is not None:
+        entry["image"] = {"name": software.image}
+    if software.packages:
+        entry["packages"] = [
+            {"name": name, "version": version} for name, version in software.packages
+        ]
+    if software.sources:
+        entry["sources"] = [_source(source) for source in software.sources]
+    return entry
+
+
+def _source(source: SoftwareSource) -> dict[str, str]:
     entry = {
+        "project_name": source.project_name,
+        "branch_vcs": source.branch_vcs,
+        "branch_url": source.branch_url,
+        "branch_revision": source.branch_revision,
+    }
+    if source.default_params:
+        entry["default_params"] = json.dumps(dict(source.default_params))
+    if source.test_params:
+        entry["test_params"] = json.dumps(dict(source.test_params))
+    return entry
+
+
+def _test_result(case: TestCase) -> dict[str, Any]:
+    entry: dict[str, Any] = {
         "test_case_id": case.name,
         "result": case.outcome.value,
         "timestamp": _date(case.recorded_at),
@@ -106,6 +173,12 @@ def _test_result(case: TestCase) -> dict[str, str]:
         # Units without a measurement are refused.
         if case.units is not None:
             entry["units"] = case.units
+    # The format knows neither; it has a place for what else there is to say.
+    more = {"test_set": case.test_set, "reference": case.reference}
+    if given := {name: value for name, value in more.items() if value is not None}:
+        entry["attributes"] = given
+    if case.attachments:
+        entry["attachments"] = [_attachment(one) for one in case.attachments]
     return entry
 
 
@@ -120,6 +193,7 @@ def _lava_run(result: JobResult, node: NodeResult) -> dict[str, Any]:
         "analyzer_assigned_date": _date(node.started_at),
         "time_check_performed": False,
         "test_id": "lava",
+        "tags": list(result.tags),
         "test_duration": _duration(node.duration_s),
         "test_results": [*map(_action_result, actions), _job_complete(node)],
     }

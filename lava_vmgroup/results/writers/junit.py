@@ -6,18 +6,21 @@ actions.  A verdict of fail is a failure and skip is skipped.  ``unknown`` is an
 gave no verdict, so it neither passed nor was left out on purpose, and a green report would hide
 that.  An action that failed is an error; a node that did not complete for another reason
 has the error in a test case ``job_complete``, and so has the job when no node accounts for its
-cause.  A measurement is a property of its test case.
+cause.  The classname of a test case is its suite, and its test set where it is in one.
+Measurement, units and reference are properties of a test case, each attachment is one with the
+file's path below the output directory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
 from lava_vmgroup.errors import JobError, VMGroupError
 from lava_vmgroup.results import writers
+from lava_vmgroup.results.attachments import Placed, PlacedRun, placed_runs
 from lava_vmgroup.results.model import (
     ActionResult,
     JobResult,
@@ -33,16 +36,16 @@ _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 """Attributes of a suite, and the elements of test cases they count."""
 
 
-def write(result: JobResult, folder: Path) -> Path:
+def write(result: JobResult, folder: Path) -> list[Path]:
     """Write ``junit.xml``; raises `InfrastructureError`."""
-    return writers.replace_file(folder / "junit.xml", render(result))
+    return [writers.replace_file(folder / "junit.xml", render(result))]
 
 
 def render(result: JobResult) -> str:
     """The report as XML text that holds only characters XML 1.0 allows, whatever tests wrote."""
     root = _element("testsuites", name=result.job_name)
     for node in result.nodes:
-        root.extend(_run_suite(node, run) for run in node.runs)
+        root.extend(_run_suite(node, placed) for placed in placed_runs(node))
         root.append(_node_suite(node))
     if result.cause is not None and result.cause not in _errors_of_nodes(result):
         suite = _element("testsuite", name="lava", timestamp=_timestamp(result.started_at))
@@ -53,21 +56,24 @@ def render(result: JobResult) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(root, "unicode")}\n'
 
 
-def _run_suite(node: NodeResult, run: TestRun) -> ElementTree.Element:
+def _run_suite(node: NodeResult, placed: PlacedRun) -> ElementTree.Element:
+    run = placed.run
     name = f"{node.name}.{run.name}"
-    suite = _suite(name, node, run.started_at, {} if run.finished else {"finished": "false"})
+    facts = _facts_of_run(run)
+    facts += [("attachment", one.path) for one in placed.attachments]
+    suite = _suite(name, node, run.started_at, facts)
     previous = run.started_at
-    for case in run.cases:
+    for case, attachments in zip(run.cases, placed.cases, strict=True):
         # A test shell does one thing after the other: a case took the time since the last one.
         seconds = max(0.0, (case.recorded_at - previous).total_seconds())
-        suite.append(_test_case(name, case, seconds))
+        suite.append(_test_case(name, case, seconds, attachments))
         previous = case.recorded_at
     return _counted(suite, run.duration_s)
 
 
 def _node_suite(node: NodeResult) -> ElementTree.Element:
     name = f"{node.name}.lava"
-    suite = _suite(name, node, node.started_at, {})
+    suite = _suite(name, node, node.started_at, ())
     suite.extend(_action_case(name, action) for action in node.actions)
     failures = [action.error for action in node.actions if action.error is not None]
     if node.error is not None and node.error not in failures:
@@ -84,19 +90,34 @@ def _errors_of_nodes(result: JobResult) -> Iterator[VMGroupError | None]:
 
 
 def _suite(
-    name: str, node: NodeResult, started_at: datetime, more: Mapping[str, str]
+    name: str, node: NodeResult, started_at: datetime, more: Iterable[tuple[str, str]]
 ) -> ElementTree.Element:
     suite = _element("testsuite", name=name, hostname=node.name, timestamp=_timestamp(started_at))
     facts = {"role": node.role, "device_type": node.device_type, "state": node.state.value}
-    suite.append(_properties({**facts, **node.attributes, **more}))
+    suite.append(_properties([*{**facts, **node.attributes}.items(), *more]))
     return suite
 
 
-def _test_case(suite: str, case: TestCase, seconds: float) -> ElementTree.Element:
-    element = _element("testcase", classname=suite, name=case.name, time=_seconds(seconds))
-    if case.measurement is not None:
-        units = {} if case.units is None else {"units": case.units}
-        element.append(_properties({"measurement": case.measurement, **units}))
+def _facts_of_run(run: TestRun) -> list[tuple[str, str]]:
+    facts = [] if run.finished else [("finished", "false")]
+    if run.software.image is not None:
+        facts.append(("image", run.software.image))
+    for source in run.software.sources:
+        facts.append(
+            ("source", f"{source.branch_vcs} {source.branch_url} {source.branch_revision}")
+        )
+    return facts
+
+
+def _test_case(
+    suite: str, case: TestCase, seconds: float, attachments: Sequence[Placed]
+) -> ElementTree.Element:
+    classname = suite if case.test_set is None else f"{suite}.{case.test_set}"
+    element = _element("testcase", classname=classname, name=case.name, time=_seconds(seconds))
+    facts = _facts_of_case(case)
+    facts += [("attachment", one.path) for one in attachments]
+    if facts:
+        element.append(_properties(facts))
     message = case.message or ""
     if case.outcome is Outcome.FAIL:
         element.append(_verdict("failure", message or "the test failed"))
@@ -110,6 +131,17 @@ def _test_case(suite: str, case: TestCase, seconds: float) -> ElementTree.Elemen
         output.text = printable(message)
         element.append(output)
     return element
+
+
+def _facts_of_case(case: TestCase) -> list[tuple[str, str]]:
+    facts = []
+    if case.measurement is not None:
+        facts.append(("measurement", case.measurement))
+        if case.units is not None:
+            facts.append(("units", case.units))
+    if case.reference is not None:
+        facts.append(("reference", case.reference))
+    return facts
 
 
 def _action_case(suite: str, action: ActionResult) -> ElementTree.Element:
@@ -153,9 +185,9 @@ def _verdict(tag: str, message: str, **attributes: str) -> ElementTree.Element:
     return element
 
 
-def _properties(values: Mapping[str, str]) -> ElementTree.Element:
+def _properties(values: Iterable[tuple[str, str]]) -> ElementTree.Element:
     element = _element("properties")
-    element.extend(_element("property", name=name, value=value) for name, value in values.items())
+    element.extend(_element("property", name=name, value=value) for name, value in values)
     return element
 
 

@@ -5,7 +5,7 @@ Version 1 has these keys.  Times are ISO 8601 in UTC, durations are seconds, wha
 null, and strings are as the test or the console wrote them::
 
     version          1; a reader must refuse a number it does not know
-    job              name, id, target_group
+    job              name, id, target_group, tags[], attributes
     started_at, duration_s
     exit_status      what lava-dispatch ended with
     cause            the error to report first, or null
@@ -13,10 +13,18 @@ null, and strings are as the test or the console wrote them::
                      Canceled), started_at, duration_s, counts (pass, fail, skip, unknown),
                      attributes, error (or null), actions[], runs[]
       actions[]      command, started_at, duration_s, error (or null)
-      runs[]         name, uuid, started_at, duration_s, finished, metadata, cases[]
-        cases[]      name, result (pass, fail, skip, unknown), measurement, units, message,
-                     recorded_at
+      runs[]         name, uuid, started_at, duration_s, finished, metadata, attachments[],
+                     hardware[], software, cases[]
+        hardware[]   device_type, description, attributes
+        software     image, packages[] (name, version), sources[]
+          sources[]  project_name, branch_vcs, branch_url, branch_revision, default_params,
+                     test_params
+        cases[]      name, set, result (pass, fail, skip, unknown), measurement, units, message,
+                     reference, recorded_at, attachments[]
     uploads[]        digest (SHA-256), size, bytes_sent, used_by[] (names of nodes)
+
+An attachment has: pathname (as the test named it), mime_type, size (bytes), path (of the file with
+its content, relative to this file's folder).
 
 An error has: class, message, hint, problems[], node, action, exit_status, last_lines[].
 """
@@ -24,28 +32,31 @@ An error has: class, message, hint, problems[], node, action, exit_status, last_
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.errors import Canceled, JobError, VMGroupError
 from lava_vmgroup.results import writers
+from lava_vmgroup.results.attachments import Placed, PlacedRun, placed_runs
 from lava_vmgroup.results.model import (
     ActionResult,
+    HardwareDevice,
     JobResult,
     NodeResult,
     Outcome,
+    SoftwareContext,
     TestCase,
-    TestRun,
     Upload,
 )
 
 _VERSION = 1
 
 
-def write(result: JobResult, folder: Path) -> Path:
+def write(result: JobResult, folder: Path) -> list[Path]:
     """Write ``results.json``; raises `InfrastructureError`."""
-    return writers.replace_file(folder / "results.json", render(result))
+    return [writers.replace_file(folder / "results.json", render(result))]
 
 
 def render(result: JobResult) -> str:
@@ -56,6 +67,8 @@ def render(result: JobResult) -> str:
             "name": result.job_name,
             "id": result.job_id,
             "target_group": result.target_group,
+            "tags": list(result.tags),
+            "attributes": dict(result.attributes),
         },
         "started_at": _time(result.started_at),
         "duration_s": result.duration_s,
@@ -80,7 +93,7 @@ def _node(node: NodeResult) -> dict[str, Any]:
         "attributes": dict(node.attributes),
         "error": _error(node.error),
         "actions": [_action(action) for action in node.actions],
-        "runs": [_run(run) for run in node.runs],
+        "runs": [_run(placed) for placed in placed_runs(node)],
     }
 
 
@@ -93,7 +106,8 @@ def _action(action: ActionResult) -> dict[str, Any]:
     }
 
 
-def _run(run: TestRun) -> dict[str, Any]:
+def _run(placed: PlacedRun) -> dict[str, Any]:
+    run = placed.run
     return {
         "name": run.name,
         "uuid": run.uuid,
@@ -101,18 +115,62 @@ def _run(run: TestRun) -> dict[str, Any]:
         "duration_s": run.duration_s,
         "finished": run.finished,
         "metadata": dict(run.metadata),
-        "cases": [_case(case) for case in run.cases],
+        "attachments": [_attachment(one) for one in placed.attachments],
+        "hardware": [_device(device) for device in run.hardware],
+        "software": _software(run.software),
+        "cases": [
+            _case(case, attachments)
+            for case, attachments in zip(run.cases, placed.cases, strict=True)
+        ],
     }
 
 
-def _case(case: TestCase) -> dict[str, Any]:
+def _device(device: HardwareDevice) -> dict[str, Any]:
+    return {
+        "device_type": device.device_type,
+        "description": device.description,
+        "attributes": dict(device.attributes),
+    }
+
+
+def _software(software: SoftwareContext) -> dict[str, Any]:
+    return {
+        "image": software.image,
+        "packages": [{"name": name, "version": version} for name, version in software.packages],
+        "sources": [
+            {
+                "project_name": source.project_name,
+                "branch_vcs": source.branch_vcs,
+                "branch_url": source.branch_url,
+                "branch_revision": source.branch_revision,
+                "default_params": dict(source.default_params),
+                "test_params": dict(source.test_params),
+            }
+            for source in software.sources
+        ],
+    }
+
+
+def _attachment(placed: Placed) -> dict[str, Any]:
+    return {
+        "pathname": placed.attachment.pathname,
+        "mime_type": placed.attachment.mime_type,
+        "size": len(placed.attachment.content),
+        "path": placed.path,
+    }
+
+
+def _case(case: TestCase, attachments: Sequence[Placed]) -> dict[str, Any]:
     return {
         "name": case.name,
+        "set": case.test_set,
         "result": case.outcome.value,
         "measurement": case.measurement,
         "units": case.units,
         "message": case.message,
+        "reference": case.reference,
         "recorded_at": _time(case.recorded_at),
+        "attachments": [_attachment(one) for one in attachments],
     }
 
 

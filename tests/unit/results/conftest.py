@@ -10,10 +10,14 @@ import pytest
 from lava_vmgroup.errors import DeadlineExpired, PeerFailed
 from lava_vmgroup.results.model import (
     ActionResult,
+    Attachment,
+    HardwareDevice,
     JobResult,
     NodeResult,
     NodeState,
     Outcome,
+    SoftwareContext,
+    SoftwareSource,
     TestCase,
     TestRun,
     Upload,
@@ -59,6 +63,50 @@ def smoke_run() -> TestRun:
             TestCase(name="odd", outcome=Outcome.UNKNOWN, recorded_at=at(3, 30)),
         ),
         metadata=METADATA,
+    )
+
+
+@pytest.fixture(scope="session")
+def rich_run() -> TestRun:
+    """A run that found out about its system and left files behind."""
+    source = SoftwareSource(
+        project_name="smoke",
+        branch_vcs="git",
+        branch_url="https://git.example.org/smoke",
+        branch_revision="abc123",
+        default_params={"SIZE": "1"},
+        test_params={"SIZE": "2"},
+    )
+    trace = Attachment(
+        pathname="trace.bin", mime_type="application/octet-stream", content=b"\0\xff"
+    )
+    ping = TestCase(
+        name="ping",
+        outcome=Outcome.PASS,
+        measurement="3",
+        units="ms",
+        test_set="network",
+        reference="https://example.org/1",
+        attachments=(trace,),
+        recorded_at=at(2, 10),
+    )
+    return TestRun(
+        name="rich",
+        uuid="22222222-2222-3333-4444-555555555555",
+        started_at=at(2),
+        duration_s=90.25,
+        cases=(ping,),
+        attachments=(
+            Attachment(pathname="stdout.log", mime_type="text/plain", content=b"Hello world"),
+        ),
+        hardware=(
+            HardwareDevice(
+                device_type="device.cpu",
+                description="Processor #0",
+                attributes={"cpu": "Cortex-A15"},
+            ),
+        ),
+        software=SoftwareContext(image="Debian 13", packages=(("bash", "5.2"),), sources=(source,)),
     )
 
 
@@ -131,6 +179,8 @@ def job_result(host: NodeResult, vm: NodeResult, deadline: DeadlineExpired) -> J
         started_at=at(0),
         duration_s=601.5,
         nodes=(host, vm),
+        tags=("nightly",),
+        attributes={"logging_level": "INFO", "auto_start_vms": "true"},
         uploads=(Upload(digest="ab" * 32, size=4096, bytes_sent=1024, used_by=("vm1",)),),
         cause=deadline,
         exit_status=5,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.results.model import (
+    ActionResult,
     JobResult,
     NodeResult,
     NodeState,
@@ -117,7 +119,10 @@ def test_attributes_are_node_facts_by_v1_names_on_every_run(job_result: JobResul
         "target_group": "e1b2",
         "group_size": "2",
         "host_ip": "10.0.0.5",
+        "logging_level": "INFO",
+        "auto_start_vms": "true",
     }
+    assert vm_lava["attributes"]["host_ip"] == "10.0.0.5"
     assert vm_lava["attributes"]["is_vmhost"] == "false"
     assert vm_lava["attributes"]["accelerator"] == "tcg"
 
@@ -249,10 +254,90 @@ def test_job_without_nodes_is_a_valid_bundle(job_result: JobResult) -> None:
 
 
 def test_write_makes_bundle_json(job_result: JobResult, tmp_path: Path) -> None:
-    path = bundle.write(job_result, tmp_path)
+    group, *nodes = bundle.write(job_result, tmp_path)
 
-    assert path == tmp_path / "bundle.json"
-    assert path.read_text(encoding="utf-8") == bundle.render(job_result)
+    assert group == tmp_path / "bundle.json"
+    assert group.read_text(encoding="utf-8") == bundle.render(job_result)
+    assert nodes == [tmp_path / name / "bundle.json" for name in ("arndale01", "vm1")]
+
+
+def test_bundle_of_a_node_is_its_part_of_the_groups(job_result: JobResult) -> None:
+    parts = [json.loads(bundle.render_node(job_result, node)) for node in job_result.nodes]
+
+    for part in parts:
+        VALIDATOR.validate(part)
+    together = [run for part in parts for run in part["test_runs"]]
+    assert together == bundle_of(job_result)["test_runs"]
+
+
+def test_run_says_what_it_found_on_its_system(job_result: JobResult, rich_run: TestRun) -> None:
+    run = bundle_of(with_run(job_result, rich_run))["test_runs"][0]
+
+    assert run["attachments"] == [
+        {
+            "pathname": "stdout.log",
+            "mime_type": "text/plain",
+            "content": base64.b64encode(b"Hello world").decode(),
+        }
+    ]
+    assert run["hardware_context"] == {
+        "devices": [
+            {
+                "device_type": "device.cpu",
+                "description": "Processor #0",
+                "attributes": {"cpu": "Cortex-A15"},
+            }
+        ]
+    }
+    software = run["software_context"]
+    assert software["image"] == {"name": "Debian 13"}
+    assert software["packages"] == [{"name": "bash", "version": "5.2"}]
+    assert software["sources"] == [
+        {
+            "project_name": "smoke",
+            "branch_vcs": "git",
+            "branch_url": "https://git.example.org/smoke",
+            "branch_revision": "abc123",
+            "default_params": '{"SIZE": "1"}',
+            "test_params": '{"SIZE": "2"}',
+        }
+    ]
+
+
+def test_set_reference_and_attachment_of_a_test_case(
+    job_result: JobResult, rich_run: TestRun
+) -> None:
+    case = first_result(with_run(job_result, rich_run))
+
+    assert case["attributes"] == {"test_set": "network", "reference": "https://example.org/1"}
+    assert base64.b64decode(case["attachments"][0]["content"]) == b"\0\xff"
+
+
+def test_run_lava_has_the_jobs_tags(job_result: JobResult) -> None:
+    tags = [run.get("tags") for run in bundle_of(job_result)["test_runs"]]
+
+    assert tags == [None, ["nightly"], ["nightly"]]
+
+
+def test_facts_stand_above_what_the_job_calls_the_same(
+    job_result: JobResult, vm: NodeResult
+) -> None:
+    liar = replace(vm, attributes={"role": "host", "branch": "main"})
+
+    attributes = bundle_of(replace(job_result, nodes=(liar,)))["test_runs"][0]["attributes"]
+
+    assert (attributes["role"], attributes["branch"]) == ("client", "main")
+
+
+def test_submission_is_not_in_the_bundle_that_it_submits(
+    job_result: JobResult, vm: NodeResult
+) -> None:
+    sent = ActionResult(command="submit_results", started_at=MOMENT, duration_s=1.0)
+    after = replace(job_result, nodes=(replace(vm, actions=(*vm.actions, sent)),))
+
+    assert bundle.render_node(after, after.nodes[0]) == bundle.render_node(
+        after, replace(vm, actions=vm.actions)
+    )
 
 
 def test_write_names_the_file_it_cannot_write(job_result: JobResult, tmp_path: Path) -> None:

@@ -52,6 +52,26 @@ def properties(element: ElementTree.Element) -> dict[str, str]:
     return {entry.attrib["name"]: entry.attrib["value"] for entry in found}
 
 
+def test_set_reference_and_attachments_of_a_test_case(
+    job_result: JobResult, host: NodeResult, rich_run: TestRun
+) -> None:
+    result = replace(job_result, nodes=(replace(host, runs=(rich_run,)),))
+
+    ping = case(result, "arndale01.rich", "ping")
+
+    assert ping.get("classname") == "arndale01.rich.network"
+    assert properties(ping) == {
+        "measurement": "3",
+        "units": "ms",
+        "reference": "https://example.org/1",
+        "attachment": "arndale01/attachments/rich/ping-trace.bin",
+    }
+    facts = properties(suite(result, "arndale01.rich"))
+    assert facts["attachment"] == "arndale01/attachments/rich/stdout.log"
+    assert facts["image"] == "Debian 13"
+    assert facts["source"] == "git https://git.example.org/smoke abc123"
+
+
 def test_there_is_a_suite_per_run_and_one_for_each_nodes_actions(job_result: JobResult) -> None:
     names = [element.get("name") for element in report(job_result)]
 
@@ -256,7 +276,7 @@ def test_control_characters_leave_a_trace(
 
 
 def test_write_makes_junit_xml(job_result: JobResult, tmp_path: Path) -> None:
-    path = junit.write(job_result, tmp_path)
+    (path,) = junit.write(job_result, tmp_path)
 
     assert path == tmp_path / "junit.xml"
     assert path.read_text(encoding="utf-8") == junit.render(job_result)

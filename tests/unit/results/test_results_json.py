@@ -32,7 +32,13 @@ def test_keys_of_the_document(job_result: JobResult) -> None:
     assert cause["class"] == "DeadlineExpired"
     assert document == {
         "version": 1,
-        "job": {"name": "group of two", "id": "17", "target_group": "e1b2"},
+        "job": {
+            "name": "group of two",
+            "id": "17",
+            "target_group": "e1b2",
+            "tags": ["nightly"],
+            "attributes": {"logging_level": "INFO", "auto_start_vms": "true"},
+        },
         "started_at": "2026-03-01T09:00:00Z",
         "duration_s": 601.5,
         "exit_status": 5,
@@ -95,12 +101,61 @@ def test_keys_of_a_run_and_its_cases(job_result: JobResult) -> None:
     assert (run["started_at"], run["duration_s"]) == ("2026-03-01T09:02:00Z", 90.25)
     assert run["cases"][1] == {
         "name": "bandwidth",
+        "set": None,
         "result": "pass",
         "measurement": "10",
         "units": "MB/s",
         "message": "over eth0",
+        "reference": None,
         "recorded_at": "2026-03-01T09:02:40.500000Z",
+        "attachments": [],
     }
+
+
+def test_keys_of_what_a_run_found_on_its_system(
+    job_result: JobResult, host: NodeResult, rich_run: TestRun
+) -> None:
+    result = replace(job_result, nodes=(replace(host, runs=(rich_run,)),))
+
+    rendered = results_json.render(result)
+
+    (run,) = json.loads(rendered)["nodes"][0]["runs"]
+    assert run["attachments"] == [
+        {
+            "pathname": "stdout.log",
+            "mime_type": "text/plain",
+            "size": 11,
+            "path": "arndale01/attachments/rich/stdout.log",
+        }
+    ]
+    assert run["hardware"] == [
+        {
+            "device_type": "device.cpu",
+            "description": "Processor #0",
+            "attributes": {"cpu": "Cortex-A15"},
+        }
+    ]
+    assert run["software"] == {
+        "image": "Debian 13",
+        "packages": [{"name": "bash", "version": "5.2"}],
+        "sources": [
+            {
+                "project_name": "smoke",
+                "branch_vcs": "git",
+                "branch_url": "https://git.example.org/smoke",
+                "branch_revision": "abc123",
+                "default_params": {"SIZE": "1"},
+                "test_params": {"SIZE": "2"},
+            }
+        ],
+    }
+    assert (run["cases"][0]["set"], run["cases"][0]["reference"]) == (
+        "network",
+        "https://example.org/1",
+    )
+    assert run["cases"][0]["attachments"][0]["path"] == "arndale01/attachments/rich/ping-trace.bin"
+    assert "SGVsbG8" not in rendered
+    assert "Hello" not in rendered
 
 
 def test_unfinished_run_says_so(
@@ -153,7 +208,7 @@ def test_any_text_survives_and_is_harmless_to_show(
 
 
 def test_write_makes_results_json(job_result: JobResult, tmp_path: Path) -> None:
-    path = results_json.write(job_result, tmp_path)
+    (path,) = results_json.write(job_result, tmp_path)
 
     assert path == tmp_path / "results.json"
     assert path.read_text(encoding="utf-8") == results_json.render(job_result)

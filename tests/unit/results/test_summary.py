@@ -12,7 +12,7 @@ from rich.console import Console
 
 from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.results import summary
-from lava_vmgroup.results.model import JobResult, NodeResult, NodeState, TestRun
+from lava_vmgroup.results.model import JobResult, NodeResult, NodeState, Outcome, TestRun
 
 
 def shown(result: JobResult, *, terminal: bool = False, width: int = 120) -> str:
@@ -53,6 +53,21 @@ def test_failed_cases_are_listed_and_others_are_not(job_result: JobResult) -> No
         "clock is off",
     ]
     assert "bandwidth" not in text
+
+
+def test_failed_case_shows_its_set_and_what_it_measured(
+    job_result: JobResult, host: NodeResult, rich_run: TestRun
+) -> None:
+    slow = replace(rich_run.cases[0], outcome=Outcome.FAIL, message="too slow")
+    run = replace(rich_run, cases=(slow,))
+
+    text = shown(replace(job_result, nodes=(replace(host, runs=(run,)),)))
+
+    failed = next(line for line in text.splitlines() if "too slow" in line)
+    assert [cell.strip() for cell in failed.split("│")[3:-1]] == [
+        "network: ping",
+        "3 ms, too slow",
+    ]
 
 
 def test_job_without_failures_has_no_list_of_them(job_result: JobResult, vm: NodeResult) -> None:
