@@ -31,6 +31,7 @@ from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.job.schema import NAME_PATTERN
 from lava_vmgroup.log import LOGGER, JsonLinesHandler
 from lava_vmgroup.results.model import JobResult
+from lava_vmgroup.results.printable import printable
 from lava_vmgroup.results.summary import render
 from lava_vmgroup.results.writers import write_all
 from lava_vmgroup.runner.group import GroupRun, Lab
@@ -188,4 +189,5 @@ def _complain(error: VMGroupError) -> None:
     lines = [error.describe()]
     if isinstance(error, JobError):
         lines += [f"  {problem}" for problem in error.problems]
-    sys.stderr.write("".join(f"lava-dispatch: {line}\n" for line in lines))
+    # Messages quote what stands in files, which may be anything.
+    sys.stderr.write("".join(f"lava-dispatch: {printable(line)}\n" for line in lines))

@@ -208,7 +208,7 @@ def _role_problems(document: Any) -> Iterator[str]:
 def _unknown(name: str, known: Sequence[Any], kind: str) -> str:
     if name in _NOT_YET:
         return _NOT_YET[name]
-    words = [str(word) for word in known]
+    words = [word if word.isprintable() else ascii(word) for word in map(str, known)]
     near = difflib.get_close_matches(name, words, n=1)
     guess = f"did you mean {near[0]!r}? " if near else ""
     return f"unknown {kind} {shown(name)}; {guess}known: {', '.join(words)}"

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Results on their way to a dashboard, over a real connection."""
 
+import contextlib
 import queue
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,7 +94,7 @@ def test_group_is_published_as_one_bundle_by_its_host(board: Dashboard, tmp_path
     assert set(board.streams) == {"/anonymous/x/"}
     (bundle,) = board.published
     assert_valid(bundle)
-    assert sorted(roles(bundle)) == ["client", "host", "server"]
+    assert roles(bundle) == ["server", "client", "host"]
     assert (result.exit_status, result.cause) == (0, None)
     assert [one.actions[-1].command for one in result.nodes] == ["submit_results"] * 3
     url = (tmp_path / "result-bundle").read_text()
@@ -205,6 +208,27 @@ def test_server_that_does_not_answer_is_given_up(board: Dashboard, tmp_path: Pat
 
     assert result.exit_status == 4
     assert "timed out" in str(result.cause)
+
+
+def test_server_that_answers_for_ever_is_given_up(tmp_path: Path) -> None:
+    with socket.create_server(("localhost", 0)) as server:
+
+        def trickle() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX-Patience: ")
+                while True:
+                    connection.sendall(b"x")
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        port = server.getsockname()[1]
+        result = send([wish("vm1", f"http://me@localhost:{port}/RPC2/")], tmp_path, limit_s=0.5)
+        thread.join()
+
+    assert result.exit_status == 4
+    assert "timed out: submitting the results, limit 0.5 s" in str(result.cause)
 
 
 def test_cancel_ends_a_submission(board: Dashboard, tmp_path: Path) -> None:
