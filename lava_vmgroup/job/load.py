@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from lava_vmgroup import safe_yaml
 from lava_vmgroup.errors import JobError
 
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -38,7 +39,7 @@ def _parse_json(path: Path, text: str) -> Any:
     except ValueError as error:
         raise JobError(f"{path}: a number has too many digits") from error
     except RecursionError as error:
-        raise JobError(f"{path}: nested too deeply") from error
+        raise JobError(f"{path}: nested too deeply, or into itself") from error
 
 
 class _DuplicateKeyError(Exception):
@@ -54,26 +55,9 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return mapping
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML without objects of Python, in which no key stands twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """As the base class, with a look at the keys before."""
-        seen = set()
-        for key_node, _ in node.value:
-            key = (key_node.tag, str(key_node.value))
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"the key {key_node.value!r} stands twice in one object",
-                    problem_mark=key_node.start_mark,
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def _parse_yaml(path: Path, text: str) -> Any:
     try:
-        return yaml.load(text, _UniqueKeyLoader)  # noqa: S506 (it is a SafeLoader)
+        return safe_yaml.load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
@@ -81,4 +65,4 @@ def _parse_yaml(path: Path, text: str) -> Any:
     except (yaml.YAMLError, ValueError) as error:
         raise JobError(f"{path}: not YAML: {error}") from error
     except RecursionError as error:
-        raise JobError(f"{path}: nested too deeply") from error
+        raise JobError(f"{path}: nested too deeply, or into itself") from error

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from lava_vmgroup import safe_yaml
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testshell.definition_schema import found, schema_problems
@@ -82,7 +83,7 @@ def parse_definition(text: str, *, source: str) -> TestDefinition:
     """
     problems: list[str] = []
     try:
-        content = _with_text_keys(yaml.safe_load(text), "", problems)
+        content = _with_text_keys(safe_yaml.load(text), "", problems)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise _refusal(source, [_yaml_problem(error)]) from error
     problems += schema_problems(content)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.bundles import assert_valid
+
 ROOT = Path(__file__).parents[2]
 EMULATED_BOARD = ROOT / "examples/emulated-board"
 IMAGES = EMULATED_BOARD / "images"
@@ -65,13 +67,18 @@ class Lab:
         )
 
     def finish(self, process: subprocess.Popen[str]) -> Ended:
-        """Wait for the end of a run; a run that does not end is ended."""
+        """Wait for the end of a run; a run that does not end is ended.
+
+        A dashboard must take every bundle that it wrote.
+        """
         try:
             stdout, stderr = process.communicate(timeout=RUN_LIMIT_S)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)
             process.communicate()
             raise
+        for bundle in (self.folder / "results").rglob("bundle.json"):
+            assert_valid(json.loads(bundle.read_text()))
         return Ended(
             status=process.returncode, stdout=stdout, stderr=stderr, output=self.folder / "results"
         )

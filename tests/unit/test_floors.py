@@ -16,6 +16,7 @@ FLOORS = {
     "log": 0,
     "once": 0,
     "progress": 0,
+    "safe_yaml": 0,
     "sparse": 0,
     "testshell.pattern": 0,
     "job": 1,
@@ -50,7 +51,7 @@ DOORS = {
     "paramiko": {"connections.ssh"},
     "jsonschema": {"job.problems", "testshell.definition", "testshell.definition_schema"},
     "requests": {"deploy.http"},
-    "yaml": {"job.load", "testshell.definition"},
+    "yaml": {"job.load", "safe_yaml", "testshell.definition"},
 }
 """The only modules that may import each of these libraries."""
 

@@ -30,6 +30,7 @@ def make_run(
     (folder / "vm.img").write_bytes(b"image")
     document = {
         "timeout": timeout_s,
+        "port": 3079,
         "vm_group": {
             "host": {"device_type": "board"},
             "vms": [{"device_type": "kvm-arm", "role": "guest", "image": "vm.img", "count": 2}],
@@ -82,6 +83,13 @@ def test_vms_end_with_their_host_and_blame_it(tmp_path: Path) -> None:
         assert isinstance(vm.error, PeerFailed)
         assert "the host board01 failed: hard_reset_command failed" in vm.error.message
     assert (tmp_path / "power").read_text() == "off\n"
+
+
+def test_obsolete_key_is_ignored_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "lava_vmgroup"):
+        run(tmp_path, hard_reset_command="exit 3", boot_retries=1)
+
+    assert "port in the job is obsolete and ignored" in caplog.messages
 
 
 def test_metadata_of_an_action_that_began_is_in_the_results(tmp_path: Path) -> None:
