@@ -181,6 +181,8 @@ class JobResult:
     attributes: Mapping[str, str] = field(default_factory=dict)
     """Settings of the job that the results of every node carry, such as ``logging_level``."""
     uploads: tuple[Upload, ...] = ()
+    bundle_urls: tuple[str, ...] = ()
+    """Where dashboards say that the results are which were submitted to them."""
     cause: VMGroupError | None = None
     """The error to report first, None when every node ran to its end."""
     exit_status: int

@@ -41,7 +41,9 @@ def render(result: JobResult) -> RenderableType:
     Text of tests and consoles shows as it is: neither terminal escapes nor rich's markup in it
     have an effect.
     """
-    parts = chain([_nodes(result)], _failures(result), _errors(result), [_ending(result)])
+    parts = chain(
+        [_nodes(result)], _failures(result), _errors(result), _urls(result), [_ending(result)]
+    )
     return Group(*parts)
 
 
@@ -125,6 +127,11 @@ def _error(error: VMGroupError, node: str, *, is_cause: bool) -> Iterator[Text]:
     if is_cause:
         for line in error.last_lines[-_LINES_SHOWN:]:
             yield _plain(line, indent="  | ")
+
+
+def _urls(result: JobResult) -> Iterator[Text]:
+    for url in result.bundle_urls:
+        yield _plain(url, indent="results submitted: ")
 
 
 def _ending(result: JobResult) -> Text:

@@ -65,12 +65,14 @@ def submitted(
     _wait(inbox, deadline, token)
     worker.join()
     errors = [one.error for one in outcomes if one.error is not None]
-    errors += _keep_urls(outcomes, output)
+    urls = tuple(one.url for one in outcomes if one.url is not None)
+    errors += _keep(urls, output)
     _tell(outcomes)
     cause = result.cause or cause_of(errors)
     return replace(
         result,
         nodes=tuple(_with_actions(node, outcomes) for node in result.nodes),
+        bundle_urls=urls,
         cause=cause,
         exit_status=exit_status_of(cause, result.nodes),
     )
@@ -92,8 +94,7 @@ def _wait(
     token.cancel(deadline.error())
 
 
-def _keep_urls(outcomes: Sequence[Submitted], output: Path) -> list[VMGroupError]:
-    urls = [one.url for one in outcomes if one.url is not None]
+def _keep(urls: Sequence[str], output: Path) -> list[VMGroupError]:
     try:
         if urls:
             replace_file(output / URL_FILE, "\n".join(urls))

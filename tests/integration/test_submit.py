@@ -99,6 +99,7 @@ def test_group_is_published_as_one_bundle_by_its_host(board: Dashboard, tmp_path
     assert [one.actions[-1].command for one in result.nodes] == ["submit_results"] * 3
     url = (tmp_path / "result-bundle").read_text()
     assert url == "http://localhost/bundles/1-a-group/"
+    assert result.bundle_urls == (url,)
 
 
 def test_group_whose_host_does_not_submit_is_published_too(

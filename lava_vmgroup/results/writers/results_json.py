@@ -21,6 +21,7 @@ null, and strings are as the test or the console wrote them::
                      test_params
         cases[]      name, set, result (pass, fail, skip, unknown), measurement, units, message,
                      reference, recorded_at, attachments[]
+    bundle_urls[]    where submitted results are
     uploads[]        digest (SHA-256), size, bytes_sent, used_by[] (names of nodes)
 
 An attachment has: pathname (as the test named it), mime_type, size (bytes), path (of the file with
@@ -75,6 +76,7 @@ def render(result: JobResult) -> str:
         "exit_status": result.exit_status,
         "cause": _error(result.cause),
         "nodes": [_node(node) for node in result.nodes],
+        "bundle_urls": list(result.bundle_urls),
         "uploads": [_upload(upload) for upload in result.uploads],
     }
     return json.dumps(document, indent=2) + "\n"

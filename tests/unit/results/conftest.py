@@ -181,6 +181,7 @@ def job_result(host: NodeResult, vm: NodeResult, deadline: DeadlineExpired) -> J
         nodes=(host, vm),
         tags=("nightly",),
         attributes={"logging_level": "INFO", "auto_start_vms": "true"},
+        bundle_urls=("http://lava.example.org/bundles/1/",),
         uploads=(Upload(digest="ab" * 32, size=4096, bytes_sent=1024, used_by=("vm1",)),),
         cause=deadline,
         exit_status=5,

@@ -42,6 +42,7 @@ def test_keys_of_the_document(job_result: JobResult) -> None:
         "started_at": "2026-03-01T09:00:00Z",
         "duration_s": 601.5,
         "exit_status": 5,
+        "bundle_urls": ["http://lava.example.org/bundles/1/"],
         "uploads": [
             {"digest": "ab" * 32, "size": 4096, "bytes_sent": 1024, "used_by": ["vm1"]},
         ],

@@ -55,6 +55,10 @@ def test_failed_cases_are_listed_and_others_are_not(job_result: JobResult) -> No
     assert "bandwidth" not in text
 
 
+def test_place_of_submitted_results_is_shown(job_result: JobResult) -> None:
+    assert "results submitted: http://lava.example.org/bundles/1/" in shown(job_result)
+
+
 def test_failed_case_shows_its_set_and_what_it_measured(
     job_result: JobResult, host: NodeResult, rich_run: TestRun
 ) -> None:
