@@ -14,7 +14,7 @@ PROMPT = re.compile(r"lava-test \[rc=(\d{1,3})\]# ")
 _SETUP = (
     # A typed command must not come back as output, and nothing may ask the terminal questions;
     # busybox edits lines by itself, with both, unless the terminal does so without echo.
-    "stty icanon -echo 2>/dev/null; export TERM=dumb; PS2=",
+    "stty icanon isig -echo 2>/dev/null; export TERM=dumb; PS2=",
     "PS1='lava-test [rc=$?]# '",
 )
 _PROMPT_S = 10.0

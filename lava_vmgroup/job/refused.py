@@ -26,6 +26,7 @@ TOP_LEVEL: Mapping[str, str] = {
 
 PARAMETERS: Mapping[str, str] = {
     "repeat_count": "the repetitions are counted for you; remove it",
+    "hwpack": "hwpack needs linaro-media-create, which no longer exists: give a complete image",
     "sim_options": "simulators (Fast Models) are not supported; remove it",
     "fastboot_command_timeout": "Android devices are not supported; remove it",
     "adb_command_timeout": "Android devices are not supported; remove it",

@@ -2,19 +2,51 @@
 """lava_command_run in real shells on a terminal that sends signals."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from lava_vmgroup.actions import lava_command_run
+from lava_vmgroup.connections.process import ProcessStream
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.login import Login, reach_shell
+from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired, TestError
 from lava_vmgroup.job.model import Action
+from lava_vmgroup.log import NodeLog
+from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Outcome
-from tests.support.nodes import ShellNode, shell_node
+from lava_vmgroup.testshell.runs import RunRecorder
 
 PASS, FAIL = Outcome.PASS, Outcome.FAIL
+
+# A terminal that can send signals, as a board's has and a plain pseudo-terminal has not.
+TERMINAL = "setsid --ctty --wait sh -c 'stty sane; PS1=\"root@board:~# \" exec {shell} -i'"
+
+
+class ShellNode:
+    """What the action knows of a node: a shell, here one on this machine, and a recorder."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.log = NodeLog("board01")
+        self.recorder = RunRecorder(self.log)
+        self.shell = shell
+
+    def ensure_booted(self, deadline: Deadline) -> None:
+        """The shell runs."""
+
+
+@contextmanager
+def shell_node(folder: Path, program: str) -> Iterator[ShellNode]:
+    stream = ProcessStream(TERMINAL.format(shell=program))
+    with Console(stream, Recorder(folder / "console.log")) as console:
+        soon = Deadline.after("the shell", 30.0)
+        reach_shell(console, Login(test_image_prompts=["root@board:~# "]), soon)
+        yield ShellNode(Shell.prepare(console, soon))
 
 
 @pytest.fixture(params=["bash --norc --noprofile", "dash", "busybox sh"])
@@ -31,7 +63,7 @@ def bash(tmp_path: Path) -> Iterator[ShellNode]:
 
 def run(node: ShellNode, *, limit_s: float = 60.0, **parameters: Any) -> None:
     action = Action(command="lava_command_run", parameters=parameters, place="actions[0]")
-    lava_command_run.run(action, node, Deadline.after("the job", limit_s))
+    lava_command_run.run(action, cast(Node, node), Deadline.after("the job", limit_s))
 
 
 def cases(node: ShellNode) -> list[tuple[str, Outcome]]:
