@@ -9,7 +9,8 @@ from typing import Any
 MASK = "********"
 
 _SECRET_KEYS = frozenset({"token", "password"})
-_CREDENTIALS = re.compile(r"(?P<before>\w+://[^/\s:@]*:)[^/\s@]+(?=@)")
+# Up to the last @: a password may hold one.
+_CREDENTIALS = re.compile(r"(?P<before>\w+://[^/\s:@]*:)[^/\s]+(?=@)")
 
 
 def masked(value: Any, key: object = None) -> Any:
