@@ -69,6 +69,11 @@ def submit(
             url = _submit_group(result, members, deadline)
         except VMGroupError as failure:
             error = failure.at(action=members[-1].command)
+        except Exception as bug:  # noqa: BLE001 (the results are still to be written to files)
+            error = VMGroupError(
+                f"{type(bug).__name__}: {bug}", hint="this is a bug, please report it"
+            )
+            error.__cause__ = bug
         yield Submitted(
             submissions=members,
             url=url,

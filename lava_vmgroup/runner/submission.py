@@ -57,8 +57,10 @@ def submitted(
     outcomes: list[Submitted] = []
 
     def work() -> None:
-        outcomes.extend(submit(result, submissions, deadline))
-        inbox.put(None)
+        try:
+            outcomes.extend(submit(result, submissions, deadline))
+        finally:
+            inbox.put(None)
 
     worker = threading.Thread(target=work, name="submission")
     worker.start()

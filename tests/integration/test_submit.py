@@ -183,6 +183,20 @@ def test_one_dashboard_that_fails_does_not_keep_results_from_another(
     assert (tmp_path / "result-bundle").read_text()
 
 
+def test_bug_in_a_bundle_does_not_cost_the_results(
+    board: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("lava_vmgroup.results.writers.bundle.render_node", fail)
+
+    result = send([wish("vm1", board.server)], tmp_path)
+
+    assert result.exit_status == 70
+    assert "ZeroDivisionError: oops" in str(result.cause)
+
+
 def test_lost_connection_does_not_submit_twice(board: Dashboard, tmp_path: Path) -> None:
     board.drops = True
 
