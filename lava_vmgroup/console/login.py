@@ -14,6 +14,9 @@ from lava_vmgroup.errors import ConfigurationError, DeadlineExpired
 _MAX_LOGINS = 3
 _NUDGES = 10
 
+_ANY_PROMPT = r"[$#%>] ?$"
+"""What a shell may show before login_commands; what is typed earlier, a login throws away."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
@@ -44,14 +47,23 @@ def login_of(config: DeviceConfig, *prompts: str) -> Login:
 def reach_shell(console: Console, login: Login, deadline: Deadline) -> None:
     """Answer the login dialogue, if there is one, until a shell's prompt shows."""
     prompts = list(login.test_image_prompts)
-    dialogue = [text for text in (login.login_prompt, login.password_prompt) if text]
+    # Many systems greet with "Last login: ...", which asks for nothing.
+    login_prompt = f"(?<!Last )(?:{login.login_prompt})" if login.login_prompt else ""
+    dialogue = [text for text in (login_prompt, login.password_prompt) if text]
+    to_type: Sequence[str] = ()
     logins = 0
     while True:
-        match = _expect_nudging(console, [*prompts, *dialogue], deadline)
-        if match.index < len(prompts):
-            return
+        patterns = [*prompts, *dialogue, *([_ANY_PROMPT] if to_type else [])]
+        match = _expect_nudging(console, patterns, deadline)
+        if not len(prompts) <= match.index < len(prompts) + len(dialogue):
+            if not to_type:
+                return
+            for command in to_type:
+                console.send_line(command, deadline)
+            to_type = ()
+            continue
         asked_for = dialogue[match.index - len(prompts)]
-        if asked_for == login.login_prompt:
+        if asked_for == login_prompt:
             logins += 1
             if logins > _MAX_LOGINS:
                 raise ConfigurationError(
@@ -62,8 +74,7 @@ def reach_shell(console: Console, login: Login, deadline: Deadline) -> None:
         else:
             console.send_line(login.password, deadline)
         if asked_for == dialogue[-1]:
-            for command in login.login_commands:
-                console.send_line(command, deadline)
+            to_type = login.login_commands
 
 
 def _expect_nudging(console: Console, patterns: Sequence[str], deadline: Deadline) -> Match:

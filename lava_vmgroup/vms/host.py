@@ -47,7 +47,7 @@ FIRMWARE = {
 _FACTS_SCRIPT = r"""
 echo "machine $(uname -m)"
 while read -r key value _; do [ "$key" = MemTotal: ] && echo "memory $value"; done </proc/meminfo
-( : <>/dev/kvm ) 2>/dev/null && echo kvm
+[ -c /dev/kvm ] && ( : <>/dev/kvm ) 2>/dev/null && echo kvm
 for name in qemu-system-arm qemu-system-aarch64 qemu-system-x86_64; do
     command -v "$name" >/dev/null && echo "qemu $name"
 done

@@ -28,7 +28,7 @@ _CANDIDATES = [ipaddress.IPv4Network(f"10.42.{third}.0/24") for third in range(2
 _ROUTES = "PATH=$PATH:/usr/sbin:/sbin; ip -4 route"
 _MAKE = r"""
 PATH=$PATH:/usr/sbin:/sbin
-( : <>/dev/net/tun ) || exit 1
+[ -c /dev/net/tun ] && ( : <>/dev/net/tun ) || { echo "/dev/net/tun does not open"; exit 1; }
 ip link add name "$0" type bridge forward_delay 0 || exit 1
 ip addr add "$1" dev "$0" && ip link set dev "$0" up && exit 0
 ip link del "$0"

@@ -17,7 +17,8 @@ run:
       done
     - lava-test-case reaches-host --shell ping -c 1 -W 10 10.0.2.2
     - lava-test-case network-card --result pass --measurement "$LAVA_VM_GROUP_IFACE"
-    - lava-sync done
+    - lava-send done-$(lava-self)
+    - for name in $(lava-group guest); do lava-wait "done-$name"; done
 """
 
 

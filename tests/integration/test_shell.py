@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The shell dialogue against the shells that systems have, on real pseudo-terminals."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,32 @@ def test_refused_login_is_a_configuration_error(tmp_path: Path) -> None:
         pytest.raises(ConfigurationError, match="refused the login of 'root'"),
     ):
         reach_shell(console, root_login("wrong"), soon())
+
+
+FLUSHING_LOGIN = """
+import sys, termios, time
+input("board login: ")
+time.sleep(1)
+termios.tcflush(0, termios.TCIFLUSH)
+print("Last login: never")
+while input("user@board:~$ ") != "sudo su":
+    print("what?")
+input("root@board:~# ")
+"""
+
+
+def test_login_commands_outlive_a_login_that_flushes_its_input(tmp_path: Path) -> None:
+    program = tmp_path / "login.py"
+    program.write_text(FLUSHING_LOGIN)
+    login = Login(
+        test_image_prompts=["root@board:~# "],
+        login_prompt="login: ",
+        username="user",
+        login_commands=["sudo su"],
+    )
+    stream = ProcessStream(f"{sys.executable} {program}")
+    with Console(stream, Recorder(tmp_path / "log")) as console:
+        reach_shell(console, login, Deadline.after("the shell", 10.0))
 
 
 def test_torn_prompt_is_asked_for_again(tmp_path: Path) -> None:
