@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lava_vmgroup.config.settings import BOOT_PARAMETERS, BootSettings, boot_problems
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.job.model import Action, Job
 from lava_vmgroup.nodes.node import Node
@@ -15,15 +16,16 @@ ALIASES = ("boot_image",)
 PARAMETERS: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
-    "properties": {},
+    "properties": {**BOOT_PARAMETERS},
 }
 
 
-def check(action: Action, job: Job) -> Iterator[str]:  # noqa: ARG001
-    """It names no files."""
-    return iter(())
+def check(action: Action, job: Job) -> Iterator[str]:
+    """Whether prompts and boot commands are well-formed."""
+    for_host = action.role in (None, job.host.role)
+    yield from boot_problems(action.parameters, typed_at_prompt=for_host)
 
 
-def run(action: Action, node: Node, deadline: Deadline) -> None:  # noqa: ARG001
+def run(action: Action, node: Node, deadline: Deadline) -> None:
     """Boot the node; a host waits for its VMs before."""
-    node.boot(deadline)
+    node.boot(deadline, BootSettings.of(action.parameters))

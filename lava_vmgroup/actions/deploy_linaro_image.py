@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lava_vmgroup.config.inventory import load_vm_type
+from lava_vmgroup.config.settings import DEPLOY_PARAMETERS, DeploySettings, deploy_problems
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import customize
 from lava_vmgroup.deploy.fetch import reference_problems
@@ -24,14 +24,23 @@ PARAMETERS: Mapping[str, Any] = {
     "properties": {
         "image": FILE_SCHEMA,
         "customize": customize.SCHEMA,
-        "boot_part": {"type": "integer", "minimum": 1},
-        "root_part": {"type": "integer", "minimum": 1},
+        "qemu_pflash": {"type": "array", "minItems": 1, "items": FILE_SCHEMA},
+        "dtb": FILE_SCHEMA,
+        **DEPLOY_PARAMETERS,
     },
 }
 
 
 def check(action: Action, job: Job) -> Iterator[str]:
-    """Whether the image, and what goes into it, is there."""
+    """Whether the image, and what goes into it, is there and the settings fit together."""
+    yield from deploy_problems(action.parameters)
+    if "dtb" in action.parameters:
+        yield "dtb: an image brings its own device tree; use deploy_linaro_kernel to give one"
+    for index, value in enumerate(action.parameters.get("qemu_pflash", ())):
+        for problem in reference_problems(FileReference.of(value), job.folder):
+            yield f"qemu_pflash[{index}]: {problem}"
+    if "qemu_pflash" in action.parameters and action.role in (None, job.host.role):
+        yield "qemu_pflash: only virtual machines have it; give the action the role of a VM"
     image = FileReference.of(action.parameters["image"])
     for problem in reference_problems(image, job.folder):
         yield f"image: {problem}"
@@ -41,24 +50,20 @@ def check(action: Action, job: Job) -> Iterator[str]:
 
 def run(action: Action, node: Node, deadline: Deadline) -> None:
     """Fetch the image and put it where the node's next boot finds it."""
+    node.configure(DeploySettings.of(action.parameters))
     reference = FileReference.of(action.parameters["image"])
     image = node.shared.files.fetch(reference, deadline, node.log, Unpack.DISK)
     if changes := customize.changes_of(action.parameters.get("customize", {})):
         image = customize.customized(
-            image, changes, _partitions(action, node), node.shared.files, deadline, node.log
+            image, changes, _partitions(node), node.shared.files, deadline, node.log
         )
-    node.deploy_image(image, deadline)
+    pflash = [
+        node.shared.files.fetch(FileReference.of(value), deadline, node.log)
+        for value in action.parameters.get("qemu_pflash", ())
+    ]
+    node.deploy_image(image, deadline, pflash)
 
 
-def _partitions(action: Action, node: Node) -> customize.Partitions:
-    """The partitions' numbers as the action says, else as the node's configuration does."""
-    shared = node.shared
-    config = (
-        shared.device
-        if node.job.is_host
-        else load_vm_type(node.job.device_type, shared.search_path)
-    )
-    return customize.Partitions(
-        boot=action.parameters.get("boot_part", config.boot_part),
-        rootfs=action.parameters.get("root_part", config.root_part),
-    )
+def _partitions(node: Node) -> customize.Partitions:
+    config = node.config
+    return customize.Partitions(boot=config.boot_part, rootfs=config.root_part)

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from lava_vmgroup.config.settings import DEPLOY_PARAMETERS, DeploySettings, deploy_problems
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import reference_problems
 from lava_vmgroup.deploy.overlays import Overlay, with_overlays
@@ -17,45 +19,85 @@ from lava_vmgroup.nodes.node import Node
 
 ALIASES = ("deploy_kernel",)
 
+_VM_FILES = {"rootfs": Unpack.DISK, "firmware": Unpack.NEVER}
+_BOARD_FILES = dict.fromkeys(("nfsrootfs", "bootloader", "bl0", "bl1", "bl2", "bl31"), Unpack.NEVER)
 _FILES = {
     "kernel": Unpack.KERNEL,
     "ramdisk": Unpack.NEVER,
     "dtb": Unpack.KERNEL,
-    "rootfs": Unpack.DISK,
+    **_VM_FILES,
+    **_BOARD_FILES,
 }
+_LISTS = ("overlays", "qemu_pflash")
+_PARTITIONS = ("boot_part", "root_part")
 
 PARAMETERS: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["kernel"],
     "properties": {
         **dict.fromkeys(_FILES, FILE_SCHEMA),
-        "overlays": {"type": "array", "minItems": 1, "items": FILE_SCHEMA},
+        **dict.fromkeys(_LISTS, {"type": "array", "minItems": 1, "items": FILE_SCHEMA}),
+        **{name: kind for name, kind in DEPLOY_PARAMETERS.items() if name not in _PARTITIONS},
     },
 }
 
 
 def check(action: Action, job: Job) -> Iterator[str]:
-    """Whether the files are there."""
+    """Whether the files are there and go together."""
+    parameters = action.parameters
+    yield from deploy_problems(parameters)
     for name, reference in _references(action):
         for problem in reference_problems(reference, job.folder):
             yield f"{name}: {problem}"
-    for index, overlay in enumerate(action.parameters.get("overlays", ())):
-        for problem in reference_problems(FileReference.of(overlay), job.folder):
-            yield f"overlays[{index}]: {problem}"
-    if action.role == job.host.role and "rootfs" in action.parameters:
-        yield "rootfs: only virtual machines take a disk image beside their kernel"
-    if "overlays" in action.parameters and "ramdisk" not in action.parameters:
+    for name in _LISTS:
+        for index, value in enumerate(parameters.get(name, ())):
+            for problem in reference_problems(FileReference.of(value), job.folder):
+                yield f"{name}[{index}]: {problem}"
+    if "overlays" in parameters and not {"ramdisk", "nfsrootfs"} & parameters.keys():
         yield "overlays: they are put into the ramdisk, and there is none; give a ramdisk"
+    if action.role in (None, job.host.role):
+        yield from _host_problems(parameters)
+    if action.role != job.host.role:
+        yield from _vm_problems(parameters)
+
+
+def _host_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
+    if "kernel" not in parameters:
+        yield "kernel: missing; the host needs it"
+    if "rootfs" in parameters:
+        yield "rootfs: only virtual machines take a disk image beside their kernel"
+    for name in ("firmware", "qemu_pflash"):
+        if name in parameters:
+            yield f"{name}: only virtual machines have it; give the action the role of a VM"
+
+
+def _vm_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
+    by_firmware = "firmware" in parameters or "qemu_pflash" in parameters
+    if "kernel" not in parameters and not by_firmware:
+        yield "kernel: missing; a virtual machine needs a kernel, a firmware or qemu_pflash"
+    if "rootfs" not in parameters and "ramdisk" not in parameters:
+        yield "rootfs: missing; a virtual machine needs a rootfs or a ramdisk"
+    if "firmware" in parameters and "qemu_pflash" in parameters:
+        yield "firmware: qemu_pflash holds the firmware already; give one of the two"
+    if parameters.get("bootloadertype") == "uefi" and not by_firmware:
+        yield "bootloadertype: uefi needs firmware or qemu_pflash"
+    for name in _BOARD_FILES:
+        if name in parameters:
+            yield f"{name}: only a host takes it; give the action the host's role"
 
 
 def run(action: Action, node: Node, deadline: Deadline) -> None:
     """Fetch the files and put them where the node's next boot finds them."""
+    node.configure(DeploySettings.of(action.parameters))
     files = {
         name: node.shared.files.fetch(reference, deadline, node.log, _FILES[name])
         for name, reference in _references(action)
     }
-    if overlays := _overlays(action, node, deadline):
+    overlays = [
+        Overlay(path=path, name=reference.name)
+        for reference, path in _fetched("overlays", action, node, deadline)
+    ]
+    if overlays and "ramdisk" in files:
         ramdisk = files["ramdisk"]
         files["ramdisk"] = node.shared.files.derive(
             (ramdisk.resolve(), *overlays),
@@ -63,15 +105,20 @@ def run(action: Action, node: Node, deadline: Deadline) -> None:
             lambda target: with_overlays(ramdisk, overlays, target, deadline),
             deadline,
         )
-    node.deploy_kernel(KernelFiles(**files), deadline)
+        overlays = []
+    pflash = [path for _, path in _fetched("qemu_pflash", action, node, deadline)]
+    kernel_files = KernelFiles(
+        **files, pflash=tuple(pflash), nfs_overlays=tuple(overlay.path for overlay in overlays)
+    )
+    node.deploy_kernel(kernel_files, deadline)
 
 
-def _overlays(action: Action, node: Node, deadline: Deadline) -> list[Overlay]:
-    references = map(FileReference.of, action.parameters.get("overlays", ()))
-    return [
-        Overlay(path=node.shared.files.fetch(reference, deadline, node.log), name=reference.name)
-        for reference in references
-    ]
+def _fetched(
+    name: str, action: Action, node: Node, deadline: Deadline
+) -> Iterator[tuple[FileReference, Path]]:
+    for value in action.parameters.get(name, ()):
+        reference = FileReference.of(value)
+        yield reference, node.shared.files.fetch(reference, deadline, node.log)
 
 
 def _references(action: Action) -> Iterator[tuple[str, FileReference]]:

@@ -37,6 +37,10 @@ class BoardSetup:
 class Board(Protocol):
     """A physical machine: power, console, and the way to its shell."""
 
+    def configure(self, config: DeviceConfig) -> None:
+        """Use this configuration from now on: the device's with the job's settings over it."""
+        ...
+
     def deploy_image(self, image: Path, deadline: Deadline) -> None:
         """Put a disk image on the board, to be booted by the next `boot`."""
         ...

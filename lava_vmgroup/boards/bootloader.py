@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lava_vmgroup.boards import BoardSetup
 from lava_vmgroup.config.commands import BootCommand, CommandKind, substitute
+from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import ProcessStream, run_configured
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.connections.tcp import open_tcp
@@ -38,6 +39,10 @@ class Driver:
         self._offer = ExitStack()
         self._commands = "boot_cmds"
         self._tags: Mapping[str, str] = {}
+
+    def configure(self, config: DeviceConfig) -> None:
+        """See `Board.configure`."""
+        self._config = config
 
     def deploy_image(self, image: Path, deadline: Deadline) -> None:
         """Write the image to the boot medium while the board is off."""
@@ -145,11 +150,10 @@ class Driver:
         return substitute(commands, {**self._address_tags(), **self._file_tags()})
 
     def _file_tags(self) -> dict[str, str]:
-        names = ("KERNEL", "RAMDISK", "DTB")
-        return {name: self._tags.get(name, "") for name in names}
+        return {name.upper(): self._tags.get(name.upper(), "") for name in tftp.OFFERED}
 
     def _address_tags(self) -> dict[str, str]:
-        tags = {"SERVER_IP": self._setup.dispatcher.lava_server_ip}
+        tags = {**self._config.boot_tags, "SERVER_IP": self._setup.dispatcher.lava_server_ip}
         addresses = self._config.z_load_addrs or self._config.u_load_addrs
         if addresses is not None:
             tags["KERNEL_ADDR"] = addresses.kernel
@@ -192,7 +196,7 @@ class Driver:
         console = Console(
             stream,
             self._setup.recorder,
-            typing_delay_s=config.bootloader_serial_delay_ms / 1000,
+            typing_delay_s=config.typing_delay_s("bootloader"),
         ).__enter__()
         try:
             if config.connection_command_pattern and isinstance(stream, ProcessStream):

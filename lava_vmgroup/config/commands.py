@@ -35,7 +35,7 @@ class BootCommand:
     text: str
 
 
-def parse_list(text: str, *, place: str) -> tuple[BootCommand, ...]:
+def parse_list(text: str, place: str) -> tuple[BootCommand, ...]:
     """Read a command list of the configuration: commands separated by commas, quoted as in a shell.
 
     A pair of quotes is taken away and what is in it is kept, so a U-Boot command that needs quotes

@@ -196,6 +196,10 @@ class DeviceConfig:
     qemu_host_cpus: ShellWords = ()
     qemu_networks: tuple[QemuNetwork, ...] = (QemuNetwork.USER, QemuNetwork.GROUP)
 
+    job_boot_cmds: tuple[str, ...] = field(default=(), metadata=typed.NO_KEY)
+    """The job's own boot commands, one each, in the place of the configuration's."""
+    boot_cmds_key: str = field(default="", metadata=typed.NO_KEY)
+    """The key whose boot commands the job wants, whatever it deploys."""
     extra: Mapping[str, str] = field(
         default_factory=_nothing, repr=False, compare=False, metadata=typed.NO_KEY
     )
@@ -214,10 +218,45 @@ class DeviceConfig:
         """Where a key's value is from, for messages."""
         return self.sources.get(key, f"{self.hostname or self.device_type}: {key}")
 
+    @property
+    def is_vm(self) -> bool:
+        """Whether this describes a kind of VM, not a board."""
+        return self.client_type == "qemu"
+
+    def typing_delay_s(self, system: str) -> float:
+        """Seconds between two characters typed to ``bootloader``, ``test_shell`` and so on."""
+        delay_ms: int = getattr(self, f"{system}_serial_delay_ms")
+        return delay_ms / 1000 if self.send_char else 0.0
+
+    @property
+    def boot_tags(self) -> Mapping[str, str]:
+        """The values of the ``boot_options``, as tags for boot commands."""
+        return {
+            name.upper(): section.get("default", "")
+            for name, section in self.boot_options.items()
+            if name != "boot_cmds"
+        }
+
+    def has_key(self, key: str) -> bool:
+        """Whether the configuration has such a key with a text, of v1's or of the lab's own."""
+        return isinstance(getattr(self, key, None), str) or key in self.extra
+
     def boot_commands(self, key: str = "boot_cmds") -> tuple[commands.BootCommand, ...]:
         """A board's boot commands; raises ConfigurationError when they are not well-formed."""
-        return commands.parse_list(getattr(self, key), place=self.place(key))
+        if self.job_boot_cmds:
+            return commands.parse_lines(self.job_boot_cmds, place="the job's boot_cmds")
+        return commands.parse_list(*self._chosen(key))
 
     def kernel_arguments(self, key: str = "boot_cmds") -> str:
         """The same key of a VM type, where it is the kernel's command line."""
-        return commands.kernel_arguments(getattr(self, key))
+        if self.job_boot_cmds:
+            return " ".join(self.job_boot_cmds)
+        line, _ = self._chosen(key)
+        for name, value in self.boot_tags.items():
+            line = line.replace(f"{{{name}}}", value)
+        return commands.kernel_arguments(line)
+
+    def _chosen(self, key: str) -> tuple[str, str]:
+        key = self.boot_cmds_key or key
+        text = getattr(self, key, None)
+        return text if isinstance(text, str) else self.extra[key], self.place(key)

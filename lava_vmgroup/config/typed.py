@@ -174,8 +174,8 @@ def _shell_words(text: str) -> tuple[str, ...]:
         raise ValueError(f"words quoted as in a shell, but: {error}") from None
 
 
-def _list(text: str) -> tuple[str, ...]:
-    """A JSON array or one item for each line.
+def list_items(text: str) -> tuple[str, ...]:
+    """The items of a list: a JSON array or one item for each line.
 
     A line such as ``[#$]`` is a pattern, not an array: only a quote after the bracket tells.
     """
@@ -193,7 +193,7 @@ def _list(text: str) -> tuple[str, ...]:
 
 
 def _regexes(text: str) -> tuple[str, ...]:
-    return tuple(_regex(item) for item in _list(text))
+    return tuple(_regex(item) for item in list_items(text))
 
 
 def _member(text: str, kind: type[enum.Enum]) -> enum.Enum:
@@ -214,14 +214,14 @@ def _enum_of_tuple(hint: Any) -> type[enum.Enum] | None:
 
 def _record(text: str, kind: Any) -> Any:
     names = [field.name for field in dataclasses.fields(kind)]
-    items = _list(text)
+    items = list_items(text)
     if len(items) != len(names):
         raise ValueError(f"{len(names)} items ({', '.join(names)}), one a line")
     return kind(**dict(zip(names, items, strict=True)))
 
 
 def _sections(text: str, layers: Layers) -> Sections:
-    names = _list(text)
+    names = list_items(text)
     missing = sorted(set(names) - set(layers.sections()))
     if missing:
         raise ValueError(f"names that have a section; there is no [{missing[0]}]")
@@ -239,7 +239,7 @@ _CONVERTERS: Mapping[Any, Callable[[str], Any]] = {
     bool: _boolean,
     Path: _path,
     Regex: _regex,
-    tuple[str, ...]: _list,
+    tuple[str, ...]: list_items,
     tuple[Regex, ...]: _regexes,
     ShellWords: _shell_words,
 }

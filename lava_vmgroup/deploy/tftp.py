@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from lava_vmgroup.errors import ConfigurationError
@@ -16,11 +16,29 @@ from lava_vmgroup.errors import ConfigurationError
 class KernelFiles:
     """The parts of a ``deploy_linaro_kernel``, as files on the dispatcher."""
 
-    kernel: Path
+    kernel: Path | None = None
+    """Only a virtual machine does without: its firmware boots."""
     ramdisk: Path | None = None
     dtb: Path | None = None
     rootfs: Path | None = None
     """A disk image with the root file system; virtual machines only."""
+    nfsrootfs: Path | None = None
+    """An archive of the root file system, which the host mounts from the dispatcher."""
+    nfs_overlays: tuple[Path, ...] = ()
+    """Archives to unpack over it."""
+    firmware: Path | None = None
+    pflash: tuple[Path, ...] = ()
+    """Contents of a virtual machine's flash memories."""
+    bootloader: Path | None = None
+    """A board's boot loader; with the others below, the firmware of a Versatile Express."""
+    bl0: Path | None = None
+    bl1: Path | None = None
+    bl2: Path | None = None
+    bl31: Path | None = None
+
+
+OFFERED = ("kernel", "ramdisk", "dtb", "bootloader")
+"""The files that a boot loader may fetch."""
 
 
 @contextmanager
@@ -39,11 +57,11 @@ def offered(files: KernelFiles, root: Path, job: str) -> Iterator[Mapping[str, s
         ) from error
     try:
         tags = {}
-        for field in fields(files):
-            source: Path | None = getattr(files, field.name)
-            if source is not None and field.name != "rootfs":
-                shutil.copyfile(source, folder / field.name)
-                tags[field.name.upper()] = f"{job}/{field.name}"
+        for name in OFFERED:
+            source: Path | None = getattr(files, name)
+            if source is not None:
+                shutil.copyfile(source, folder / name)
+                tags[name.upper()] = f"{job}/{name}"
         yield tags
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from lava_vmgroup import boards
 from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.ssh import Address, SshLink
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
@@ -37,7 +39,7 @@ class HostNode(Node):
     """The board as a node of the group."""
 
     def __init__(self, job: NodeJob, name: str, shared: Shared, token: CancelToken) -> None:
-        super().__init__(job, name, shared, token)
+        super().__init__(job, name, shared, token, shared.device)
         setup = boards.BoardSetup(
             config=shared.device,
             dispatcher=shared.dispatcher,
@@ -53,8 +55,9 @@ class HostNode(Node):
         self._vms_started = False
         self._vms_waited_for = False
 
-    def deploy_image(self, image: Path, deadline: Deadline) -> None:
+    def deploy_image(self, image: Path, deadline: Deadline, pflash: Sequence[Path] = ()) -> None:
         """See `Node.deploy_image`."""
+        assert not pflash, "a board's flash is not the job's; refused with the job"
         self._stop_using_system(deadline)
         self._board.deploy_image(image, deadline)
 
@@ -63,8 +66,9 @@ class HostNode(Node):
         self._stop_using_system(deadline)
         self._board.deploy_kernel(files, deadline)
 
-    def boot(self, deadline: Deadline) -> None:
+    def boot(self, deadline: Deadline, settings: BootSettings = DEFAULT_BOOT) -> None:
         """Boot the board, open it to the VMs, and tell them to start."""
+        self._board.configure(settings.over(self.config))
         self._stop_using_system(deadline)
         self._shell = self._board.boot(deadline)
         self._open_to_vms(self._shell, deadline)

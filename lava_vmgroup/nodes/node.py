@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings, DeploySettings
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
@@ -26,7 +29,9 @@ from lava_vmgroup.testshell.session import Session
 class Node(abc.ABC):
     """One participant; made by the runner, used by its own thread only."""
 
-    def __init__(self, job: NodeJob, name: str, shared: Shared, token: CancelToken) -> None:
+    def __init__(
+        self, job: NodeJob, name: str, shared: Shared, token: CancelToken, config: DeviceConfig
+    ) -> None:
         self.job = job
         self.name = name
         self.shared = shared
@@ -45,18 +50,29 @@ class Node(abc.ABC):
             role=job.role,
             token=token,
         )
+        self._lab_config = config
+        self._settings = DeploySettings()
         self._shell: Shell | None = None
 
+    def configure(self, settings: DeploySettings) -> None:
+        """Take what the job says of the system that is deployed next."""
+        self._settings = settings
+
+    @property
+    def config(self) -> DeviceConfig:
+        """The node's configuration, with the job's settings for what is deployed."""
+        return self._settings.over(self._lab_config)
+
     @abc.abstractmethod
-    def deploy_image(self, image: Path, deadline: Deadline) -> None:
-        """Put a disk image where the next boot finds it."""
+    def deploy_image(self, image: Path, deadline: Deadline, pflash: Sequence[Path] = ()) -> None:
+        """Put a disk image where the next boot finds it; `pflash` is a VM's flash memory."""
 
     @abc.abstractmethod
     def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
         """Put kernel, ramdisk, device tree and root file system where the next boot finds them."""
 
     @abc.abstractmethod
-    def boot(self, deadline: Deadline) -> None:
+    def boot(self, deadline: Deadline, settings: BootSettings = DEFAULT_BOOT) -> None:
         """Start the system anew and bring it to a shell."""
 
     @abc.abstractmethod

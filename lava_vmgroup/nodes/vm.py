@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.config.device import DeviceConfig, QemuArch, QemuNetwork
+from lava_vmgroup.config.device import QemuArch, QemuNetwork
 from lava_vmgroup.config.inventory import load_vm_type
+from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import login_of, reach_shell
@@ -24,7 +25,7 @@ from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.vms.accelerator import Accelerator, Arch, HostFacts
-from lava_vmgroup.vms.folder import LAUNCH, LAYER, OVERLAY, VMFolder, launch_program
+from lava_vmgroup.vms.folder import LAUNCH, LAYER, OVERLAY, VMFolder, flash_name, launch_program
 from lava_vmgroup.vms.host import FIRMWARE
 from lava_vmgroup.vms.images import StoredFile, stored
 from lava_vmgroup.vms.network import HOOK, Port, user_mac
@@ -56,14 +57,16 @@ class _Deployed:
     initrd: str | None = None
     dtb: str | None = None
     append: str = ""
+    firmware: str | None = None
+    pflash: tuple[str, ...] = ()
 
 
 class VMNode(Node):
     """One virtual machine: its files on the host, its QEMU, its console."""
 
     def __init__(self, job: NodeJob, name: str, shared: Shared, token: CancelToken) -> None:
-        super().__init__(job, name, shared, token)
-        self._config: DeviceConfig = load_vm_type(job.device_type, shared.search_path)
+        config = load_vm_type(job.device_type, shared.search_path)
+        super().__init__(job, name, shared, token, config)
         self._link: SshLink | None = None
         self._deployed: _Deployed | None = None
         self._console: Console | None = None
@@ -71,17 +74,25 @@ class VMNode(Node):
         self._number = shared.group.nodes.index(job)
         self._give_memory_back: Callable[[], None] | None = None
 
-    def deploy_image(self, image: Path, deadline: Deadline) -> None:
+    def deploy_image(self, image: Path, deadline: Deadline, pflash: Sequence[Path] = ()) -> None:
         """Put the image into the host's store, with the kernel that was found in it."""
         self.log.event("state", f"preparing {image.name}", state="preparing the image")
         prepared = self.shared.images.prepare(image, deadline)
+        flash = [stored(path, deadline) for path in pflash]
         link = self._reach_host(deadline)
         self._stop(deadline)
+        if flash or self._settings.bootloadertype == "uefi":
+            self._deployed = _Deployed(
+                disk=self._store(prepared.disk, link, deadline),
+                disk_size=image.stat().st_size,
+                pflash=self._store_all(flash, link, deadline),
+            )
+            return
         append = prepared.append
         if append is None:
-            root = f"/dev/vda{prepared.partition or ''}"
-            arguments = self._config.kernel_arguments("boot_cmds")
-            append = arguments.replace(self._config.root_device, root)
+            root = f"/dev/vda{self._settings.root_part or prepared.partition or ''}"
+            arguments = self.config.kernel_arguments("boot_cmds")
+            append = arguments.replace(self.config.root_device, root)
         self._deployed = _Deployed(
             disk=self._store(prepared.disk, link, deadline),
             disk_size=image.stat().st_size,
@@ -94,9 +105,10 @@ class VMNode(Node):
         """Put the files into the host's store."""
         given = {
             name: stored(path, deadline)
-            for name in ("kernel", "ramdisk", "dtb", "rootfs")
+            for name in ("kernel", "ramdisk", "dtb", "rootfs", "firmware")
             if (path := getattr(files, name)) is not None
         }
+        flash = [stored(path, deadline) for path in files.pflash]
         link = self._reach_host(deadline)
         self._stop(deadline)
         remote = {name: self._store(file, link, deadline) for name, file in given.items()}
@@ -104,14 +116,17 @@ class VMNode(Node):
         self._deployed = _Deployed(
             disk=remote.get("rootfs"),
             disk_size=files.rootfs.stat().st_size if files.rootfs else 0,
-            kernel=remote["kernel"],
+            kernel=remote.get("kernel"),
             initrd=remote.get("ramdisk"),
             dtb=remote.get("dtb"),
-            append=self._config.kernel_arguments(arguments),
+            append=self.config.kernel_arguments(arguments),
+            firmware=remote.get("firmware"),
+            pflash=self._store_all(flash, link, deadline),
         )
 
-    def boot(self, deadline: Deadline) -> None:
+    def boot(self, deadline: Deadline, settings: BootSettings = DEFAULT_BOOT) -> None:
         """Launch the VM on the host and bring the guest to a shell on its console."""
+        config = settings.over(self.config)
         link = self._reach_host(deadline)
         deployed = self._deployed
         if deployed is None:
@@ -122,11 +137,14 @@ class VMNode(Node):
                 )
             deployed = _Deployed()
         self._stop(deadline)
+        if settings.chooses_commands:
+            key = "boot_cmds" if deployed.disk else "boot_cmds_ramdisk"
+            deployed = replace(deployed, append=config.kernel_arguments(key))
         self._console = self._launch(deployed, link, deadline)
         prompts = (self.job.shell_prompt,) if self.job.shell_prompt else ()
-        limit = deadline.sub("the VM's shell prompt", self._config.boot_linaro_timeout)
+        limit = deadline.sub("the VM's shell prompt", config.boot_linaro_timeout)
         try:
-            reach_shell(self._console, login_of(self._config, *prompts), limit)
+            reach_shell(self._console, login_of(config, *prompts), limit)
             self._shell = Shell.prepare(self._console, limit)
         except InfrastructureError as error:
             raise self._explained(error) from error
@@ -182,7 +200,7 @@ class VMNode(Node):
     def _port(self) -> Port | None:
         """Where the VM is on the group's network, if it is there."""
         network = self.shared.host.network
-        wanted = QemuNetwork.GROUP in self._config.qemu_networks
+        wanted = QemuNetwork.GROUP in self.config.qemu_networks
         return network.port(self._number) if network is not None and wanted else None
 
     def _reach_host(self, deadline: Deadline) -> SshLink:
@@ -201,6 +219,14 @@ class VMNode(Node):
             return None
         return self.shared.host.store.put(file.path, file.digest, link, self.log, deadline)
 
+    def _store_all(
+        self, files: Sequence[StoredFile], link: SshLink, deadline: Deadline
+    ) -> tuple[str, ...]:
+        return tuple(
+            self.shared.host.store.put(file.path, file.digest, link, self.log, deadline)
+            for file in files
+        )
+
     def _launch(self, deployed: _Deployed, link: SshLink, deadline: Deadline) -> Console:
         """Start the VM in a folder of its own; gives its console."""
         machine = self._describe(deployed, link, deadline)
@@ -209,18 +235,20 @@ class VMNode(Node):
             programs[LAUNCH] = launch_program(*argv_around(machine))
         self._folder = VMFolder(self._path, link)
         self._folder.make(programs, deadline)
+        self._folder.add_flash(deployed.pflash, deadline)
         if deployed.disk is not None:
             self._folder.add_layer(deployed.disk, deployed.disk_size, self.shared.work, deadline)
         if self.job.launch_with:
             self.log.event("state", "booting by launch_with", state="booting")
-            limit = deadline.sub("launch_with", self._config.boot_linaro_timeout)
+            limit = deadline.sub("launch_with", self.config.boot_linaro_timeout)
             environment = self._launch_environment(deployed)
             stream = self._folder.start_by(self.job.launch_with, environment, limit)
         else:
             assert machine is not None, "without launch_with there is a machine to describe"
             self.log.event("state", f"booting under {machine.accelerator.name}", state="booting")
             stream = self._folder.start(argv(machine), deadline)
-        return Console(stream, self.console_log).__enter__()
+        delay_s = self.config.typing_delay_s("test_shell")
+        return Console(stream, self.console_log, typing_delay_s=delay_s).__enter__()
 
     def _launch_environment(self, deployed: _Deployed) -> dict[str, str]:
         """What launch_with's commands can refer to; empty is what there is not."""
@@ -245,7 +273,7 @@ class VMNode(Node):
 
         None for a VM that the job launches itself on a host without QEMU.
         """
-        config, host = self._config, self.shared.host
+        config, host = self.config, self.shared.host
         facts = host.facts(link, deadline)
         if self.job.launch_with and not facts.qemu_programs:
             return None
@@ -275,19 +303,20 @@ class VMNode(Node):
             dtb=deployed.dtb,
             append=_with_console(deployed.append, config.qemu_console or _CONSOLES[arch]),
             firmware=self._firmware(deployed, arch, facts),
+            pflash=[f"{self._path}/{flash_name(n)}" for n, _ in enumerate(deployed.pflash)],
             cards=self._cards(),
             host_cpus=host.host_cpus(self.name, config.qemu_host_cpus),
             options=config.qemu_options,
         )
 
     def _firmware(self, deployed: _Deployed, arch: Arch, facts: HostFacts) -> str | None:
-        if deployed.kernel or self.job.launch_with:
-            return None
+        if deployed.firmware or deployed.kernel or deployed.pflash or self.job.launch_with:
+            return deployed.firmware
         return _firmware(arch, facts.firmware)
 
     def _cards(self) -> list[NetworkCard]:
         cards = []
-        for network in self._config.qemu_networks:
+        for network in self.config.qemu_networks:
             if network is QemuNetwork.USER:
                 mac = user_mac(self._number)
                 cards.append(NetworkCard(name="user", netdev="user", mac=mac))
@@ -310,7 +339,7 @@ class VMNode(Node):
 
     def _kind(self, facts: HostFacts) -> tuple[Arch, str]:
         """The guest's architecture and QEMU's machine type for it."""
-        config = self._config
+        config = self.config
         arch = facts.arch if config.qemu_arch is QemuArch.HOST else Arch(config.qemu_arch.value)
         return arch, config.qemu_machine or ("q35" if arch is Arch.X86_64 else "virt")
 

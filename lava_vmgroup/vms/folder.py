@@ -106,6 +106,12 @@ class VMFolder:
             raise InfrastructureError(f"qemu-img failed: {error}") from error
         self._link.put(layer, f"{self.path}/{LAYER}", deadline)
 
+    def add_flash(self, stored: Sequence[str], deadline: Deadline) -> None:
+        """Add a copy of each of these files of the host's, for the guest to write to."""
+        for number, source in enumerate(stored):
+            target = f"{self.path}/{flash_name(number)}"
+            self._link.check_run(["cp", source, target], deadline)
+
     def start(self, argv: Sequence[str], deadline: Deadline) -> ByteStream:
         """Start a program whose standard input and output are the VM's console."""
         command = ["env", self._mark, "sh", "-c", _LAUNCH, self.path, *argv]
@@ -143,6 +149,11 @@ class VMFolder:
     def _lines_of(self, name: str, deadline: Deadline) -> list[str]:
         read = self._link.run(["cat", f"{self.path}/{name}"], deadline)
         return read.output.strip().splitlines() if read.status == 0 else []
+
+
+def flash_name(number: int) -> str:
+    """The file behind one of the guest's flash memories."""
+    return f"pflash{number}"
 
 
 def launch_program(before: Sequence[str], after: Sequence[str]) -> bytes:

@@ -40,6 +40,8 @@ class Machine:
     dtb: str | None = None
     append: str = ""
     firmware: str | None = None
+    pflash: Sequence[str] = ()
+    """Files of flash memories, written by the guest; the first holds its firmware."""
     cards: Sequence[NetworkCard] = ()
     """In the order in which the guest finds them."""
     host_cpus: str | None = None
@@ -74,8 +76,10 @@ def argv_around(machine: Machine) -> tuple[list[str], list[str]]:
     ]
     if machine.kernel is not None:
         words += ["-kernel", machine.kernel, "-append", machine.append]
-    elif machine.firmware is not None:
+    if machine.firmware is not None:
         words += ["-bios", machine.firmware]
+    for unit, path in enumerate(machine.pflash):
+        words += ["-drive", f"if=pflash,unit={unit},format=raw,file={_escaped(path)}"]
     if machine.initrd is not None:
         words += ["-initrd", machine.initrd]
     if machine.dtb is not None:
@@ -102,10 +106,8 @@ def _drives(machine: Machine) -> list[str]:
 
 
 def _drive(machine: Machine, name: str, path: str, image_format: str, serial: str) -> list[str]:
-    # A comma in a path would end the option's value; QEMU takes two for one.
-    escaped = path.replace(",", ",,")
     return [
-        *("-drive", f"if=none,id={name},format={image_format},file={escaped}"),
+        *("-drive", f"if=none,id={name},format={image_format},file={_escaped(path)}"),
         *("-device", f"virtio-blk-{_bus(machine)},drive={name},serial={serial}"),
     ]
 
@@ -138,3 +140,8 @@ def _as_linux_finds_them(machine: Machine, devices: list[list[str]]) -> list[str
     if _by_mmio(machine):
         devices.reverse()  # virt's virtio devices are found from the last to the first
     return [word for device in devices for word in device]
+
+
+def _escaped(path: str) -> str:
+    """A comma would end the option's value; QEMU takes two for one."""
+    return path.replace(",", ",,")

@@ -14,7 +14,6 @@ import pytest
 from lava_vmgroup import actions
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.config.files import search_path
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.filesystems import file_system, partitions
@@ -35,10 +34,8 @@ def node(tmp_path: Path) -> Iterator[Mock]:
     with JobFiles(tmp_path, config, tmp_path / "work") as files:
         node = Mock(log=NodeLog("board01"))
         node.shared.files = files
-        node.shared.device = DeviceConfig(root_part=1)
-        node.shared.search_path = search_path(tmp_path)
-        node.job.is_host = True
-        node.job.device_type = "kvm-arm"
+        lab = DeviceConfig(root_part=1)
+        node.configure = lambda settings: setattr(node, "config", settings.over(lab))
         yield node
 
 
@@ -61,16 +58,12 @@ def problems(folder: Path, command: str, **parameters: Any) -> list[str]:
     return list(actions.file_problems(parse_job(document, folder, actions.parameter_schemas())))
 
 
-@pytest.mark.parametrize(
-    ("is_host", "parameters", "partition"),
-    [(True, {}, 1), (False, {}, 2), (True, {"root_part": 2}, 2)],
-)
+@pytest.mark.parametrize(("parameters", "partition"), [({}, 1), ({"root_part": 2}, 2)])
 def test_root_partition_is_the_actions_else_the_configurations(
-    is_host: bool, parameters: dict[str, int], partition: int, node: Mock, tmp_path: Path
+    parameters: dict[str, int], partition: int, node: Mock, tmp_path: Path
 ) -> None:
     image = two_partitions(tmp_path)
     (tmp_path / "x").write_text("x")
-    node.job.is_host = is_host
 
     spec = {"x": ["rootfs:/x"]}
     made = run("deploy_linaro_image", node, image=image.name, customize=spec, **parameters)

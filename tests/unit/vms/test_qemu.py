@@ -183,3 +183,13 @@ def test_devices_of_the_lab_are_found_after_the_disk(machine: str, last: bool) -
 
     devices = following(words, "-device")
     assert devices.index(options[1]) == (len(devices) - 1 if last else 0)
+
+
+def test_flash_memories_are_units_in_their_order() -> None:
+    words = argv(dataclasses.replace(MACHINE, kernel=None, pflash=("/vm/code,1", "/vm/vars")))
+
+    assert [word for word in words if "pflash" in word] == [
+        "if=pflash,unit=0,format=raw,file=/vm/code,,1",
+        "if=pflash,unit=1,format=raw,file=/vm/vars",
+    ]
+    assert "-kernel" not in words
