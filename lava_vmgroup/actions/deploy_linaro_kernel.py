@@ -36,7 +36,7 @@ PARAMETERS: Mapping[str, Any] = {
     "additionalProperties": False,
     "properties": {
         **dict.fromkeys(_FILES, FILE_SCHEMA),
-        **dict.fromkeys(_LISTS, {"type": "array", "minItems": 1, "items": FILE_SCHEMA}),
+        **{name: {"type": "array", "minItems": 1, "items": FILE_SCHEMA} for name in _LISTS},
         **{name: kind for name, kind in DEPLOY_PARAMETERS.items() if name not in _PARTITIONS},
     },
 }

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from lava_vmgroup.boards import BoardSetup
@@ -19,11 +18,20 @@ from lava_vmgroup.console.login import login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import media, tftp
-from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import ConfigurationError, DeadlineExpired, InfrastructureError
+from lava_vmgroup.deploy.tftp import KernelFiles, Offer
+from lava_vmgroup.errors import (
+    ConfigurationError,
+    DeadlineExpired,
+    InfrastructureError,
+    JobError,
+    VMGroupError,
+)
 
 _POWER_S = 120.0
 _BANNER_S = 10.0
+_FAREWELL_S = 2.0
+_NEVER = r"(?!)"
+"""Matches nothing: to wait for the end of a console."""
 _CONNECT_TRIES = 3
 _TCP_PREFIX = "tcp://"
 
@@ -36,9 +44,9 @@ class Driver:
         self._config = setup.config
         self._log = setup.log
         self._console: Console | None = None
-        self._offer = ExitStack()
+        self._offers = ExitStack()
+        self._offer = Offer()
         self._commands = "boot_cmds"
-        self._tags: Mapping[str, str] = {}
 
     def configure(self, config: DeviceConfig) -> None:
         """See `Board.configure`."""
@@ -57,15 +65,21 @@ class Driver:
         self._log.event("state", f"writing {image.name} to {medium}", state="writing the medium")
         media.write_image(image, medium, deadline, self._tell_progress)
         self._configured("media_detach_command", deadline)
-        self._commands, self._tags = "boot_cmds", {}
+        self._offers.close()
+        self._commands, self._offer = "boot_cmds", Offer()
 
     def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
-        """Offer the files on the dispatcher's TFTP server."""
-        deadline.check()
-        self._offer.close()
-        root = self._setup.dispatcher.lava_image_tmpdir
-        self._tags = self._offer.enter_context(tftp.offered(files, root, self._setup.job))
+        """Offer the files on the dispatcher's TFTP server, an NFS root beside them."""
+        unwanted = [name for name in ("bl0", "bl1", "bl2", "bl31") if getattr(files, name)]
+        if unwanted:
+            raise JobError(
+                f"device {self._config.hostname} takes no {', '.join(unwanted)}",
+                hint="only the firmware of a Versatile Express (client_type vexpress) has parts",
+            )
+        self._offer_files(files, deadline)
         self._commands = "boot_cmds_ramdisk" if files.ramdisk else "boot_cmds"
+        if files.nfsrootfs:
+            self._commands = "boot_cmds_nfs"
 
     def boot(self, deadline: Deadline) -> Shell:
         """Reset the board, talk to its boot loader, and log in."""
@@ -89,19 +103,16 @@ class Driver:
     def close(self) -> None:
         """Close the console and take the offered files away."""
         self._disconnect()
-        self._offer.close()
+        self._offers.close()
 
     def _boot_once(self, deadline: Deadline) -> Shell:
         config = self._config
-        if not config.hard_reset_command:
-            raise ConfigurationError(
-                f"device {config.hostname} has no hard_reset_command",
-                hint="set it to the command that power-cycles the board",
-            )
         console = self._connect(deadline)
         self._log.event("state", "booting", state="booting")
+        console.typing_delay_s = config.typing_delay_s("bootloader")
         self._configured("pre_power_cmd", deadline)
-        self._configured("hard_reset_command", deadline)
+        self._reset(console, deadline)
+        self._after_reset(console, deadline)
         self._interrupt(console, deadline)
         self._talk(console, deadline)
         self._configured("pre_os_cmd", deadline)
@@ -109,6 +120,34 @@ class Driver:
         limit = deadline.sub("the login or shell prompt", config.boot_linaro_timeout)
         reach_shell(console, login_of(config), limit)
         return Shell.prepare(console, limit)
+
+    def _offer_files(self, files: KernelFiles, deadline: Deadline) -> None:
+        deadline.check()
+        self._offers.close()
+        root = self._setup.dispatcher.lava_image_tmpdir
+        offer = tftp.offered(files, self._config, root, self._setup.job, deadline)
+        self._offer = self._offers.enter_context(offer)
+
+    def _reset(self, console: Console, deadline: Deadline) -> None:
+        """Power-cycle the board, or where the lab cannot, ask the running system to restart."""
+        config = self._config
+        if config.hard_reset_command:
+            self._configured("hard_reset_command", deadline)
+        elif config.power_off_cmd and config.power_on_cmd:
+            self._configured("power_off_cmd", deadline)
+            self._configured("power_on_cmd", deadline)
+        elif config.soft_boot_cmd:
+            self._log.warning("reset", f"no hard_reset_command: typing {config.soft_boot_cmd!r}")
+            console.send_line("", deadline)
+            console.send_line(config.soft_boot_cmd, deadline)
+        else:
+            raise ConfigurationError(
+                f"device {config.hostname} has no hard_reset_command",
+                hint="set it to the command that power-cycles the board",
+            )
+
+    def _after_reset(self, console: Console, deadline: Deadline) -> None:
+        """What a kind of board needs before its boot loader counts down."""
 
     def _interrupt(self, console: Console, deadline: Deadline) -> None:
         config = self._config
@@ -147,22 +186,8 @@ class Driver:
                 BootCommand(kind=CommandKind.AT_PROMPT, text=config.pre_boot_cmd),
                 *commands,
             )
-        return substitute(commands, {**self._address_tags(), **self._file_tags()})
-
-    def _file_tags(self) -> dict[str, str]:
-        return {name.upper(): self._tags.get(name.upper(), "") for name in tftp.OFFERED}
-
-    def _address_tags(self) -> dict[str, str]:
-        tags = {**self._config.boot_tags, "SERVER_IP": self._setup.dispatcher.lava_server_ip}
-        addresses = self._config.z_load_addrs or self._config.u_load_addrs
-        if addresses is not None:
-            tags["KERNEL_ADDR"] = addresses.kernel
-            tags["RAMDISK_ADDR"] = addresses.ramdisk
-            tags["DTB_ADDR"] = addresses.dtb
-        ramdisk = "${initrd_addr_r}" if "RAMDISK" in self._tags else "-"
-        dtb = " ${fdt_addr_r}" if "DTB" in self._tags else ""
-        tags["BOOTX"] = f"bootz ${{kernel_addr_r}} {ramdisk}{dtb}"
-        return tags
+        tags = {**config.boot_tags, "SERVER_IP": self._setup.dispatcher.lava_server_ip}
+        return substitute(commands, {**tags, **self._offer.tags(config)})
 
     def _watch_kernel(self, console: Console, deadline: Deadline) -> None:
         config = self._config
@@ -172,6 +197,7 @@ class Driver:
         if config.has_kernel_messages and config.kernel_boot_msg:
             limit = deadline.sub("the end of the kernel's boot", config.kernel_boot_msg_timeout)
             console.expect([config.kernel_boot_msg], limit)
+        console.typing_delay_s = config.typing_delay_s("test_shell")
 
     def _connect(self, deadline: Deadline) -> Console:
         """The board's console, opened when it is not; a busy console is asked again."""
@@ -193,11 +219,7 @@ class Driver:
     def _open_console(self, deadline: Deadline) -> Console:
         config = self._config
         stream = _open_stream(config.connection_command, config.connection_timeout, deadline)
-        console = Console(
-            stream,
-            self._setup.recorder,
-            typing_delay_s=config.typing_delay_s("bootloader"),
-        ).__enter__()
+        console = Console(stream, self._setup.recorder).__enter__()
         try:
             if config.connection_command_pattern and isinstance(stream, ProcessStream):
                 self._await_banner(console, deadline)
@@ -217,8 +239,15 @@ class Driver:
 
     def _disconnect(self) -> None:
         console, self._console = self._console, None
-        if console is not None:
-            console.close()
+        if console is None:
+            return
+        farewell = self._config.connection_command_terminate
+        if farewell:
+            limit = Deadline.after("the console to close", _FAREWELL_S)
+            with suppress(VMGroupError):
+                console.send(farewell, limit)
+                console.expect([_NEVER], limit)
+        console.close()
 
     def _configured(self, key: str, deadline: Deadline) -> None:
         command: str = getattr(self._config, key)

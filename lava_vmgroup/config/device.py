@@ -103,14 +103,10 @@ class DeviceConfig:
     boot_cmds_nfs: str = ""
     boot_cmds_master: str = ""
     boot_options: Sections = field(default_factory=_nothing)
-    read_boot_cmds_from_image: bool = True
     boot_retries: Positive = 3
     boot_part: Positive = 1
     root_part: Positive = 2
     root_device: str = field(default="/dev/vda2", metadata=typed.refers("/dev/vda%(root_part)s"))
-    boot_device: Count = 0
-    testboot_offset: Count = 2
-    testboot_partition: Positive | None = None
 
     u_load_addrs: LoadAddresses | None = None
     z_load_addrs: LoadAddresses | None = None
@@ -160,18 +156,27 @@ class DeviceConfig:
     master_kernel: str = ""
     master_ramdisk: str = ""
     master_dtb: str = ""
-    master_firmware: str = ""
     master_nfsrootfs: str = ""
-    master_testboot_label: str = "testboot"
-    master_testrootfs_label: str = "testrootfs"
-    master_sdcard_label: str = "sdcard"
-    master_userdata_label: str = "userdata"
+    master_testdisk: str = ""
+    master_testdisk_id: str = ""
+    master_login_prompt: Regex = ""
+    master_username: str = ""
+    master_password_prompt: Regex = ""
+    master_password: str = field(default="", repr=False)
+    master_login_commands: tuple[str, ...] = ()
 
     vexpress_stop_autoboot_prompt: Regex = r"Press Enter to stop auto boot\.\.\."
     vexpress_usb_mass_storage_device: Path = Path("/dev/disk/by-label/VEMSD")
     vexpress_uefi_path: str = "SOFTWARE/TC2/uefi.bin"
     vexpress_uefi_backup_path: str = "SOFTWARE/TC2/backup-uefi.bin"
     vexpress_uefi_default: str = ""
+    vexpress_bl0_path: str = ""
+    vexpress_bl1_path: str = ""
+    vexpress_mount_command: str = field(
+        default="mount /dev/disk/by-label/VEMSD {MOUNT_POINT}",
+        metadata=typed.refers("mount %(vexpress_usb_mass_storage_device)s {MOUNT_POINT}"),
+    )
+    vexpress_umount_command: str = "umount {MOUNT_POINT}"
 
     dummy_driver: str = ""
     dummy_ssh_host: str = ""
@@ -184,6 +189,8 @@ class DeviceConfig:
     ssh_identity_file: Path | None = field(
         default=None, metadata=typed.refers("%(dummy_ssh_identity_file)s")
     )
+
+    ssh_known_hosts: Path | None = None
 
     qemu_arch: QemuArch = QemuArch.HOST
     qemu_machine: str = ""

@@ -81,7 +81,8 @@ class Console:
     def __init__(
         self, stream: ByteStream, recorder: Recorder, *, typing_delay_s: float = 0.0
     ) -> None:
-        self._typing_delay_s = typing_delay_s
+        self.typing_delay_s = typing_delay_s
+        """Seconds between two characters, for who listens now; 0 has lines sent at once."""
         self._stream = stream
         self._recorder = recorder
         self._inbox: queue.Queue[Any] = queue.Queue(_INBOX_CHUNKS)
@@ -117,12 +118,12 @@ class Console:
 
     def send(self, text: str, deadline: Deadline) -> None:
         """Type `text`; character by character where the console is slow."""
-        if not self._typing_delay_s:
+        if not self.typing_delay_s:
             self._stream.write(text.encode(), deadline)
             return
         for character in text:
             self._stream.write(character.encode(), deadline)
-            deadline.pause(self._typing_delay_s)
+            deadline.pause(self.typing_delay_s)
 
     def send_line(self, text: str, deadline: Deadline) -> None:
         """Type `text` and Enter."""

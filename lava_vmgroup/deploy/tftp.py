@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""Putting kernel, ramdisk and device tree where the board's bootloader fetches them by TFTP."""
+"""Putting what a board boots over the network where its boot loader and kernel fetch it."""
 
 from __future__ import annotations
 
+import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.connections.process import run_configured
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy import uimage
 from lava_vmgroup.errors import ConfigurationError
+
+_TAGGED = ("kernel", "ramdisk", "dtb", "bootloader")
+"""The files that a boot loader may fetch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,31 +45,146 @@ class KernelFiles:
     bl31: Path | None = None
 
 
-OFFERED = ("kernel", "ramdisk", "dtb", "bootloader")
-"""The files that a boot loader may fetch."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a boot loader finds, named as its commands name it; "" is what the job lacks."""
+
+    kernel: str = ""
+    ramdisk: str = ""
+    dtb: str = ""
+    bootloader: str = ""
+    nfsrootfs: str = ""
+    """The absolute path of the exported folder."""
+    boot_word: str = "bootz"
+
+    def tags(self, config: DeviceConfig) -> dict[str, str]:
+        """The tags for boot commands: the files, the addresses, and ``BOOTX``."""
+        tags = {name.upper(): getattr(self, name) for name in (*_TAGGED, "nfsrootfs")}
+        addresses = config.z_load_addrs or config.u_load_addrs
+        if self.boot_word == "bootm":
+            addresses = config.u_load_addrs or addresses
+        if addresses is not None:
+            tags["KERNEL_ADDR"] = addresses.kernel
+            tags["RAMDISK_ADDR"] = addresses.ramdisk
+            tags["DTB_ADDR"] = addresses.dtb
+        words = [self.boot_word, "${kernel_addr_r}"]
+        if self.ramdisk and not config.ramdisk_raw:
+            words.append("${initrd_addr_r}")
+        elif self.ramdisk or self.dtb:
+            words.append("-")
+        if self.dtb:
+            words.append("${fdt_addr_r}")
+        return {**tags, "BOOTX": " ".join(words)}
 
 
 @contextmanager
-def offered(files: KernelFiles, root: Path, job: str) -> Iterator[Mapping[str, str]]:
-    """Offer `files` below the TFTP server's folder `root` while the block runs.
+def offered(
+    files: KernelFiles, config: DeviceConfig, root: Path, job: str, deadline: Deadline
+) -> Iterator[Offer]:
+    """Offer `files`, made what the board boots, while the block runs.
 
-    Gives the tags for boot commands (``KERNEL``, ``RAMDISK``, ``DTB``): paths relative to `root`.
+    They are below the TFTP server's folder: `root`, or the device's ``alternative_dir``.
     """
-    folder = root / job
+    root = root if config.use_lava_tmpdir else config.alternative_dir or root
+    prefix = f"{job}/" if config.use_lava_tmpdir or config.alternative_create_tmpdir else f"{job}-"
+    mine = [root / f"{prefix}{name}" for name in (*_TAGGED, "nfsrootfs")]
     try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write the TFTP folder {folder}: {error.strerror}",
-            hint="check LAVA_IMAGE_TMPDIR in lava-dispatcher.conf",
-        ) from error
-    try:
-        tags = {}
-        for name in OFFERED:
-            source: Path | None = getattr(files, name)
-            if source is not None:
-                shutil.copyfile(source, folder / name)
-                tags[name.upper()] = f"{job}/{name}"
-        yield tags
+        try:
+            mine[0].parent.mkdir(parents=True, exist_ok=True)
+            offer = _copy(files, root, prefix)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write the TFTP folder {root}: {error.strerror}",
+                hint="check LAVA_IMAGE_TMPDIR in lava-dispatcher.conf",
+            ) from error
+        offer = _made_bootable(offer, root, config)
+        if files.nfsrootfs is not None:
+            offer = replace(offer, nfsrootfs=str(mine[-1]))
+            _unpack(files.nfsrootfs, mine[-1], deadline)
+        yield offer
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in mine[:-1]:
+            path.unlink(missing_ok=True)
+        shutil.rmtree(mine[-1], ignore_errors=True)
+        if prefix.endswith("/"):
+            shutil.rmtree(root / prefix, ignore_errors=True)
+
+
+def _copy(files: KernelFiles, root: Path, prefix: str) -> Offer:
+    names = {}
+    for name in _TAGGED:
+        source: Path | None = getattr(files, name)
+        if source is not None:
+            shutil.copyfile(source, root / f"{prefix}{name}")
+            names[name] = f"{prefix}{name}"
+    return Offer(**names)
+
+
+def _unpack(archive: Path, folder: Path, deadline: Deadline) -> None:
+    """Unpack a root file system; the owners of its files are kept where we are root."""
+    folder.mkdir()
+    command = ["tar", "--numeric-owner", "-xpf", str(archive), "-C", str(folder)]
+    run_configured(shlex.join(command), "unpacking nfsrootfs", deadline)
+
+
+def _made_bootable(offer: Offer, root: Path, config: DeviceConfig) -> Offer:
+    """Change the copies as the device's configuration asks for, and find out what they are."""
+    kernel = root / offer.kernel
+    data = kernel.read_bytes()
+    if config.prepend_blob:
+        data = _blob(config).read_bytes() + data
+    if config.append_dtb and offer.dtb:
+        data += (root / offer.dtb).read_bytes()
+        offer = replace(offer, dtb="")
+    word = uimage.boot_word(data)
+    architecture = "arm64" if word == "booti" else config.uimage_arch
+    if architecture not in uimage.ARCHITECTURES:
+        raise ConfigurationError(
+            f"{config.place('uimage_arch')}: {architecture!r} is no architecture of U-Boot's",
+            hint=f"known: {', '.join(uimage.ARCHITECTURES)}",
+        )
+    if config.multi_image_only and offer.ramdisk and word != "bootm":
+        data = uimage.join([data, (root / offer.ramdisk).read_bytes()])
+        data = _wrapped(data, uimage.MULTI, architecture, config)
+        offer, word = replace(offer, ramdisk=""), "bootm"
+    elif (config.uimage_only or config.multi_image_only) and word != "bootm":
+        kind = uimage.KERNEL_NOLOAD if config.uimage_xip else uimage.KERNEL
+        data, word = _wrapped(data, kind, architecture, config), "bootm"
+    kernel.write_bytes(data)
+    if offer.ramdisk and not config.ramdisk_raw:
+        _give_header(root / offer.ramdisk, architecture)
+    return replace(offer, boot_word=word)
+
+
+def _wrapped(data: bytes, kind: int, architecture: str, config: DeviceConfig) -> bytes:
+    """A kernel with U-Boot's header; one that runs in place begins behind the header."""
+    if config.u_load_addrs is None and not config.text_offset:
+        raise ConfigurationError(
+            f"device {config.hostname} wants a uImage, but nothing says where it is loaded",
+            hint="set u_load_addrs or text_offset",
+        )
+    load = config.text_offset or (config.u_load_addrs.kernel if config.u_load_addrs else "")
+    try:
+        address = int(load, 16)
+    except ValueError:
+        raise ConfigurationError(
+            f"{config.place('text_offset')}: expected a hexadecimal address, not {load!r}",
+            hint="write it like 0x40008000",
+        ) from None
+    entry = address + uimage.HEADER_SIZE if config.uimage_xip else address
+    return uimage.wrap(data, kind, architecture, load=entry, entry=entry)
+
+
+def _give_header(ramdisk: Path, architecture: str) -> None:
+    data = ramdisk.read_bytes()
+    if not uimage.is_legacy(data):
+        ramdisk.write_bytes(uimage.wrap(data, uimage.RAMDISK, architecture))
+
+
+def _blob(config: DeviceConfig) -> Path:
+    path = Path(config.prepend_blob)
+    if not path.is_file():
+        raise ConfigurationError(
+            f"{config.place('prepend_blob')}: there is no file {path}", hint="correct it there"
+        )
+    return path

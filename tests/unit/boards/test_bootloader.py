@@ -5,6 +5,7 @@ That the dialogue is the real U-Boot's and Linux's is shown by the tests of the 
 """
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from lava_vmgroup.boards import BoardSetup, load
 from lava_vmgroup.boards.bootloader import Driver
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.config.settings import BootSettings
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
@@ -22,14 +24,18 @@ from lava_vmgroup.errors import (
     ConfigurationError,
     DeadlineExpired,
     InfrastructureError,
+    JobError,
     TestError,
     VMGroupError,
 )
 from lava_vmgroup.log import NodeLog
 
 CONSOLE = '''\
-"""Plays a board: each line of the FIFO "power" is a reset, each line of "boots" how it goes."""
-import sys, subprocess
+"""Plays a board: each line of the FIFO "power" is a reset, each line of "boots" how it goes.
+
+Without the FIFO, the command "restart" is the reset.
+"""
+import os, sys, subprocess
 
 def say(text):
     sys.stdout.write(text)
@@ -58,8 +64,12 @@ def boot(fault):
 say("Connected.\\r\\n")
 faults = iter(open("boots").read().split())
 while True:
-    with open("power") as power:
-        power.read()
+    if os.path.exists("power"):
+        with open("power") as power:
+            power.read()
+    else:
+        while sys.stdin.readline() != "restart\\n":
+            pass
     boot(next(faults))
 '''
 
@@ -176,7 +186,11 @@ def test_end_of_a_failed_boot_says_where_it_stood(
 @pytest.mark.parametrize(
     ("config", "error", "message"),
     [
-        ({"hard_reset_command": ""}, ConfigurationError, "has no hard_reset_command"),
+        (
+            {"hard_reset_command": "", "soft_boot_cmd": ""},
+            ConfigurationError,
+            "has no hard_reset_command",
+        ),
         ({"boot_cmds": ""}, ConfigurationError, "has no boot_cmds"),
         ({"boot_cmds": "load {KRENEL}"}, ConfigurationError, "KRENEL"),
         ({"connection_command": "tcp://nowhere"}, ConfigurationError, "write tcp://host:port"),
@@ -215,6 +229,71 @@ def test_image_is_written_while_the_board_is_off(
     driver.deploy_image(image, soon())
 
     assert (tmp_path / "switched").read_text() == "off\nattached\nhost image"
+
+
+def test_root_over_the_network_has_boot_commands_of_its_own(
+    lab: Callable[..., Driver], tmp_path: Path
+) -> None:
+    (tmp_path / "rootfs").mkdir()
+    archive, kernel = tmp_path / "rootfs.tar", tmp_path / "Image"
+    subprocess.run(["tar", "-cf", archive, "rootfs"], check=True)
+    kernel.write_bytes(b"kernel")
+    driver = lab("fine", boot_cmds_nfs="tftp {KERNEL}, setenv bootargs {NFSROOTFS}, boot")
+
+    driver.deploy_kernel(KernelFiles(kernel=kernel, ramdisk=kernel, nfsrootfs=archive), soon())
+    driver.boot(soon())
+
+    root = tmp_path / "tftp/job-1/nfsrootfs"
+    assert f"echoed: setenv bootargs {root}\n" in log(tmp_path).replace("\r", "")
+    assert (root / "rootfs").is_dir()
+
+
+def test_settings_of_the_job_are_used_by_the_next_boot(
+    lab: Callable[..., Driver], tmp_path: Path
+) -> None:
+    driver = lab("fine")
+
+    settings = BootSettings(boot_cmds=("mine", "too", "boot"))
+    driver.configure(settings.over(driver._config))
+    driver.boot(soon())
+
+    assert "echoed: mine" in log(tmp_path)
+    assert "echoed: load" not in log(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "switched"),
+    [
+        ({"power_on_cmd": "echo on >>switched; echo >power"}, "off\non\n"),
+        ({"soft_boot_cmd": "restart"}, ""),
+    ],
+)
+def test_board_without_hard_reset_is_restarted_otherwise(
+    lab: Callable[..., Driver], tmp_path: Path, config: dict[str, object], switched: str
+) -> None:
+    if not switched:
+        (tmp_path / "power").unlink()
+    driver = lab("fine", hard_reset_command="", **config)
+
+    assert driver.boot(soon()).run("true", soon()) == (0, "")
+    switches = tmp_path / "switched"
+    assert (switches.read_text() if switches.exists() else "") == switched
+
+
+def test_console_is_left_with_the_labs_words(lab: Callable[..., Driver], tmp_path: Path) -> None:
+    driver = lab("fine", connection_command_terminate="echo left >farewell; exit\n")
+    driver.boot(soon())
+
+    driver.close()
+
+    assert (tmp_path / "farewell").read_text() == "left\n"
+
+
+def test_firmware_of_a_versatile_express_is_refused(
+    lab: Callable[..., Driver], tmp_path: Path
+) -> None:
+    with pytest.raises(JobError, match="board01 takes no bl1"):
+        lab("fine").deploy_kernel(KernelFiles(kernel=tmp_path, bl1=tmp_path), soon())
 
 
 def test_device_without_medium_takes_no_image(lab: Callable[..., Driver], tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_unknown_keys_are_kept(arndale: Lab) -> None:
 
 
 def test_layers_override_each_other_in_v1s_order(lab: Lab) -> None:
-    keys = ["boot_part", "root_part", "boot_retries", "boot_device", "testboot_offset"]
+    keys = ["boot_part", "root_part", "boot_retries", "qemu_smp", "qemu_memory"]
 
     def text(layer: int) -> str:
         return "".join(f"{key} = {layer}\n" for key in keys[layer - 1 :])

@@ -5,7 +5,6 @@ import pytest
 
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.media import write_image
-from lava_vmgroup.deploy.tftp import KernelFiles, offered
 from lava_vmgroup.errors import ConfigurationError
 
 
@@ -37,15 +36,3 @@ def test_missing_medium_is_a_configuration_error(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="boot medium .* is not there"):
         write_image(image, tmp_path / "no/such/card", soon(), lambda done, total: None)
-
-
-def test_kernel_files_are_offered_for_a_while(tmp_path: Path) -> None:
-    kernel, dtb = tmp_path / "Image-6.1", tmp_path / "board.dtb"
-    kernel.write_bytes(b"kernel")
-    dtb.write_bytes(b"dtb")
-    root = tmp_path / "tftp"
-
-    with offered(KernelFiles(kernel=kernel, dtb=dtb), root, "job-1") as tags:
-        assert tags == {"KERNEL": "job-1/kernel", "DTB": "job-1/dtb"}
-        assert (root / tags["KERNEL"]).read_bytes() == b"kernel"
-    assert list(root.iterdir()) == []

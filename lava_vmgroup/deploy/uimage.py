@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""Kernels as U-Boot takes them: telling their kinds apart, and its legacy image format.
+
+The format is a header of 64 bytes, all numbers big-endian, in front of the data.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+
+_MAGIC = 0x27051956
+_HEADER = struct.Struct(">7I4B32s")
+HEADER_SIZE = _HEADER.size
+
+_LINUX = 5
+_UNCOMPRESSED = 0
+KERNEL, RAMDISK, MULTI, KERNEL_NOLOAD = 2, 3, 4, 14
+
+ARCHITECTURES = {"arm": 2, "x86": 3, "mips": 5, "ppc": 7, "arm64": 22, "x86_64": 24, "riscv": 26}
+"""U-Boot's numbers of the architectures, by the names that mkimage has for them."""
+
+_KINDS = (
+    (0, struct.pack(">I", _MAGIC), "bootm"),
+    (0, b"\xd0\x0d\xfe\xed", "bootm"),  # a flat image tree
+    (0x38, b"ARM\x64", "booti"),
+)
+_HEAD = 0x40
+
+
+def boot_word(kernel: bytes) -> str:
+    """U-Boot's command for a kernel that begins like this: bootm, booti or else bootz."""
+    head = kernel[:_HEAD]
+    for position, magic, word in _KINDS:
+        if head[position : position + len(magic)] == magic:
+            return word
+    return "bootz"
+
+
+def is_legacy(data: bytes) -> bool:
+    """Whether there is a header of this format in front."""
+    return data[:4] == struct.pack(">I", _MAGIC)
+
+
+def wrap(data: bytes, kind: int, architecture: str, *, load: int = 0, entry: int = 0) -> bytes:
+    """`data` behind a header; `load` is where U-Boot puts it, `entry` where it jumps to."""
+
+    def header(checksum: int) -> bytes:
+        return _HEADER.pack(
+            *(_MAGIC, checksum, 0, len(data), load, entry, zlib.crc32(data)),
+            *(_LINUX, ARCHITECTURES[architecture], kind, _UNCOMPRESSED),
+            b"Linux",
+        )
+
+    return header(zlib.crc32(header(0))) + data
+
+
+def join(parts: Sequence[bytes]) -> bytes:
+    """The data of a `MULTI` image: the parts' sizes, 0, and the parts, each padded to a word."""
+    sizes = struct.pack(f">{len(parts) + 1}I", *map(len, parts), 0)
+    return sizes + b"".join(part + bytes(-len(part) % 4) for part in parts)
