@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.connections.ssh import Access
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
@@ -37,6 +38,9 @@ class BoardSetup:
 class Board(Protocol):
     """A physical machine: power, console, and the way to its shell."""
 
+    deploys: bool
+    """Whether something can be deployed to it; else it is up already, as it is."""
+
     def configure(self, config: DeviceConfig) -> None:
         """Use this configuration from now on: the device's with the job's settings over it."""
         ...
@@ -53,6 +57,11 @@ class Board(Protocol):
         """Power-cycle the board and bring it to a root shell; retries as configured."""
         ...
 
+    @property
+    def access(self) -> Access | None:
+        """The lab's own way into the booted system by SSH; None to make one on the console."""
+        ...
+
     def power_off(self, deadline: Deadline) -> None:
         """Switch the board off."""
         ...
@@ -64,11 +73,13 @@ class Board(Protocol):
 
 def load(setup: BoardSetup) -> Board:
     """The driver that the device's ``client_type`` names."""
-    name = setup.config.driver
+    name, key = setup.config.driver, "client_type"
     known = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    if setup.config.client_type == "dummy":
+        key, known = "dummy_driver", ["ssh"]
     if name not in known:
         raise ConfigurationError(
-            f"device {setup.config.hostname}: no driver for client_type {name!r}",
+            f"device {setup.config.hostname}: no driver for {key} {name!r}",
             hint=f"known: {', '.join(known)}",
         )
     module: Any = importlib.import_module(f"{__name__}.{name}")

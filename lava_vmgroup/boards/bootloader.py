@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from lava_vmgroup.boards import BoardSetup
 from lava_vmgroup.config.commands import BootCommand, CommandKind, substitute
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import ProcessStream, run_configured
+from lava_vmgroup.connections.ssh import Access
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.connections.tcp import open_tcp
 from lava_vmgroup.console.console import Console
-from lava_vmgroup.console.login import login_of, reach_shell
+from lava_vmgroup.console.login import Login, login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import media, tftp
@@ -36,8 +39,23 @@ _CONNECT_TRIES = 3
 _TCP_PREFIX = "tcp://"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """What a reset of the board is to lead to."""
+
+    config: DeviceConfig
+    commands: str
+    """The configuration's key with the boot commands."""
+    offer: Offer
+    login: Login
+    name: str = "test_shell"
+    """What the configuration's key for its typing delay begins with."""
+
+
 class Driver:
     """Drives one board; see `lava_vmgroup.boards.Board`."""
+
+    deploys = True
 
     def __init__(self, setup: BoardSetup) -> None:
         self._setup = setup
@@ -70,12 +88,7 @@ class Driver:
 
     def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
         """Offer the files on the dispatcher's TFTP server, an NFS root beside them."""
-        unwanted = [name for name in ("bl0", "bl1", "bl2", "bl31") if getattr(files, name)]
-        if unwanted:
-            raise JobError(
-                f"device {self._config.hostname} takes no {', '.join(unwanted)}",
-                hint="only the firmware of a Versatile Express (client_type vexpress) has parts",
-            )
+        self._take_firmware(files)
         self._offer_files(files, deadline)
         self._commands = "boot_cmds_ramdisk" if files.ramdisk else "boot_cmds"
         if files.nfsrootfs:
@@ -83,18 +96,16 @@ class Driver:
 
     def boot(self, deadline: Deadline) -> Shell:
         """Reset the board, talk to its boot loader, and log in."""
-        tries = self._config.boot_retries
-        for attempt in range(1, tries + 1):
-            try:
-                return self._boot_once(deadline)
-            except (DeadlineExpired, InfrastructureError) as error:
-                if attempt == tries or deadline.expired:
-                    raise
-                self._log.warning(
-                    "boot-retry", f"boot attempt {attempt} of {tries} failed: {error.message}"
-                )
-                self._disconnect()
-        raise AssertionError("boot_retries is at least 1")
+        config = self._config
+        system = System(
+            config=config, commands=self._commands, offer=self._offer, login=login_of(config)
+        )
+        return self._start(system, deadline)
+
+    @property
+    def access(self) -> Access | None:
+        """See `Board.access`: what is deployed knows no key yet."""
+        return None
 
     def power_off(self, deadline: Deadline) -> None:
         """Run ``power_off_cmd``."""
@@ -105,8 +116,23 @@ class Driver:
         self._disconnect()
         self._offers.close()
 
-    def _boot_once(self, deadline: Deadline) -> Shell:
-        config = self._config
+    def _start(self, system: System, deadline: Deadline) -> Shell:
+        """Bring the board to a system's shell, with as many tries as configured."""
+        tries = system.config.boot_retries
+        for attempt in range(1, tries + 1):
+            try:
+                return self._start_once(system, deadline)
+            except (DeadlineExpired, InfrastructureError) as error:
+                if attempt == tries or deadline.expired:
+                    raise
+                self._log.warning(
+                    "boot-retry", f"boot attempt {attempt} of {tries} failed: {error.message}"
+                )
+                self._disconnect()
+        raise AssertionError("boot_retries is at least 1")
+
+    def _start_once(self, system: System, deadline: Deadline) -> Shell:
+        config = system.config
         console = self._connect(deadline)
         self._log.event("state", "booting", state="booting")
         console.typing_delay_s = config.typing_delay_s("bootloader")
@@ -114,12 +140,22 @@ class Driver:
         self._reset(console, deadline)
         self._after_reset(console, deadline)
         self._interrupt(console, deadline)
-        self._talk(console, deadline)
+        self._talk(console, self._boot_commands(system), deadline)
         self._configured("pre_os_cmd", deadline)
         self._watch_kernel(console, deadline)
+        console.typing_delay_s = config.typing_delay_s(system.name)
         limit = deadline.sub("the login or shell prompt", config.boot_linaro_timeout)
-        reach_shell(console, login_of(config), limit)
+        reach_shell(console, system.login, limit)
         return Shell.prepare(console, limit)
+
+    def _take_firmware(self, files: KernelFiles) -> None:
+        """Refuse what is the firmware of other boards."""
+        unwanted = [name for name in ("bl0", "bl1", "bl2", "bl31") if getattr(files, name)]
+        if unwanted:
+            raise JobError(
+                f"device {self._config.hostname} takes no {', '.join(unwanted)}",
+                hint="only the firmware of a Versatile Express (client_type vexpress) has parts",
+            )
 
     def _offer_files(self, files: KernelFiles, deadline: Deadline) -> None:
         deadline.check()
@@ -157,9 +193,9 @@ class Driver:
         console.send(_control(control) if control else config.interrupt_boot_command, limit)
         self._log.event("bootloader", "autoboot interrupted")
 
-    def _talk(self, console: Console, deadline: Deadline) -> None:
+    def _talk(self, console: Console, commands: Sequence[BootCommand], deadline: Deadline) -> None:
         config = self._config
-        for command in self._boot_commands():
+        for command in commands:
             wait = config.boot_cmd_timeout
             limit = deadline.sub(f"the boot loader, before {command.text!r}", wait)
             match command.kind:
@@ -173,12 +209,12 @@ class Driver:
                 case CommandKind.EXPECT:
                     console.expect([_literal(command.text)], limit)
 
-    def _boot_commands(self) -> tuple[BootCommand, ...]:
-        config = self._config
-        commands = config.boot_commands(self._commands)
+    def _boot_commands(self, system: System) -> tuple[BootCommand, ...]:
+        config = system.config
+        commands = config.boot_commands(system.commands)
         if not commands:
             raise ConfigurationError(
-                f"device {config.hostname} has no {self._commands}",
+                f"device {config.hostname} has no {system.commands}",
                 hint="set them to what makes its boot loader start Linux",
             )
         if config.pre_boot_cmd:
@@ -187,7 +223,7 @@ class Driver:
                 *commands,
             )
         tags = {**config.boot_tags, "SERVER_IP": self._setup.dispatcher.lava_server_ip}
-        return substitute(commands, {**tags, **self._offer.tags(config)})
+        return substitute(commands, {**tags, **system.offer.tags(config)})
 
     def _watch_kernel(self, console: Console, deadline: Deadline) -> None:
         config = self._config
@@ -197,7 +233,6 @@ class Driver:
         if config.has_kernel_messages and config.kernel_boot_msg:
             limit = deadline.sub("the end of the kernel's boot", config.kernel_boot_msg_timeout)
             console.expect([config.kernel_boot_msg], limit)
-        console.typing_delay_s = config.typing_delay_s("test_shell")
 
     def _connect(self, deadline: Deadline) -> Console:
         """The board's console, opened when it is not; a busy console is asked again."""

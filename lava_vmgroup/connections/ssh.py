@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import paramiko
 from cryptography.hazmat.primitives import serialization
@@ -21,13 +21,16 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from lava_vmgroup.connections.stream import CHUNK
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.errors import ConfigurationError, InfrastructureError
 from lava_vmgroup.sparse import data_blocks
 
 BLOCK = 131072
 """Bytes per SFTP write; OpenSSH takes up to 256 KiB, and with this a slow host was quickest."""
 
 _RETRY_S = 0.2
+_SSH_PORT = 22
+_COLUMNS = 1024
+"""A terminal's width; shells break the echo of longer lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,59 @@ class JobKey:
         return f"{self.private.get_name()} {self.private.get_base64()} {comment}"
 
 
+class KeyFile:
+    """A private key that the lab keeps in a file."""
+
+    def __init__(self, path: Path) -> None:
+        """Read it; raises `ConfigurationError` for a file that holds no usable key."""
+        try:
+            self.private = paramiko.PKey.from_path(path)
+        except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
+            raise ConfigurationError(
+                f"cannot use the SSH key {path}: {error}",
+                hint="set ssh_identity_file to a private key without a passphrase",
+            ) from error
+
+
+class Identity(Protocol):
+    """Whatever has a private key to log in with."""
+
+    @property
+    def private(self) -> paramiko.PKey:
+        """The key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """A way into a host: where it is, and the key that it accepts."""
+
+    address: Address
+    key: Identity
+
+
+def known_host_keys(known_hosts: Path, host: str, port: int) -> tuple[tuple[str, str], ...]:
+    """The keys of a host in a file like ``~/.ssh/known_hosts``.
+
+    Raises `ConfigurationError` when the file cannot be read or does not have the host.
+    """
+    name = host if port == _SSH_PORT else f"[{host}]:{port}"
+    try:
+        entry = paramiko.HostKeys(str(known_hosts)).lookup(name)
+    except (OSError, paramiko.SSHException) as error:
+        raise ConfigurationError(
+            f"cannot read the SSH host keys in {known_hosts}: {error}",
+            hint="set ssh_known_hosts to a file like ~/.ssh/known_hosts",
+        ) from error
+    if not entry:
+        raise ConfigurationError(
+            f"{known_hosts} has no key of {name}",
+            hint=f"add the output of: ssh-keyscan -p {port} {host} "
+            "(compare it with the host's /etc/ssh/ssh_host_*_key.pub first)",
+        )
+    return tuple((kind, key.get_base64()) for kind, key in entry.items())
+
+
 class ChannelStream:
     """A `ByteStream` to the standard input and output of a command on the host."""
 
@@ -89,7 +145,7 @@ class ChannelStream:
         except TimeoutError as error:
             raise deadline.error() from error
         except OSError as error:
-            raise InfrastructureError("the VM's console connection is closed") from error
+            raise InfrastructureError("the console connection is closed") from error
 
     def close(self) -> None:
         """See `ByteStream.close`."""
@@ -166,11 +222,16 @@ class SshLink:
         channel = self._open_channel(deadline)
         try:
             if terminal:
-                channel.get_pty(term="dumb", width=1024, height=24)
+                channel.get_pty(term="dumb", width=_COLUMNS, height=24)
             channel.exec_command(shlex.join(argv))
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._failure(f"starting {argv[0]}", error, deadline) from error
         return ChannelStream(channel)
+
+    def peer_ip(self) -> str:
+        """The IP address of the host."""
+        name: tuple[str, int] = self._transport.getpeername()
+        return name[0]
 
     def size_of(self, remote: str, deadline: Deadline) -> int | None:
         """The size of a file on the host in bytes, None when there is none."""
@@ -260,8 +321,8 @@ class SshLink:
         return InfrastructureError(f"{doing} over {self.local_name} failed: {error or 'closed'}")
 
 
-def dial(address: Address, key: JobKey, deadline: Deadline) -> SshLink:
-    """Connect and log in with the job's key.
+def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
+    """Connect and log in with a key.
 
     A host that has just booted may not listen yet, so a refused connection is tried again until
     the deadline; a wrong host key or a refused login is not.
@@ -283,7 +344,7 @@ def dial(address: Address, key: JobKey, deadline: Deadline) -> SshLink:
             deadline.pause(_RETRY_S)
 
 
-def _connect(address: Address, key: JobKey, deadline: Deadline) -> paramiko.Transport:
+def _connect(address: Address, key: Identity, deadline: Deadline) -> paramiko.Transport:
     connection = socket.create_connection(
         (address.host, address.port), timeout=max(deadline.remaining_s, 0.01)
     )
@@ -308,5 +369,5 @@ def _check_host_key(transport: paramiko.Transport, address: Address) -> None:
     if (offered.get_name(), offered.get_base64()) not in address.host_keys:
         raise InfrastructureError(
             f"{address.host}:{address.port} shows an SSH host key that is not the board's",
-            hint="do ssh_host and ssh_port lead to this board?",
+            hint="do ssh_host and ssh_port lead to this board, and is ssh_known_hosts up to date?",
         )

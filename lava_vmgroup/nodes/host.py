@@ -15,11 +15,12 @@ from pathlib import Path
 from lava_vmgroup import boards
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
-from lava_vmgroup.connections.ssh import Address, SshLink
+from lava_vmgroup.connections.ssh import Access, Address, SshLink
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import InfrastructureError, TestError, VMGroupError
+from lava_vmgroup.errors import InfrastructureError, JobError, TestError, VMGroupError
+from lava_vmgroup.job.expand import IMAGE_COMMANDS
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.node import Node
@@ -48,8 +49,11 @@ class HostNode(Node):
             job=shared.group.target_group,
         )
         self._board = boards.load(setup)
+        if not self._board.deploys:
+            _refuse_deployments(job, shared.device.hostname)
         self._touched = False
         self._link: SshLink | None = None
+        self._unpacked: set[str] = set()
         self._group = shared.group.target_group
         self._key_line = shared.key.authorized_line(f"lava-vmgroup-{self._group}")
         self._vms_started = False
@@ -79,6 +83,7 @@ class HostNode(Node):
     def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
         """See `Node.unpack`."""
         assert self._link is not None, "a booted host has its link"
+        self._unpacked.add(directory)
         command = ["sh", "-c", 'tar -xf - -C / && [ -d "$0" ]', directory]
         limit = deadline.sub("unpacking the tests", _UNPACK_S)
         self._link.check_run(command, limit, stdin=archive)
@@ -128,7 +133,19 @@ class HostNode(Node):
         self._touched = True
 
     def _open_to_vms(self, shell: Shell, deadline: Deadline) -> None:
-        """Find the host's address, authorize the job's key, and connect by SSH."""
+        """Connect to the host by SSH, and offer it to the VMs."""
+        access = self._board.access or self._make_access(shell, deadline)
+        host = VMHost(access.address, access.key, self._group)
+        self._link = host.dial(deadline)
+        host_ip = self.attributes.setdefault("host_ip", self._link.peer_ip())
+        self.log.event("host", f"the host is reachable at {host_ip}", host_ip=host_ip)
+        if self.shared.wants_network:
+            host.network = make_network(self._group, self._link, self.log, deadline)
+            shell.run(host.network.host_setup, deadline)
+        self.shared.offer_host(host)
+
+    def _make_access(self, shell: Shell, deadline: Deadline) -> Access:
+        """Authorize the job's key on the console, and find the host's address there."""
         config = self.shared.device
         host_keys = self._read_host_keys(shell, deadline.sub("the host's SSH keys", _SSHD_S))
         self._authorize(shell, deadline)
@@ -141,13 +158,7 @@ class HostNode(Node):
             username=config.ssh_username,
             host_keys=host_keys,
         )
-        host = VMHost(address, self.shared.key, self._group)
-        self._link = host.dial(deadline)
-        self.log.event("host", f"the host is reachable at {host_ip}", host_ip=host_ip)
-        if self.shared.wants_network:
-            host.network = make_network(self._group, self._link, self.log, deadline)
-            shell.run(host.network.host_setup, deadline)
-        self.shared.offer_host(host)
+        return Access(address=address, key=self.shared.key)
 
     def _find_ip(self, shell: Shell, deadline: Deadline) -> str:
         """The address of the interface towards the dispatcher, once there is one."""
@@ -185,23 +196,35 @@ class HostNode(Node):
             return
         host = self.shared.host
         bridge = host.network.bridge if host.network is not None else None
+        folders = [host.job_folder, *self._unpacked]
+        self._unpacked.clear()
         with link:
             try:
                 link.check_run(
-                    ["sh", "-c", _CLEAN_UP, host.job_folder, self._group, bridge or ""],
+                    ["sh", "-c", _CLEAN_UP, self._group, bridge or "", *folders],
                     self.shared.cleanup("cleaning up the host"),
                 )
             except VMGroupError as error:
                 self.log.warning("cleanup", f"the host could not be cleaned up: {error}")
 
 
+def _refuse_deployments(job: NodeJob, hostname: str) -> None:
+    deploying = next((one for one in job.actions if one.command in IMAGE_COMMANDS), None)
+    if deploying is not None:
+        raise JobError(
+            f"{deploying.place}: the host {hostname} is up already, nothing can be deployed to it",
+            hint=f"give {deploying.command} the role of the VMs it is for",
+        )
+
+
 _CLEAN_UP = r"""
-rm -rf "$0"
 PATH=$PATH:/usr/sbin:/sbin
-[ -z "$2" ] || ip link del "$2"
+[ -z "$1" ] || ip link del "$1"
+shift
+rm -rf "$@"
 keys=~/.ssh/authorized_keys
-if [ -e "$keys" ]; then
-    sed -i "/ lava-vmgroup-$1\$/d" "$keys"
+if grep -q " lava-vmgroup-$0\$" "$keys" 2>/dev/null; then
+    sed -i "/ lava-vmgroup-$0\$/d" "$keys"
     [ -s "$keys" ] || rm -f "$keys"
 fi
 sync

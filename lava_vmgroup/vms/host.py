@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lava_vmgroup.connections.ssh import Address, CommandResult, JobKey, SshLink, dial
+from lava_vmgroup.connections.ssh import Address, CommandResult, Identity, SshLink, dial
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.log import NodeLog
@@ -68,7 +68,7 @@ _VERSION = re.compile(r"QEMU (\S+) monitor")
 class VMHost:
     """A booted host with SSH, shared by the VMs that run on it."""
 
-    def __init__(self, address: Address, key: JobKey, job: str) -> None:
+    def __init__(self, address: Address, key: Identity, job: str) -> None:
         self._address = address
         self._key = key
         self._dialing = threading.Lock()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A group whose host cannot be booted: everybody ends, for the right reason."""
 
+import subprocess
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from lava_vmgroup import actions
 from lava_vmgroup.config import files
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.errors import Canceled, PeerFailed
+from lava_vmgroup.errors import Canceled, JobError, PeerFailed
 from lava_vmgroup.job.expand import expand
 from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.results.model import JobResult, NodeState
@@ -154,3 +155,22 @@ def test_bug_is_a_bug_and_not_the_users_fault(
     assert "ZeroDivisionError: oops" in str(result.cause)
     assert result.cause is not None
     assert "report" in str(result.cause.hint)
+
+
+def test_host_that_is_up_already_takes_no_deployment(tmp_path: Path) -> None:
+    key = tmp_path / "id"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    public = key.with_suffix(".pub").read_text()
+    (tmp_path / "known_hosts").write_text(f"rack01 {public}")
+    deploy = {"command": "deploy_linaro_image", "parameters": {"image": "vm.img"}}
+    group = make_run(
+        tmp_path,
+        first=[deploy],
+        client_type="ssh",
+        ssh_host="rack01",
+        ssh_identity_file=key,
+        ssh_known_hosts=tmp_path / "known_hosts",
+    )
+
+    with pytest.raises(JobError, match=r"actions\[0\]: the host board01 is up already"):
+        group.run()

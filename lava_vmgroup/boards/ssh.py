@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Hosts that are up already and stay up: reached by SSH, with no power switch and no boot loader.
+
+LAVA v1's ``client_type = dummy`` with ``dummy_driver = ssh``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lava_vmgroup.boards import BoardSetup
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.connections.ssh import (
+    Access,
+    Address,
+    KeyFile,
+    SshLink,
+    dial,
+    known_host_keys,
+)
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.tftp import KernelFiles
+from lava_vmgroup.errors import ConfigurationError, JobError
+
+_NEEDED = {
+    "ssh_host": "the name or address of the host",
+    "ssh_identity_file": "a private key that the host accepts",
+    "ssh_known_hosts": "a file with the host's public keys, made by ssh-keyscan and then checked",
+}
+
+
+class Driver:
+    """Uses one host as it is; see `lava_vmgroup.boards.Board`."""
+
+    deploys = False
+
+    def __init__(self, setup: BoardSetup) -> None:
+        """Raises `ConfigurationError` when the host, its keys or ours are not known."""
+        self._setup = setup
+        self._config = setup.config
+        self._access = _access(setup.config)
+        self._link: SshLink | None = None
+        self._console: Console | None = None
+
+    def configure(self, config: DeviceConfig) -> None:
+        """See `Board.configure`."""
+        self._config = config
+
+    def deploy_image(self, image: Path, deadline: Deadline) -> None:  # noqa: ARG002
+        """Refused."""
+        raise self._refusal()
+
+    def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:  # noqa: ARG002
+        """Refused."""
+        raise self._refusal()
+
+    @property
+    def access(self) -> Access | None:
+        """See `Board.access`."""
+        return self._access
+
+    def boot(self, deadline: Deadline) -> Shell:
+        """Connect anew; the host is not restarted."""
+        self.close()
+        config = self._config
+        self._setup.log.event("state", "connecting to the host", state="connecting")
+        limit = deadline.sub("SSH to the host", config.boot_linaro_timeout)
+        self._link = dial(self._access.address, self._access.key, limit)
+        self._console = Console(
+            self._link.open_stream(["sh", "-l", "-i"], limit, terminal=True),
+            self._setup.recorder,
+            typing_delay_s=config.typing_delay_s("test_shell"),
+        ).__enter__()
+        # The host keeps no memory of what is typed from here on.
+        for command in ("unset HISTFILE", *config.login_commands):
+            self._console.send_line(command, limit)
+        return Shell.prepare(self._console, limit)
+
+    def power_off(self, deadline: Deadline) -> None:
+        """Leave the host as it is: up."""
+
+    def close(self) -> None:
+        """Close the console and the connection."""
+        console, self._console = self._console, None
+        if console is not None:
+            console.close()
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+    def _refusal(self) -> JobError:
+        return JobError(
+            f"the host {self._config.hostname} is up already, nothing can be deployed to it",
+            hint="remove the deploy action of the host's role",
+        )
+
+
+def _access(config: DeviceConfig) -> Access:
+    for key, meaning in _NEEDED.items():
+        if not getattr(config, key):
+            raise ConfigurationError(
+                f"device {config.hostname} has no {key}", hint=f"set it to {meaning}"
+            )
+    assert config.ssh_identity_file is not None
+    assert config.ssh_known_hosts is not None
+    address = Address(
+        host=config.ssh_host,
+        port=config.ssh_port,
+        username=config.ssh_username,
+        host_keys=known_host_keys(config.ssh_known_hosts, config.ssh_host, config.ssh_port),
+    )
+    return Access(address=address, key=KeyFile(config.ssh_identity_file))
