@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""Versatile Express: a board whose own controller starts UEFI, which has a menu on the console.
+
+At each reset the controller is stopped, so that the firmware on the board's USB storage can be
+changed; it talks on the same serial console.  What follows is a boot loader's dialogue like any
+other, of scripted steps through the menu.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from lava_vmgroup.boards import BoardSetup, bootloader
+from lava_vmgroup.config.commands import BootCommand, CommandKind
+from lava_vmgroup.connections.process import run_configured
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import fetch
+from lava_vmgroup.deploy.tftp import KernelFiles
+from lava_vmgroup.errors import ConfigurationError, InfrastructureError, JobError
+
+_CONTROLLER_S = 120.0
+_CONTROLLER_PROMPT = r"(?:Cmd|Flash)>"
+_MOUNT_S = 60.0
+_APPEARS_S = 10.0
+_POLL_S = 0.5
+_UMOUNT_TRIES = 5
+
+_UEFI_SETTINGS = "0x0FFC0000 0x0FFEFFFF"
+"""Where in the flash UEFI keeps its menu; erased, so that each boot begins with the same one."""
+
+
+class Driver(bootloader.Driver):
+    """Drives one board; see `lava_vmgroup.boards.Board`."""
+
+    def __init__(self, setup: BoardSetup) -> None:
+        super().__init__(setup)
+        self._firmware: Mapping[str, Path] = {}
+
+    def deploy_image(self, image: Path, deadline: Deadline) -> None:
+        """See `Board.deploy_image`; the firmware is the lab's."""
+        super().deploy_image(image, deadline)
+        self._firmware = {}
+
+    def _take_firmware(self, files: KernelFiles) -> None:
+        """Take the job's firmware, to be put on the board at its next reset."""
+        config = self._config
+        places = {
+            "bootloader": config.vexpress_uefi_path,
+            "bl0": config.vexpress_bl0_path,
+            "bl1": config.vexpress_bl1_path,
+            "bl2": "",
+            "bl31": "",
+        }
+        given = {name: path for name in places if (path := getattr(files, name)) is not None}
+        for name in given:
+            if not places[name]:
+                raise JobError(
+                    f"device {config.hostname} has no place for {name}",
+                    hint="bl0 and bl1 need vexpress_bl0_path and vexpress_bl1_path of the device",
+                )
+        self._firmware = {places[name]: path for name, path in given.items()}
+
+    def _after_reset(self, console: Console, deadline: Deadline) -> None:
+        """Change the firmware while the board's controller is stopped."""
+        config = self._config
+        limit = deadline.sub("the board's controller", _CONTROLLER_S)
+        console.expect([config.vexpress_stop_autoboot_prompt], limit)
+        self._tell(console, "", deadline)
+        with _mount_point() as folder:
+            self._mount(console, folder, deadline)
+            try:
+                self._update(folder, deadline)
+            finally:
+                self._umount(folder, deadline)
+        self._tell(console, "USB_OFF", deadline)
+        self._tell(console, "flash", deadline)
+        self._tell(console, f"eraserange {_UEFI_SETTINGS}", deadline)
+        self._tell(console, "exit", deadline)
+        console.send_line("reboot", limit)
+
+    def _talk(self, console: Console, commands: Sequence[BootCommand], deadline: Deadline) -> None:
+        """Nothing is chosen before the menu shows."""
+        if commands and commands[0].kind in (CommandKind.SEND_LINE, CommandKind.SEND_CONTROL):
+            limit = deadline.sub("the firmware's menu", self._config.boot_cmd_timeout)
+            console.expect([self._config.bootloader_prompt], limit)
+        super()._talk(console, commands, deadline)
+
+    def _tell(self, console: Console, command: str, deadline: Deadline) -> None:
+        """Type a command for the controller, and wait for its prompt."""
+        limit = deadline.sub(f"the board's controller, after {command!r}", _CONTROLLER_S)
+        console.send_line(command, limit)
+        console.expect([_CONTROLLER_PROMPT], limit)
+
+    def _mount(self, console: Console, folder: Path, deadline: Deadline) -> None:
+        """Have the board show its storage, and mount it; a second try where it does not appear."""
+        for first_try in (True, False):
+            self._tell(console, "USB_ON", deadline)
+            appears = Deadline.after("the board's USB storage", _APPEARS_S)
+            while True:
+                try:
+                    self._run("vexpress_mount_command", folder, deadline)
+                    return
+                except InfrastructureError:
+                    if appears.remaining_s > _POLL_S:
+                        deadline.pause(_POLL_S)
+                        continue
+                    if not first_try:
+                        raise
+                    break
+            self._tell(console, "USB_OFF", deadline)
+
+    def _umount(self, folder: Path, deadline: Deadline) -> None:
+        for attempt in range(1, _UMOUNT_TRIES + 1):
+            try:
+                self._run("vexpress_umount_command", folder, deadline)
+                return
+            except InfrastructureError:
+                if attempt == _UMOUNT_TRIES:
+                    raise
+                deadline.pause(_POLL_S)
+
+    def _run(self, key: str, folder: Path, deadline: Deadline) -> None:
+        command: str = getattr(self._config, key)
+        command = command.replace("{MOUNT_POINT}", shlex.quote(str(folder)))
+        run_configured(command, key, deadline.sub(key, _MOUNT_S))
+
+    def _update(self, storage: Path, deadline: Deadline) -> None:
+        """Put the firmware on the storage: the job's, the lab's, or what was there at first."""
+        config = self._config
+        uefi, backup = (
+            storage / config.vexpress_uefi_path,
+            storage / config.vexpress_uefi_backup_path,
+        )
+        firmware = dict(self._firmware)
+        if config.vexpress_uefi_path not in firmware:
+            with tempfile.TemporaryDirectory(prefix="lava-vmgroup-uefi-") as downloads:
+                _replace(uefi, self._labs_uefi(backup, Path(downloads), deadline))
+        elif uefi.exists() and not backup.exists():
+            _replace(backup, uefi)
+        for place, source in firmware.items():
+            self._log.event("firmware", f"{source.name} becomes the board's {place}")
+            _replace(storage / place, source)
+
+    def _labs_uefi(self, backup: Path, downloads: Path, deadline: Deadline) -> Path | None:
+        reference = self._config.vexpress_uefi_default
+        if not reference:
+            return backup if backup.exists() else None
+        return fetch(reference, Path("/"), downloads, deadline)
+
+
+@contextmanager
+def _mount_point() -> Iterator[Path]:
+    """A folder that is only removed when it is empty, so never with the board's files in it."""
+    folder = Path(tempfile.mkdtemp(prefix="lava-vmgroup-vexpress-"))
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _replace(target: Path, source: Path | None) -> None:
+    """Make `target` equal to `source`, if it is not; flash memory wears off."""
+    if source is None or (target.exists() and filecmp.cmp(source, target, shallow=False)):
+        return
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write {target} on the board's USB storage: {error.strerror}",
+            hint="check the vexpress_ keys of the device",
+        ) from error
