@@ -91,7 +91,8 @@ def provide_images(cache: Path) -> Path:
 def wants() -> list[tuple[str, Wanted]]:
     """The packages of the recipe, for each architecture."""
     provided = names_in("provided")
-    host = Wanted(architecture="arm64", packages=names_in("host/packages"), provided=provided)
+    arm64 = (*names_in("host/packages"), *names_in("master/packages"))
+    host = Wanted(architecture="arm64", packages=arm64, provided=provided)
     vm = Wanted(
         architecture="armhf",
         packages=names_in("vm/packages"),
@@ -175,7 +176,7 @@ class Builder:
         root = self._new_root("host")
         excluded = names_in("host/exclude")
         for package in self.resolved["arm64"].versions:
-            if not package.startswith("linux-image-"):
+            if not package.startswith(("linux-image-", "dropbear")):
                 self._unpack("arm64", package, root, lambda name: is_below(name, excluded))
         self._finish_root(root, "host", kernel, names_in("host/modules"))
         disk = filesystem.Disk(label="rootfs", free=HOST_FREE, inodes=16384)
@@ -199,6 +200,17 @@ class Builder:
         (root / "etc/hostname").write_text("ramdisk\n")
         (root / "init").symlink_to("usr/sbin/init")
         filesystem.write_initramfs(self.out / "ramdisk", root)
+        self._build_master_ramdisk(root)
+
+    def _build_master_ramdisk(self, root: Path) -> None:
+        """The ramdisk with an SSH server."""
+        report("building the master image's ramdisk")
+        excluded = names_in("host/exclude")
+        for package in names_in("master/packages"):
+            self._unpack("arm64", package, root, lambda name: is_below(name, excluded))
+        filesystem.overlay(RECIPE / "master/root", root)
+        (root / "etc/hostname").write_text("master\n")
+        filesystem.write_initramfs(self.out / "master-ramdisk", root)
 
     def _new_root(self, name: str) -> Path:
         root = self.work / name

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,10 +139,10 @@ class Driver:
         self._configured("pre_power_cmd", deadline)
         self._reset(console, deadline)
         self._after_reset(console, deadline)
-        self._interrupt(console, deadline)
+        self._interrupt(console, config, deadline)
         self._talk(console, self._boot_commands(system), deadline)
         self._configured("pre_os_cmd", deadline)
-        self._watch_kernel(console, deadline)
+        self._watch_kernel(console, config, deadline)
         console.typing_delay_s = config.typing_delay_s(system.name)
         limit = deadline.sub("the login or shell prompt", config.boot_linaro_timeout)
         reach_shell(console, system.login, limit)
@@ -160,9 +160,12 @@ class Driver:
     def _offer_files(self, files: KernelFiles, deadline: Deadline) -> None:
         deadline.check()
         self._offers.close()
-        root = self._setup.dispatcher.lava_image_tmpdir
-        offer = tftp.offered(files, self._config, root, self._setup.job, deadline)
-        self._offer = self._offers.enter_context(offer)
+        self._offer = self._offers.enter_context(self._offered(files, deadline))
+
+    def _offered(self, files: KernelFiles, deadline: Deadline) -> AbstractContextManager[Offer]:
+        setup = self._setup
+        root = setup.dispatcher.lava_image_tmpdir
+        return tftp.offered(files, setup.config, root, setup.job, deadline)
 
     def _reset(self, console: Console, deadline: Deadline) -> None:
         """Power-cycle the board, or where the lab cannot, ask the running system to restart."""
@@ -185,8 +188,7 @@ class Driver:
     def _after_reset(self, console: Console, deadline: Deadline) -> None:
         """What a kind of board needs before its boot loader counts down."""
 
-    def _interrupt(self, console: Console, deadline: Deadline) -> None:
-        config = self._config
+    def _interrupt(self, console: Console, config: DeviceConfig, deadline: Deadline) -> None:
         limit = deadline.sub("the boot loader's autoboot message", config.bootloader_timeout)
         console.expect([config.interrupt_boot_prompt], limit)
         control = config.interrupt_boot_control_character
@@ -225,8 +227,7 @@ class Driver:
         tags = {**config.boot_tags, "SERVER_IP": self._setup.dispatcher.lava_server_ip}
         return substitute(commands, {**tags, **system.offer.tags(config)})
 
-    def _watch_kernel(self, console: Console, deadline: Deadline) -> None:
-        config = self._config
+    def _watch_kernel(self, console: Console, config: DeviceConfig, deadline: Deadline) -> None:
         limit = deadline.sub("the kernel's first message", config.image_boot_msg_timeout)
         console.expect([config.image_boot_msg], limit)
         self._log.event("kernel", "the kernel is running")
@@ -290,7 +291,7 @@ class Driver:
             run_configured(command, key, deadline.sub(key, _POWER_S))
 
     def _tell_progress(self, done: int, total: int) -> None:
-        self._log.debug("progress", f"{done}/{total}", what="medium", done=done, total=total)
+        self._log.debug("progress", f"{done}/{total}", what="disk", done=done, total=total)
 
 
 def _open_stream(command: str, limit_s: float, deadline: Deadline) -> ByteStream:

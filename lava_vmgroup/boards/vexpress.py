@@ -21,7 +21,7 @@ from lava_vmgroup.config.commands import BootCommand, CommandKind
 from lava_vmgroup.connections.process import run_configured
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy.fetch import fetch
+from lava_vmgroup.deploy.lab_files import fetch_configured
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError, JobError
 
@@ -141,18 +141,15 @@ class Driver(bootloader.Driver):
         firmware = dict(self._firmware)
         if config.vexpress_uefi_path not in firmware:
             with tempfile.TemporaryDirectory(prefix="lava-vmgroup-uefi-") as downloads:
-                _replace(uefi, self._labs_uefi(backup, Path(downloads), deadline))
+                key = "vexpress_uefi_default"
+                labs = fetch_configured(config, key, Path(downloads), deadline)
+                first = backup if backup.exists() else None
+                _replace(uefi, labs or first)
         elif uefi.exists() and not backup.exists():
             _replace(backup, uefi)
         for place, source in firmware.items():
             self._log.event("firmware", f"{source.name} becomes the board's {place}")
             _replace(storage / place, source)
-
-    def _labs_uefi(self, backup: Path, downloads: Path, deadline: Deadline) -> Path | None:
-        reference = self._config.vexpress_uefi_default
-        if not reference:
-            return backup if backup.exists() else None
-        return fetch(reference, Path("/"), downloads, deadline)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import shlex
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -176,17 +176,21 @@ class SshLink:
         self._transport.close()
 
     def run(
-        self, argv: Sequence[str], deadline: Deadline, *, stdin: bytes | None = None
+        self,
+        argv: Sequence[str],
+        deadline: Deadline,
+        *,
+        stdin: bytes | Iterable[bytes] = b"",
     ) -> CommandResult:
-        """Run a command, feed it `stdin`, and wait for its end."""
+        """Run a command, feed it `stdin` (perhaps piece by piece), and wait for its end."""
         channel = self._open_channel(deadline)
         try:
             with deadline.waking(channel.close):
                 channel.set_combine_stderr(True)
                 channel.settimeout(deadline.remaining_s)
                 channel.exec_command(shlex.join(argv))
-                if stdin is not None:
-                    channel.sendall(stdin)
+                for piece in [stdin] if isinstance(stdin, bytes) else stdin:
+                    channel.sendall(piece)
                 channel.shutdown_write()
                 output = b"".join(iter(lambda: channel.recv(CHUNK), b""))
                 if not channel.status_event.wait(deadline.remaining_s):
@@ -201,7 +205,11 @@ class SshLink:
             channel.close()
 
     def check_run(
-        self, argv: Sequence[str], deadline: Deadline, *, stdin: bytes | None = None
+        self,
+        argv: Sequence[str],
+        deadline: Deadline,
+        *,
+        stdin: bytes | Iterable[bytes] = b"",
     ) -> str:
         """Run a command that must succeed; returns its output."""
         result = self.run(argv, deadline, stdin=stdin)

@@ -7,19 +7,18 @@ comes next on the host (another test shell, a reboot, the end) finds them closed
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from lava_vmgroup import boards
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
-from lava_vmgroup.connections.ssh import Access, Address, SshLink
+from lava_vmgroup.connections.ssh import Access, SshLink
+from lava_vmgroup.console.access import open_to_ssh
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import InfrastructureError, JobError, TestError, VMGroupError
+from lava_vmgroup.errors import JobError, TestError, VMGroupError
 from lava_vmgroup.job.expand import IMAGE_COMMANDS
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
@@ -28,12 +27,7 @@ from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.network import make_network
 
-_NETWORK_S = 300.0
-_SSHD_S = 60.0
 _UNPACK_S = 60.0
-_POLL_S = 0.3
-_IP = re.compile(r"\bsrc (\d+\.\d+\.\d+\.\d+)\b")
-_HOST_KEY = re.compile(r"^((?:ssh|ecdsa)-\S+) (\S+)", re.MULTILINE)
 
 
 class HostNode(Node):
@@ -55,7 +49,6 @@ class HostNode(Node):
         self._link: SshLink | None = None
         self._unpacked: set[str] = set()
         self._group = shared.group.target_group
-        self._key_line = shared.key.authorized_line(f"lava-vmgroup-{self._group}")
         self._vms_started = False
         self._vms_waited_for = False
 
@@ -145,48 +138,17 @@ class HostNode(Node):
         self.shared.offer_host(host)
 
     def _make_access(self, shell: Shell, deadline: Deadline) -> Access:
-        """Authorize the job's key on the console, and find the host's address there."""
-        config = self.shared.device
-        host_keys = self._read_host_keys(shell, deadline.sub("the host's SSH keys", _SSHD_S))
-        self._authorize(shell, deadline)
-        self.log.event("state", "looking for the host's address", state="waiting for network")
-        host_ip = self._find_ip(shell, deadline.sub("the host's network", _NETWORK_S))
-        self.attributes["host_ip"] = host_ip
-        address = Address(
-            host=config.ssh_host or host_ip,
-            port=config.ssh_port,
-            username=config.ssh_username,
-            host_keys=host_keys,
+        opened = open_to_ssh(
+            shell,
+            self.shared.device,
+            self.shared.dispatcher.lava_server_ip,
+            self.shared.key,
+            f"lava-vmgroup-{self._group}",
+            log=self.log,
+            deadline=deadline,
         )
-        return Access(address=address, key=self.shared.key)
-
-    def _find_ip(self, shell: Shell, deadline: Deadline) -> str:
-        """The address of the interface towards the dispatcher, once there is one."""
-        server = shlex.quote(self.shared.dispatcher.lava_server_ip)
-        while True:
-            _, output = shell.run(f"ip -4 route get {server}", deadline)
-            if (found := _IP.search(output)) and not found[1].startswith("127."):
-                return found[1]
-            deadline.pause(_POLL_S)
-
-    def _authorize(self, shell: Shell, deadline: Deadline) -> None:
-        line = shlex.quote(self._key_line)
-        shell.check_run(
-            f"(umask 077; mkdir -p ~/.ssh && echo {line} >>~/.ssh/authorized_keys)",
-            deadline.sub("authorizing the job's key", _SSHD_S),
-        )
-
-    def _read_host_keys(self, shell: Shell, deadline: Deadline) -> tuple[tuple[str, str], ...]:
-        """The host's public keys, read where nobody can come between: on the serial console."""
-        while True:
-            _, output = shell.run("cat /etc/ssh/ssh_host_*_key.pub", deadline)
-            if keys := tuple((name, key) for name, key in _HOST_KEY.findall(output)):
-                return keys
-            if shell.run("[ -x /usr/sbin/sshd ] || command -v sshd", deadline)[0] != 0:
-                raise InfrastructureError(
-                    "the host has no SSH server", hint="install openssh-server in its image"
-                )
-            deadline.pause(_POLL_S)
+        self.attributes["host_ip"] = opened.ip
+        return opened.access
 
     def _leave_system(self) -> None:
         """Remove the job's folder and key from the running host, as far as it still answers."""

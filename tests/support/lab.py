@@ -35,6 +35,11 @@ class Ended:
         """The content of ``results.json``."""
         return json.loads((self.output / "results.json").read_text())
 
+    @property
+    def events(self) -> list[Any]:
+        """The content of ``events.jsonl``."""
+        return [json.loads(line) for line in (self.output / "events.jsonl").open()]
+
     def console(self, node: str) -> str:
         """All that a node's console said."""
         return (self.output / node / "console.log").read_text(errors="replace")

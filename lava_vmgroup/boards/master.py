@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""Boards that write their own disk: a small system from the network, the master image, does it.
+
+The whole image is written as it is, partition table and all.  LAVA v1 split it instead and filled
+partitions that the lab had made and labelled.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+from lava_vmgroup.boards import bootloader
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.connections.ssh import JobKey, dial
+from lava_vmgroup.console.access import open_to_ssh
+from lava_vmgroup.console.login import Login
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.disk import write_disk
+from lava_vmgroup.deploy.lab_files import fetch_configured
+from lava_vmgroup.deploy.tftp import KernelFiles, Offer
+from lava_vmgroup.errors import ConfigurationError
+
+_DIAL_S = 60.0
+_BY_ID = "/dev/disk/by-id"
+
+
+class Driver(bootloader.Driver):
+    """Drives one board; see `lava_vmgroup.boards.Board`."""
+
+    def deploy_image(self, image: Path, deadline: Deadline) -> None:
+        """Boot the master image, and have it write the image to the board's disk."""
+        config = self._setup.config
+        disk = _disk(config)
+        self._offers.close()
+        with tempfile.TemporaryDirectory(prefix="lava-vmgroup-master-") as downloads:
+            files = _master_files(config, Path(downloads), deadline)
+            with self._offered(files, deadline) as offer:
+                shell = self._start_master(offer, deadline)
+                self._write(image, disk, shell, deadline)
+        self._commands, self._offer = "boot_cmds", Offer()
+
+    def _start_master(self, offer: Offer, deadline: Deadline) -> Shell:
+        config = self._setup.config
+        self._log.event("state", "starting the master image", state="starting the master image")
+        login = Login(
+            test_image_prompts=(re.escape(config.master_str), *config.test_image_prompts),
+            login_prompt=config.master_login_prompt,
+            username=config.master_username,
+            password_prompt=config.master_password_prompt,
+            password=config.master_password,
+            login_commands=config.master_login_commands,
+        )
+        master = bootloader.System(
+            config=config,
+            commands="boot_cmds_master",
+            offer=offer,
+            login=login,
+            name="master_image",
+        )
+        return self._start(master, deadline)
+
+    def _write(self, image: Path, disk: str, shell: Shell, deadline: Deadline) -> None:
+        setup = self._setup
+        opened = open_to_ssh(
+            shell,
+            setup.config,
+            setup.dispatcher.lava_server_ip,
+            JobKey(),
+            f"lava-vmgroup-{setup.job}",
+            log=self._log,
+            deadline=deadline,
+        )
+        self._log.event("state", f"writing {image.name} to {disk}", state="writing the disk")
+        access = opened.access
+        with dial(
+            access.address, access.key, deadline.sub("SSH to the master image", _DIAL_S)
+        ) as link:
+            written = write_disk(image, disk, link, deadline, self._tell_progress)
+        self._log.event(
+            "disk",
+            f"{image.name} is on {disk}: {written.sent >> 20} MiB sent",
+            sent=written.sent,
+            zeroed=written.zeroed,
+        )
+
+
+def _master_files(config: DeviceConfig, downloads: Path, deadline: Deadline) -> KernelFiles:
+    files = {
+        name: fetch_configured(config, f"master_{name}", downloads, deadline)
+        for name in ("kernel", "ramdisk", "dtb", "nfsrootfs")
+    }
+    if files["kernel"] is None:
+        raise ConfigurationError(
+            f"device {config.hostname} has no master_kernel",
+            hint="set it, and master_ramdisk or master_nfsrootfs, to the files of a master image",
+        )
+    return KernelFiles(
+        kernel=files["kernel"],
+        ramdisk=files["ramdisk"],
+        dtb=files["dtb"],
+        nfsrootfs=files["nfsrootfs"],
+    )
+
+
+def _disk(config: DeviceConfig) -> str:
+    disk = config.master_testdisk
+    if not disk and config.master_testdisk_id:
+        disk = f"{_BY_ID}/{config.master_testdisk_id}"
+    if not disk.startswith("/dev/"):
+        raise ConfigurationError(
+            f"device {config.hostname} has no disk for images",
+            hint="set master_testdisk to its device in the master image, such as /dev/mmcblk0",
+        )
+    return disk

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""Opening a booted system to SSH from its console, where nobody can come between.
+
+The system's own keys are read there and the job's key is authorized there, so neither side has
+to trust the network.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.connections.ssh import Access, Address, JobKey
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.log import NodeLog
+
+_NETWORK_S = 300.0
+_SSHD_S = 60.0
+_POLL_S = 0.3
+_IP = re.compile(r"\bsrc (\d+\.\d+\.\d+\.\d+)\b")
+_HOST_KEY = re.compile(r"^((?:ssh|ecdsa)-\S+) (\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A system that accepts the job's key."""
+
+    ip: str
+    """Its address on the dispatcher's network, as it sees it itself."""
+    access: Access
+
+
+def open_to_ssh(
+    shell: Shell,
+    config: DeviceConfig,
+    server_ip: str,
+    key: JobKey,
+    comment: str,
+    *,
+    log: NodeLog,
+    deadline: Deadline,
+) -> Opened:
+    """Authorize `key`, marked with `comment`, and find out how to reach the system.
+
+    `server_ip` is the dispatcher's address.  Raises `InfrastructureError` when the system has no
+    SSH server.
+    """
+    host_keys = _read_host_keys(shell, deadline.sub("the host's SSH keys", _SSHD_S))
+    _authorize(shell, key.authorized_line(comment), deadline)
+    log.event("state", "looking for the host's address", state="waiting for network")
+    ip = _find_ip(shell, server_ip, deadline.sub("the host's network", _NETWORK_S))
+    address = Address(
+        host=config.ssh_host or ip,
+        port=config.ssh_port,
+        username=config.ssh_username,
+        host_keys=host_keys,
+    )
+    return Opened(ip=ip, access=Access(address=address, key=key))
+
+
+def _find_ip(shell: Shell, server_ip: str, deadline: Deadline) -> str:
+    """The address of the interface towards the dispatcher, once there is one."""
+    while True:
+        _, output = shell.run(f"ip -4 route get {shlex.quote(server_ip)}", deadline)
+        if (found := _IP.search(output)) and not found[1].startswith("127."):
+            return found[1]
+        deadline.pause(_POLL_S)
+
+
+def _authorize(shell: Shell, line: str, deadline: Deadline) -> None:
+    shell.check_run(
+        f"(umask 077; mkdir -p ~/.ssh && echo {shlex.quote(line)} >>~/.ssh/authorized_keys)",
+        deadline.sub("authorizing the job's key", _SSHD_S),
+    )
+
+
+def _read_host_keys(shell: Shell, deadline: Deadline) -> tuple[tuple[str, str], ...]:
+    while True:
+        _, output = shell.run("cat /etc/ssh/ssh_host_*_key.pub", deadline)
+        if keys := tuple((name, key) for name, key in _HOST_KEY.findall(output)):
+            return keys
+        servers = "[ -x /usr/sbin/sshd ] || command -v sshd || command -v dropbear"
+        if shell.run(servers, deadline)[0] != 0:
+            raise InfrastructureError(
+                "the host has no SSH server", hint="install openssh-server in its image"
+            )
+        deadline.pause(_POLL_S)

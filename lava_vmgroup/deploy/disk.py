@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""Writing a disk image over SSH to a disk of the system at the other end.
+
+That system needs little: ``dd``, ``blockdev`` and a shell, as busybox has them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import ConfigurationError, InfrastructureError
+from lava_vmgroup.sparse import data_blocks
+
+_BLOCK = 4 << 20
+_LOOK_S = 60.0
+
+_LOOK = r"""
+disk=$(readlink -f "$0")
+[ -b "$disk" ] || { echo "it is no disk there"; exit 1; }
+if grep "^$disk" /proc/mounts; then echo "it is mounted there"; exit 1; fi
+blockdev --getsize64 "$disk"
+"""
+
+# Whether a disk reads as zeros what was discarded is not to be relied on; that it does so when it
+# is told to is.
+_ZERO = (
+    'blkdiscard -z -o "$1" -l "$2" "$0" 2>/dev/null || '
+    'dd if=/dev/zero of="$0" bs="$3" seek="$(($1 / $3))" count="$(($2 / $3))" conv=notrunc'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """How much of an image was sent, and how much the other end filled with zeros itself."""
+
+    sent: int
+    zeroed: int
+
+
+def write_disk(
+    image: Path,
+    disk: str,
+    link: SshLink,
+    deadline: Deadline,
+    progress: Callable[[int, int], None],
+) -> Written:
+    """Write `image` to the device `disk` at the other end of `link`; holes are not sent.
+
+    `progress` is called with the position reached and the image's size.  Raises
+    `ConfigurationError` when there is no such disk, when it is in use or too small.
+    """
+    size = image.stat().st_size
+    _check_disk(disk, size, link, deadline)
+    sent = end = 0
+
+    def told(blocks: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
+        nonlocal sent, end
+        for position, block in blocks:
+            deadline.check()
+            yield block
+            sent, end = sent + len(block), position + len(block)
+            progress(end, size)
+
+    with image.open("rb") as source:
+        for start, blocks in _runs(data_blocks(source, _BLOCK)):
+            _zero(disk, end, start, link, deadline)
+            _write(disk, start, told(blocks), link, deadline)
+    whole = size - size % _BLOCK
+    _zero(disk, end, whole, link, deadline)
+    if end < size:
+        _write(disk, max(end, whole), iter([bytes(size - max(end, whole))]), link, deadline)
+    link.check_run(["sync"], deadline)
+    progress(size, size)
+    return Written(sent=sent, zeroed=size - sent)
+
+
+def _runs(
+    blocks: Iterator[tuple[int, bytes]],
+) -> Iterator[tuple[int, Iterator[tuple[int, bytes]]]]:
+    """Where each run of adjacent blocks starts, and its blocks."""
+    counter = itertools.count()
+    for _, run in itertools.groupby(blocks, lambda block: block[0] // _BLOCK - next(counter)):
+        first = next(run)
+        yield first[0], itertools.chain([first], run)  # noqa: B031 - the first, then the rest
+
+
+def _check_disk(disk: str, size: int, link: SshLink, deadline: Deadline) -> None:
+    limit = deadline.sub("looking at the board's disk", _LOOK_S)
+    result = link.run(["sh", "-c", _LOOK, disk], limit)
+    words = result.output.split("\n")
+    if result.status != 0:
+        raise ConfigurationError(
+            f"cannot write the board's disk {disk}: {' '.join(words).strip()}",
+            hint="set master_testdisk to a disk that the master image sees and does not use",
+        )
+    if int(words[0]) < size:
+        raise InfrastructureError(
+            f"the board's disk {disk} has {int(words[0]) >> 20} MiB, the image {size >> 20} MiB",
+            hint="use a smaller image or another board",
+        )
+
+
+def _write(disk: str, start: int, data: Iterator[bytes], link: SshLink, deadline: Deadline) -> None:
+    command = ["dd", f"of={disk}", f"bs={_BLOCK}", f"seek={start // _BLOCK}", "conv=notrunc"]
+    link.check_run(command, deadline, stdin=data)
+
+
+def _zero(disk: str, start: int, end: int, link: SshLink, deadline: Deadline) -> None:
+    if start < end:
+        words = [disk, str(start), str(end - start), str(_BLOCK)]
+        link.check_run(["sh", "-c", _ZERO, *words], deadline)

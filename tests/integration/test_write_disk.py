@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""An image written over SSH, by what the other end's dd does."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.connections.ssh import dial
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy import disk
+from lava_vmgroup.errors import ConfigurationError, InfrastructureError
+from tests.support.sshd import Server
+
+BLOCK = disk._BLOCK
+
+
+def soon() -> Deadline:
+    return Deadline.after("the test", 60.0)
+
+
+def make_image(path: Path, *, size: int, data: tuple[int, ...]) -> Path:
+    """A sparse file with something at each of these places."""
+    with path.open("wb") as image:
+        image.truncate(size)
+        for position in data:
+            image.seek(position)
+            image.write(os.urandom(1000))
+    return path
+
+
+@pytest.fixture
+def any_file_is_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test has no disk to spare; what is written to one is written to a file just so."""
+    monkeypatch.setattr(disk, "_LOOK", 'stat -c %s "$0"')
+
+
+@pytest.mark.usefixtures("any_file_is_a_disk")
+@pytest.mark.parametrize(
+    ("size", "data"),
+    [
+        (5 * BLOCK, (0, BLOCK, 3 * BLOCK + 5)),
+        (2 * BLOCK + 512, (BLOCK + 7,)),
+        (3 * BLOCK + 1536, (3 * BLOCK,)),
+        (BLOCK // 2, (100,)),
+        (2 * BLOCK, ()),
+    ],
+)
+def test_disk_becomes_the_image_whatever_it_held(
+    sshd: Server, tmp_path: Path, size: int, data: tuple[int, ...]
+) -> None:
+    image = make_image(tmp_path / "host.img", size=size, data=data)
+    old = b"old content" * (6 * BLOCK // 11)
+    target = tmp_path / "disk"
+    target.write_bytes(old)
+    told: list[tuple[int, int]] = []
+
+    with dial(sshd.address, sshd.key, soon()) as link:
+        written = disk.write_disk(image, str(target), link, soon(), lambda *step: told.append(step))
+
+    assert target.read_bytes() == image.read_bytes() + old[size:]
+    assert written.sent + written.zeroed == size
+    assert written.sent <= len(data) * BLOCK
+    assert told == sorted(told)
+    assert told[-1] == (size, size)
+
+
+@pytest.mark.usefixtures("any_file_is_a_disk")
+def test_disk_that_is_too_small_is_told(sshd: Server, tmp_path: Path) -> None:
+    image = make_image(tmp_path / "host.img", size=BLOCK, data=(0,))
+    target = make_image(tmp_path / "disk", size=BLOCK - 1, data=())
+
+    with (
+        dial(sshd.address, sshd.key, soon()) as link,
+        pytest.raises(InfrastructureError, match="has 3 MiB, the image 4 MiB"),
+    ):
+        disk.write_disk(image, str(target), link, soon(), lambda *_: None)
+
+
+def test_what_is_no_disk_is_not_written(sshd: Server, tmp_path: Path) -> None:
+    image = make_image(tmp_path / "host.img", size=BLOCK, data=(0,))
+    target = tmp_path / "file"
+    target.write_text("precious")
+
+    with (
+        dial(sshd.address, sshd.key, soon()) as link,
+        pytest.raises(ConfigurationError, match="file: it is no disk there"),
+    ):
+        disk.write_disk(image, str(target), link, soon(), lambda *_: None)
+    assert target.read_text() == "precious"
