@@ -4,6 +4,7 @@
 That the dialogue is the real U-Boot's and Linux's is shown by the tests of the emulated board.
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from lava_vmgroup.boards import BoardSetup, load
 from lava_vmgroup.boards.bootloader import Driver
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.config.settings import BootSettings
+from lava_vmgroup.config.settings import BootSettings, DeploySettings
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
@@ -28,7 +29,7 @@ from lava_vmgroup.errors import (
     TestError,
     VMGroupError,
 )
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.log import LOGGER, NodeLog
 
 CONSOLE = '''\
 """Plays a board: each line of the FIFO "power" is a reset, each line of "boots" how it goes.
@@ -56,7 +57,14 @@ def boot(fault):
     if fault == "panic":
         say("[    1.0] Kernel panic - not syncing: VFS: Unable to mount root fs\\r\\n")
         return
-    say("[    0.9] Freeing unused kernel memory: 1024K\\r\\nroot@board:~# ")
+    say("[    0.9] Freeing unused kernel memory: 1024K\\r\\n")
+    if fault == "login":
+        say("board name: ")
+        user = sys.stdin.readline().strip()
+        say("its word: ")
+        if (user, sys.stdin.readline().strip()) != ("tester", "s3cret"):
+            return
+    say("root@board:~# ")
     if fault == "drop":
         sys.exit()
     subprocess.run(["bash", "--norc", "--noprofile", "-i"], env={"PS1": "root@board:~# "})
@@ -259,6 +267,21 @@ def test_settings_of_the_job_are_used_by_the_next_boot(
 
     assert "echoed: mine" in log(tmp_path)
     assert "echoed: load" not in log(tmp_path)
+
+
+def test_login_of_the_job_opens_the_system_and_its_password_is_told_nowhere(
+    lab: Callable[..., Driver], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, LOGGER.name)
+    parameters = {"login_prompt": "board name:", "username": "tester"}
+    secret = {"password_prompt": "its word:", "password": "s3cret"}
+    driver = lab("login")
+
+    driver.configure(DeploySettings.of({**parameters, **secret}).over(driver._config))
+
+    assert driver.boot(soon()).run("true", soon()) == (0, "")
+    assert caplog.messages
+    assert "s3cret" not in caplog.text + log(tmp_path)
 
 
 @pytest.mark.parametrize(
