@@ -31,6 +31,7 @@ from lava_vmgroup.errors import (
 )
 
 _POWER_S = 120.0
+_COMMAND_PAUSE_S = 1.0
 _BANNER_S = 10.0
 _FAREWELL_S = 2.0
 _NEVER = r"(?!)"
@@ -286,9 +287,18 @@ class Driver:
         console.close()
 
     def _configured(self, key: str, deadline: Deadline) -> None:
+        """Run a command of the lab's, if there is one; one that fails is tried again."""
         command: str = getattr(self._config, key)
-        if command:
-            run_configured(command, key, deadline.sub(key, _POWER_S))
+        tries = self._setup.dispatcher.host_command_retries if command else 0
+        for attempt in range(1, tries + 1):
+            try:
+                run_configured(command, key, deadline.sub(key, _POWER_S))
+                return
+            except InfrastructureError as error:
+                if attempt == tries:
+                    raise
+                self._log.warning("command", f"trying again: {error.message}")
+                deadline.pause(_COMMAND_PAUSE_S)
 
     def _tell_progress(self, done: int, total: int) -> None:
         self._log.debug("progress", f"{done}/{total}", what="disk", done=done, total=total)

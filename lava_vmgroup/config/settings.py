@@ -55,6 +55,9 @@ BOOT_PARAMETERS: Mapping[str, Any] = MappingProxyType(
 )
 """The schema of those parameters of a boot action that `BootSettings` reads."""
 
+BOOT_COMMANDS = frozenset({"boot_linaro_image", "boot_image"})
+"""The commands that have these parameters."""
+
 _REGEXES = ("login_prompt", "password_prompt", "test_image_prompt", "interrupt_boot_prompt")
 _NEEDS = (("login_prompt", "username"), ("password_prompt", "password"))
 _V1_FILE_SYSTEMS = {"rootfstype": "ext4", "bootfstype": "vfat"}

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings, DeploySettings
+from lava_vmgroup.config.settings import BOOT_COMMANDS, DEFAULT_BOOT, BootSettings, DeploySettings
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode import api
@@ -51,6 +51,7 @@ class Node(abc.ABC):
             token=token,
         )
         self._lab_config = config
+        _refuse_unknown_options(job, config)
         self._settings = DeploySettings()
         self._shell: Shell | None = None
 
@@ -134,3 +135,13 @@ class Node(abc.ABC):
         if call.api is MultiNodeApi.SEND:
             self.message_sent(call.message_id)
         return reply
+
+
+def _refuse_unknown_options(job: NodeJob, config: DeviceConfig) -> None:
+    """Raise the `JobError` for a boot option now that a boot action would meet in the end."""
+    for action in job.actions:
+        if action.command in BOOT_COMMANDS:
+            try:
+                BootSettings.of(action.parameters).over(config)
+            except JobError as error:
+                raise JobError(f"{action.place}: {error.message}", hint=error.hint) from error

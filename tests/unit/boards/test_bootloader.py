@@ -109,7 +109,9 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
         setup = BoardSetup(
             config=DeviceConfig(**keys),  # type: ignore[arg-type]
             dispatcher=DispatcherConfig(
-                lava_server_ip="10.0.2.2", lava_image_tmpdir=tmp_path / "tftp"
+                lava_server_ip="10.0.2.2",
+                lava_image_tmpdir=tmp_path / "tftp",
+                host_command_retries=2,
             ),
             recorder=Recorder(tmp_path / "console.log"),
             log=NodeLog("board01"),
@@ -301,6 +303,16 @@ def test_board_without_hard_reset_is_restarted_otherwise(
     assert driver.boot(soon()).run("true", soon()) == (0, "")
     switches = tmp_path / "switched"
     assert (switches.read_text() if switches.exists() else "") == switched
+
+
+def test_power_command_that_fails_once_is_run_again(
+    lab: Callable[..., Driver], tmp_path: Path
+) -> None:
+    driver = lab("fine", power_off_cmd="echo off >>switched; test $(wc -l <switched) = 2")
+
+    driver.power_off(soon())
+
+    assert (tmp_path / "switched").read_text() == "off\noff\n"
 
 
 def test_console_is_left_with_the_labs_words(lab: Callable[..., Driver], tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def make_run(
     }
     lab = Lab(
         device=DeviceConfig(**config),
-        dispatcher=DispatcherConfig(),
+        dispatcher=DispatcherConfig(host_command_retries=1),
         search_path=files.search_path(folder),
     )
     group = expand(job, job_id="1", target_group="group")
@@ -174,3 +174,13 @@ def test_host_that_is_up_already_takes_no_deployment(tmp_path: Path) -> None:
 
     with pytest.raises(JobError, match=r"actions\[0\]: the host board01 is up already"):
         group.run()
+
+
+def test_boot_option_that_no_device_has_is_refused_before_anything_is_done(
+    tmp_path: Path,
+) -> None:
+    boot = {"command": "boot_image", "parameters": {"options": ["rootfs=sda1"]}}
+
+    with pytest.raises(JobError, match=r"actions\[0\]: .* has no boot option 'rootfs'"):
+        make_run(tmp_path, boot).run()
+    assert not (tmp_path / "power").exists()
