@@ -18,6 +18,7 @@ from lava_vmgroup.connections.ssh import Access
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import ConfigurationError
 from lava_vmgroup.log import NodeLog
@@ -31,6 +32,8 @@ class BoardSetup:
     dispatcher: DispatcherConfig
     recorder: Recorder
     log: NodeLog
+    files: JobFiles
+    """Gets the files that the lab's configuration names."""
     job: str
     """The group's unique name, for what the driver leaves on shared ground for a while."""
 

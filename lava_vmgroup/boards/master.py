@@ -8,7 +8,6 @@ partitions that the lab had made and labelled.
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 
 from lava_vmgroup.boards import bootloader
@@ -21,6 +20,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.disk import write_disk
 from lava_vmgroup.deploy.lab_files import fetch_configured
 from lava_vmgroup.deploy.tftp import KernelFiles, Offer
+from lava_vmgroup.deploy.unpack import Unpack
 from lava_vmgroup.errors import ConfigurationError
 
 _DIAL_S = 60.0
@@ -35,12 +35,30 @@ class Driver(bootloader.Driver):
         config = self._setup.config
         disk = _disk(config)
         self._offers.close()
-        with tempfile.TemporaryDirectory(prefix="lava-vmgroup-master-") as downloads:
-            files = _master_files(config, Path(downloads), deadline)
-            with self._offered(files, deadline) as offer:
-                shell = self._start_master(offer, deadline)
-                self._write(image, disk, shell, deadline)
+        with self._offered(self._master_files(deadline), deadline) as offer:
+            shell = self._start_master(offer, deadline)
+            self._write(image, disk, shell, deadline)
         self._commands, self._offer = "boot_cmds", Offer()
+
+    def _master_files(self, deadline: Deadline) -> KernelFiles:
+        setup, config = self._setup, self._setup.config
+
+        def fetched(name: str, purpose: Unpack) -> Path | None:
+            key = f"master_{name}"
+            return fetch_configured(config, key, setup.files, setup.log, deadline, purpose)
+
+        kernel = fetched("kernel", Unpack.KERNEL)
+        if kernel is None:
+            raise ConfigurationError(
+                f"device {config.hostname} has no master_kernel",
+                hint="set it, and master_ramdisk or master_nfsrootfs, to those of a master image",
+            )
+        return KernelFiles(
+            kernel=kernel,
+            ramdisk=fetched("ramdisk", Unpack.NEVER),
+            dtb=fetched("dtb", Unpack.KERNEL),
+            nfsrootfs=fetched("nfsrootfs", Unpack.NEVER),
+        )
 
     def _start_master(self, offer: Offer, deadline: Deadline) -> Shell:
         config = self._setup.config
@@ -85,24 +103,6 @@ class Driver(bootloader.Driver):
             sent=written.sent,
             zeroed=written.zeroed,
         )
-
-
-def _master_files(config: DeviceConfig, downloads: Path, deadline: Deadline) -> KernelFiles:
-    files = {
-        name: fetch_configured(config, f"master_{name}", downloads, deadline)
-        for name in ("kernel", "ramdisk", "dtb", "nfsrootfs")
-    }
-    if files["kernel"] is None:
-        raise ConfigurationError(
-            f"device {config.hostname} has no master_kernel",
-            hint="set it, and master_ramdisk or master_nfsrootfs, to the files of a master image",
-        )
-    return KernelFiles(
-        kernel=files["kernel"],
-        ramdisk=files["ramdisk"],
-        dtb=files["dtb"],
-        nfsrootfs=files["nfsrootfs"],
-    )
 
 
 def _disk(config: DeviceConfig) -> str:

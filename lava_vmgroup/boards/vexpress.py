@@ -140,11 +140,9 @@ class Driver(bootloader.Driver):
         )
         firmware = dict(self._firmware)
         if config.vexpress_uefi_path not in firmware:
-            with tempfile.TemporaryDirectory(prefix="lava-vmgroup-uefi-") as downloads:
-                key = "vexpress_uefi_default"
-                labs = fetch_configured(config, key, Path(downloads), deadline)
-                first = backup if backup.exists() else None
-                _replace(uefi, labs or first)
+            key = "vexpress_uefi_default"
+            labs = fetch_configured(config, key, self._setup.files, self._log, deadline)
+            _replace(uefi, labs or (backup if backup.exists() else None))
         elif uefi.exists() and not backup.exists():
             _replace(backup, uefi)
         for place, source in firmware.items():

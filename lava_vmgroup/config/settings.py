@@ -16,6 +16,7 @@ from typing import Any, Self
 from lava_vmgroup.config import commands, typed
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.errors import ConfigurationError, JobError
+from lava_vmgroup.testshell.pattern import expression_problem
 
 _TEXT = {"type": "string", "minLength": 1}
 _TEXTS = {"type": "array", "items": {"type": "string"}}
@@ -58,7 +59,7 @@ BOOT_PARAMETERS: Mapping[str, Any] = MappingProxyType(
 BOOT_COMMANDS = frozenset({"boot_linaro_image", "boot_image"})
 """The commands that have these parameters."""
 
-_REGEXES = ("login_prompt", "password_prompt", "test_image_prompt", "interrupt_boot_prompt")
+_PROMPTS = ("login_prompt", "password_prompt", "test_image_prompt", "interrupt_boot_prompt")
 _NEEDS = (("login_prompt", "username"), ("password_prompt", "password"))
 _V1_FILE_SYSTEMS = {"rootfstype": "ext4", "bootfstype": "vfat"}
 
@@ -144,7 +145,7 @@ DEFAULT_BOOT = BootSettings()
 
 def deploy_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the settings of a deploy action, as ``parameter: problem`` lines."""
-    yield from _regex_problems(parameters)
+    yield from _prompt_problems(parameters)
     for name, needed in _NEEDS:
         if name in parameters and needed not in parameters:
             yield f"{name}: it needs {needed}, to answer the prompt with"
@@ -163,7 +164,7 @@ def boot_problems(parameters: Mapping[str, Any], *, typed_at_prompt: bool) -> It
 
     `typed_at_prompt` tells boot commands for a boot loader from a VM's kernel command line.
     """
-    yield from _regex_problems(parameters)
+    yield from _prompt_problems(parameters)
     if typed_at_prompt:
         try:
             commands.parse_lines(parameters.get("boot_cmds", ()), place="boot_cmds")
@@ -171,12 +172,15 @@ def boot_problems(parameters: Mapping[str, Any], *, typed_at_prompt: bool) -> It
             yield error.describe()
 
 
-def _regex_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
-    for name in _REGEXES:
-        try:
-            re.compile(parameters.get(name, ""))
-        except (re.error, RecursionError, OverflowError) as error:
-            yield f"{name}: expected a regular expression, but: {error}"
+def _prompt_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
+    for name in _PROMPTS:
+        if name not in parameters:
+            continue
+        problem = expression_problem(parameters[name])
+        if problem is not None:
+            yield f"{name}: {problem}"
+        elif re.search(parameters[name], ""):
+            yield f"{name}: expected an expression for some text; it fits where there is none"
 
 
 def _picked(cls: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:

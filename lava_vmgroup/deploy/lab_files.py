@@ -4,15 +4,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy.fetch import fetch
+from lava_vmgroup.deploy.fetch import JobFiles
+from lava_vmgroup.deploy.unpack import Unpack
 from lava_vmgroup.errors import ConfigurationError, JobError
+from lava_vmgroup.job.reference import FileReference
+from lava_vmgroup.log import NodeLog
 
 
 def fetch_configured(
-    config: DeviceConfig, key: str, downloads: Path, deadline: Deadline
+    config: DeviceConfig,
+    key: str,
+    files: JobFiles,
+    log: NodeLog,
+    deadline: Deadline,
+    purpose: Unpack = Unpack.NEVER,
 ) -> Path | None:
     """The file that a key names by an absolute path or a URL; None when it names none.
 
@@ -21,8 +30,13 @@ def fetch_configured(
     reference: str = getattr(config, key)
     if not reference:
         return None
+    if not urlsplit(reference).scheme and not Path(reference).is_absolute():
+        raise ConfigurationError(
+            f"{config.place(key)}: expected an absolute path or a URL, not {reference!r}",
+            hint="correct it there",
+        )
     try:
-        return fetch(reference, Path("/"), downloads / key, deadline)
+        return files.fetch(FileReference(url=reference), deadline, log, purpose)
     except JobError as error:
         raise ConfigurationError(
             f"{config.place(key)}: {error.message}",

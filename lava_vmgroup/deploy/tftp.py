@@ -100,7 +100,8 @@ def offered(
         offer = _made_bootable(offer, root, config)
         if files.nfsrootfs is not None:
             offer = replace(offer, nfsrootfs=str(mine[-1]))
-            _unpack(files.nfsrootfs, mine[-1], deadline)
+            for archive in (files.nfsrootfs, *files.nfs_overlays):
+                _unpack(archive, mine[-1], deadline)
         yield offer
     finally:
         for path in mine[:-1]:
@@ -122,7 +123,7 @@ def _copy(files: KernelFiles, root: Path, prefix: str) -> Offer:
 
 def _unpack(archive: Path, folder: Path, deadline: Deadline) -> None:
     """Unpack a root file system; the owners of its files are kept where we are root."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     command = ["tar", "--numeric-owner", "-xpf", str(archive), "-C", str(folder)]
     run_configured(shlex.join(command), "unpacking nfsrootfs", deadline)
 

@@ -40,6 +40,7 @@ class HostNode(Node):
             dispatcher=shared.dispatcher,
             recorder=self.console_log,
             log=self.log,
+            files=shared.files,
             job=shared.group.target_group,
         )
         self._board = boards.load(setup)

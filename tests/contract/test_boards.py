@@ -17,6 +17,7 @@ from lava_vmgroup.config import files
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.errors import InfrastructureError, VMGroupError
 from lava_vmgroup.job.expand import expand
 from lava_vmgroup.job.parse import parse_job
@@ -62,7 +63,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
             "host": {"device_type": "board"},
             "vms": [{"device_type": "kvm-arm", "role": "guest"}],
         },
-        "actions": [{"command": "boot_linaro_image"}],
+        "actions": [{"command": "boot_linaro_image", "parameters": {"role": "host"}}],
     }
     group = expand(
         parse_job(document, tmp_path, actions.parameter_schemas()),
@@ -71,11 +72,15 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
     )
     lab = Lab(
         device=config_of(request.param, tmp_path),
-        dispatcher=DispatcherConfig(),
+        dispatcher=DispatcherConfig(lava_cachedir=tmp_path / "cache"),
         search_path=files.search_path(tmp_path),
     )
-    with Coordinator() as coordinator:
-        shared = GroupRun(group, lab, tmp_path, "1")._share(tmp_path, coordinator.address)
+    with (
+        JobFiles(tmp_path, lab.dispatcher, tmp_path / "files") as job_files,
+        Coordinator() as coordinator,
+    ):
+        run = GroupRun(group, lab, tmp_path, "1")
+        shared = run._share(tmp_path, job_files, coordinator.address)
         host = HostNode(group.nodes[0], "board01", shared, CancelToken())
         vm = MultiNodeClient(
             coordinator.address,

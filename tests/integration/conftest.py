@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 from tests.support.http_server import site
+from tests.support.job_files import job_files
 from tests.support.sshd import sshd
 
-__all__ = ["site", "sshd"]
+__all__ = ["job_files", "site", "sshd"]

@@ -18,6 +18,7 @@ from lava_vmgroup.config.inventory import load_device
 from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError, JobError
 from lava_vmgroup.log import NodeLog
@@ -54,7 +55,9 @@ def config(sshd: Server, tmp_path: Path) -> DeviceConfig:
 
 
 @pytest.fixture
-def host(config: DeviceConfig, tmp_path: Path) -> Iterator[Callable[..., Board]]:
+def host(
+    config: DeviceConfig, tmp_path: Path, job_files: JobFiles
+) -> Iterator[Callable[..., Board]]:
     made: list[Board] = []
 
     def make(**keys: object) -> Board:
@@ -63,6 +66,7 @@ def host(config: DeviceConfig, tmp_path: Path) -> Iterator[Callable[..., Board]]
             dispatcher=DispatcherConfig(),
             recorder=Recorder(tmp_path / "console.log"),
             log=NodeLog("rack01"),
+            files=job_files,
             job="job-1",
         )
         made.append(load(setup))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the deploy and boot actions refuse before any device is touched."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,23 @@ from lava_vmgroup.job.parse import parse_job
 FILES = ("Image", "initrd", "disk", "code.fd", "board.dtb")
 
 
-def problems(folder: Path, command: str, **parameters: Any) -> list[str]:
-    """What is wrong with one action, without its place."""
-    for name in FILES:
-        (folder / name).write_bytes(b"some content")
-    document = {
+def job_of(*job_actions: Mapping[str, Any]) -> dict[str, Any]:
+    """A group of two with these actions."""
+    return {
         "timeout": 60,
         "vm_group": {
             "host": {"device_type": "arndale"},
             "vms": [{"device_type": "kvm-arm", "role": "guest"}],
         },
-        "actions": [{"command": command, "parameters": parameters}],
+        "actions": list(job_actions),
     }
+
+
+def problems(folder: Path, command: str, **parameters: Any) -> list[str]:
+    """What is wrong with one action, without its place."""
+    for name in FILES:
+        (folder / name).write_bytes(b"some content")
+    document = job_of({"command": command, "parameters": parameters})
     job = parse_job(document, folder, actions.parameter_schemas())
     prefix = "actions[0].parameters."
     return [problem.removeprefix(prefix) for problem in actions.file_problems(job)]
@@ -98,9 +104,15 @@ def test_flash_and_device_tree_beside_an_image(tmp_path: Path) -> None:
 
 
 def test_boot_commands_for_a_boot_loader_are_read(tmp_path: Path) -> None:
-    commands = ["sendcontrol"]
+    deploy = {"command": "deploy_linaro_image", "parameters": {"image": "disk"}}
+    (tmp_path / "disk").write_bytes(b"some content")
 
-    (problem,) = problems(tmp_path, "boot_linaro_image", boot_cmds=commands, role="host")
+    def problems_for(role: str) -> list[str]:
+        parameters = {"boot_cmds": ["sendcontrol"], "role": role}
+        document = job_of(deploy, {"command": "boot_linaro_image", "parameters": parameters})
+        job = parse_job(document, tmp_path, actions.parameter_schemas())
+        return list(actions.file_problems(job))
 
+    (problem,) = problems_for("host")
     assert "does not name one control character" in problem
-    assert problems(tmp_path, "boot_linaro_image", boot_cmds=commands, role="guest") == []
+    assert problems_for("guest") == []

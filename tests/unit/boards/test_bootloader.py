@@ -20,6 +20,7 @@ from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.config.settings import BootSettings, DeploySettings
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import (
     ConfigurationError,
@@ -83,7 +84,9 @@ while True:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Driver]]:
+def lab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job_files: JobFiles
+) -> Iterator[Callable[..., Driver]]:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "console.py").write_text(CONSOLE)
     os.mkfifo(tmp_path / "power")
@@ -115,6 +118,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
             ),
             recorder=Recorder(tmp_path / "console.log"),
             log=NodeLog("board01"),
+            files=job_files,
             job="job-1",
         )
         driver = load(setup)

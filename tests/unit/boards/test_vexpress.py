@@ -13,6 +13,7 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.log import NodeLog
@@ -71,7 +72,9 @@ MENU = "sendline a, expect Choice:, sendline 5, expect Start:, sendline 1"
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Board]]:
+def lab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job_files: JobFiles
+) -> Iterator[Callable[..., Board]]:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "console.py").write_text(CONSOLE)
     (tmp_path / "usb/SOFTWARE/TC2").mkdir(parents=True)
@@ -101,6 +104,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
             dispatcher=DispatcherConfig(lava_image_tmpdir=tmp_path / "tftp"),
             recorder=Recorder(tmp_path / "console.log"),
             log=NodeLog("tc2"),
+            files=job_files,
             job="job-1",
         )
         made.append(load(setup))

@@ -131,6 +131,8 @@ def test_option_that_the_device_does_not_have_is_refused(option: str, message: s
         ({"password_prompt": "word:"}, "password_prompt: it needs password"),
         ({"login_commands": ["su"]}, "login_commands: they follow a login"),
         ({"login_prompt": "(", "username": "me"}, "login_prompt: expected a regular expression"),
+        ({"login_prompt": "(a+)*:", "username": "me"}, "login_prompt: a repeated group holds"),
+        ({"password_prompt": ".*", "password": "x"}, "password_prompt: expected an expression for"),
         ({"rootfstype": "btrfs"}, "rootfstype: no file system is made"),
     ],
 )

@@ -155,11 +155,16 @@ def test_root_file_system_is_unpacked_for_a_while(tmp_path: Path, given: dict[st
     (system / "etc/hostname").write_text("board\n")
     archive = tmp_path / "rootfs.tar.gz"
     subprocess.run(["tar", "-czf", archive, "-C", system, "."], check=True)
-    files = KernelFiles(kernel=given["zImage"], nfsrootfs=archive)
+    (system / "etc/hostname").unlink()
+    (system / "etc/more").write_text("of the job")
+    overlay = tmp_path / "overlay.tar"
+    subprocess.run(["tar", "-cf", overlay, "-C", system, "etc/more"], check=True)
+    files = KernelFiles(kernel=given["zImage"], nfsrootfs=archive, nfs_overlays=(overlay,))
 
     with offered(files, config(), tmp_path / "tftp", "job-1", soon()) as offer:
         folder = Path(offer.tags(config())["NFSROOTFS"])
         assert (folder / "etc/hostname").read_text() == "board\n"
+        assert (folder / "etc/more").read_text() == "of the job"
     assert not folder.exists()
 
 

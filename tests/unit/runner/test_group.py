@@ -182,5 +182,5 @@ def test_boot_option_that_no_device_has_is_refused_before_anything_is_done(
     boot = {"command": "boot_image", "parameters": {"options": ["rootfs=sda1"]}}
 
     with pytest.raises(JobError, match=r"actions\[0\]: .* has no boot option 'rootfs'"):
-        make_run(tmp_path, boot).run()
+        make_run(tmp_path, first=[boot]).run()
     assert not (tmp_path / "power").exists()
