@@ -7,24 +7,13 @@
 
 # shellcheck source=/dev/null disable=SC2154
 . "$bin/../lava-environment"
+# shellcheck source=lava_vmgroup/testshell/scripts/lava-words.sh
+. "$bin/lava-words.sh"
 
 # A console line holds 4095 bytes, and what is sent comes back to the receivers as one line.
 max_length=3000
 
-fail() {
-    printf '%s: %s\n' "${0##*/}" "$*" >&2
-    exit 1
-}
-
-# check_word WHAT WORD: the wire splits at blanks, ends at ">", and holds one line.
-check_word() {
-    case $2 in
-        '') fail "$1 is empty" ;;
-        *[[:space:]]* | *[[:cntrl:]]* | *[\<\>]*) fail "$1 '$2' has a blank, a control character, '<' or '>'" ;;
-    esac
-}
-
-check_id() {
+check_message_id() {
     check_word 'the message id' "$1"
     case $1 in
         *=*) fail "the message id '$1' has a '='" ;;

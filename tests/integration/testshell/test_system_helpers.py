@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: MIT
+"""The helpers that deal with the node's system and network, under every shell a node may have."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lava_vmgroup.testshell import contexts
+
+if TYPE_CHECKING:
+    from tests.integration.testshell.conftest import Node
+
+IP_NEW = """\
+2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc pfifo_fast state UP group default
+    link/ether 52:54:00:12:34:56 brd ff:ff:ff:ff:ff:ff permaddr 52:54:00:12:34:57
+    inet 10.0.2.15/22 metric 1024 brd 10.0.3.255 scope global dynamic eth0
+       valid_lft 86397sec preferred_lft 86397sec
+    inet 10.9.9.9/8 scope global eth0
+    inet6 fec0::15/64 scope site dynamic mngtmpaddr proto kernel_ra
+"""
+IP_BUSYBOX = """\
+2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc pfifo_fast qlen 1000
+    link/ether 52:54:00:12:34:56 brd ff:ff:ff:ff:ff:ff
+    inet 10.0.2.15/22 brd 10.0.3.255 scope global eth0
+       valid_lft forever preferred_lft forever
+    inet6 fec0::15/64 scope site
+"""
+IFCONFIG_NEW = """\
+eth0: flags=4163<UP,BROADCAST,RUNNING,MULTICAST>  mtu 1500
+        inet 10.0.2.15  netmask 255.255.252.0  broadcast 10.0.3.255
+        inet6 fec0::15  prefixlen 64  scopeid 0x40<site>
+        ether 52:54:00:12:34:56  txqueuelen 1000  (Ethernet)
+"""
+IFCONFIG_OLD = """\
+eth0      Link encap:Ethernet  HWaddr 52:54:00:12:34:56
+          inet addr:10.0.2.15  Bcast:10.0.3.255  Mask:255.255.252.0
+          inet6 addr: fec0::15/64 Scope:Site
+"""
+INTERFACES = [
+    pytest.param("ip", IP_NEW, id="iproute2"),
+    pytest.param("ip", IP_BUSYBOX, id="busybox-ip"),
+    pytest.param("ifconfig", IFCONFIG_NEW, id="net-tools"),
+    pytest.param("ifconfig", IFCONFIG_OLD, id="old-ifconfig"),
+]
+ADDRESSES = [
+    "ipv4=10.0.2.15",
+    "netmask=255.255.252.0",
+    "broadcast=10.0.3.255",
+    "ipv6=fec0::15",
+    "mac=52:54:00:12:34:56",
+]
+
+
+@pytest.fixture
+def few_tools(node: Node) -> Path:
+    """A PATH with next to nothing on it, to be filled with a system's own programs."""
+    node.unpack()
+    tools = node.root / "few-tools"
+    tools.mkdir()
+    busybox = shutil.which("busybox")
+    assert busybox is not None
+    for name in ("sed", "tr", "rm", "cat", "dirname"):
+        (tools / name).symlink_to(busybox)
+    node.environment["PATH"] = str(tools)
+    return tools
+
+
+def program(tools: Path, name: str, *cases: tuple[str, str]) -> None:
+    """A program of the system that prints a text for some arguments, and fails for others."""
+    branches = "".join(f"'{arguments}') cat <<'END'\n{text}END\n;;\n" for arguments, text in cases)
+    (tools / name).write_text(f'#!/bin/sh\ncase "$*" in\n{branches}*) exit 1 ;;\nesac\n')
+    (tools / name).chmod(0o755)
+
+
+@pytest.mark.parametrize(("name", "description"), INTERFACES)
+def test_echo_ipv4_prints_the_first_address(
+    node: Node, few_tools: Path, name: str, description: str
+) -> None:
+    arguments = "addr show dev eth0" if name == "ip" else "eth0"
+    program(few_tools, name, (arguments, description))
+
+    ran = node.helper("lava-echo-ipv4", "eth0")
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "10.0.2.15\n", "")
+
+
+def test_echo_ipv4_of_no_interface_prints_nothing(node: Node, few_tools: Path) -> None:
+    program(few_tools, "ip")
+
+    assert (ran := node.helper("lava-echo-ipv4", "eth9")).stdout == ""
+    assert ran.returncode == 0
+    assert node.helper("lava-echo-ipv4").returncode == 1
+
+
+@pytest.mark.parametrize(("name", "description"), INTERFACES)
+def test_broadcast_sends_what_the_node_has(
+    node: Node, few_tools: Path, name: str, description: str
+) -> None:
+    if name == "ip":
+        program(
+            few_tools,
+            "ip",
+            ("addr show dev eth0", description),
+            ("route show", "default via 10.0.2.2 dev eth0\n10.0.0.0/22 dev eth0\n"),
+        )
+    else:
+        program(few_tools, "ifconfig", ("eth0", description))
+        program(few_tools, "route", ("-n", "Kernel\n0.0.0.0         10.0.2.2   0.0.0.0\n"))
+    program(few_tools, "hostname", ("", "board\n"), ("-f", "board.lab\n"))
+
+    ran = node.helper("lava-network", "broadcast", "eth0")
+
+    assert ran.returncode == 0, ran.stderr
+    words = ran.stdout.strip().removesuffix(">").split()
+    assert words[:3] == ["<LAVA_MULTI_NODE>", "<LAVA_SEND", "network_info"]
+    told = [word for word in words[3:] if not word.startswith("dns_")]
+    assert told == [
+        *ADDRESSES,
+        "hostname=board",
+        "hostname-full=board.lab",
+        "default-gateway=10.0.2.2",
+    ]
+
+
+def test_broadcast_of_a_real_interface(node: Node) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-network", "broadcast", "lo")
+
+    assert "ipv4=127.0.0.1 netmask=255.0.0.0" in ran.stdout
+
+
+def test_broadcast_of_no_interface_is_refused(node: Node) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-network", "broadcast", "no-such0")
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "there is no interface 'no-such0'" in ran.stderr
+
+
+DATA = (
+    "board:ipv4=10.0.0.1 board:hostname=big vm1:ipv4=10.0.0.2 vm1:mac=a:b=c vm2:hostname=x "
+    "vm2:ipv4=10.0.0.3 none:mac=1"
+)
+
+
+@pytest.fixture
+def collected(node: Node) -> Node:
+    """A node that has the network data of its group."""
+    node.unpack()
+    ran = node.helper("lava-network", "collect", "eth0", typed=f"<LAVA_WAIT_ALL_COMPLETE {DATA}>\n")
+    assert ran.stdout == "<LAVA_MULTI_NODE> <LAVA_WAIT_ALL network_info>\n"
+    assert ran.returncode == 0
+    return node
+
+
+def test_collected_data_are_kept_beside_those_of_waits(collected: Node) -> None:
+    collected.helper("lava-wait", "other", typed="<LAVA_WAIT_COMPLETE vm1:ipv4=9>\n")
+
+    assert collected.helper("lava-network", "query", "vm1", "ipv4").stdout == "10.0.0.2\n"
+    assert collected.helper("lava-network", "query", "vm1", "mac").stdout == "a:b=c\n"
+
+
+@pytest.mark.parametrize(("name", "key"), [("vm1", "hostname"), ("vm9", "ipv4"), ("vm1", "ip*")])
+def test_query_of_what_nobody_sent_prints_nothing(collected: Node, name: str, key: str) -> None:
+    ran = collected.helper("lava-network", "query", name, key)
+
+    assert (ran.returncode, ran.stdout) == (0, "")
+
+
+def test_collect_of_a_role_waits_for_the_role(node: Node) -> None:
+    node.unpack()
+
+    ran = node.helper(
+        "lava-network", "collect", "eth0", "client", typed="<LAVA_WAIT_ALL_COMPLETE>\n"
+    )
+
+    assert ran.stdout == "<LAVA_MULTI_NODE> <LAVA_WAIT_ALL network_info client>\n"
+
+
+def test_hosts_are_appended_with_their_names(collected: Node) -> None:
+    hosts = collected.root / "hosts"
+    hosts.write_text("127.0.0.1\tlocalhost\n")
+
+    ran = collected.helper("lava-network", "hosts", str(hosts))
+
+    assert ran.returncode == 0, ran.stderr
+    assert hosts.read_text() == (
+        "127.0.0.1\tlocalhost\n10.0.0.1\tbig\n10.0.0.2\tvm1\n10.0.0.3\tx\n"
+    )
+
+
+def test_hosts_get_an_alias_by_their_role(collected: Node) -> None:
+    hosts = collected.root / "hosts"
+
+    collected.helper("lava-network", "alias-hosts", str(hosts))
+
+    assert hosts.read_text() == (
+        "10.0.0.1\tbig\thost01\n10.0.0.2\tvm1\tclient01\n10.0.0.3\tx\tclient02\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("query",), ("query", "a", "b"), ("hosts", "file"), ("fly", "eth0"), ("broadcast",)],
+)
+def test_lava_network_refuses_what_it_cannot_do(node: Node, arguments: tuple[str, ...]) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-network", *arguments)
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+
+
+def test_the_system_is_told_in_one_line(node: Node) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-os-build")
+
+    assert ran.returncode == 0
+    assert len(ran.stdout.splitlines()) == 1
+    assert ran.stdout.strip()
+
+
+PACKAGES = [
+    pytest.param(
+        "dpkg-query",
+        "-W -f ${db:Status-Abbrev}package: ${Package} : ${Version}\\n",
+        "ii package: bash : 5.2-1\nrc package: gone : 1\nii  package: libc6 : 2:2.36\n",
+        [("bash", "5.2-1"), ("libc6", "2:2.36")],
+    ),
+    pytest.param(
+        "opkg",
+        "list-installed",
+        "bash - 5.2-r0\nlibc - 2.36-r1 - extra\n",
+        [("bash", "5.2-r0"), ("libc", "2.36-r1")],
+    ),
+    pytest.param(
+        "apk",
+        "info -v",
+        "gtk-doc-1.2-r0\nbash-5.2-r3\n",
+        [("gtk-doc", "1.2-r0"), ("bash", "5.2-r3")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("tool", "arguments", "listing", "packages"), PACKAGES)
+def test_installed_packages_are_listed(
+    node: Node,
+    few_tools: Path,
+    tool: str,
+    arguments: str,
+    listing: str,
+    packages: list[tuple[str, str]],
+) -> None:
+    program(few_tools, tool, (arguments, listing))
+
+    ran = node.helper("lava-installed-packages")
+
+    assert ran.returncode == 0
+    assert list(contexts.packages(ran.stdout)) == packages
+
+
+def test_the_distribution_is_that_of_os_release(node: Node) -> None:
+    node.unpack()
+    release = Path("/etc/os-release").read_text()
+    (wanted,) = (line[3:].strip('"') for line in release.splitlines() if line.startswith("ID="))
+
+    assert node.helper("lava-distro").stdout == f"{wanted}\n"
+
+
+def test_sources_are_added_to_apts_list(node: Node) -> None:
+    node.unpack()
+    lists = node.root / "lists"
+    lists.mkdir()
+
+    ran = node.helper(
+        "lava-add-sources",
+        "deb http://lab/debian stable main",
+        "nonsense",
+        LAVA_SOURCES_DIR=str(lists),
+    )
+
+    assert ran.returncode == 0
+    assert (lists / "lava.list").read_text() == "deb http://lab/debian stable main\n"
+    assert ran.stderr == "lava-add-sources: not added: nonsense\n"
+
+
+def test_a_key_that_cannot_be_added_is_told_but_no_failure(node: Node, few_tools: Path) -> None:
+
+    ran = node.helper("lava-add-keys", "1234ABCD")
+
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert ran.stderr == "lava-add-keys: not known how to do it on this system: 1234ABCD\n"
+
+
+def test_a_key_may_be_a_package(node: Node, few_tools: Path) -> None:
+    program(few_tools, "apt-get", ("install -y -q lab-keyring", "installed\n"))
+
+    ran = node.helper("lava-add-keys", "lab-keyring", "other-keyring")
+
+    assert (ran.returncode, ran.stdout) == (0, "installed\n")
+    assert ran.stderr == "lava-add-keys: it failed: other-keyring\n"
+
+
+def test_helpers_of_lavas_that_have_nothing_to_do_say_so(node: Node) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-echo-config", "board")
+    assert (ran.returncode, ran.stdout) == (1, "no shared config\n")
+
+    ran = node.helper("lava-vm-groups-setup-host")
+    assert ran.returncode == 0
+    assert "nothing needs to be done" in ran.stdout
