@@ -20,6 +20,7 @@ from lava_vmgroup.errors import InfrastructureError
 
 _PACKAGES = {
     "debugfs": "e2fsprogs",
+    "git": "git",
     "mattrib": "mtools",
     "mcopy": "mtools",
     "mdel": "mtools",

@@ -285,10 +285,26 @@ class SshLink:
     def put_bytes(self, data: bytes, remote: str, deadline: Deadline) -> None:
         """Write a small file on the host, over what is there; its length never shrinks."""
         try:
-            with self._files(deadline).open(remote, "r+b") as target:
+            with (
+                self._files(deadline).open(remote, "r+b") as target,
+                deadline.waking(self._drop_files),
+            ):
+                target.set_pipelined(True)
                 target.write(data)
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._failure(f"writing {remote}", error, deadline) from error
+
+    def get_bytes(self, remote: str, size: int, deadline: Deadline) -> bytes:
+        """The first `size` bytes of a file on the host, fewer when it is shorter."""
+        try:
+            with (
+                self._files(deadline).open(remote, "rb") as source,
+                deadline.waking(self._drop_files),
+            ):
+                source.prefetch(size)
+                return source.read(size)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._failure(f"reading {remote}", error, deadline) from error
 
     def rename(self, old: str, new: str, deadline: Deadline) -> None:
         """Rename a file on the host over whatever has the new name."""

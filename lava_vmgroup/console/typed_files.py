@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""Files brought into a system by typing them on its console: the last resort."""
+"""Files brought into a system, and out of it, by its console: the last resort."""
 
 from __future__ import annotations
 
 import base64
+import binascii
 import gzip
 import hashlib
+import re
+import zlib
 
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import InfrastructureError
 
 _FILE = "/lava-typed-archive"
 _PIECE = 700
 """Characters a line; busybox's shell takes 1023 at most."""
+_BLOCK = 2048
+"""Bytes that are read at once, before the console is asked for more."""
+_TRIES = 3
 
 
 def unpack_typed(shell: Shell, archive: bytes, deadline: Deadline) -> None:
@@ -31,3 +38,35 @@ def unpack_typed(shell: Shell, archive: bytes, deadline: Deadline) -> None:
         f"base64 -d {_FILE} | gzip -d | tar -xf - -C / && rm {_FILE}",
         deadline,
     )
+
+
+def read_typed(shell: Shell, command: str, limit: int, deadline: Deadline) -> bytes:
+    """What a command prints in the system behind `shell`, at most `limit` bytes of it.
+
+    Needs the same programs there as `unpack_typed`; raises `InfrastructureError` when what
+    arrived is not what was sent.
+    """
+    shell.check_run(f"{command} | gzip >{_FILE}", deadline)
+    told = shell.check_run(f"wc -c <{_FILE}; md5sum <{_FILE}", deadline)
+    facts = re.search(r"(\d+)\s+([0-9a-f]{32})\b", told)
+    if facts is None:
+        raise InfrastructureError(f"the console told no size: {told[:120]!r}")
+    packed = b"".join(
+        _read_block(shell, number, deadline) for number in range(-(-int(facts[1]) // _BLOCK))
+    )
+    shell.run(f"rm -f {_FILE}", deadline)
+    if hashlib.md5(packed, usedforsecurity=False).hexdigest() != facts[2]:
+        raise InfrastructureError("what the console showed of a file is damaged")
+    return zlib.decompressobj(wbits=31).decompress(packed, limit)
+
+
+def _read_block(shell: Shell, number: int, deadline: Deadline) -> bytes:
+    """A block of the file; the kernel may write into the midst of it, so perhaps once more."""
+    command = f"dd if={_FILE} bs={_BLOCK} skip={number} count=1 2>/dev/null | base64"
+    for _ in range(_TRIES):
+        text = "".join(shell.check_run(command, deadline).split())
+        try:
+            return base64.b64decode(text, validate=True)
+        except binascii.Error:
+            continue
+    raise InfrastructureError("what the console showed of a file is damaged")

@@ -24,6 +24,7 @@ from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
+from lava_vmgroup.testshell.collected import MAX_BYTES
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.network import make_network
 
@@ -81,6 +82,16 @@ class HostNode(Node):
         command = ["sh", "-c", 'tar -xf - -C / && [ -d "$0" ]', directory]
         limit = deadline.sub("unpacking the tests", _UNPACK_S)
         self._link.check_run(command, limit, stdin=archive)
+
+    def collect(self, directory: str, deadline: Deadline) -> bytes:
+        """See `Node.collect`."""
+        assert self._link is not None, "a booted host has its link"
+        words = ["sh", "-c", _PACK, directory, str(MAX_BYTES)]
+        *_, size = self._link.check_run(words, deadline).split()
+        packed = f"{directory}/results.tar"
+        archive = self._link.get_bytes(packed, int(size), deadline)
+        self._link.check_run(["rm", "-f", packed], deadline)
+        return archive
 
     def message_sent(self, message_id: str) -> None:
         """The host's test may start the VMs itself."""
@@ -179,6 +190,11 @@ def _refuse_deployments(job: NodeJob, hostname: str) -> None:
             hint=f"give {deploying.command} the role of the VMs it is for",
         )
 
+
+_PACK = """
+"$0/bin/lava-pack-results" "$0" "$1" >"$0/results.tar" 2>/dev/null
+wc -c <"$0/results.tar"
+"""
 
 _CLEAN_UP = r"""
 PATH=$PATH:/usr/sbin:/sbin

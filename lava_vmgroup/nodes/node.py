@@ -14,7 +14,7 @@ from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import InfrastructureError, JobError
+from lava_vmgroup.errors import InfrastructureError, JobError, VMGroupError
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode import api
@@ -24,6 +24,10 @@ from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay, runner_command
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
+
+_COLLECT_S = 120.0
+_AFTERMATH_S = 20.0
+_INTERRUPT_S = 10.0
 
 
 class Node(abc.ABC):
@@ -81,6 +85,10 @@ class Node(abc.ABC):
         """Unpack a tar archive at the root of the node's file system; makes `directory`."""
 
     @abc.abstractmethod
+    def collect(self, directory: str, deadline: Deadline) -> bytes:
+        """What the tests of the last run left in `directory`, as a tar of its results folder."""
+
+    @abc.abstractmethod
     def close(self) -> None:
         """Stop what runs and remove what was left; never raises, blocks for a limited time."""
 
@@ -108,26 +116,73 @@ class Node(abc.ABC):
         if self._shell is None:
             self.boot(deadline)
 
-    def run_tests(self, tests: list[OverlayTest], deadline: Deadline) -> None:
-        """Run test definitions in the node's shell; results are in `recorder` as they come."""
+    def run_tests(
+        self,
+        tests: list[OverlayTest],
+        deadline: Deadline,
+        *,
+        directory: str = "",
+        repeat_count: int = 0,
+    ) -> None:
+        """Run test definitions in the node's shell; results are in `recorder` as they come.
+
+        `directory` is where the tests go on the node, with a name of its own for each node by
+        default; `repeat_count` is what they learn as REPEAT_COUNT.
+        """
         self.ensure_booted(deadline)
         spec = OverlaySpec(
             node=self.name,
             role=self.job.role,
             group=self.shared.members,
             tests=tests,
+            lava_test_dir=directory,
             target_group=self.shared.group.target_group,
             host_ip=self.attributes.get("host_ip"),
             is_host=self.job.is_host,
             debug=self.shared.group.job.logging_level == "DEBUG",
+            server_ip=self.shared.dispatcher.lava_server_ip,
+            repeat_count=repeat_count,
         )
         self.log.event("state", "installing the tests", state="installing the tests")
         self.unpack(build_overlay(spec), str(spec.directory), deadline)
         self.recorder.expect_tests(tests)
         self.log.event("state", "running the tests", state="running the tests")
         session = Session(self.shell, self.recorder, self._answer, self.log)
-        session.run(runner_command(spec), deadline)
+        try:
+            session.run(runner_command(spec), deadline)
+        except VMGroupError:
+            # The deadline may be what ended the tests; what they left is worth a moment more.
+            after = Deadline.after("collecting the results of a failure", _AFTERMATH_S, self.token)
+            self._collect(spec, after, interrupted=True)
+            raise
+        self._collect(spec, deadline.sub("collecting the results", _COLLECT_S))
         self.test_shell_ended(deadline)
+
+    def _collect(self, spec: OverlaySpec, deadline: Deadline, *, interrupted: bool = False) -> None:
+        """Bring what the tests left to the recorder; results need nothing of it."""
+        if interrupted and self.token.reason is not None:
+            return
+        self.log.event("state", "collecting the results", state="collecting the results")
+        try:
+            if interrupted:
+                self._interrupt(deadline.sub("interrupting the tests", _INTERRUPT_S))
+            archive = self.collect(str(spec.directory), deadline)
+            if not archive:
+                raise InfrastructureError("nothing was packed")
+        except VMGroupError as error:
+            if self.token.reason is not None:
+                raise
+            text = f"the files that the tests left are missing: {error.describe()}"
+            self.log.warning("collect", text)
+        else:
+            self.recorder.add_results(archive)
+
+    def _interrupt(self, deadline: Deadline) -> None:
+        """End what still runs of the tests; a node may have other ways than its console."""
+        try:
+            self.shell.interrupt(deadline)
+        except VMGroupError as error:
+            self.log.warning("collect", f"the tests cannot be interrupted: {error.describe()}")
 
     def _answer(self, call: MultiNodeCall, token: CancelToken, deadline: Deadline) -> str | None:
         with self.token.also_canceling(token):

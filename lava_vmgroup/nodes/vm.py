@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.console.typed_files import unpack_typed
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import InfrastructureError, JobError, VMGroupError
@@ -29,22 +27,12 @@ from lava_vmgroup.vms.folder import LAUNCH, LAYER, OVERLAY, VMFolder, flash_name
 from lava_vmgroup.vms.host import FIRMWARE
 from lava_vmgroup.vms.images import StoredFile, stored
 from lava_vmgroup.vms.network import HOOK, Port, user_mac
-from lava_vmgroup.vms.qemu import OVERLAY_SERIAL, Machine, NetworkCard, argv, argv_around
+from lava_vmgroup.vms.overlay_disk import OverlayDisk
+from lava_vmgroup.vms.qemu import Machine, NetworkCard, argv, argv_around
 
-_UNPACK_S = 60.0
-_TYPING_S = 300.0
 _NETWORK_S = 30.0
 
 _CONSOLES = {Arch.AARCH32: "ttyAMA0", Arch.AARCH64: "ttyAMA0", Arch.X86_64: "ttyS0"}
-
-# The guest may have read the disk before, and the archive is all that it has to read of it.
-_UNPACK = (
-    "for d in /sys/block/*; do "
-    'if [ "$(cat "$d/serial" 2>/dev/null)" = {serial} ]; then d=/dev/${{d##*/}}; '
-    "blockdev --flushbufs $d 2>/dev/null; "
-    "dd if=$d bs={record} count={records} 2>/dev/null | tar -xf - -C /; break; fi; done; "
-    "[ -d {directory} ]"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,23 +139,12 @@ class VMNode(Node):
         self._join_network(self._shell, deadline)
 
     def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
-        """Write the archive to the VM's overlay disk, and have the guest unpack that.
+        """See `Node.unpack`."""
+        self._overlay.unpack(archive, directory, deadline)
 
-        A guest that finds no such disk (a ramdisk without the driver) gets it by its console.
-        """
-        assert self._link is not None, "a booted VM has its link to the host"
-        self._link.put_bytes(archive, f"{self._path}/{OVERLAY}", deadline)
-        command = _UNPACK.format(
-            serial=OVERLAY_SERIAL,
-            record=tarfile.RECORDSIZE,
-            records=-(-len(archive) // tarfile.RECORDSIZE),
-            directory=directory,
-        )
-        limit = deadline.sub("unpacking the tests", _UNPACK_S)
-        status, _ = self.shell.run(command, limit)
-        if status != 0:
-            self.log.warning("overlay", "the guest sees no overlay disk: typing the tests, slowly")
-            unpack_typed(self.shell, archive, deadline.sub("typing the tests", _TYPING_S))
+    def collect(self, directory: str, deadline: Deadline) -> bytes:
+        """See `Node.collect`."""
+        return self._overlay.collect(directory, deadline)
 
     def close(self) -> None:
         """Stop QEMU, remove the VM's folder, and tell the group that this VM is gone."""
@@ -195,6 +172,11 @@ class VMNode(Node):
     @property
     def _path(self) -> str:
         return f"{self.shared.host.job_folder}/{self.name}"
+
+    @property
+    def _overlay(self) -> OverlayDisk:
+        assert self._link is not None, "a booted VM has its link to the host"
+        return OverlayDisk(f"{self._path}/{OVERLAY}", self._link, self.shell, self.log)
 
     @property
     def _port(self) -> Port | None:

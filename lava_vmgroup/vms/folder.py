@@ -18,6 +18,7 @@ from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError, JobError
+from lava_vmgroup.vms.overlay_disk import DISK_BYTES
 
 OVERLAY = "overlay.tar"
 """The file behind the guest's disk with the test shell's files."""
@@ -28,7 +29,6 @@ LAYER = "disk.qcow2"
 LAUNCH = "launch"
 """For a VM launched by its job: the program that launches it as usual."""
 
-_OVERLAY_SIZE = "32M"
 _TOOLS_S = 60.0
 _STOP_S = 10.0
 _MARK = "LAVA_VM_MARK"
@@ -87,7 +87,7 @@ class VMFolder:
 
     def make(self, programs: Mapping[str, bytes], deadline: Deadline) -> None:
         """Make the folder with an empty overlay and these small programs."""
-        command = ["sh", "-c", _MAKE, self.path, _OVERLAY_SIZE, OVERLAY]
+        command = ["sh", "-c", _MAKE, self.path, str(DISK_BYTES), OVERLAY]
         self._link.check_run(command, deadline, stdin=_archive(programs))
 
     def add_layer(self, disk: str, size: int, work: Path, deadline: Deadline) -> None:

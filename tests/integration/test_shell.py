@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The shell dialogue against the shells that systems have, on real pseudo-terminals."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +13,14 @@ from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import Login, reach_shell
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.console.typed_files import read_typed
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError
 
 SHELLS = {
-    "bash": "env PS1='root@board:~# ' bash --norc --noprofile -i",
-    "dash": "env PS1='root@board:~# ' dash -i",
-    "busybox": "env PS1='root@board:~# ' busybox sh -i",
+    "bash": "setsid --ctty --wait env PS1='root@board:~# ' bash --norc --noprofile -i",
+    "dash": "setsid --ctty --wait env PS1='root@board:~# ' dash -i",
+    "busybox": "setsid --ctty --wait env PS1='root@board:~# ' busybox sh -i",
 }
 
 
@@ -135,3 +137,45 @@ def test_torn_prompt_is_asked_for_again(tmp_path: Path) -> None:
 def test_console_program_that_does_not_exist_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="cannot start the console command 'no-such-prog"):
         ProcessStream("no-such-program --now")
+
+
+def test_an_interrupted_command_gives_the_prompt_back(console: Console) -> None:
+    shell = prepared(console)
+    console.send_line("sh -c 'echo be\"\"gun; sleep 1000'", soon())
+    console.expect(["begun"], soon())
+
+    shell.interrupt(soon())
+
+    assert shell.run("echo again", soon()) == (0, "again")
+
+
+def test_files_are_read_from_a_console(console: Console, tmp_path: Path) -> None:
+    shell = prepared(console)
+    data = os.urandom(9000)
+    (tmp_path / "file").write_bytes(data)
+
+    assert read_typed(shell, f"cat {tmp_path}/file", 20000, soon()) == data
+    assert read_typed(shell, f"cat {tmp_path}/file", 5000, soon()) == data[:5000]
+    assert read_typed(shell, "true", 5000, soon()) == b""
+
+
+def test_noise_of_the_kernel_does_not_spoil_a_file(console: Console, tmp_path: Path) -> None:
+    shell = prepared(console)
+    (tmp_path / "file").write_bytes(b"content")
+    # The first time, a line of the kernel's is in the midst of what base64 prints.
+    shell.check_run(
+        f"base64() {{ [ -e {tmp_path}/once ] || {{ >{tmp_path}/once; echo '[ 1.5] usb 1-12'; }}; "
+        "command base64; }",
+        soon(),
+    )
+
+    assert read_typed(shell, f"cat {tmp_path}/file", 5000, soon()) == b"content"
+
+
+def test_a_file_that_stays_damaged_is_an_error(console: Console, tmp_path: Path) -> None:
+    shell = prepared(console)
+    (tmp_path / "file").write_bytes(b"content")
+    shell.check_run("base64() { echo QUJD; }", soon())
+
+    with pytest.raises(InfrastructureError, match="is damaged"):
+        read_typed(shell, f"cat {tmp_path}/file", 5000, soon())

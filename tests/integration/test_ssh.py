@@ -193,3 +193,14 @@ def test_broken_upload_leaves_nothing_in_the_store(link: SshLink, tmp_path: Path
         LOGGER.setLevel(level)
 
     assert list((tmp_path / "store/sha256").iterdir()) == []
+
+
+def test_the_start_of_a_file_is_read(link: SshLink, tmp_path: Path) -> None:
+    data = os.urandom(3_000_000)
+    (tmp_path / "file").write_bytes(data)
+
+    assert link.get_bytes(str(tmp_path / "file"), 2_000_001, soon()) == data[:2_000_001]
+    assert link.get_bytes(str(tmp_path / "file"), 5_000_000, soon()) == data
+    assert link.get_bytes(str(tmp_path / "file"), 0, soon()) == b""
+    with pytest.raises(InfrastructureError, match="reading .*/none over"):
+        link.get_bytes(str(tmp_path / "none"), 1, soon())

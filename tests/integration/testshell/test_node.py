@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""A node runs tests and brings back what they leave, also when they do not end well."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import yaml
+
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.connections.process import ProcessStream
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.console.typed_files import read_typed
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.tftp import KernelFiles
+from lava_vmgroup.errors import Canceled, DeadlineExpired, InfrastructureError, TestError
+from lava_vmgroup.job.model import NodeJob
+from lava_vmgroup.log import LOGGER
+from lava_vmgroup.nodes.node import Node
+from lava_vmgroup.nodes.shared import Shared
+from lava_vmgroup.results.model import TestRun
+from lava_vmgroup.testshell.definition import parse_definition
+from lava_vmgroup.testshell.overlay import OverlayTest
+
+LIMIT_S = 60.0
+
+
+class LocalNode(Node):
+    """This machine as a node: its shell, and a folder for the tests."""
+
+    broken = False
+    ended = False
+    """Whether the test shell has ended as it should."""
+
+    def deploy_image(self, image: Path, deadline: Deadline) -> None: ...
+
+    def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None: ...
+
+    def message_sent(self, message_id: str) -> None: ...
+
+    def finish(self, deadline: Deadline) -> None: ...
+
+    def boot(self, deadline: Deadline) -> None:
+        stream = ProcessStream("setsid --ctty --wait env PS1='# ' bash --norc --noprofile -i")
+        self._console = Console(stream, self.console_log).__enter__()
+        self._shell = Shell.prepare(self._console, deadline)
+
+    def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
+        subprocess.run(["tar", "-xf", "-", "-C", "/"], input=archive, check=True, timeout=LIMIT_S)
+
+    def collect(self, directory: str, deadline: Deadline) -> bytes:
+        if self.broken:
+            raise InfrastructureError("the disk is gone")
+        pack = f"{directory}/bin/lava-pack-results {directory} 1000000"
+        return read_typed(self.shell, pack, 1 << 20, deadline)
+
+    def test_shell_ended(self, deadline: Deadline) -> None:
+        self.ended = True
+
+    def close(self) -> None:
+        self._console.close()
+
+    def run(self, tests: list[OverlayTest], limit_s: float = LIMIT_S, **parameters: Any) -> TestRun:
+        """Run tests; returns the run of the first one."""
+        deadline = Deadline.after("the test shell", limit_s, self.token)
+        directory = str(self.folder / "lava")
+        self.run_tests(tests, deadline, directory=directory, **parameters)
+        return self.recorder.runs[0]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[LocalNode]:
+    shared = SimpleNamespace(
+        output=tmp_path,
+        coordinator=("127.0.0.1", 1),
+        group=SimpleNamespace(target_group="group", job=SimpleNamespace(logging_level="INFO")),
+        members=[("node", "host")],
+        dispatcher=SimpleNamespace(lava_server_ip="10.0.0.9"),
+    )
+    job = NodeJob(
+        target=None,
+        role="host",
+        device_type="board",
+        is_host=True,
+        sub_id="1.0",
+        group_size=1,
+        target_group="group",
+        auto_start_vms=True,
+        actions=(),
+    )
+    node = LocalNode(job, "node", cast("Shared", shared), CancelToken())
+    node.ensure_booted(Deadline.after("boot", LIMIT_S))
+    yield node
+    node.close()
+
+
+def smoke(*steps: str) -> OverlayTest:
+    text = yaml.safe_dump(
+        {
+            "metadata": {"name": "smoke", "format": "1.0", "description": ""},
+            "run": {"steps": list(steps)},
+        }
+    )
+    return OverlayTest(definition=parse_definition(text, source="test"), uuid="uuid-0", source=text)
+
+
+ATTACH = ("lava-test-case a --result pass", "echo x >note", "lava-test-run-attach note")
+
+
+def names(run: TestRun) -> set[str]:
+    return {attachment.pathname for attachment in run.attachments}
+
+
+def test_what_tests_leave_is_in_their_run(node: LocalNode) -> None:
+    run = node.run([smoke(*ATTACH)])
+
+    assert {"note", "stdout.log", "run.sh"} <= names(run)
+    assert run.finished
+    assert node.ended
+
+
+def test_steps_may_be_bashs_where_there_is_a_bash(node: LocalNode) -> None:
+    run = node.run(
+        [
+            smoke(
+                "words=(one two)",
+                "lava-test-case steps --result $([[ ${words[1]} == two ]] && echo pass)",
+                "lava-test-case shell --shell '[[ $UID -ge 0 ]]'",
+            )
+        ]
+    )
+
+    assert [(case.name, case.outcome.value) for case in run.cases] == [
+        ("steps", "pass"),
+        ("shell", "pass"),
+    ]
+
+
+def test_steps_learn_of_the_job(node: LocalNode) -> None:
+    step = (
+        'lava-test-case found --result pass --units "$LAVA_SERVER_IP" --measurement $REPEAT_COUNT'
+    )
+
+    run = node.run([smoke(step)], repeat_count=2)
+
+    assert (run.cases[0].units, run.cases[0].measurement) == ("10.0.0.9", "2")
+
+
+def test_a_test_that_takes_too_long_keeps_what_it_left(node: LocalNode) -> None:
+    with pytest.raises(DeadlineExpired, match="the test shell"):
+        node.run([smoke(*ATTACH, "echo waiting; sleep 1000")], limit_s=4)
+
+    (run,) = node.recorder.runs
+    assert [case.name for case in run.cases] == ["a"]
+    assert {"note", "stdout.log"} <= names(run)
+    assert not run.finished
+    assert not node.ended
+
+
+def test_a_test_that_raises_an_error_ends_the_job_and_keeps_what_it_left(node: LocalNode) -> None:
+    with pytest.raises(TestError, match="the test raised an error: no network at all"):
+        node.run([smoke(*ATTACH, "lava-test-raise no network at all")])
+
+    (run,) = node.recorder.runs
+    assert "note" in names(run)
+
+
+def test_a_failure_to_collect_is_a_warning(
+    node: LocalNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.broken = True
+
+    with caplog.at_level(logging.WARNING, LOGGER.name):
+        run = node.run([smoke(*ATTACH)])
+
+    assert [case.name for case in run.cases] == ["a"]
+    assert run.finished
+    assert node.ended
+    assert "the files that the tests left are missing: the disk is gone" in caplog.text
+
+
+def test_a_canceled_job_collects_nothing(node: LocalNode) -> None:
+    node.token.cancel(Canceled("canceled", signal_number=2))
+
+    with pytest.raises(Canceled):
+        node.run([smoke(*ATTACH)])
+
+    assert node.recorder.runs == ()
