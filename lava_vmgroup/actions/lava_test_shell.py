@@ -3,66 +3,102 @@
 
 from __future__ import annotations
 
-import uuid
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy.fetch import local_path
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.job.model import Action, Job
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.nodes.node import Node
-from lava_vmgroup.testshell.definition import parse_definition
-from lava_vmgroup.testshell.overlay import OverlayTest
+from lava_vmgroup.testshell.loading import Loader
+from lava_vmgroup.testshell.overlay import directory_problem
+from lava_vmgroup.testshell.source import SOURCE_SCHEMA, Source, SourceKind, parse_source
+from lava_vmgroup.testshell.steps import SkipInstall
 
 PARAMETERS: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["testdef_urls"],
     "properties": {
-        "testdef_urls": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+        "testdef_urls": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "string", "minLength": 1},
+        },
+        "testdef_repos": {"type": "array", "minItems": 1, "items": SOURCE_SCHEMA},
         "timeout": {"type": "number", "exclusiveMinimum": 0},
+        "skip_install": {"enum": [part.value for part in SkipInstall]},
+        "lava_test_dir": {"type": "string", "minLength": 1},
+        "lava_test_results_dir": {"type": "string"},
+        "repeat_count": {"type": "integer", "minimum": 0},
     },
 }
 
+_CHECK_S = 120.0
+
 
 def check(action: Action, job: Job) -> Iterator[str]:
-    """Whether the test definitions are there and valid."""
-    for index, reference in enumerate(action.parameters["testdef_urls"]):
-        place = f"testdef_urls[{index}]"
-        try:
-            path = local_path(reference, job.folder)
-            if path is not None:
-                _load(path, reference)
-        except JobError as error:
-            for problem in error.problems or (error.message,):
-                yield f"{place}: {problem}"
+    """Whether the test definitions that can be reached without a network are there and valid."""
+    parameters = action.parameters
+    if not parameters.keys() & {"testdef_urls", "testdef_repos"}:
+        yield "testdef_urls: missing; give testdef_urls, testdef_repos or both"
+    if "lava_test_dir" in parameters and (
+        problem := directory_problem(_with_node(parameters["lava_test_dir"], "node"))
+    ):
+        yield f"lava_test_dir: {problem}"
+    with tempfile.TemporaryDirectory(prefix="lava-vmgroup-") as work:
+        loader = Loader(
+            folder=job.folder,
+            work=Path(work),
+            deadline=Deadline.after("checking the test definitions", _CHECK_S),
+        )
+        for place, entry in _entries(parameters):
+            try:
+                loader.load(_source(entry))
+            except JobError as error:
+                for problem in error.problems or (error.describe(),):
+                    yield f"{place}: {problem}"
 
 
 def run(action: Action, node: Node, deadline: Deadline) -> None:
     """Boot the node unless it runs already, and run the definitions one after the other."""
-    if "timeout" in action.parameters:
-        deadline = deadline.sub("lava_test_shell", action.parameters["timeout"])
-    tests = []
-    for reference in action.parameters["testdef_urls"]:
-        path = node.shared.files.fetch(FileReference.of(reference), deadline, node.log)
-        tests.append(_load(path, reference))
-    node.run_tests(tests, deadline)
-
-
-def _load(path: Path, reference: str) -> OverlayTest:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise JobError(f"cannot read the test definition {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise JobError(f"the test definition {path} is not UTF-8 text") from error
-    return OverlayTest(
-        definition=parse_definition(text, source=reference),
-        uuid=str(uuid.uuid4()),
-        source=text,
-        location="URL",
-        url=reference,
+    shared, parameters = node.shared, action.parameters
+    if "timeout" in parameters:
+        deadline = deadline.sub("lava_test_shell", parameters["timeout"])
+    skipped = parameters.get("skip_install")
+    with tempfile.TemporaryDirectory(dir=shared.work, prefix=f"{node.name}-tests-") as work:
+        loader = Loader(
+            folder=shared.group.job.folder,
+            work=Path(work),
+            deadline=deadline,
+            warn=lambda text: node.log.warning("testdef", text),
+            skip_install=None if skipped is None else SkipInstall(skipped),
+            download=lambda url: shared.files.fetch(FileReference(url=url), deadline, node.log),
+        )
+        tests = [test for _, entry in _entries(parameters) for test in loader.load(_source(entry))]
+    node.run_tests(
+        tests,
+        deadline,
+        directory=_with_node(parameters.get("lava_test_dir", ""), node.name),
+        repeat_count=parameters.get("repeat_count", 0),
     )
+
+
+def _entries(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str | Mapping[str, Any]]]:
+    """Every test definition of the action with its place, in the order in which they run."""
+    for key in ("testdef_urls", "testdef_repos"):
+        for index, entry in enumerate(parameters.get(key, ())):
+            yield f"{key}[{index}]", entry
+
+
+def _source(entry: str | Mapping[str, Any]) -> Source:
+    if isinstance(entry, str):
+        return Source(kind=SourceKind.URL, location=entry)
+    return parse_source(entry)
+
+
+def _with_node(directory: str, name: str) -> str:
+    """LAVA's ``%s`` in a path stands for the node's name."""
+    return directory.replace("%s", name)

@@ -7,7 +7,7 @@ Every problem of a file is reported at once, each with its place and with what w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -19,11 +19,19 @@ from lava_vmgroup.errors import JobError
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testshell.definition_schema import found, schema_problems
 from lava_vmgroup.testshell.pattern import pattern_problem
+from lava_vmgroup.testshell.source import (
+    Source,
+    name_problem,
+    parameter_problems,
+    parameter_texts,
+    parse_source,
+    path_problem,
+)
 
-FORBIDDEN_IN_NAMES = " $&()\"'<>/\\|;`"
-"""What metadata.name must not contain: the name stands in shell code and in marker lines."""
-
-PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+DEFAULT_PATTERN = (
+    r"(?P<test_case_id>\S.*)\s+:\s+(?P<result>PASS|pass|FAIL|fail|SKIP|skip|UNKNOWN|unknown)"
+)
+"""How a line of a test's output tells a result when the definition does not say."""
 
 DEFAULT_FIXUPS: Mapping[str, str] = MappingProxyType(
     {outcome.value.upper(): outcome.value for outcome in Outcome}
@@ -36,9 +44,25 @@ class ParseRules:
     """How results are read from the test's ordinary output."""
 
     pattern: re.Pattern[str]
-    """Has the groups test_case_id and result; measurement, units and others are optional."""
+    """Has the groups test_case_id and result; measurement, units and message are optional."""
     fixups: Mapping[str, str]
     """From the word that the test prints to pass, fail, skip or unknown."""
+
+
+DEFAULT_RULES = ParseRules(pattern=re.compile(DEFAULT_PATTERN, re.MULTILINE), fixups=DEFAULT_FIXUPS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryToInstall:
+    """A repository that the dispatcher puts into the test's directory."""
+
+    url: str
+    branch: str = ""
+    """A branch's name, or the name of a parameter that holds one."""
+    destination: str = ""
+    """A folder in the test's directory, or the name of a parameter that holds one."""
+    skip_by_default: bool | str = False
+    """Whether to leave it out, or the name of a parameter that says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +80,21 @@ class TestDefinition:
     environment: tuple[str, ...] = ()
     params: Mapping[str, str] = field(default_factory=dict)
     """Shell variables and their default values; a job may override them."""
+    keys: tuple[str, ...] = ()
+    """Keys of package sources to trust on the node."""
+    sources: tuple[str, ...] = ()
+    """Package sources to add on the node."""
     dependencies: tuple[str, ...] = ()
     """Packages to install on the node."""
+    distro_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """More packages by the distribution that the node turns out to run."""
+    git_repositories: tuple[RepositoryToInstall, ...] = ()
+    bzr_repositories: tuple[str, ...] = ()
     install_steps: tuple[str, ...] = ()
     run_steps: tuple[str, ...] = ()
-    parse: ParseRules | None = None
+    parse: ParseRules = DEFAULT_RULES
+    test_case_deps: tuple[Source, ...] = ()
+    """Definitions to be run before this one."""
 
     def metadata_for_bundle(self, location: str, url: str) -> dict[str, str]:
         """The testdef_metadata of a result bundle: eight strings, all of them mandatory."""
@@ -86,26 +120,46 @@ def parse_definition(text: str, *, source: str) -> TestDefinition:
         content = _with_text_keys(safe_yaml.load(text), "", problems)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise _refusal(source, [_yaml_problem(error)]) from error
-    problems += schema_problems(content)
+    shape = schema_problems(content)
+    problems += shape
     if isinstance(content, dict):
-        problems += _name_problems(_section(content, "metadata").get("name"))
-        problems += _parameter_problems(_section(content, "params"))
+        name = _section(content, "metadata").get("name")
+        if isinstance(name, str) and (problem := name_problem(name)):
+            problems.append(f"metadata.name: {problem}")
+        problems += _params_problems(content)
         problems += _pattern_problems(_section(content, "parse"))
+        if not shape:
+            problems += _repository_problems(_section(content, "install"))
+            problems += _dependency_problems(content.get("test-case-deps", ()))
     if problems:
         raise _refusal(source, problems)
     return _definition(content)
 
 
+def definition_text(content: Mapping[str, Any]) -> str:
+    """The YAML text of a definition that stands in a job."""
+    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+
+
+def parse_extra_metadata(text: str) -> dict[str, str]:
+    """What ``lava-test-case-metadata`` kept on the node; nothing when it is not readable."""
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    # The system under test wrote it: nested values may be far larger than their text.
+    return {
+        str(name): str(value)
+        for name, value in content.items()
+        if isinstance(value, str | int | float)
+    }
+
+
 def _definition(content: Mapping[str, Any]) -> TestDefinition:
     metadata = content["metadata"]
     install = _section(content, "install")
-    parse = _section(content, "parse")
-    rules = None
-    if parse:
-        rules = ParseRules(
-            pattern=re.compile(parse["pattern"], re.MULTILINE),
-            fixups=parse.get("fixupdict", DEFAULT_FIXUPS),
-        )
     return TestDefinition(
         name=metadata["name"],
         format=metadata["format"],
@@ -114,15 +168,33 @@ def _definition(content: Mapping[str, Any]) -> TestDefinition:
         os=tuple(metadata.get("os", ())),
         devices=tuple(metadata.get("devices", ())),
         environment=tuple(metadata.get("environment", ())),
-        params={
-            name: "" if value is None else str(value)
-            for name, value in _section(content, "params").items()
-        },
+        params=parameter_texts(_section(content, "params") or _section(content, "parameters")),
+        keys=tuple(install.get("keys", ())),
+        sources=tuple(install.get("sources", ())),
         dependencies=tuple(install.get("deps", ())),
+        distro_dependencies={
+            key.removeprefix("deps-"): tuple(packages)
+            for key, packages in install.items()
+            if key.startswith("deps-")
+        },
+        git_repositories=tuple(map(_repository, install.get("git-repos", ()))),
+        bzr_repositories=tuple(install.get("bzr-repos", ())),
         install_steps=tuple(install.get("steps", ())),
         run_steps=tuple(content["run"]["steps"]),
-        parse=rules,
+        parse=_rules(_section(content, "parse")),
+        test_case_deps=tuple(map(parse_source, content.get("test-case-deps", ()))),
     )
+
+
+def _rules(parse: Mapping[str, Any]) -> ParseRules:
+    return ParseRules(
+        pattern=re.compile(parse.get("pattern", DEFAULT_PATTERN), re.MULTILINE),
+        fixups=parse.get("fixupdict", DEFAULT_FIXUPS),
+    )
+
+
+def _repository(entry: str | Mapping[str, Any]) -> RepositoryToInstall:
+    return RepositoryToInstall(**({"url": entry} if isinstance(entry, str) else entry))
 
 
 def _refusal(source: str, problems: list[str]) -> JobError:
@@ -161,27 +233,28 @@ def _with_text_keys(value: Any, place: str, problems: list[str]) -> Any:
     return result
 
 
-def _name_problems(name: object) -> Iterator[str]:
-    if not isinstance(name, str):
-        return
-    bad = [
-        f"{character!r} at {position}"
-        for position, character in enumerate(name)
-        if character in FORBIDDEN_IN_NAMES or not character.isprintable()
-    ]
-    if bad:
-        yield (
-            f"metadata.name: expected a name without blanks and {FORBIDDEN_IN_NAMES.strip()}, "
-            f"found {', '.join(bad)}"
-        )
+def _params_problems(content: Mapping[str, Any]) -> Iterator[str]:
+    for section in ("params", "parameters"):
+        for problem in parameter_problems(_section(content, section)):
+            yield f"{section}.{problem}"
+    if "params" in content and "parameters" in content:
+        yield "parameters: another word for params; give one of the two"
 
 
-def _parameter_problems(params: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in params.items():
-        if not PARAMETER_NAME.fullmatch(name):
-            yield f"params.{name}: expected a shell variable's name: letters, digits and _"
-        if isinstance(value, str) and "\0" in value:
-            yield f"params.{name}: expected text without NUL, which no shell variable can hold"
+def _repository_problems(install: Mapping[str, Any]) -> Iterator[str]:
+    for index, entry in enumerate(install.get("git-repos", ())):
+        destination = _repository(entry).destination
+        if destination and (problem := path_problem(destination)):
+            yield f"install.git-repos[{index}].destination: {problem}"
+
+
+def _dependency_problems(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for index, entry in enumerate(entries):
+        try:
+            parse_source(entry)
+        except JobError as error:
+            for problem in error.problems:
+                yield f"test-case-deps[{index}]: {problem}"
 
 
 def _pattern_problems(parse: Mapping[str, Any]) -> Iterator[str]:
@@ -191,6 +264,6 @@ def _pattern_problems(parse: Mapping[str, Any]) -> Iterator[str]:
         yield f"parse.pattern: {problem}"
 
 
-def metadata_text(definition: TestDefinition, location: str, url: str) -> str:
+def metadata_text(metadata: Mapping[str, str]) -> str:
     """What is kept on the node as ``testdef_metadata``: the bundle's eight strings as YAML."""
-    return yaml.safe_dump(definition.metadata_for_bundle(location, url), allow_unicode=True)
+    return yaml.safe_dump(dict(metadata), allow_unicode=True)

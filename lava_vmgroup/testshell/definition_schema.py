@@ -3,16 +3,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
 
 from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.testshell.source import SOURCE_SCHEMA
 
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
-_UNSUPPORTED: dict[str, Any] = {"not": {}}  # no value fits
+_HANDLER: dict[str, Any] = {"not": {}}  # no value fits
+_PARAMS = {
+    "type": "object",
+    "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+}
+_GIT_REPO = {
+    "type": ["string", "object"],
+    "minLength": 1,
+    "required": ["url"],
+    "additionalProperties": False,
+    "properties": {
+        "url": _TEXT,
+        "branch": _TEXT,
+        "destination": _TEXT,
+        "skip_by_default": {"type": ["boolean", "string"]},
+    },
+}
 _OUTCOMES = [outcome.value for outcome in Outcome]
 
 SCHEMA: dict[str, Any] = {
@@ -34,22 +52,20 @@ SCHEMA: dict[str, Any] = {
                 "environment": _TEXTS,
             },
         },
-        "params": {
-            "type": "object",
-            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
-        },
+        "params": _PARAMS,
+        "parameters": _PARAMS,
         "install": {
             "type": "object",
             "additionalProperties": False,
             "properties": {
                 "deps": _TEXTS,
                 "steps": _TEXTS,
-                "keys": _UNSUPPORTED,
-                "sources": _UNSUPPORTED,
-                "git-repos": _UNSUPPORTED,
-                "bzr-repos": _UNSUPPORTED,
+                "keys": _TEXTS,
+                "sources": _TEXTS,
+                "git-repos": {"type": "array", "items": _GIT_REPO},
+                "bzr-repos": {"type": "array", "items": {"type": "string", "minLength": 1}},
             },
-            "patternProperties": {"^deps-": _UNSUPPORTED},
+            "patternProperties": {"^deps-": _TEXTS},
         },
         "run": {
             "type": "object",
@@ -59,15 +75,14 @@ SCHEMA: dict[str, Any] = {
         },
         "parse": {
             "type": "object",
-            "required": ["pattern"],
             "additionalProperties": False,
             "properties": {
                 "pattern": _TEXT,
                 "fixupdict": {"type": "object", "additionalProperties": {"enum": _OUTCOMES}},
             },
         },
-        "test-case-deps": _UNSUPPORTED,
-        "handler": _UNSUPPORTED,
+        "test-case-deps": {"type": "array", "items": SOURCE_SCHEMA},
+        "handler": _HANDLER,
     },
 }
 
@@ -111,7 +126,10 @@ def _problems(error: jsonschema.ValidationError) -> Iterator[str]:
     schema: Any = error.schema
     match error.validator:
         case "not":
-            yield f"{place}: known to LAVA, but not supported yet"
+            yield (
+                f"{place}: in LAVA v1 it named a plug-in of the dispatcher, and there are none "
+                "here; remove it, or do its work in run.steps"
+            )
         case "required":
             for key in rule:
                 if key not in instance:
@@ -119,14 +137,15 @@ def _problems(error: jsonschema.ValidationError) -> Iterator[str]:
                     yield f"{_inside(place, key)}: missing; expected {kinds}"
         case "additionalProperties":
             known = schema["properties"]
-            names = ", ".join(key for key in known if known[key] is not _UNSUPPORTED)
+            names = ", ".join(key for key in known if known[key] is not _HANDLER)
+            patterns = tuple(schema.get("patternProperties", ()))
             for key in instance:
-                if key not in known and not key.startswith("deps-"):
+                if key not in known and not any(re.search(one, key) for one in patterns):
                     yield f"{_inside(place, key)}: unknown key; expected one of {names}"
         case "minLength":
             yield f"{place}: expected text that is not empty"
         case "enum":
-            yield f"{place}: expected one of {', '.join(_OUTCOMES)}, found {found(instance)}"
+            yield f"{place}: expected one of {', '.join(rule)}, found {found(instance)}"
         case _:
             yield f"{place or 'the file'}: expected {_kinds(rule)}, found {found(instance)}"
 

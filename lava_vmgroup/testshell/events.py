@@ -96,6 +96,18 @@ class TestCaseSignal:
     """The word that the test used; differs from `result` when that is no word of LAVA's."""
     measurement: str | None = None
     units: str | None = None
+    message: str | None = None
+    reference: str | None = None
+    """Where more is to be read about the result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestRaised:
+    """The test says that the job cannot go on."""
+
+    __test__ = False
+
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +149,7 @@ Event: TypeAlias = (
     | StartTestCase
     | EndTestCase
     | TestCaseSignal
+    | TestRaised
     | TestSet
     | MultiNodeCall
     | Malformed

@@ -6,7 +6,8 @@ The tar is unpacked at ``/`` of the node and makes this, the layout of LAVA::
     <lava_test_dir>/bin/                       the helpers, on PATH while tests run
     <lava_test_dir>/lava-environment           facts for the helpers, sourced by them
     <lava_test_dir>/lava-test-runner.conf      one test directory a line
-    <lava_test_dir>/tests/<index>_<uuid>/      the definition, its install.sh and its run.sh
+    <lava_test_dir>/lava-test-runner.results   empty; lava-test-runner lists the results' folders
+    <lava_test_dir>/tests/<index>_<uuid>/      the repository's files, the definition, its scripts
     <lava_test_dir>/results/                   empty; filled by lava-test-runner
 
 Each lava_test_shell action of a job builds a tar of its own.  Unpacking it replaces the helpers,
@@ -20,17 +21,25 @@ import io
 import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import PurePosixPath
 
 from lava_vmgroup.errors import JobError
-from lava_vmgroup.testshell.definition import PARAMETER_NAME, TestDefinition, metadata_text
+from lava_vmgroup.results.model import SoftwareSource
+from lava_vmgroup.testshell import steps
+from lava_vmgroup.testshell.definition import TestDefinition, metadata_text
+from lava_vmgroup.testshell.source import parameter_problems
+from lava_vmgroup.testshell.steps import Facts, SkipInstall, assignments, quoted
+from lava_vmgroup.testshell.tree import Tree, TreeEntry
 
 MULTI_NODE_CACHE = "/tmp/lava_multi_node_cache.txt"  # noqa: S108 - tests read it there
 
 _MTIME_S = 1
 """GNU tar warns of 0 and of the future, and a board without a clock starts at 0."""
+
+GENERATED = frozenset({"testdef.yaml", "testdef_metadata", "uuid", "install.sh", "run.sh"})
+"""What a test's directory holds beside the repository's files, whatever those are called."""
 
 _DIRECTORY_MODE = 0o755
 _PROGRAM_MODE = 0o755
@@ -49,6 +58,16 @@ class OverlayTest:
     """Shell variables of the job; they override the definition's params."""
     location: str = "URL"
     url: str = ""
+    files: Tree = ()
+    """What the test finds in its directory beside its definition and scripts."""
+    software: tuple[SoftwareSource, ...] = ()
+    """Where the definition and the files came from."""
+    skip_install: SkipInstall | None = None
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The testdef_metadata of a result bundle."""
+        return self.definition.metadata_for_bundle(self.location, self.url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +86,13 @@ class OverlaySpec:
     """Where VMs reach the host, for lava-start-vms; None when it is not known (yet)."""
     is_host: bool = False
     shell: str = "/bin/sh"
-    """Absolute path of the node's shell; runs the helpers and the steps of the tests."""
+    """Absolute path of the shell that runs the helpers."""
+    steps_shell: str = ""
+    """The same for the steps of the tests; empty for /bin/bash where it is, else `shell`."""
+    server_ip: str = ""
+    """The dispatcher's address, for the tests' LAVA_SERVER_IP; empty when it is not known."""
+    repeat_count: int = 0
+    """For the tests' REPEAT_COUNT, which they have when it is more than 0."""
     debug: bool = False
     """Whether the MultiNode helpers print debug lines."""
     multi_node_cache: str = MULTI_NODE_CACHE
@@ -91,18 +116,20 @@ def build_overlay(spec: OverlaySpec) -> bytes:
     # ustar is what every tar reads, busybox's included, without extensions.
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         root = spec.directory.relative_to("/")
-        for name, content, mode in _entries(spec):
-            entry = tarfile.TarInfo(str(root / name))
-            entry.mtime = _MTIME_S
-            entry.uname = entry.gname = "root"
-            entry.mode = mode
-            if content is None:
-                entry.type = tarfile.DIRTYPE
-                tar.addfile(entry)
-            else:
-                data = content.encode()
-                entry.size = len(data)
-                tar.addfile(entry, io.BytesIO(data))
+        for entry in _entries(spec):
+            member = tarfile.TarInfo(str(root / entry.path))
+            member.mtime = _MTIME_S
+            member.uname = member.gname = "root"
+            member.mode = _PROGRAM_MODE if entry.executable else _FILE_MODE
+            if isinstance(entry, _Folder):
+                member.type, member.mode = tarfile.DIRTYPE, _DIRECTORY_MODE
+            elif entry.link is not None:
+                member.type, member.linkname = tarfile.SYMTYPE, entry.link
+            member.size = len(entry.content)
+            try:
+                tar.addfile(member, io.BytesIO(entry.content))
+            except ValueError as error:
+                raise JobError(f"test shell of {spec.node}: {member.name!r}: {error}") from error
     return buffer.getvalue()
 
 
@@ -112,58 +139,60 @@ def runner_command(spec: OverlaySpec) -> str:
     return f"{quoted(f'{directory}/bin/lava-test-runner')} {quoted(directory)}"
 
 
-def quoted(text: str) -> str:
-    """`text` as one word of shell code, whatever it holds (NUL excepted)."""
-    if re.fullmatch(r"[A-Za-z0-9_@%+:,./-]+", text):
-        return text
-    return _assigned(text)
-
-
-def _assigned(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
+def directory_problem(path: str) -> str | None:
+    """What keeps a path of the job from being a folder or a program on the node, or None."""
+    if re.fullmatch(r"(/[A-Za-z0-9_.+-]+)+", path) and ".." not in PurePosixPath(path).parts:
+        return None
+    return f"expected an absolute path of letters, digits and _.+-, found {path!r}"
 
 
 def _problems(spec: OverlaySpec) -> Iterator[str]:
     for what, path in (("lava_test_dir", str(spec.directory)), ("shell", spec.shell)):
-        if not re.fullmatch(r"(/[A-Za-z0-9_.+-]+)+", path) or ".." in PurePosixPath(path).parts:
-            yield f"{what}: expected an absolute path of letters, digits and _.+-, found {path!r}"
+        if problem := directory_problem(path):
+            yield f"{what}: {problem}"
     for text in (spec.node, spec.role, *(word for member in spec.group for word in member)):
         if not text.isprintable() or not text:
             yield f"expected a printable name or role, found {text!r}"
     for test in spec.tests:
         if not re.fullmatch(r"[A-Za-z0-9-]+", test.uuid):
             yield f"{test.definition.name}: expected a UUID, found {test.uuid!r}"
-        for name, value in test.parameters.items():
-            place = f"{test.definition.name}: parameters.{name}"
-            if not PARAMETER_NAME.fullmatch(name):
-                yield f"{place}: expected a shell variable's name: letters, digits and _"
-            if "\0" in value:
-                yield f"{place}: expected text without NUL, which no shell variable can hold"
+        for problem in parameter_problems(test.parameters):
+            yield f"{test.definition.name}: parameters.{problem}"
 
 
-def _entries(spec: OverlaySpec) -> Iterator[tuple[str, str | None, int]]:
-    """Name in the overlay, text (None for a directory) and mode of every member."""
-    yield "", None, _DIRECTORY_MODE
-    yield "bin", None, _DIRECTORY_MODE
+@dataclass(frozen=True, slots=True)
+class _Folder(TreeEntry):
+    """A folder, which may stay empty."""
+
+
+def _file(path: str, text: str, *, executable: bool = False) -> TreeEntry:
+    return TreeEntry(path=path, content=text.encode(), executable=executable)
+
+
+def _entries(spec: OverlaySpec) -> Iterator[TreeEntry]:
+    """Every member of the overlay."""
+    yield _Folder(path="")
+    yield _Folder(path="bin")
     scripts = resources.files("lava_vmgroup.testshell") / "scripts"
     for script in sorted(scripts.iterdir(), key=lambda script: script.name):
         text = script.read_text(encoding="utf-8")
         if script.name.endswith(".sh"):
-            yield f"bin/{script.name}", text, _FILE_MODE
+            yield _file(f"bin/{script.name}", text)
         else:
             body = text.partition("\n")[2]
-            yield f"bin/{script.name}", f"#!{spec.shell}\n{body}", _PROGRAM_MODE
-    yield "lava-environment", _environment(spec), _FILE_MODE
-    yield "tests", None, _DIRECTORY_MODE
+            yield _file(f"bin/{script.name}", f"#!{spec.shell}\n{body}", executable=True)
+    yield _file("lava-environment", _environment(spec))
+    yield _Folder(path="tests")
     work = []
     for index, test in enumerate(spec.tests):
         name = f"{index}_{test.uuid}"
         work.append(f"{spec.directory}/tests/{name}\n")
-        yield f"tests/{name}", None, _DIRECTORY_MODE
-        for file, text, mode in _test_files(test, f"{spec.directory}/tests/{name}"):
-            yield f"tests/{name}/{file}", text, mode
-    yield "results", None, _DIRECTORY_MODE
-    yield "lava-test-runner.conf", "".join(work), _FILE_MODE
+        yield _Folder(path=f"tests/{name}")
+        for entry in _test_files(spec, test, f"{spec.directory}/tests/{name}"):
+            yield replace(entry, path=f"tests/{name}/{entry.path}")
+    yield _Folder(path="results")
+    yield _file("lava-test-runner.results", "")
+    yield _file("lava-test-runner.conf", "".join(work))
 
 
 def _environment(spec: OverlaySpec) -> str:
@@ -176,56 +205,29 @@ def _environment(spec: OverlaySpec) -> str:
         "LAVA_TARGET_GROUP": spec.target_group,
         "LAVA_IS_HOST": "yes" if spec.is_host else "",
         "LAVA_HOST_IP": spec.host_ip or "",
-        "LAVA_SHELL": spec.shell,
+        "LAVA_STEPS_SHELL": spec.steps_shell,
         "LAVA_MULTI_NODE_CACHE": spec.multi_node_cache,
         "LAVA_MULTI_NODE_DEBUG": "yes" if spec.debug else "",
     }
-    return "# Facts for the helpers in bin/, sourced by them.\n" + _assignments(variables)
+    return "# Facts for the helpers in bin/, sourced by them.\n" + assignments(variables)
 
 
-def _assignments(variables: Mapping[str, str]) -> str:
-    return "".join(f"{name}={_assigned(value)}\n" for name, value in variables.items())
-
-
-def _test_files(test: OverlayTest, directory: str) -> Iterator[tuple[str, str, int]]:
-    definition = test.definition
-    yield "testdef.yaml", test.source, _FILE_MODE
-    yield "testdef_metadata", metadata_text(definition, test.location, test.url), _FILE_MODE
-    yield "uuid", f"{test.uuid}\n", _FILE_MODE
-    if definition.dependencies or definition.install_steps:
-        yield "install.sh", _install_script(test, directory), _PROGRAM_MODE
-    yield "run.sh", _run_script(test, directory), _PROGRAM_MODE
-
-
-def _script_start(test: OverlayTest, directory: str, options: str) -> str:
-    variables = {**test.definition.params, **test.parameters}
-    return f"{_assignments(variables)}set {options}\ncd {quoted(directory)}\n"
-
-
-def _install_script(test: OverlayTest, directory: str) -> str:
-    lines = []
-    packages = [word for entry in test.definition.dependencies for word in entry.split()]
-    if packages:
-        lines.append(f"lava-install-packages {' '.join(map(quoted, packages))}")
-    lines += map(_step, test.definition.install_steps)
-    return _script_start(test, directory, "-ex") + "".join(f"{line}\n" for line in lines)
-
-
-def _run_script(test: OverlayTest, directory: str) -> str:
-    # The marker's name is printed apart: a trace (set -x) of these lines must be no marker.
-    name = quoted(test.definition.name)
-    marker = f"printf '<LAVA_SIGNAL_%s %s %s>\\n' {{}} {name} {test.uuid}"
-    lines = [
-        f"export TESTRUN_ID={name}",
-        marker.format("STARTRUN"),
-        *map(_step, test.definition.run_steps),
-        marker.format("ENDRUN"),
-    ]
-    return _script_start(test, directory, "-e") + "".join(f"{line}\n" for line in lines)
-
-
-def _step(step: str) -> str:
-    """LAVA keeps ``$1`` in commands for helpers from the script's own (empty) arguments."""
-    if "--shell" in step or "--cmd" in step:
-        return re.sub(r"(?<!\\)\$(?=\d)", r"\\$", step)
-    return step
+def _test_files(spec: OverlaySpec, test: OverlayTest, directory: str) -> Iterator[TreeEntry]:
+    """The test's own files, the generated ones in place of what has their names."""
+    facts = Facts(
+        uuid=test.uuid,
+        directory=directory,
+        parameters=test.parameters,
+        server_ip=spec.server_ip,
+        repeat_count=spec.repeat_count,
+    )
+    for entry in test.files:
+        if entry.path.split("/")[0] not in GENERATED:
+            yield entry
+    yield _file("testdef.yaml", test.source)
+    yield _file("testdef_metadata", metadata_text(test.metadata))
+    yield _file("uuid", f"{test.uuid}\n")
+    install = steps.install_script(test.definition, facts, test.skip_install)
+    if install is not None:
+        yield _file("install.sh", install, executable=True)
+    yield _file("run.sh", steps.run_script(test.definition, facts), executable=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from lava_vmgroup.log import NodeLog
-from lava_vmgroup.results.model import Outcome, TestCase, TestRun
+from lava_vmgroup.results.model import Outcome, SoftwareContext, TestCase, TestRun
+from lava_vmgroup.testshell.collected import LeftBehind, read_results
 from lava_vmgroup.testshell.events import (
     EndRun,
     Event,
@@ -17,6 +18,7 @@ from lava_vmgroup.testshell.events import (
     StartRun,
     TestCaseSignal,
     TestExited,
+    TestSet,
 )
 from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.signals import parse_line
@@ -34,19 +36,37 @@ class _Run:
     ended: float | None = None
     finished: bool = False
     cases: list[TestCase] = field(default_factory=list)
+    test_set: str | None = None
+    left_behind: LeftBehind = field(default_factory=LeftBehind)
 
     def as_result(self) -> TestRun:
         ended = self.ended if self.ended is not None else time.monotonic()
-        definition = self.test.definition
+        left = self.left_behind
         return TestRun(
-            name=definition.name,
+            name=self.test.definition.name,
             uuid=self.test.uuid,
             started_at=self.started_at,
             duration_s=ended - self.started,
-            cases=tuple(self.cases),
-            metadata=definition.metadata_for_bundle(self.test.location, self.test.url),
+            cases=tuple(_with_attachments(self.cases, left)),
+            metadata={**self.test.metadata, **left.metadata},
             finished=self.finished,
+            attachments=left.attachments,
+            hardware=left.hardware,
+            software=SoftwareContext(
+                image=left.image, packages=left.packages, sources=self.test.software
+            ),
         )
+
+
+def _with_attachments(cases: list[TestCase], left: LeftBehind) -> list[TestCase]:
+    """The cases with what was attached to them: of several with one name, to the last."""
+    merged = list(cases)
+    last = {case.name: index for index, case in enumerate(merged)}
+    for name, kept in left.cases.items():
+        if kept.attachments and name in last:
+            index = last[name]
+            merged[index] = replace(merged[index], attachments=kept.attachments)
+    return merged
 
 
 class RunRecorder:
@@ -73,6 +93,21 @@ class RunRecorder:
         """Take a run that was no test shell's."""
         self._others.append(run)
 
+    def add_results(self, archive: bytes) -> None:
+        """Take the tar of a node's results folder: what came by markers is not recorded again."""
+        found = read_results(archive)
+        for problem in found.problems:
+            self._log.warning("collect", problem)
+        for uuid, left in found.runs.items():
+            if uuid not in self._tests:
+                continue
+            run = self._runs.setdefault(uuid, _Run(self._tests[uuid]))
+            run.left_behind = left
+            names = {case.name for case in run.cases}
+            for name, kept in left.cases.items():
+                if kept.reported is not None and name not in names:
+                    self._record(run, kept.as_signal(name))
+
     def line(self, text: str) -> None:
         """Take a line that was no marker: the current test's own pattern may see a result."""
         if self._current is None:
@@ -94,6 +129,8 @@ class RunRecorder:
                 self._script_failed(directory, INSTALL_CASE, "the install steps failed")
             case TestCaseSignal():
                 self._test_case(event)
+            case TestSet(name=name) if self._current is not None:
+                self._current.test_set = name
 
     def _begin(self, uuid: str) -> _Run:
         run = self._runs.setdefault(uuid, _Run(self._tests[uuid]))
@@ -103,7 +140,7 @@ class RunRecorder:
         return run
 
     def _end(self, run: _Run, *, finished: bool) -> None:
-        run.ended, run.finished = time.monotonic(), finished
+        run.ended, run.finished, run.test_set = time.monotonic(), finished, None
         self._current = None
         name = run.test.definition.name
         self._log.event("run-end", f"test run {name} ends", name=name, finished=finished)
@@ -127,6 +164,7 @@ class RunRecorder:
         self._record(self._current, signal)
 
     def _record(self, run: _Run, signal: TestCaseSignal, message: str | None = None) -> None:
+        message = message or signal.message
         if message is None and signal.reported not in (signal.result.value, signal.result.name):
             message = f"the test reported {signal.reported!r}"
         case = TestCase(
@@ -135,6 +173,8 @@ class RunRecorder:
             measurement=signal.measurement,
             units=signal.units if signal.measurement is not None else None,
             message=message,
+            test_set=run.test_set,
+            reference=signal.reference,
             recorded_at=datetime.now(UTC),
         )
         run.cases.append(case)

@@ -21,10 +21,12 @@ from lava_vmgroup.errors import (
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.testshell.events import (
     EndTestCase,
+    Event,
     Malformed,
     MultiNodeCall,
     RunnerExited,
     StartTestCase,
+    TestRaised,
 )
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.signals import SignalParser, reply_nack
@@ -61,8 +63,8 @@ class Session:
     def run(self, command: str, deadline: Deadline) -> None:
         """Type the runner's command and serve its console until it says that it is done.
 
-        Raises `TestError` when the console ends before, `PeerFailed` when the test waited for a
-        member of the group that has failed.
+        Raises `TestError` when the console ends before or the test raises an error, `PeerFailed`
+        when the test waited for a member of the group that has failed.
         """
         self._console.send_line(command, deadline)
         try:
@@ -97,14 +99,22 @@ class Session:
                 self._log.warning("malformed", f"{signal.reason}: {signal.text[:200]!r}")
                 if api is not None and (refusal := reply_nack(api)):
                     self._console.send_line(refusal, deadline)
+            case _:
+                self._note(signal)
+        return False
+
+    def _note(self, signal: Event) -> None:
+        """Take a signal that wants no answer."""
+        match signal:
             case StartTestCase(test_case_id=name):
                 self._running_case = name
                 self._log.debug("state", f"test case {name}", state=name)
             case EndTestCase():
                 self._running_case = None
+            case TestRaised(message=message):
+                raise TestError(f"the test raised an error: {message}")
             case _:
                 self._recorder.event(signal)
-        return False
 
     def _start_call(self, call: MultiNodeCall, deadline: Deadline) -> None:
         """Carry a call out beside the console, which goes on being read meanwhile."""

@@ -28,6 +28,7 @@ from lava_vmgroup.testshell.events import (
     StartTestCase,
     TestCaseSignal,
     TestExited,
+    TestRaised,
     TestSet,
 )
 
@@ -115,8 +116,6 @@ def _torn_marker(line: str) -> str:
 
 def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
     """The result that `definition`'s own pattern sees in a line of the test's output."""
-    if definition.parse is None:
-        return None
     match = definition.parse.pattern.match(line[:MAX_PATTERN_LINE].strip())
     if match is None:
         return None
@@ -127,10 +126,11 @@ def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
     reported = groups["result"] or ""
     return TestCaseSignal(
         test_case_id=test_case_id,
-        result=_outcome(definition.parse.fixups.get(reported, reported)),
+        result=outcome_of(definition.parse.fixups.get(reported, reported)),
         reported=reported,
         measurement=groups.get("measurement"),
         units=groups.get("units"),
+        message=groups.get("message") or None,
     )
 
 
@@ -196,7 +196,7 @@ def _reply(api: MultiNodeApi, words: Sequence[str]) -> str:
     return line
 
 
-def _outcome(word: str) -> Outcome:
+def outcome_of(word: str) -> Outcome:
     """LAVA's rule: a result that is none of its four words is unknown."""
     return Outcome(word) if word in {outcome.value for outcome in Outcome} else Outcome.UNKNOWN
 
@@ -242,6 +242,7 @@ def _call_event(match: re.Match[str]) -> Event:
 
 
 def _test_case(words: Sequence[str]) -> TestCaseSignal | None:
+    """A result; the words of TESTREFERENCE are the same with a REFERENCE."""
     try:
         fields = parse_arguments(words)
     except ValueError:
@@ -251,10 +252,11 @@ def _test_case(words: Sequence[str]) -> TestCaseSignal | None:
         return None
     return TestCaseSignal(
         test_case_id=test_case_id,
-        result=_outcome(reported),
+        result=outcome_of(reported),
         reported=reported,
         measurement=fields.get("MEASUREMENT"),
         units=fields.get("UNITS"),
+        reference=fields.get("REFERENCE"),
     )
 
 
@@ -280,6 +282,8 @@ _SIGNALS: Mapping[str, Callable[[Sequence[str]], Event | None]] = {
     "STARTTC": lambda words: StartTestCase(test_case_id=words[0]) if len(words) == 1 else None,
     "ENDTC": lambda words: EndTestCase(test_case_id=words[0]) if len(words) == 1 else None,
     "TESTCASE": _test_case,
+    "TESTREFERENCE": _test_case,
+    "TESTRAISE": lambda words: TestRaised(message=" ".join(words)) if words else None,
     "TESTSET": _test_set,
 }
 _PARSERS: Mapping[re.Pattern[str], Callable[[re.Match[str]], Event | None]] = {

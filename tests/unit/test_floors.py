@@ -38,6 +38,8 @@ FLOORS = {
     "vms": 5,
     "testshell.runs": 5,
     "testshell.session": 5,
+    "testshell.loading": 5,
+    "testshell.repositories": 5,
     "multinode.api": 5,
     "nodes": 6,
     "actions": 7,

@@ -22,6 +22,7 @@ from lava_vmgroup.testshell.definition import parse_definition
 from lava_vmgroup.testshell.events import Event
 from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay
 from lava_vmgroup.testshell.signals import SignalParser
+from lava_vmgroup.testshell.tree import Tree
 
 LIMIT_S = 60.0
 PACKAGES = {"bash": "bash", "dash": "dash", "busybox": "busybox-static"}
@@ -60,7 +61,7 @@ class Node:
         self.bin = self.directory / "bin"
         self.results = self.directory / "results"
         self.cache = root / "cache.txt"
-        self.environment = {"PATH": path}
+        self.environment = {"PATH": path, "LAVA_SHELL": str(shell)}
 
     def unpack(
         self,
@@ -68,6 +69,7 @@ class Node:
         parameters: dict[str, str] | None = None,
         host_ip: str | None = None,
         debug: bool = False,
+        files: Tree = (),
     ) -> None:
         """Unpack an overlay whose tests have the UUIDs uuid-0, uuid-1 and so on."""
         spec = OverlaySpec(
@@ -77,6 +79,7 @@ class Node:
             lava_test_dir=str(self.directory),
             host_ip=host_ip,
             shell=str(self.shell),
+            steps_shell=str(self.shell),
             debug=debug,
             multi_node_cache=str(self.cache),
             tests=[
@@ -85,6 +88,7 @@ class Node:
                     uuid=f"uuid-{index}",
                     source=text,
                     parameters=parameters or {},
+                    files=files,
                 )
                 for index, text in enumerate(definitions)
             ],

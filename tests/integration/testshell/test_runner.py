@@ -11,6 +11,7 @@ import yaml
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testshell import events, signals
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
+from lava_vmgroup.testshell.tree import TreeEntry
 
 if TYPE_CHECKING:
     from tests.integration.testshell.conftest import Node
@@ -62,6 +63,7 @@ def test_a_whole_run_is_told_by_lavas_markers_in_order(node: Node) -> None:
         "<LAVA_TEST_RUNNER>: started",
         f"<LAVA_TEST_RUNNER>: looking for work in {node.directory}/lava-test-runner.conf",
         "<LAVA_TEST_RUNNER>: running 0_uuid-0 installer ...",
+        "<LAVA_TEST_RUNNER>: save hardware/software context info for 0_uuid-0...",
         "<LAVA_TEST_RUNNER>: running 0_uuid-0 under lava-test-shell...",
         "<LAVA_SIGNAL_STARTRUN smoke uuid-0>",
         "<LAVA_SIGNAL_STARTTC shell>",
@@ -104,7 +106,9 @@ def test_the_results_have_lavas_layout(node: Node) -> None:
     node.run_tests()
 
     found = node.result_directory(0)
-    assert {str(path.relative_to(found)) for path in found.rglob("*") if path.is_file()} == {
+    assert {str(path.relative_to(found)) for path in found.rglob("*") if path.is_file()} - {
+        "hwcontext/board.txt"  # not every machine has a name
+    } == {
         "testdef.yaml",
         "testdef_metadata",
         "analyzer_assigned_uuid",
@@ -113,6 +117,10 @@ def test_the_results_have_lavas_layout(node: Node) -> None:
         "install_return_code",
         "attachments/run.sh",
         "attachments/install.sh",
+        "hwcontext/cpuinfo.txt",
+        "hwcontext/meminfo.txt",
+        "swcontext/build.txt",
+        "swcontext/pkgs.txt",
         "results/a/result",
         "results/a/units",
         "results/a/measurement",
@@ -338,3 +346,37 @@ def test_tests_run_without_a_directory_given(node: Node) -> None:
     assert ran.returncode == 0
     assert "tested" in ran.stdout.splitlines()
     assert ran.stdout.splitlines()[-1] == "<LAVA_TEST_RUNNER>: exiting lava-test-runner"
+
+
+def test_a_repositorys_files_are_in_the_tests_directory(node: Node) -> None:
+    node.unpack(
+        definition("smoke", "./bin/tool", "cat link", install=("test -x bin/tool",)),
+        files=(
+            TreeEntry(path="bin/tool", content=b"#!/bin/sh\necho tool runs\n", executable=True),
+            TreeEntry(path="data/text", content=b"text of link\n"),
+            TreeEntry(path="link", link="data/text"),
+        ),
+    )
+
+    finished = node.run_tests()
+
+    assert {"tool runs", "text of link"} <= {*finished.lines}
+    assert events.TestExited(directory="0_uuid-0", return_code=0) in finished.events
+
+
+def test_packages_of_the_nodes_own_distribution_are_installed_too(node: Node) -> None:
+    tools = node.root / "first"
+    tools.mkdir()
+    (tools / "apt-get").write_text(f'#!{node.shell}\necho "apt-get $*"\n')
+    (tools / "apt-get").chmod(0o755)
+    node.environment["PATH"] = f"{tools}:{node.environment['PATH']}"
+    node.unpack()
+    distro = node.helper("lava-distro").stdout.strip()
+    install = {"deps": ["one"], f"deps-{distro}": ["two", "three"], "deps-other": ["four"]}
+    content = yaml.safe_load(definition("smoke", 'echo "type $TARGET_TYPE with $# arguments"'))
+    node.unpack(yaml.safe_dump(content | {"install": install}))
+
+    finished = node.run_tests()
+
+    assert "apt-get install -y -q one two three" in finished.lines
+    assert f"type {distro} with 0 arguments" in finished.lines

@@ -9,7 +9,14 @@ import pytest
 import yaml
 
 from lava_vmgroup.errors import JobError
-from lava_vmgroup.testshell.definition import TestDefinition, metadata_text, parse_definition
+from lava_vmgroup.testshell.definition import (
+    DEFAULT_PATTERN,
+    RepositoryToInstall,
+    TestDefinition,
+    metadata_text,
+    parse_definition,
+)
+from lava_vmgroup.testshell.source import Source, SourceKind
 
 FULL = """
 metadata:
@@ -75,7 +82,6 @@ def test_a_full_definition_is_read() -> None:
     assert definition.dependencies == ("gcc", "make patch")
     assert definition.install_steps == ("make",)
     assert definition.run_steps == ("./configure", "for item in 1 2; do\n  echo $item\ndone\n")
-    assert definition.parse is not None
     assert definition.parse.pattern.groupindex.keys() == {"test_case_id", "result", "measurement"}
     assert definition.parse.fixups == {"OK": "pass", "BAD": "fail"}
 
@@ -97,7 +103,6 @@ def test_results_in_capitals_are_understood_without_a_fixupdict() -> None:
 
     definition = parse_definition(text, source="x.yaml")
 
-    assert definition.parse is not None
     assert definition.parse.fixups["PASS"] == "pass"
 
 
@@ -127,7 +132,7 @@ def test_absent_metadata_are_empty_strings_in_a_bundle() -> None:
 def test_the_metadata_on_the_node_are_those_of_the_bundle() -> None:
     definition = parse_definition(FULL, source="x.yaml")
 
-    text = metadata_text(definition, "URL", "u")
+    text = metadata_text(definition.metadata_for_bundle("URL", "u"))
 
     assert yaml.safe_load(text) == definition.metadata_for_bundle("URL", "u")
 
@@ -143,9 +148,11 @@ install-more: 1
 """
 
     assert sorted(problems_of(text)) == [
-        "install-more: unknown key; expected one of metadata, params, install, run, parse",
+        "install-more: unknown key; expected one of metadata, params, parameters, "
+        "install, run, parse, test-case-deps",
         "install.deps[0]: expected text, found 3 (int)",
-        "install.step: unknown key; expected one of deps, steps",
+        "install.step: unknown key; expected one of deps, steps, keys, sources, git-repos, "
+        "bzr-repos",
         "install.steps: expected a list, found 'make' (text)",
         "metadata.description: missing; expected text",
         "metadata.format: expected text, found 1 (int)",
@@ -189,30 +196,118 @@ def test_an_empty_name_is_refused() -> None:
     assert problems == ("metadata.name: expected text that is not empty",)
 
 
+def test_a_handler_is_refused_with_the_reason() -> None:
+    assert problems_of(minimal(handler={"handler-name": "add-duration"})) == (
+        "handler: in LAVA v1 it named a plug-in of the dispatcher, and there are none here; "
+        "remove it, or do its work in run.steps",
+    )
+
+
+def test_all_of_install_is_read() -> None:
+    text = minimal(
+        params={"BRANCH": "stable"},
+        install={
+            "keys": ["1234ABCD"],
+            "sources": ["deb http://lab/ x y"],
+            "deps": ["gcc"],
+            "deps-ubuntu": ["u1 u2"],
+            "deps-oe": ["o1"],
+            "git-repos": [
+                "https://lab/one.git",
+                {"url": "https://lab/two", "branch": "BRANCH", "destination": "in/two"},
+                {"url": "/three", "skip_by_default": "SKIP"},
+            ],
+            "bzr-repos": ["lp:lava-test"],
+        },
+    )
+
+    definition = parse_definition(text, source="x.yaml")
+
+    assert definition.keys == ("1234ABCD",)
+    assert definition.sources == ("deb http://lab/ x y",)
+    assert definition.distro_dependencies == {"ubuntu": ("u1 u2",), "oe": ("o1",)}
+    assert definition.git_repositories == (
+        RepositoryToInstall(url="https://lab/one.git"),
+        RepositoryToInstall(url="https://lab/two", branch="BRANCH", destination="in/two"),
+        RepositoryToInstall(url="/three", skip_by_default="SKIP"),
+    )
+    assert definition.bzr_repositories == ("lp:lava-test",)
+
+
+def test_todays_word_for_params_is_understood() -> None:
+    definition = parse_definition(minimal(parameters={"SIZE": 3}), source="x.yaml")
+
+    assert definition.params == {"SIZE": "3"}
+
+
+def test_a_fixupdict_alone_goes_with_lavas_own_pattern() -> None:
+    definition = parse_definition(minimal(parse={"fixupdict": {"PASS": "fail"}}), source="x.yaml")
+
+    assert definition.parse.pattern.pattern == DEFAULT_PATTERN
+    assert definition.parse.fixups == {"PASS": "fail"}
+
+
+def test_definitions_to_run_before_are_read() -> None:
+    text = minimal(
+        **{
+            "test-case-deps": [
+                {"git-repo": "https://lab/x.git", "testdef": "a/b.yaml", "revision": 12},
+                {"url": "other.yaml", "parameters": {"A": True}},
+            ]
+        }
+    )
+
+    definition = parse_definition(text, source="x.yaml")
+
+    assert definition.test_case_deps == (
+        Source(
+            kind=SourceKind.GIT,
+            location="https://lab/x.git",
+            testdef="a/b.yaml",
+            revision="12",
+        ),
+        Source(kind=SourceKind.URL, location="other.yaml", parameters={"A": "True"}),
+    )
+
+
 @pytest.mark.parametrize(
-    ("section", "key", "place"),
+    ("changes", "problem"),
     [
-        ("install", "keys", "install.keys"),
-        ("install", "sources", "install.sources"),
-        ("install", "git-repos", "install.git-repos"),
-        ("install", "bzr-repos", "install.bzr-repos"),
-        ("install", "deps-ubuntu", "install.deps-ubuntu"),
-        (None, "test-case-deps", "test-case-deps"),
-        (None, "handler", "handler"),
+        (
+            {"params": {"A": 1}, "parameters": {"A": 1}},
+            "parameters: another word for params; give one of the two",
+        ),
+        (
+            {"install": {"git-repos": [{"branch": "x"}]}},
+            "install.git-repos[0].url: missing; expected text",
+        ),
+        (
+            {"install": {"git-repos": [3]}},
+            "install.git-repos[0]: expected text or a mapping, found 3 (int)",
+        ),
+        (
+            {"install": {"git-repos": [{"url": "x", "destination": "../y"}]}},
+            "install.git-repos[0].destination: expected a path inside the repository, found '../y'",
+        ),
+        (
+            {"test-case-deps": [{"testdef": "x"}]},
+            "test-case-deps[0]: expected exactly one of git-repo, bzr-repo, tar-repo, url, from, "
+            "found none of them",
+        ),
+        (
+            {"test-case-deps": [{"url": "x", "colour": "red"}]},
+            "test-case-deps[0].colour: unknown key; expected one of git-repo, bzr-repo, "
+            "tar-repo, url, from, repository, testdef, path, name, revision, branch, parameters",
+        ),
     ],
 )
-def test_what_lava_knows_and_this_does_not_is_refused_by_name(
-    section: str | None, key: str, place: str
-) -> None:
-    changes: dict[str, Any] = {section: {key: ["x"]}} if section else {key: ["x"]}
-
-    assert problems_of(minimal(**changes)) == (f"{place}: known to LAVA, but not supported yet",)
+def test_sections_that_cannot_work_are_refused(changes: dict[str, Any], problem: str) -> None:
+    assert problems_of(minimal(**changes)) == (problem,)
 
 
 @pytest.mark.parametrize(
     ("parse", "problem"),
     [
-        ({"fixupdict": {}}, "parse.pattern: missing; expected text"),
         (
             {"pattern": "(?P<test_case_id>a"},
             "parse.pattern: expected a regular expression: missing ), unterminated subpattern "

@@ -18,28 +18,14 @@ from lava_vmgroup.testshell.overlay import (
     OverlaySpec,
     OverlayTest,
     build_overlay,
-    quoted,
     runner_command,
 )
+from lava_vmgroup.testshell.steps import SkipInstall, quoted
+from lava_vmgroup.testshell.tree import TreeEntry
 
 SCRIPTS = Path(lava_vmgroup.testshell.__file__).parent / "scripts"
-HELPERS = [
-    "lava-group",
-    "lava-install-packages",
-    "lava-role",
-    "lava-self",
-    "lava-send",
-    "lava-start-vms",
-    "lava-sync",
-    "lava-test-case",
-    "lava-test-runner",
-    "lava-test-set",
-    "lava-test-shell",
-    "lava-wait",
-    "lava-wait-all",
-    "lava-wait-for-vms",
-    "lava-wait-vms",
-]
+FILES = sorted(path.name for path in SCRIPTS.iterdir())
+HELPERS = [name for name in FILES if not name.endswith(".sh")]
 HOSTILE = 'it\'s; $(touch /tmp/x) `id` "q" \\ \n$HOME é'
 
 PLAIN = TestDefinition(
@@ -90,7 +76,7 @@ def test_the_layout_is_lavas() -> None:
     expected = [
         "",
         "/bin",
-        *(f"/bin/{name}" for name in sorted([*HELPERS, "lava-multi-node.sh"])),
+        *(f"/bin/{name}" for name in FILES),
         "/lava-environment",
         "/tests",
         "/tests/0_aa-11",
@@ -105,6 +91,7 @@ def test_the_layout_is_lavas() -> None:
         "/tests/1_bb-22/install.sh",
         "/tests/1_bb-22/run.sh",
         "/results",
+        "/lava-test-runner.results",
         "/lava-test-runner.conf",
     ]
 
@@ -174,6 +161,7 @@ def test_a_test_is_kept_with_its_source_and_metadata() -> None:
 def test_run_script_is_steps_between_markers() -> None:
     assert text_of(SPEC, "tests/0_aa-11/run.sh") == (
         "A='1'\n"
+        "TARGET_TYPE=$(lava-distro)\n"
         "set -e\n"
         "cd /lava-vm1-job0.1/tests/0_aa-11\n"
         "export TESTRUN_ID=plain\n"
@@ -186,6 +174,7 @@ def test_run_script_is_steps_between_markers() -> None:
 
 def test_install_script_installs_packages_then_runs_its_steps() -> None:
     assert text_of(SPEC, "tests/1_bb-22/install.sh") == (
+        "TARGET_TYPE=$(lava-distro)\n"
         "set -ex\n"
         "cd /lava-vm1-job0.1/tests/1_bb-22\n"
         "lava-install-packages gcc make 'g++;x'\n"
@@ -193,16 +182,103 @@ def test_install_script_installs_packages_then_runs_its_steps() -> None:
     )
 
 
+def install_script(definition: TestDefinition, skip: SkipInstall | None = None) -> str:
+    """The install.sh of a test."""
+    test = OverlayTest(definition=definition, uuid="a", source="", skip_install=skip)
+    return text_of(replace(SPEC, tests=[test]), "tests/0_a/install.sh").partition("0_a\n")[2]
+
+
+COMPLETE = replace(
+    FULL,
+    keys=("1234",),
+    sources=("deb http://lab/ x",),
+    distro_dependencies={"ubuntu": ("u1 u2",), "oe": ("o1",)},
+)
+
+
+@pytest.mark.parametrize(
+    ("skip", "gone"),
+    [
+        (None, ""),
+        (SkipInstall.REPOS, ""),
+        (SkipInstall.KEYS, "lava-add-keys 1234\n"),
+        (SkipInstall.SOURCES, "lava-add-sources 'deb http://lab/ x'\n"),
+        (SkipInstall.STEPS, "make all\n"),
+        (
+            SkipInstall.DEPS,
+            "set -- gcc make 'g++;x'\n"
+            "case $TARGET_TYPE in\n"
+            'ubuntu) set -- "$@" u1 u2 ;;\n'
+            'oe | openembedded* | poky* | nodistro*) set -- "$@" o1 ;;\n'
+            "esac\n"
+            '[ $# -eq 0 ] || lava-install-packages "$@"\n'
+            "set --\n",
+        ),
+    ],
+)
+def test_every_part_of_the_installation_can_be_skipped(skip: SkipInstall | None, gone: str) -> None:
+    whole = install_script(COMPLETE)
+
+    assert gone in whole
+    assert install_script(COMPLETE, skip) == whole.replace(gone, "")
+    assert whole.splitlines()[0] == "lava-add-keys 1234"
+    assert whole.splitlines()[1] == "lava-add-sources 'deb http://lab/ x'"
+    assert whole.splitlines()[-1] == "make all"
+
+
+def test_the_whole_installation_can_be_skipped() -> None:
+    test = OverlayTest(definition=COMPLETE, uuid="a", source="", skip_install=SkipInstall.ALL)
+
+    names = members(replace(SPEC, tests=[test]))
+
+    assert f"{ROOT}/tests/0_a/install.sh" not in names
+
+
+def test_scripts_learn_the_dispatchers_address_and_the_repetition() -> None:
+    test = OverlayTest(definition=PLAIN, uuid="a", source="")
+    spec = replace(SPEC, tests=[test], server_ip="10.0.0.9", repeat_count=3)
+
+    assert text_of(spec, "tests/0_a/run.sh").startswith(
+        "A='1'\nLAVA_SERVER_IP='10.0.0.9'\nTARGET_TYPE=$(lava-distro)\nREPEAT_COUNT='3'\nset -e\n"
+    )
+
+
+def test_the_repositorys_files_are_there_but_the_tests_own_come_first() -> None:
+    files = (
+        TreeEntry(path="sub/tool", content=b"\0raw", executable=True),
+        TreeEntry(path="link", link="sub/tool"),
+        TreeEntry(path="run.sh", content=b"theirs"),
+        TreeEntry(path="uuid/x", content=b"theirs"),
+    )
+    test = OverlayTest(definition=PLAIN, uuid="a", source="", files=files)
+    spec = replace(SPEC, tests=[test])
+
+    found = members(spec)
+
+    folder = f"{ROOT}/tests/0_a"
+    assert found[f"{folder}/sub/tool"].mode == 0o755
+    assert (found[f"{folder}/link"].issym(), found[f"{folder}/link"].linkname) == (True, "sub/tool")
+    assert f"{folder}/uuid/x" not in found
+    assert "theirs" not in text_of(spec, "tests/0_a/run.sh")
+
+
+def test_a_name_that_no_tar_holds_is_refused() -> None:
+    test = OverlayTest(definition=PLAIN, uuid="a", source="", files=(TreeEntry(path="x" * 200),))
+
+    with pytest.raises(JobError, match="name is too long"):
+        build_overlay(replace(SPEC, tests=[test]))
+
+
 def test_the_jobs_parameters_override_the_definitions() -> None:
     test = OverlayTest(definition=PLAIN, uuid="a", source="", parameters={"B": "2", "A": "3"})
 
-    assert run_script(test).startswith("A='3'\nB='2'\nset -e\n")
+    assert run_script(test).startswith("A='3'\nB='2'\nTARGET_TYPE=")
 
 
 def test_hostile_values_stay_values() -> None:
     test = OverlayTest(definition=PLAIN, uuid="a", source="", parameters={"B": HOSTILE})
 
-    words = shlex.split(run_script(test).partition("set -e\n")[0])
+    words = shlex.split(run_script(test).partition("TARGET_TYPE=")[0])
 
     assert words == ["A=1", f"B={HOSTILE}"]
 
@@ -228,7 +304,7 @@ def test_the_environment_has_every_fact() -> None:
         "LAVA_TARGET_GROUP=group-1",
         "LAVA_IS_HOST=yes",
         "LAVA_HOST_IP=10.0.0.1",
-        "LAVA_SHELL=/bin/sh",
+        "LAVA_STEPS_SHELL=",
         "LAVA_MULTI_NODE_CACHE=/tmp/lava_multi_node_cache.txt",
         "LAVA_MULTI_NODE_DEBUG=yes",
     ]

@@ -35,6 +35,16 @@ GOOD = [
     ("<LAVA_SIGNAL_ENDRUN smoke ab-12>", events.EndRun(name="smoke", uuid="ab-12")),
     ("<LAVA_SIGNAL_STARTTC ping>", events.StartTestCase(test_case_id="ping")),
     ("<LAVA_SIGNAL_ENDTC ping>", events.EndTestCase(test_case_id="ping")),
+    (
+        "<LAVA_SIGNAL_TESTREFERENCE TEST_CASE_ID=a RESULT=fail REFERENCE=https://lab/?x=1>",
+        TestCaseSignal(
+            test_case_id="a",
+            result=Outcome.FAIL,
+            reported="fail",
+            reference="https://lab/?x=1",
+        ),
+    ),
+    ("<LAVA_SIGNAL_TESTRAISE no network at all>", events.TestRaised(message="no network at all")),
     ("<LAVA_SIGNAL_TESTSET START net>", events.TestSet(name="net")),
     ("<LAVA_SIGNAL_TESTSET STOP>", events.TestSet(name=None)),
     ("<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=ping RESULT=pass>", RESULT),
@@ -373,10 +383,29 @@ def test_a_pattern_is_not_tried_beyond_its_limit() -> None:
     assert signals.parse_line(own, "a" + "x" * 1000 + "PASS") is None
 
 
-def test_without_a_pattern_lines_give_no_results() -> None:
+@pytest.mark.parametrize(
+    ("line", "name", "result"),
+    [
+        ("a : PASS", "a", Outcome.PASS),
+        ("net ping  :  fail", "net ping", Outcome.FAIL),
+        ("  a : b : SKIP (no reason)", "a : b", Outcome.SKIP),
+        ("x : unknown", "x", Outcome.UNKNOWN),
+    ],
+)
+def test_without_a_pattern_lavas_own_gives_results(line: str, name: str, result: Outcome) -> None:
     plain = TestDefinition(name="plain", format="1.0", description="")
 
-    assert signals.parse_line(plain, "a : PASS") is None
+    signal = signals.parse_line(plain, line)
+
+    assert signal is not None
+    assert (signal.test_case_id, signal.result) == (name, result)
+
+
+@pytest.mark.parametrize("line", ["a: PASS", ": PASS", "a : Pass", "PASS : a"])
+def test_other_lines_give_no_results(line: str) -> None:
+    plain = TestDefinition(name="plain", format="1.0", description="")
+
+    assert signals.parse_line(plain, line) is None
 
 
 def test_arguments_are_split_at_their_first_equals_sign() -> None:

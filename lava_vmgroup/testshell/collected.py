@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""What tests left in their node's results folder, read from a tar of it.
+
+The tar comes from the system under test and may hold anything: it is read in memory, member by
+member, and nothing of it is unpacked.
+"""
+
+from __future__ import annotations
+
+import io
+import mimetypes
+import posixpath
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from lava_vmgroup.results.model import Attachment, HardwareDevice
+from lava_vmgroup.testshell import contexts
+from lava_vmgroup.testshell.definition import parse_extra_metadata
+from lava_vmgroup.testshell.events import TestCaseSignal
+from lava_vmgroup.testshell.signals import outcome_of
+
+MAX_MEMBERS = 50_000
+MAX_BYTES = 64 << 20
+"""The largest archive that is looked at."""
+
+_LEFT_OUT = "left-out"
+_MIME_TYPE = ".mimetype"
+_RUN_FOLDER = re.compile(r"\d+_(?P<uuid>.+)-\d+")
+_MAX_FIELD = 4000
+_RUNS_OWN_FILES = ("stdout.log", "testdef.yaml", "return_code", "install_return_code")
+_CASE_FIELDS = frozenset({"result", "measurement", "units", "message", "reference"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCase:
+    """A folder of results/: one test case, as a helper or a tool of the test's own wrote it."""
+
+    reported: str | None = None
+    """The word for the result; None when nothing but attachments is there."""
+    measurement: str | None = None
+    units: str | None = None
+    message: str | None = None
+    reference: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+
+    def as_signal(self, name: str) -> TestCaseSignal:
+        """The same as a marker would have told it."""
+        reported = self.reported or ""
+        return TestCaseSignal(
+            test_case_id=name,
+            result=outcome_of(reported),
+            reported=reported,
+            measurement=self.measurement,
+            units=self.units,
+            message=self.message,
+            reference=self.reference,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftBehind:
+    """What one test run left."""
+
+    attachments: tuple[Attachment, ...] = ()
+    cases: Mapping[str, KeptCase] = field(default_factory=dict)
+    """By name, the oldest first."""
+    hardware: tuple[HardwareDevice, ...] = ()
+    image: str | None = None
+    packages: tuple[tuple[str, str], ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """A whole results folder."""
+
+    runs: Mapping[str, LeftBehind]
+    """By the UUID of the test."""
+    problems: tuple[str, ...] = ()
+    """What is missing, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    content: bytes
+    mtime: float
+
+    @property
+    def text(self) -> str:
+        return self.content.decode(errors="replace")
+
+
+_Files = dict[str, _File]
+
+
+def read_results(archive: bytes) -> Collected:
+    """Read the tar of a results folder, as far as it can be read."""
+    problems: list[str] = []
+    folders: dict[str, _Files] = {}
+    for path, file in _members(archive, problems):
+        if path == _LEFT_OUT:
+            problems += [f"too large to be collected: {line}" for line in file.text.splitlines()]
+        folder, _, name = path.partition("/")
+        if name and (match := _RUN_FOLDER.fullmatch(folder)):
+            folders.setdefault(match["uuid"], {})[name] = file
+    runs = {uuid: _left_behind(files) for uuid, files in folders.items()}
+    return Collected(runs=runs, problems=tuple(problems))
+
+
+def _members(archive: bytes, problems: list[str]) -> Iterator[tuple[str, _File]]:
+    """Every ordinary file of the archive by its path."""
+    if not archive:
+        return
+    count = 0
+    try:
+        # The node may have written several archives, one after the other.
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:", ignore_zeros=True) as tar:
+            for member in tar:
+                count += 1
+                if count > MAX_MEMBERS:
+                    problems.append(f"only the first {MAX_MEMBERS} files were collected")
+                    return
+                path = posixpath.normpath(member.name)
+                outside = path.startswith(("/", ".."))
+                if not member.isreg() or member.issparse() or outside:
+                    continue
+                file = tar.extractfile(member)
+                size = min(member.size, len(archive))  # a member may claim any size
+                content = file.read(size) if file is not None else b""
+                yield path, _File(content, float(member.mtime))
+    except (tarfile.TarError, EOFError, ValueError, OSError) as error:
+        problems.append(f"the collected files cannot be read: {error}")
+
+
+def _left_behind(files: _Files) -> LeftBehind:
+    def text(name: str) -> str:
+        return files[name].text if name in files else ""
+
+    attachments = [_attachment(name, files[name]) for name in _RUNS_OWN_FILES if name in files]
+    for path in files:
+        if path.startswith("attachments/"):
+            attachments += _with_type(files, path, path.removeprefix("attachments/"))
+    return LeftBehind(
+        attachments=tuple(attachments),
+        cases=_cases(files),
+        hardware=tuple(
+            contexts.hardware(
+                text("hwcontext/cpuinfo.txt"),
+                text("hwcontext/meminfo.txt"),
+                text("hwcontext/board.txt"),
+            )
+        ),
+        image=next(iter(text("swcontext/build.txt").strip().splitlines()), None),
+        packages=contexts.packages(text("swcontext/pkgs.txt")),
+        metadata=parse_extra_metadata(text("extra_metadata")),
+    )
+
+
+def _cases(files: _Files) -> dict[str, KeptCase]:
+    """Each folder of results/ that tells a result or holds attachments."""
+    told: dict[str, dict[str, str]] = {}
+    attached: dict[str, list[Attachment]] = {}
+    first: dict[str, float] = {}
+    for path, file in files.items():
+        if not path.startswith("results/"):
+            continue
+        inner = path.removeprefix("results/")
+        name, attachments, pathname = inner.partition("/attachments/")
+        if attachments:
+            attached.setdefault(name, []).extend(_with_type(files, path, pathname))
+        else:
+            name, _, key = inner.rpartition("/")
+            if not name or key not in _CASE_FIELDS:
+                continue
+            told.setdefault(name, {})[key] = file.text.strip()[:_MAX_FIELD]
+        first[name] = min(first.get(name, file.mtime), file.mtime)
+    return {
+        name: _case(told.get(name), tuple(attached.get(name, ())))
+        for name in sorted(first, key=lambda one: (first[one], one))
+    }
+
+
+def _case(fields: Mapping[str, str] | None, attachments: tuple[Attachment, ...]) -> KeptCase:
+    if fields is None:
+        return KeptCase(attachments=attachments)
+    # As in LAVA, a case without a result is recorded as one that nobody knows.
+    others = {key: value for key, value in fields.items() if key != "result"}
+    return KeptCase(reported=fields.get("result", ""), attachments=attachments, **others)
+
+
+def _with_type(files: _Files, path: str, pathname: str) -> Iterator[Attachment]:
+    """The attachment that a file is; none when it tells the type of another one."""
+    other = path.removesuffix(_MIME_TYPE)
+    if other == path or other not in files:
+        mime = files.get(path + _MIME_TYPE)
+        yield _attachment(pathname, files[path], mime.text.strip() if mime else None)
+
+
+def _attachment(name: str, file: _File, mime_type: str | None = None) -> Attachment:
+    if not mime_type and name.endswith((".sh", ".yaml", ".log", "return_code")):
+        mime_type = "text/plain"
+    guess = mime_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return Attachment(pathname=name, mime_type=guess, content=file.content)

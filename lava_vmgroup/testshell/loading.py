@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: MIT
+"""From the places that a job names to test definitions with all that belongs to them."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import local_path
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.results.model import SoftwareSource
+from lava_vmgroup.testshell.definition import (
+    RepositoryToInstall,
+    TestDefinition,
+    definition_text,
+    parse_definition,
+)
+from lava_vmgroup.testshell.overlay import GENERATED, OverlayTest
+from lava_vmgroup.testshell.repositories import (
+    branch_bzr,
+    clone_git,
+    local_repository,
+    project_name,
+)
+from lava_vmgroup.testshell.source import Source, SourceKind, path_problem, shown
+from lava_vmgroup.testshell.steps import SkipInstall
+from lava_vmgroup.testshell.tree import Tree, file_in, moved, read_folder, read_tar
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fetched:
+    """A definition's text, and what came with it."""
+
+    text: str
+    files: Tree = ()
+    location: str = "URL"
+    url: str = ""
+    vcs: str = "url"
+    revision: str = ""
+    """Empty for what has no revisions."""
+    project: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Loader:
+    """Fetches test definitions, each with those that it wants to be run before."""
+
+    folder: Path
+    """What relative paths are relative to: the job's folder."""
+    work: Path
+    """Where clones and downloads go; the caller removes it."""
+    deadline: Deadline
+    warn: Callable[[str], None] = field(default=lambda _: None)
+    skip_install: SkipInstall | None = None
+    download: Callable[[str], Path] | None = None
+    """Brings the file that a URL names; None: nothing but this machine is looked at, and no
+    repository to install."""
+    _count: int = 0
+
+    def load(self, source: Source) -> list[OverlayTest]:
+        """The tests of one source in the order in which they run.
+
+        Raises JobError for a definition that is not valid, or that waits for itself.
+        """
+        return list(self._load(source, ()))
+
+    def is_local(self, source: Source) -> bool:
+        """Whether the definition is on the dispatcher, or in the job."""
+        match source.kind:
+            case SourceKind.URL:
+                return local_path(source.location, self.folder) is not None
+            case SourceKind.GIT | SourceKind.BZR:
+                return local_repository(source.location, self.folder) is not None
+            case _:
+                return True
+
+    def _load(self, source: Source, above: tuple[Source, ...]) -> Iterator[OverlayTest]:
+        if source.identity in [one.identity for one in above] and source.inline is None:
+            circle = " -> ".join(str(one) for one in (*above, source))
+            raise JobError(
+                f"test-case-deps go in a circle: {circle}", hint="remove one of these references"
+            )
+        if self.download is None and not self.is_local(source):
+            return
+        fetched = self._fetch(source)
+        definition = parse_definition(fetched.text, source=str(source))
+        for dependency in definition.test_case_deps:
+            yield from self._load(dependency, (*above, source))
+        yield self._test(source, fetched, definition)
+
+    def _test(self, source: Source, fetched: _Fetched, definition: TestDefinition) -> OverlayTest:
+        parameters = {**definition.params, **source.parameters}
+        software = list(_software(source, fetched, definition))
+        files = list(fetched.files)
+        skipped = self.skip_install in (SkipInstall.ALL, SkipInstall.REPOS)
+        if self.download is not None and not skipped:
+            for tree, origin in self._repositories_to_install(definition, parameters):
+                files += tree
+                software.append(origin)
+        for name in sorted({entry.path.split("/")[0] for entry in files} & GENERATED):
+            if name != source.testdef:
+                self.warn(f"{source}: {name} of the repository gives way to the test's own {name}")
+        return OverlayTest(
+            definition=replace(
+                definition,
+                name=source.name or definition.name,
+                version=fetched.revision or definition.version,
+            ),
+            uuid=str(uuid.uuid4()),
+            source=fetched.text,
+            parameters=source.parameters,
+            location=fetched.location,
+            url=fetched.url,
+            files=tuple(files),
+            software=tuple(software),
+            skip_install=self.skip_install,
+        )
+
+    def _fetch(self, source: Source) -> _Fetched:
+        match source.kind:
+            case SourceKind.GIT | SourceKind.BZR:
+                return self._fetch_repository(source)
+            case SourceKind.TAR:
+                files = read_tar(source.location)
+                return _Fetched(
+                    text=_text(_file_of(source, files), source),
+                    files=files,
+                    location="TAR",
+                    url=f"sha256:{hashlib.sha256(source.location.encode()).hexdigest()}",
+                    vcs="tar",
+                    project="tar-repo",
+                )
+            case SourceKind.URL:
+                path = local_path(source.location, self.folder)
+                if path is None:
+                    assert self.download is not None, "nothing else comes here"
+                    path = self.download(source.location)
+                return _Fetched(
+                    text=_text(_read(path), source),
+                    url=str(source),
+                    project=path.stem,
+                )
+            case SourceKind.INLINE:
+                return _Fetched(text=definition_text(source.inline or {}), location="INLINE")
+
+    def _fetch_repository(self, source: Source) -> _Fetched:
+        is_git = source.kind is SourceKind.GIT
+        target = self._new_folder() / project_name(source.location)
+        if is_git:
+            revision = clone_git(
+                source.location,
+                target,
+                self.folder,
+                self.deadline,
+                branch=source.branch,
+                revision=source.revision,
+            )
+        else:
+            revision = branch_bzr(
+                source.location, target, self.folder, self.deadline, revision=source.revision
+            )
+        files = self._read_clone(target, source.location)
+        return _Fetched(
+            text=_text(_file_of(source, files), source),
+            files=files,
+            location=source.kind.value.upper(),
+            url=shown(source.location),
+            vcs=source.kind.value,
+            revision=revision,
+            project=target.name,
+        )
+
+    def _repositories_to_install(
+        self, definition: TestDefinition, parameters: Mapping[str, str]
+    ) -> Iterator[tuple[Tree, SoftwareSource]]:
+        for repository in definition.git_repositories:
+            if not _is_skipped(repository, parameters):
+                yield self._clone(repository, parameters)
+        for url in definition.bzr_repositories:
+            name = project_name(url)
+            target = self._new_folder() / name
+            revision = branch_bzr(url, target, self.folder, self.deadline)
+            origin = SoftwareSource(
+                project_name=name, branch_vcs="bzr", branch_url=shown(url), branch_revision=revision
+            )
+            yield moved(self._read_clone(target, url), name), origin
+
+    def _clone(
+        self, repository: RepositoryToInstall, parameters: Mapping[str, str]
+    ) -> tuple[Tree, SoftwareSource]:
+        name = project_name(repository.url)
+        branch = parameters.get(repository.branch, repository.branch)
+        destination = parameters.get(repository.destination, repository.destination) or name
+        if branch.startswith("-") or (problem := path_problem(destination)):
+            raise JobError(
+                f"install.git-repos: {shown(repository.url)}: "
+                + (f"no branch is named {branch!r}" if branch.startswith("-") else str(problem))
+            )
+        target = self._new_folder() / name
+        revision = clone_git(repository.url, target, self.folder, self.deadline, branch=branch)
+        origin = SoftwareSource(
+            project_name=name,
+            branch_vcs="git",
+            branch_url=shown(repository.url),
+            branch_revision=revision,
+        )
+        return moved(self._read_clone(target, repository.url), destination), origin
+
+    def _read_clone(self, target: Path, url: str) -> Tree:
+        tree, left_out = read_folder(target)
+        for path in left_out:
+            self.warn(f"{shown(url)}: {path} is left out: it leads outside, or is no file")
+        return tree
+
+    def _new_folder(self) -> Path:
+        """A folder that nothing else uses."""
+        self._count += 1
+        folder = self.work / str(self._count)
+        folder.mkdir(parents=True)
+        return folder
+
+
+def _software(
+    source: Source, fetched: _Fetched, definition: TestDefinition
+) -> Iterator[SoftwareSource]:
+    if source.kind is not SourceKind.INLINE:
+        yield SoftwareSource(
+            project_name=fetched.project,
+            branch_vcs=fetched.vcs,
+            branch_url=fetched.url,
+            branch_revision=fetched.revision or "0",
+            default_params=definition.params,
+            test_params=source.parameters,
+        )
+
+
+def _is_skipped(repository: RepositoryToInstall, parameters: Mapping[str, str]) -> bool:
+    skip = repository.skip_by_default
+    if isinstance(skip, bool):
+        return skip
+    return parameters.get(skip, skip).lower() in _TRUE
+
+
+def _file_of(source: Source, files: Tree) -> bytes:
+    try:
+        return file_in(files, source.testdef)
+    except JobError as error:
+        raise JobError(
+            f"there is no {source}", hint="say with testdef where the definition is"
+        ) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise JobError(f"cannot read the test definition {path}: {error.strerror}") from error
+
+
+def _text(content: bytes, source: Source) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise JobError(f"the test definition {source} is not UTF-8 text") from error

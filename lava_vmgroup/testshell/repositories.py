@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""Repositories of test definitions, fetched by their own programs, git and bzr.
+
+What a job says of a repository is never an option of these programs, nor a transport that runs
+commands, and no program asks anybody for a password.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from lava_vmgroup.connections.program import run_tool
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import ConfigurationError, JobError
+from lava_vmgroup.testshell.source import shown
+
+_GIT_SCHEMES = frozenset({"file", "git", "http", "https", "ssh"})
+_BZR_SCHEMES = frozenset({"bzr", "bzr+ssh", "file", "http", "https", "lp", "sftp"})
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(lp):")
+_OTHER_HOST = re.compile(r"[^/]+:")
+"""The start of ``user@host:path``, which git reaches by ssh."""
+
+_GIT_ENVIRONMENT = {
+    "GIT_ALLOW_PROTOCOL": ":".join(sorted(_GIT_SCHEMES)),
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "true",
+    "SSH_ASKPASS": "true",
+}
+
+Ended = subprocess.CompletedProcess[bytes]
+
+
+def local_repository(url: str, folder: Path) -> Path | None:
+    """The folder on the dispatcher that a repository's URL names, None for one elsewhere.
+
+    Paths are relative to `folder`.
+    """
+    scheme = _SCHEME.match(url)
+    if scheme and scheme[1] == "file":
+        return Path(unquote(urlsplit(url).path))
+    if scheme or _OTHER_HOST.match(url):
+        return None
+    return folder / url
+
+
+def clone_git(
+    url: str,
+    target: Path,
+    folder: Path,
+    deadline: Deadline,
+    *,
+    branch: str = "",
+    revision: str = "",
+) -> str:
+    """Clone into `target`, which must not exist; returns the commit that is checked out.
+
+    Without a revision, only the newest commit is fetched.  Raises JobError with git's reason.
+    """
+    place = _checked(url, _GIT_SCHEMES, folder)
+    words = ["git", "clone", "--quiet"]
+    if branch:
+        words += ["--branch", branch]
+    newest_only = [] if revision else ["--depth", "1"]
+    ended = _git([*words, *newest_only, "--", place, str(target)], deadline)
+    if ended.returncode != 0 and newest_only and "shallow" in _said(ended):
+        # A server of plain files over HTTP.
+        shutil.rmtree(target, ignore_errors=True)
+        ended = _git([*words, "--", place, str(target)], deadline)
+    _succeeded(ended, f"cannot clone {shown(url)}")
+    inside = ["git", "-C", str(target)]
+    if revision:
+        ended = _git([*inside, "checkout", "--quiet", "--detach", revision, "--"], deadline)
+        _succeeded(ended, f"cannot check out {revision!r} of {shown(url)}")
+    ended = _git([*inside, "rev-parse", "HEAD"], deadline)
+    _succeeded(ended, f"{shown(url)} has no commit")
+    return ended.stdout.decode().strip()
+
+
+def branch_bzr(
+    url: str, target: Path, folder: Path, deadline: Deadline, *, revision: str = ""
+) -> str:
+    """As `clone_git`, with bzr or its successor brz; returns the revision's number."""
+    program = next((name for name in ("bzr", "brz") if shutil.which(name)), None)
+    if program is None:
+        raise ConfigurationError(
+            f"cannot fetch {shown(url)}: the dispatcher has no bzr",
+            hint="install the package brz there, or put the tests into a git repository",
+        )
+    place = _checked(url, _BZR_SCHEMES, folder)
+    words = [program, "branch", "--quiet", f"--revision={revision or '-1'}", "--"]
+    variables = {"BZR_SSH": "ssh", "SSH_ASKPASS": "true"}
+    ended = run_tool([*words, place, str(target)], deadline, environment=variables)
+    _succeeded(ended, f"cannot branch {shown(url)}")
+    ended = run_tool([program, "revno", "--", str(target)], deadline, environment=variables)
+    _succeeded(ended, f"{shown(url)} has no revision")
+    return ended.stdout.decode().strip()
+
+
+def project_name(url: str) -> str:
+    """What a repository is called, by its URL."""
+    path = urlsplit(url).path if "://" in url else url
+    last = re.split(r"[/:]", path.rstrip("/"))[-1]
+    return last.removesuffix(".git") or "repository"
+
+
+def _checked(url: str, schemes: frozenset[str], folder: Path) -> str:
+    """The repository's place for a command line; raises JobError for what is no place."""
+    scheme = _SCHEME.match(url)
+    if scheme and (scheme[1] or scheme[2]).lower() not in schemes:
+        raise JobError(
+            f"cannot fetch {shown(url)}",
+            hint=f"give a path, or a URL of {', '.join(sorted(schemes))}",
+        )
+    if url.startswith("-") or "::" in url.partition("/")[0] or not url.isprintable():
+        raise JobError(f"{url!r} is not the place of a repository", hint="give a path or a URL")
+    path = local_repository(url, folder)
+    if path is None:
+        return url
+    if not path.is_dir():
+        raise JobError(f"there is no repository {path}")
+    return url if scheme else str(path.absolute())
+
+
+def _git(words: list[str], deadline: Deadline) -> Ended:
+    ssh = os.environ.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
+    return run_tool(words, deadline, environment={**_GIT_ENVIRONMENT, "GIT_SSH_COMMAND": ssh})
+
+
+def _said(ended: Ended) -> str:
+    return shown(ended.stderr.decode(errors="replace").strip())
+
+
+def _succeeded(ended: Ended, failure: str) -> None:
+    if ended.returncode != 0:
+        said = _said(ended).splitlines() or ["it said nothing"]
+        reasons = [line for line in said if line.lower().startswith(("fatal:", "error:"))]
+        raise JobError(f"{failure}: {(reasons or said)[-1]}")

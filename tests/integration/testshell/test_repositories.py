@@ -1,0 +1,529 @@
+# SPDX-License-Identifier: MIT
+"""Test definitions from real repositories, made for each test."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import http.server
+import io
+import os
+import stat
+import subprocess
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lava_vmgroup.actions import lava_test_shell
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import JobFiles
+from lava_vmgroup.errors import (
+    Canceled,
+    ConfigurationError,
+    DeadlineExpired,
+    JobError,
+    VMGroupError,
+)
+from lava_vmgroup.job.model import Action, HostEntry, Job
+from lava_vmgroup.job.reference import FileReference
+from lava_vmgroup.log import NodeLog
+from lava_vmgroup.results.model import SoftwareSource
+from lava_vmgroup.testshell.loading import Loader
+from lava_vmgroup.testshell.overlay import OverlayTest
+from lava_vmgroup.testshell.source import Source, SourceKind, parse_source
+from lava_vmgroup.testshell.steps import SkipInstall
+
+LIMIT_S = 60.0
+
+
+def definition(name: str, **sections: Any) -> str:
+    content: dict[str, Any] = {
+        "metadata": {"name": name, "format": "1.0", "description": "", "version": "0.1"},
+        "run": {"steps": [f"echo {name}"]},
+    }
+    return yaml.safe_dump(content | sections)
+
+
+class Repository:
+    """A git repository of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self.git("init", "--quiet", "--initial-branch=main")
+
+    def git(self, *words: str) -> str:
+        """Run git in the repository, whatever the configuration of this machine."""
+        identity = ["-c", "user.name=test", "-c", "user.email=test@lab", "-c", "commit.gpgsign=no"]
+        return subprocess.run(
+            ["git", *identity, *words],
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.folder)},
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+        ).stdout.strip()
+
+    def commit(self, files: dict[str, str]) -> str:
+        """Commit files; returns the commit."""
+        for name, text in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message=x")
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "tests.git")
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def loader(tmp_path: Path, warnings: list[str]) -> Iterator[Loader]:
+    (tmp_path / "downloads").mkdir()
+    config = DispatcherConfig(lava_cachedir=tmp_path / "cache")
+    deadline = Deadline.after("the test", LIMIT_S)
+    with JobFiles(tmp_path, config, tmp_path / "downloads") as files:
+        yield Loader(
+            folder=tmp_path,
+            work=tmp_path / "work",
+            deadline=deadline,
+            warn=warnings.append,
+            download=lambda url: files.fetch(FileReference(url=url), deadline, NodeLog()),
+        )
+
+
+def contents(test: OverlayTest) -> dict[str, bytes]:
+    return {entry.path: entry.content for entry in test.files}
+
+
+def test_the_newest_commit_of_a_repository_is_used(repository: Repository, loader: Loader) -> None:
+    repository.commit({"lavatest.yaml": definition("old")})
+    commit = repository.commit({"lavatest.yaml": definition("new"), "sub/data": "x"})
+
+    (test,) = loader.load(parse_source({"git-repo": "tests.git", "parameters": {"A": "1"}}))
+
+    assert test.definition.name == "new"
+    assert test.metadata["version"] == commit
+    assert (test.metadata["location"], test.metadata["url"]) == ("GIT", "tests.git")
+    assert contents(test).keys() == {"lavatest.yaml", "sub/data"}
+    assert test.parameters == {"A": "1"}
+    assert test.software == (
+        SoftwareSource(
+            project_name="tests",
+            branch_vcs="git",
+            branch_url="tests.git",
+            branch_revision=commit,
+            test_params={"A": "1"},
+        ),
+    )
+
+
+def test_a_revision_of_a_repository_is_used(repository: Repository, loader: Loader) -> None:
+    commit = repository.commit({"a/test.yaml": definition("old")})
+    repository.commit({"a/test.yaml": definition("new")})
+
+    (test,) = loader.load(
+        parse_source(
+            {
+                "git-repo": f"file://{repository.folder}",
+                "testdef": "a/test.yaml",
+                "revision": commit,
+            }
+        )
+    )
+
+    assert (test.definition.name, test.definition.version) == ("old", commit)
+
+
+def test_a_branch_of_a_repository_is_used_in_todays_words(
+    repository: Repository, loader: Loader
+) -> None:
+    repository.commit({"test.yaml": definition("main")})
+    repository.git("checkout", "--quiet", "-b", "stable")
+    repository.commit({"test.yaml": definition("stable")})
+    repository.git("checkout", "--quiet", "main")
+
+    (test,) = loader.load(
+        parse_source(
+            {
+                "from": "git",
+                "repository": str(repository.folder),
+                "branch": "stable",
+                "path": "test.yaml",
+                "name": "renamed",
+            }
+        )
+    )
+
+    assert test.definition.run_steps == ("echo stable",)
+    assert test.definition.name == "renamed"
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """A server of plain files, which is what git calls dumb."""
+    handler = functools.partial(QuietHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_repository_on_a_plain_web_server_is_cloned(
+    repository: Repository, loader: Loader, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    repository.commit({"lavatest.yaml": definition("smoke")})
+    repository.git("update-server-info")
+
+    (test,) = loader.load(parse_source({"git-repo": f"{web}/tests.git/.git"}))
+
+    assert test.definition.name == "smoke"
+
+
+def test_scripts_keep_their_mode_and_links_stay_inside(
+    repository: Repository, loader: Loader, warnings: list[str]
+) -> None:
+    (repository.folder / "tool.sh").write_text("#!/bin/sh\n")
+    (repository.folder / "tool.sh").chmod(0o755)
+    (repository.folder / "passwd").symlink_to("/etc/passwd")
+    (repository.folder / "run.sh").write_text("mine")
+    repository.commit({"lavatest.yaml": definition("smoke")})
+
+    (test,) = loader.load(parse_source({"git-repo": "tests.git"}))
+
+    modes = {entry.path: entry.executable for entry in test.files}
+    assert modes == {"lavatest.yaml": False, "run.sh": False, "tool.sh": True}
+    assert warnings == [
+        "tests.git: passwd is left out: it leads outside, or is no file",
+        "lavatest.yaml in tests.git: run.sh of the repository gives way to the test's own run.sh",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"git-repo": "no-such"}, "there is no repository .*/no-such$"),
+        ({"git-repo": "tests.git", "revision": "v9"}, "cannot check out 'v9' of tests.git: .*v9"),
+        (
+            {"git-repo": "tests.git", "branch": "v9"},
+            "cannot clone tests.git: fatal: Remote branch v9 not found in upstream origin",
+        ),
+        ({"git-repo": "tests.git", "testdef": "x.yaml"}, "there is no x.yaml in tests.git"),
+        ({"git-repo": "empty"}, "cannot clone empty: fatal: repository '.*/empty' does not exist"),
+        ({"git-repo": "ext::sh -c true"}, "'ext::sh -c true' is not the place of a repository"),
+        ({"git-repo": "ext://x"}, "cannot fetch ext://x"),
+        ({"git-repo": "--upload-pack=touch made"}, "is not the place of a repository"),
+        ({"git-repo": "ftp://lab/x"}, "cannot fetch ftp://lab/x"),
+        (
+            {"git-repo": "http://me:secret@127.0.0.1:1/x"},
+            "cannot clone http://127.0.0.1:1/x: fatal",
+        ),
+    ],
+)
+def test_a_repository_that_cannot_be_used_is_refused(
+    repository: Repository, loader: Loader, tmp_path: Path, entry: dict[str, Any], message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    repository.commit({"lavatest.yaml": definition("smoke")})
+
+    with pytest.raises(JobError, match=message) as caught:
+        loader.load(parse_source(entry))
+
+    assert "secret" not in caught.value.describe()
+    assert not (tmp_path / "made").exists()
+
+
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, script: str) -> None:
+    """A program first on PATH."""
+    folder = tmp_path / "programs"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_a_clone_ends_with_its_deadline_or_its_job(
+    repository: Repository, loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = tmp_path / "pids"
+    fake(tmp_path, monkeypatch, "git", f"sleep 1000 &\necho $! >>{pids}\nwait")
+    source = parse_source({"git-repo": "tests.git"})
+    token = CancelToken()
+
+    loader.deadline = Deadline.after("fetching", 0.5)
+    with pytest.raises(DeadlineExpired):
+        loader.load(source)
+    loader.deadline = Deadline.after("fetching", LIMIT_S, token)
+    timer = threading.Timer(0.5, token.cancel, [Canceled("stop", signal_number=2)])
+    timer.start()
+    with pytest.raises(VMGroupError, match="stop"):
+        loader.load(source)
+
+    timer.join()
+    for pid in pids.read_text().split():
+        stat_file = Path(f"/proc/{pid}/stat")
+        assert not stat_file.exists() or stat_file.read_text().split()[2] == "Z"
+
+
+def test_bzr_is_used_where_it_is(
+    loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Real bzr is on hardly any machine any more; this one has its command line.
+    fake(
+        tmp_path,
+        monkeypatch,
+        "bzr",
+        'case $1 in branch) [ "$2 $3 $4" = "--quiet --revision=7 --" ] && cp -r "$5" "$6" ;;\n'
+        "revno) echo 7 ;; esac",
+    )
+    (tmp_path / "branch").mkdir()
+    (tmp_path / "branch/lavatest.yaml").write_text(definition("smoke"))
+
+    (test,) = loader.load(parse_source({"bzr-repo": "branch", "revision": 7}))
+
+    assert (test.metadata["location"], test.metadata["version"]) == ("BZR", "7")
+    assert (test.software[0].branch_vcs, test.software[0].branch_revision) == ("bzr", "7")
+
+
+def test_without_bzr_the_reason_is_told(
+    loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(ConfigurationError, match="the dispatcher has no bzr"):
+        loader.load(parse_source({"bzr-repo": "lp:lava-test"}))
+
+
+def test_an_archive_is_used(loader: Loader) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, text in (("lavatest.yaml", definition("smoke")), ("data", "x")):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    text = base64.b64encode(buffer.getvalue()).decode()
+
+    (test,) = loader.load(parse_source({"tar-repo": text}))
+
+    assert contents(test)["data"] == b"x"
+    assert (test.metadata["location"], test.metadata["version"]) == ("TAR", "0.1")
+    assert (test.software[0].branch_vcs, test.software[0].branch_revision) == ("tar", "0")
+
+
+def test_an_inline_definition_is_used(loader: Loader) -> None:
+    inline = yaml.safe_load(definition("smoke"))
+
+    (test,) = loader.load(parse_source({"from": "inline", "repository": inline, "path": "x.yaml"}))
+
+    assert test.definition.name == "smoke"
+    assert yaml.safe_load(test.source) == inline
+    assert test.software == ()
+
+
+def test_repositories_to_install_go_into_the_tests_directory(
+    repository: Repository, loader: Loader, tmp_path: Path
+) -> None:
+    tool = Repository(tmp_path / "tool.git")
+    tool.commit({"tool": "old"})
+    tool.git("branch", "stable")
+    commit = tool.commit({"tool": "new"})
+    repos = [
+        str(tool.folder),
+        {"url": "tool.git", "branch": "BRANCH", "destination": "in/there"},
+        {"url": "tool.git", "destination": "WHERE"},
+        {"url": "no-such", "skip_by_default": True},
+        {"url": "no-such", "skip_by_default": "SKIP"},
+    ]
+    params = {"BRANCH": "main", "WHERE": "elsewhere", "SKIP": "False"}
+    repository.commit(
+        {"lavatest.yaml": definition("smoke", params=params, install={"git-repos": repos})}
+    )
+
+    (test,) = loader.load(
+        parse_source({"git-repo": "tests.git", "parameters": {"BRANCH": "stable", "SKIP": True}})
+    )
+
+    assert contents(test).keys() == {
+        "lavatest.yaml",
+        "tool/tool",
+        "in/there/tool",
+        "elsewhere/tool",
+    }
+    assert contents(test)["in/there/tool"] == b"old"
+    assert [one.branch_revision for one in test.software][1] == commit
+    assert [one.project_name for one in test.software] == ["tests", "tool", "tool", "tool"]
+
+
+@pytest.mark.parametrize(
+    ("skip", "found"), [(SkipInstall.REPOS, 1), (SkipInstall.ALL, 1), (SkipInstall.DEPS, 2)]
+)
+def test_repositories_to_install_can_be_skipped(
+    repository: Repository, loader: Loader, skip: SkipInstall, found: int
+) -> None:
+    repository.commit({"lavatest.yaml": definition("smoke", install={"git-repos": ["tests.git"]})})
+    loader.skip_install = skip
+
+    (test,) = loader.load(parse_source({"git-repo": "tests.git"}))
+
+    assert len(test.files) == found
+
+
+@pytest.mark.parametrize("where", ["../up", "/etc", "-"])
+def test_a_parameter_cannot_lead_a_repository_outside(
+    repository: Repository, loader: Loader, where: str
+) -> None:
+    repository.commit(
+        {
+            "lavatest.yaml": definition(
+                "smoke",
+                params={"WHERE": "x"},
+                install={"git-repos": [{"url": "tests.git", "destination": "WHERE"}]},
+            )
+        }
+    )
+    source = parse_source({"git-repo": "tests.git", "parameters": {"WHERE": where}})
+
+    if where == "-":
+        assert "-/lavatest.yaml" in contents(loader.load(source)[0])
+        return
+    with pytest.raises(JobError, match="expected a path inside the repository"):
+        loader.load(source)
+
+
+def url(path: Path) -> Source:
+    return Source(kind=SourceKind.URL, location=str(path))
+
+
+def test_a_password_in_a_url_is_in_no_result(
+    loader: Loader, tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    (tmp_path / "x.yaml").write_text(definition("x"))
+    location = web.replace("//", "//me:secret@") + "/x.yaml"
+
+    (test,) = loader.load(Source(kind=SourceKind.URL, location=location))
+
+    assert test.metadata["url"] == f"{web}/x.yaml"
+    assert test.software[0].branch_url == f"{web}/x.yaml"
+
+
+def test_definitions_to_run_before_run_before(
+    repository: Repository, loader: Loader, tmp_path: Path
+) -> None:
+    repository.commit({"lavatest.yaml": definition("third")})
+    (tmp_path / "second.yaml").write_text(
+        definition("second", **{"test-case-deps": [{"git-repo": "tests.git"}]})
+    )
+    (tmp_path / "first.yaml").write_text(
+        definition(
+            "first",
+            **{"test-case-deps": [{"url": "second.yaml"}, {"git-repo": "tests.git"}]},
+        )
+    )
+
+    tests = loader.load(url(tmp_path / "first.yaml"))
+
+    assert [test.definition.name for test in tests] == ["third", "second", "third", "first"]
+    assert len({test.uuid for test in tests}) == 4
+
+
+def test_definitions_that_wait_for_each_other_are_refused_with_the_circle(
+    loader: Loader, tmp_path: Path
+) -> None:
+    for name, other in (("a", "b"), ("b", "c"), ("c", "b")):
+        (tmp_path / f"{name}.yaml").write_text(
+            definition(name, **{"test-case-deps": [{"url": f"{other}.yaml"}]})
+        )
+
+    with pytest.raises(JobError) as caught:
+        loader.load(Source(kind=SourceKind.URL, location="a.yaml"))
+
+    assert caught.value.message == (
+        "test-case-deps go in a circle: a.yaml -> b.yaml -> c.yaml -> b.yaml"
+    )
+
+
+def problems(tmp_path: Path, **parameters: Any) -> list[str]:
+    """What the check of a job says of an action."""
+    action = Action(command="lava_test_shell", parameters=parameters, place="actions[0]")
+    job = Job(
+        name="",
+        timeout_s=1,
+        logging_level="INFO",
+        host=HostEntry(device_type="x"),
+        vms=(),
+        actions=(action,),
+        folder=tmp_path,
+    )
+    return list(lava_test_shell.check(action, job))
+
+
+def test_a_job_is_checked_as_far_as_this_machine_goes(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.commit({"bad.yaml": definition("b ad"), "good.yaml": definition("good")})
+    (tmp_path / "far.yaml").write_text(
+        definition(
+            "far",
+            install={"git-repos": ["https://lab/not-asked-for"]},
+            **{"test-case-deps": [{"git-repo": "https://lab/x"}]},
+        )
+    )
+
+    found = problems(
+        tmp_path,
+        testdef_urls=["far.yaml", "no-such.yaml", "http://lab/never-asked"],
+        testdef_repos=[
+            {"git-repo": "tests.git", "testdef": "good.yaml"},
+            {"git-repo": "tests.git", "testdef": "bad.yaml"},
+            {"git-repo": "tests.git", "url": "x"},
+            {"from": "inline", "repository": {"run": {"steps": []}}},
+            {"git-repo": "https://lab/never-asked"},
+        ],
+    )
+
+    assert [problem.partition(": ")[0] for problem in found] == [
+        "testdef_urls[1]",
+        "testdef_repos[1]",
+        "testdef_repos[2]",
+        "testdef_repos[3]",
+    ]
+    assert found[1].startswith("testdef_repos[1]: metadata.name: expected a name without blanks")
+    assert found[3] == "testdef_repos[3]: metadata: missing; expected a mapping"
+
+
+def test_an_action_without_tests_is_refused(tmp_path: Path) -> None:
+    assert problems(tmp_path) == ["testdef_urls: missing; give testdef_urls, testdef_repos or both"]
+
+
+def test_a_test_directory_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(definition("x"))
+
+    assert problems(tmp_path, testdef_urls=["x.yaml"], lava_test_dir="/data/%s") == []
+    assert problems(tmp_path, testdef_urls=["x.yaml"], lava_test_dir="data") == [
+        "lava_test_dir: expected an absolute path of letters, digits and _.+-, found 'data'"
+    ]

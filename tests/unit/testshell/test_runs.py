@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""Test runs grow from markers, and from the files that come after them."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from lava_vmgroup.log import LOGGER, NodeLog
+from lava_vmgroup.results.model import Outcome, SoftwareSource
+from lava_vmgroup.testshell.definition import TestDefinition
+from lava_vmgroup.testshell.events import (
+    EndRun,
+    StartRun,
+    TestCaseSignal,
+    TestExited,
+    TestSet,
+)
+from lava_vmgroup.testshell.overlay import OverlayTest
+from lava_vmgroup.testshell.runs import RunRecorder
+from tests.unit.testshell.test_collected import RUN, packed
+
+SOURCE = SoftwareSource(
+    project_name="x", branch_vcs="git", branch_url="https://lab/x", branch_revision="abc"
+)
+TEST = OverlayTest(
+    definition=TestDefinition(name="smoke", format="1.0", description="", version="1"),
+    uuid="uuid-0",
+    source="",
+    software=(SOURCE,),
+)
+BEGIN = StartRun(name="smoke", uuid="uuid-0")
+END = EndRun(name="smoke", uuid="uuid-0")
+
+
+def case(name: str, **fields: str) -> TestCaseSignal:
+    return TestCaseSignal(test_case_id=name, result=Outcome.PASS, reported="pass", **fields)
+
+
+@pytest.fixture
+def recorder() -> RunRecorder:
+    recorder = RunRecorder(NodeLog("node"))
+    recorder.expect_tests([TEST])
+    return recorder
+
+
+def record(recorder: RunRecorder, *events: object) -> None:
+    for event in events:
+        recorder.event(event)  # type: ignore[arg-type]
+
+
+def test_cases_know_the_set_that_is_open(recorder: RunRecorder) -> None:
+    record(recorder, BEGIN, case("before"), TestSet(name="net"), case("in"))
+    recorder.line("pattern : PASS")
+    record(recorder, TestSet(name="disk"), case("next"), TestSet(name=None), case("after"), END)
+
+    (run,) = recorder.runs
+    assert {one.name: one.test_set for one in run.cases} == {
+        "before": None,
+        "in": "net",
+        "pattern": "net",
+        "next": "disk",
+        "after": None,
+    }
+
+
+def test_a_set_ends_with_its_run(recorder: RunRecorder) -> None:
+    record(recorder, BEGIN, TestSet(name="net"), TestExited(directory="0_uuid-0", return_code=1))
+    record(recorder, BEGIN, case("again"))
+
+    (run,) = recorder.runs
+    assert run.cases[-1].test_set is None
+
+
+def test_a_case_keeps_its_reference_and_message(recorder: RunRecorder) -> None:
+    record(recorder, BEGIN, case("a", reference="https://lab/x", message="why"))
+
+    (run,) = recorder.runs
+    assert (run.cases[0].reference, run.cases[0].message) == ("https://lab/x", "why")
+
+
+def test_a_run_knows_its_sources_before_anything_comes_back(recorder: RunRecorder) -> None:
+    record(recorder, BEGIN)
+
+    (run,) = recorder.runs
+    assert run.software.sources == (SOURCE,)
+
+
+def test_results_on_the_console_count_and_others_are_appended(recorder: RunRecorder) -> None:
+    record(recorder, BEGIN, case("told"), END)
+
+    recorder.add_results(
+        packed(
+            {
+                f"{RUN}/results/told/result": b"fail\n",
+                f"{RUN}/results/written/result": b"skip\n",
+                f"{RUN}/results/written/measurement": b"5\n",
+                f"{RUN}/results/written/units": b"s\n",
+                f"{RUN}/results/odd/result": b"maybe\n",
+            }
+        )
+    )
+
+    (run,) = recorder.runs
+    assert [(one.name, one.outcome, one.measurement, one.units) for one in run.cases] == [
+        ("told", Outcome.PASS, None, None),
+        ("odd", Outcome.UNKNOWN, None, None),
+        ("written", Outcome.SKIP, "5", "s"),
+    ]
+    assert run.cases[1].message == "the test reported 'maybe'"
+    assert run.finished
+
+
+def test_attachments_go_to_the_last_case_of_their_name(recorder: RunRecorder) -> None:
+    record(recorder, BEGIN, case("a"), case("b"), case("a"), END)
+
+    recorder.add_results(
+        packed(
+            {
+                f"{RUN}/results/a/attachments/note": b"x",
+                f"{RUN}/attachments/whole": b"y",
+                f"{RUN}/extra_metadata": b"version: found\nmore: x\n",
+                f"{RUN}/swcontext/build.txt": b"Some System 1\n",
+                f"{RUN}/swcontext/pkgs.txt": b"package: bash : 5\n",
+            }
+        )
+    )
+
+    (run,) = recorder.runs
+    assert [[file.pathname for file in one.attachments] for one in run.cases] == [[], [], ["note"]]
+    assert [file.content for file in run.attachments] == [b"y"]
+    assert (run.metadata["version"], run.metadata["more"]) == ("found", "x")
+    assert (run.software.image, run.software.packages) == ("Some System 1", (("bash", "5"),))
+
+
+def test_a_run_that_no_marker_told_of_is_there_all_the_same(recorder: RunRecorder) -> None:
+    recorder.add_results(packed({f"{RUN}/results/a/result": b"pass\n"}))
+
+    (run,) = recorder.runs
+    assert [one.name for one in run.cases] == ["a"]
+    assert not run.finished
+
+
+def test_files_of_tests_that_nobody_asked_for_are_ignored(recorder: RunRecorder) -> None:
+    recorder.add_results(packed({"0_other-1700000000/results/a/result": b"pass\n"}))
+
+    assert recorder.runs == ()
+
+
+def test_what_was_not_collected_is_in_the_log(
+    recorder: RunRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, LOGGER.name):
+        recorder.add_results(packed({"left-out": b"9000000 0_x-1/attachments/large\n"}))
+
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "too large to be collected: 9000000 0_x-1/attachments/large" in caplog.text
