@@ -33,6 +33,8 @@ DEFAULT_PATTERN = (
 )
 """How a line of a test's output tells a result when the definition does not say."""
 
+_MAX_EXTRA_METADATA = 1 << 18
+
 DEFAULT_FIXUPS: Mapping[str, str] = MappingProxyType(
     {outcome.value.upper(): outcome.value for outcome in Outcome}
 )
@@ -142,7 +144,12 @@ def definition_text(content: Mapping[str, Any]) -> str:
 
 
 def parse_extra_metadata(text: str) -> dict[str, str]:
-    """What ``lava-test-case-metadata`` kept on the node; nothing when it is not readable."""
+    """What ``lava-test-case-metadata`` kept on the node; nothing when it is not readable.
+
+    A name may be there twice; the last one counts.
+    """
+    if len(text) > _MAX_EXTRA_METADATA:
+        return {}
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError):

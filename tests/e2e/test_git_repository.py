@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The job of ``examples/git-repository``: a repository goes to host and VM, files come back."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -47,6 +48,8 @@ def test_files_come_back_from_host_and_vm(lab: Lab) -> None:
     for node in nodes.values():
         (run,) = node["runs"]
         check_run(run, commit)
+        check_files(run, ended.output)
+    check_bundle(ended.output / "bundle.json", commit)
     events = [json.loads(line) for line in (ended.output / "events.jsonl").open()]
     assert [event for event in events if event["kind"] in ("collect", "overlay", "testdef")] == []
     assert lab.traces() == []
@@ -57,13 +60,54 @@ def check_run(run: dict[str, Any], commit: str) -> None:
     assert run["finished"]
     assert (run["metadata"]["location"], run["metadata"]["version"]) == ("GIT", commit)
     assert run["metadata"]["kernel"] == "Linux"
-    cases = [
-        (case["name"], case["result"], case["measurement"], case["units"]) for case in run["cases"]
+    fields = ("name", "result", "measurement", "units", "set", "reference")
+    assert [tuple(case[field] for field in fields) for case in run["cases"]] == [
+        ("count", "pass", None, None, "counting", None),
+        ("not-empty", "pass", None, None, "counting", None),
+        ("words", "pass", "3", "words", None, None),
+        ("format", "skip", None, None, None, "https://example.org/formats/1"),
+        ("by-a-tool", "pass", None, None, None, None),
     ]
-    assert cases == [
-        ("count", "pass", None, None),
-        ("not-empty", "pass", None, None),
-        ("words", "pass", "3", "words"),
-        ("format", "skip", None, None),
-        ("by-a-tool", "pass", None, None),
-    ]
+    (source,) = run["software"]["sources"]
+    assert source == {
+        "project_name": "tests",
+        "branch_vcs": "git",
+        "branch_url": "tests",
+        "branch_revision": commit,
+        "default_params": {"WORDS": "one", "EXPECTED": "3"},
+        "test_params": {"WORDS": "three little words"},
+    }
+    assert run["software"]["image"]
+    kinds = {device["device_type"] for device in run["hardware"]}
+    assert {"device.cpu", "device.mem"} <= kinds
+
+
+def check_files(run: dict[str, Any], output: Path) -> None:
+    files = {one["pathname"]: (output / one["path"]).read_bytes() for one in run["attachments"]}
+    assert files.keys() == {
+        "stdout.log",
+        "testdef.yaml",
+        "return_code",
+        "install_return_code",
+        "run.sh",
+        "install.sh",
+        "tools/count",
+    }
+    assert files["tools/count"] == (EXAMPLE / "tests/tools/count").read_bytes()
+    assert files["testdef.yaml"] == (EXAMPLE / "tests/count.yaml").read_bytes()
+    assert files["return_code"] == b"0\n"
+    assert b"not-empty: ok\n" in files["stdout.log"]
+    (words,) = (case for case in run["cases"] if case["name"] == "words")
+    (attachment,) = words["attachments"]
+    assert (attachment["pathname"], attachment["mime_type"]) == ("words.txt", "text/x-words")
+    assert (output / attachment["path"]).read_text() == "three\nlittle\nwords\n"
+
+
+def check_bundle(path: Path, commit: str) -> None:
+    runs = [run for run in json.loads(path.read_text())["test_runs"] if run["test_id"] != "lava"]
+    assert len(runs) == 2
+    for run in runs:
+        assert run["testdef_metadata"]["version"] == commit
+        assert run["software_context"]["sources"][0]["branch_revision"] == commit
+        content = {one["pathname"]: base64.b64decode(one["content"]) for one in run["attachments"]}
+        assert content["return_code"] == b"0\n"
