@@ -47,6 +47,17 @@ class DispatcherConfig:
             url = mapping.pattern.sub(mapping.replacement, url)
         return url
 
+    @property
+    def proxy_variables(self) -> dict[str, str]:
+        """What tells programs of the proxy; nothing when there is none."""
+        if not self.lava_proxy:
+            return {}
+        return {
+            "http_proxy": self.lava_proxy,
+            "https_proxy": self.lava_proxy,
+            "no_proxy": self.lava_no_proxy,
+        }
+
 
 def load_dispatcher(search_path: tuple[Path, ...]) -> DispatcherConfig:
     """Read the dispatcher's configuration; raises ConfigurationError for a value that does not fit.

@@ -141,6 +141,7 @@ class Node(abc.ABC):
             is_host=self.job.is_host,
             debug=self.shared.group.job.logging_level == "DEBUG",
             server_ip=self.shared.dispatcher.lava_server_ip,
+            exports=self.shared.dispatcher.proxy_variables,
             repeat_count=repeat_count,
         )
         self.log.event("state", "installing the tests", state="installing the tests")

@@ -20,12 +20,7 @@ from lava_vmgroup.testshell.definition import (
     parse_definition,
 )
 from lava_vmgroup.testshell.overlay import GENERATED, OverlayTest
-from lava_vmgroup.testshell.repositories import (
-    branch_bzr,
-    clone_git,
-    local_repository,
-    project_name,
-)
+from lava_vmgroup.testshell.repositories import Repositories, local_repository, project_name
 from lava_vmgroup.testshell.source import Source, SourceKind, path_problem, shown
 from lava_vmgroup.testshell.steps import SkipInstall
 from lava_vmgroup.testshell.tree import Tree, file_in, moved, read_folder, read_tar
@@ -61,6 +56,8 @@ class Loader:
     download: Callable[[str], Path] | None = None
     """Brings the file that a URL names; None: nothing but this machine is looked at, and no
     repository to install."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """For the programs that fetch repositories, such as a proxy."""
     _count: int = 0
 
     def load(self, source: Source) -> list[OverlayTest]:
@@ -150,20 +147,14 @@ class Loader:
                 return _Fetched(text=definition_text(source.inline or {}), location="INLINE")
 
     def _fetch_repository(self, source: Source) -> _Fetched:
-        is_git = source.kind is SourceKind.GIT
         target = self._new_folder() / project_name(source.location)
-        if is_git:
-            revision = clone_git(
-                source.location,
-                target,
-                self.folder,
-                self.deadline,
-                branch=source.branch,
-                revision=source.revision,
+        if source.kind is SourceKind.GIT:
+            revision = self._repositories.clone_git(
+                source.location, target, branch=source.branch, revision=source.revision
             )
         else:
-            revision = branch_bzr(
-                source.location, target, self.folder, self.deadline, revision=source.revision
+            revision = self._repositories.branch_bzr(
+                source.location, target, revision=source.revision
             )
         files = self._read_clone(target, source.location)
         return _Fetched(
@@ -185,7 +176,7 @@ class Loader:
         for url in definition.bzr_repositories:
             name = project_name(url)
             target = self._new_folder() / name
-            revision = branch_bzr(url, target, self.folder, self.deadline)
+            revision = self._repositories.branch_bzr(url, target)
             origin = SoftwareSource(
                 project_name=name, branch_vcs="bzr", branch_url=shown(url), branch_revision=revision
             )
@@ -203,7 +194,7 @@ class Loader:
                 + (f"no branch is named {branch!r}" if branch.startswith("-") else str(problem))
             )
         target = self._new_folder() / name
-        revision = clone_git(repository.url, target, self.folder, self.deadline, branch=branch)
+        revision = self._repositories.clone_git(repository.url, target, branch=branch)
         origin = SoftwareSource(
             project_name=name,
             branch_vcs="git",
@@ -217,6 +208,12 @@ class Loader:
         for path in left_out:
             self.warn(f"{shown(url)}: {path} is left out: it leads outside, or is no file")
         return tree
+
+    @property
+    def _repositories(self) -> Repositories:
+        return Repositories(
+            folder=self.folder, deadline=self.deadline, environment=self.environment
+        )
 
     def _new_folder(self) -> Path:
         """A folder that nothing else uses."""

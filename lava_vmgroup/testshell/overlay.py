@@ -91,6 +91,8 @@ class OverlaySpec:
     """The same for the steps of the tests; empty for /bin/bash where it is, else `shell`."""
     server_ip: str = ""
     """The dispatcher's address, for the tests' LAVA_SERVER_IP; empty when it is not known."""
+    exports: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables for everything that runs in a test."""
     repeat_count: int = 0
     """For the tests' REPEAT_COUNT, which they have when it is more than 0."""
     debug: bool = False
@@ -209,7 +211,8 @@ def _environment(spec: OverlaySpec) -> str:
         "LAVA_MULTI_NODE_CACHE": spec.multi_node_cache,
         "LAVA_MULTI_NODE_DEBUG": "yes" if spec.debug else "",
     }
-    return "# Facts for the helpers in bin/, sourced by them.\n" + assignments(variables)
+    exports = "".join(f"export {name}={quoted(value)}\n" for name, value in spec.exports.items())
+    return f"# Facts for the helpers in bin/, sourced by them.\n{assignments(variables)}{exports}"
 
 
 def _test_files(spec: OverlaySpec, test: OverlayTest, directory: str) -> Iterator[TreeEntry]:

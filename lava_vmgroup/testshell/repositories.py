@@ -11,6 +11,8 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -48,57 +50,62 @@ def local_repository(url: str, folder: Path) -> Path | None:
     return folder / url
 
 
-def clone_git(
-    url: str,
-    target: Path,
-    folder: Path,
-    deadline: Deadline,
-    *,
-    branch: str = "",
-    revision: str = "",
-) -> str:
-    """Clone into `target`, which must not exist; returns the commit that is checked out.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repositories:
+    """Fetches repositories; all methods raise JobError with the reason of git or bzr."""
 
-    Without a revision, only the newest commit is fetched.  Raises JobError with git's reason.
-    """
-    place = _checked(url, _GIT_SCHEMES, folder)
-    words = ["git", "clone", "--quiet"]
-    if branch:
-        words += ["--branch", branch]
-    newest_only = [] if revision else ["--depth", "1"]
-    ended = _git([*words, *newest_only, "--", place, str(target)], deadline)
-    if ended.returncode != 0 and newest_only and "shallow" in _said(ended):
-        # A server of plain files over HTTP.
-        shutil.rmtree(target, ignore_errors=True)
-        ended = _git([*words, "--", place, str(target)], deadline)
-    _succeeded(ended, f"cannot clone {shown(url)}")
-    inside = ["git", "-C", str(target)]
-    if revision:
-        ended = _git([*inside, "checkout", "--quiet", "--detach", revision, "--"], deadline)
-        _succeeded(ended, f"cannot check out {revision!r} of {shown(url)}")
-    ended = _git([*inside, "rev-parse", "HEAD"], deadline)
-    _succeeded(ended, f"{shown(url)} has no commit")
-    return ended.stdout.decode().strip()
+    folder: Path
+    """What relative paths are relative to."""
+    deadline: Deadline
+    environment: Mapping[str, str]
+    """For git and bzr, added to ours: a proxy."""
 
+    def clone_git(self, url: str, target: Path, *, branch: str = "", revision: str = "") -> str:
+        """Clone into `target`, which must not exist; returns the commit that is checked out.
 
-def branch_bzr(
-    url: str, target: Path, folder: Path, deadline: Deadline, *, revision: str = ""
-) -> str:
-    """As `clone_git`, with bzr or its successor brz; returns the revision's number."""
-    program = next((name for name in ("bzr", "brz") if shutil.which(name)), None)
-    if program is None:
-        raise ConfigurationError(
-            f"cannot fetch {shown(url)}: the dispatcher has no bzr",
-            hint="install the package brz there, or put the tests into a git repository",
-        )
-    place = _checked(url, _BZR_SCHEMES, folder)
-    words = [program, "branch", "--quiet", f"--revision={revision or '-1'}", "--"]
-    variables = {"BZR_SSH": "ssh", "SSH_ASKPASS": "true"}
-    ended = run_tool([*words, place, str(target)], deadline, environment=variables)
-    _succeeded(ended, f"cannot branch {shown(url)}")
-    ended = run_tool([program, "revno", "--", str(target)], deadline, environment=variables)
-    _succeeded(ended, f"{shown(url)} has no revision")
-    return ended.stdout.decode().strip()
+        Without a revision, only the newest commit is fetched.
+        """
+        place = _checked(url, _GIT_SCHEMES, self.folder)
+        words = ["git", "clone", "--quiet"]
+        if branch:
+            words += ["--branch", branch]
+        newest_only = [] if revision else ["--depth", "1"]
+        ended = self._git([*words, *newest_only, "--", place, str(target)])
+        if ended.returncode != 0 and newest_only and "shallow" in _said(ended):
+            # A server of plain files over HTTP.
+            shutil.rmtree(target, ignore_errors=True)
+            ended = self._git([*words, "--", place, str(target)])
+        _succeeded(ended, f"cannot clone {shown(url)}")
+        inside = ["git", "-C", str(target)]
+        if revision:
+            ended = self._git([*inside, "checkout", "--quiet", "--detach", revision, "--"])
+            _succeeded(ended, f"cannot check out {revision!r} of {shown(url)}")
+        ended = self._git([*inside, "rev-parse", "HEAD"])
+        _succeeded(ended, f"{shown(url)} has no commit")
+        return ended.stdout.decode().strip()
+
+    def branch_bzr(self, url: str, target: Path, *, revision: str = "") -> str:
+        """As `clone_git`, with bzr or its successor brz; returns the revision's number."""
+        program = next((name for name in ("bzr", "brz") if shutil.which(name)), None)
+        if program is None:
+            raise ConfigurationError(
+                f"cannot fetch {shown(url)}: the dispatcher has no bzr",
+                hint="install the package brz there, or put the tests into a git repository",
+            )
+        place = _checked(url, _BZR_SCHEMES, self.folder)
+        words = [program, "branch", "--quiet", f"--revision={revision or '-1'}", "--"]
+        variables = {"BZR_SSH": "ssh", "SSH_ASKPASS": "true", **self.environment}
+        ended = run_tool([*words, place, str(target)], self.deadline, environment=variables)
+        _succeeded(ended, f"cannot branch {shown(url)}")
+        words = [program, "revno", "--", str(target)]
+        ended = run_tool(words, self.deadline, environment=variables)
+        _succeeded(ended, f"{shown(url)} has no revision")
+        return ended.stdout.decode().strip()
+
+    def _git(self, words: list[str]) -> Ended:
+        ssh = os.environ.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
+        variables = {**_GIT_ENVIRONMENT, "GIT_SSH_COMMAND": ssh, **self.environment}
+        return run_tool(words, self.deadline, environment=variables)
 
 
 def project_name(url: str) -> str:
@@ -124,11 +131,6 @@ def _checked(url: str, schemes: frozenset[str], folder: Path) -> str:
     if not path.is_dir():
         raise JobError(f"there is no repository {path}")
     return url if scheme else str(path.absolute())
-
-
-def _git(words: list[str], deadline: Deadline) -> Ended:
-    ssh = os.environ.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
-    return run_tool(words, deadline, environment={**_GIT_ENVIRONMENT, "GIT_SSH_COMMAND": ssh})
 
 
 def _said(ended: Ended) -> str:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.shell import Shell
@@ -82,7 +83,7 @@ def node(tmp_path: Path) -> Iterator[LocalNode]:
         coordinator=("127.0.0.1", 1),
         group=SimpleNamespace(target_group="group", job=SimpleNamespace(logging_level="INFO")),
         members=[("node", "host")],
-        dispatcher=SimpleNamespace(lava_server_ip="10.0.0.9"),
+        dispatcher=DispatcherConfig(lava_server_ip="10.0.0.9", lava_proxy="http://lab:3128"),
     )
     job = NodeJob(
         target=None,
@@ -151,6 +152,12 @@ def test_steps_learn_of_the_job(node: LocalNode) -> None:
     run = node.run([smoke(step)], repeat_count=2)
 
     assert (run.cases[0].units, run.cases[0].measurement) == ("10.0.0.9", "2")
+
+
+def test_steps_learn_of_the_proxy(node: LocalNode) -> None:
+    run = node.run([smoke("lava-test-case a --shell 'test $http_proxy = http://lab:3128'")])
+
+    assert run.cases[0].outcome.value == "pass"
 
 
 def test_a_test_that_takes_too_long_keeps_what_it_left(node: LocalNode) -> None:

@@ -204,6 +204,13 @@ def test_a_repository_on_a_plain_web_server_is_cloned(
     assert test.definition.name == "smoke"
 
 
+def test_repositories_are_reached_by_the_labs_proxy(loader: Loader) -> None:
+    loader.environment = {"http_proxy": "http://127.0.0.1:1", "no_proxy": ""}
+
+    with pytest.raises(JobError, match="cannot clone http://lab.invalid/x: fatal: .*127.0.0.1"):
+        loader.load(parse_source({"git-repo": "http://lab.invalid/x"}))
+
+
 def test_scripts_keep_their_mode_and_links_stay_inside(
     repository: Repository, loader: Loader, warnings: list[str]
 ) -> None:

@@ -266,6 +266,32 @@ def test_installed_packages_are_listed(
     assert list(contexts.packages(ran.stdout)) == packages
 
 
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("apt-get", "remove -y -q a b"),
+        ("dnf", "remove -y a b"),
+        ("yum", "remove -y a b"),
+        ("opkg", "remove a b"),
+        ("apk", "del a b"),
+    ],
+)
+def test_packages_are_removed(node: Node, few_tools: Path, tool: str, arguments: str) -> None:
+    program(few_tools, tool, (arguments, "removed\n"))
+
+    ran = node.helper("lava-remove-packages", "a", "b")
+
+    assert (ran.returncode, ran.stdout) == (0, "removed\n")
+    assert node.helper("lava-remove-packages", "other").returncode == 1
+
+
+def test_packages_stay_where_nothing_removes_them(node: Node, few_tools: Path) -> None:
+    ran = node.helper("lava-remove-packages", "a")
+
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert ran.stderr == "lava-remove-packages: no package tool here, not removed: a\n"
+
+
 def test_the_distribution_is_that_of_os_release(node: Node) -> None:
     node.unpack()
     release = Path("/etc/os-release").read_text()
