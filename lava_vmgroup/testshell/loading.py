@@ -20,7 +20,12 @@ from lava_vmgroup.testshell.definition import (
     parse_definition,
 )
 from lava_vmgroup.testshell.overlay import GENERATED, OverlayTest
-from lava_vmgroup.testshell.repositories import Repositories, local_repository, project_name
+from lava_vmgroup.testshell.repositories import (
+    Repositories,
+    check_url,
+    local_repository,
+    project_name,
+)
 from lava_vmgroup.testshell.source import Source, SourceKind, path_problem, shown
 from lava_vmgroup.testshell.steps import SkipInstall
 from lava_vmgroup.testshell.tree import Tree, file_in, moved, read_folder, read_tar
@@ -83,10 +88,16 @@ class Loader:
             raise JobError(
                 f"test-case-deps go in a circle: {circle}", hint="remove one of these references"
             )
+        if source.kind in (SourceKind.GIT, SourceKind.BZR):
+            check_url(source.location, source.kind)
         if self.download is None and not self.is_local(source):
             return
         fetched = self._fetch(source)
         definition = parse_definition(fetched.text, source=str(source))
+        for repository in definition.git_repositories:
+            check_url(repository.url, SourceKind.GIT)
+        for url in definition.bzr_repositories:
+            check_url(url, SourceKind.BZR)
         for dependency in definition.test_case_deps:
             yield from self._load(dependency, (*above, source))
         yield self._test(source, fetched, definition)

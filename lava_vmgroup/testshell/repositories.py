@@ -19,16 +19,18 @@ from urllib.parse import unquote, urlsplit
 from lava_vmgroup.connections.program import run_tool
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, JobError
-from lava_vmgroup.testshell.source import shown
+from lava_vmgroup.testshell.source import SourceKind, shown
 
-_GIT_SCHEMES = frozenset({"file", "git", "http", "https", "ssh"})
-_BZR_SCHEMES = frozenset({"bzr", "bzr+ssh", "file", "http", "https", "lp", "sftp"})
+_SCHEMES = {
+    SourceKind.GIT: frozenset({"file", "git", "http", "https", "ssh"}),
+    SourceKind.BZR: frozenset({"bzr", "bzr+ssh", "file", "http", "https", "lp", "sftp"}),
+}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(lp):")
 _OTHER_HOST = re.compile(r"[^/]+:")
 """The start of ``user@host:path``, which git reaches by ssh."""
 
 _GIT_ENVIRONMENT = {
-    "GIT_ALLOW_PROTOCOL": ":".join(sorted(_GIT_SCHEMES)),
+    "GIT_ALLOW_PROTOCOL": ":".join(sorted(_SCHEMES[SourceKind.GIT])),
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "true",
     "SSH_ASKPASS": "true",
@@ -65,7 +67,7 @@ class Repositories:
 
         Without a revision, only the newest commit is fetched.
         """
-        place = _checked(url, _GIT_SCHEMES, self.folder)
+        place = _checked(url, SourceKind.GIT, self.folder)
         words = ["git", "clone", "--quiet"]
         if branch:
             words += ["--branch", branch]
@@ -92,7 +94,7 @@ class Repositories:
                 f"cannot fetch {shown(url)}: the dispatcher has no bzr",
                 hint="install the package brz there, or put the tests into a git repository",
             )
-        place = _checked(url, _BZR_SCHEMES, self.folder)
+        place = _checked(url, SourceKind.BZR, self.folder)
         words = [program, "branch", "--quiet", f"--revision={revision or '-1'}", "--"]
         variables = {"BZR_SSH": "ssh", "SSH_ASKPASS": "true", **self.environment}
         ended = run_tool([*words, place, str(target)], self.deadline, environment=variables)
@@ -115,8 +117,9 @@ def project_name(url: str) -> str:
     return last.removesuffix(".git") or "repository"
 
 
-def _checked(url: str, schemes: frozenset[str], folder: Path) -> str:
-    """The repository's place for a command line; raises JobError for what is no place."""
+def check_url(url: str, kind: SourceKind) -> None:
+    """Raise JobError for what cannot be the place of a repository, wherever that may be."""
+    schemes = _SCHEMES[kind]
     scheme = _SCHEME.match(url)
     if scheme and (scheme[1] or scheme[2]).lower() not in schemes:
         raise JobError(
@@ -125,12 +128,17 @@ def _checked(url: str, schemes: frozenset[str], folder: Path) -> str:
         )
     if url.startswith("-") or "::" in url.partition("/")[0] or not url.isprintable():
         raise JobError(f"{url!r} is not the place of a repository", hint="give a path or a URL")
+
+
+def _checked(url: str, kind: SourceKind, folder: Path) -> str:
+    """The repository's place for a command line; raises JobError for what is no place."""
+    check_url(url, kind)
     path = local_repository(url, folder)
     if path is None:
         return url
     if not path.is_dir():
         raise JobError(f"there is no repository {path}")
-    return url if scheme else str(path.absolute())
+    return url if _SCHEME.match(url) else str(path.absolute())
 
 
 def _said(ended: Ended) -> str:

@@ -71,7 +71,8 @@ def read_tar(text: str) -> Tree:
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             return _limited(_tar_entries(tar), "the tar archive")
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise JobError(f"the tar archive cannot be read: {error}") from error
+        reason, *_ = str(error).splitlines() or ["it is damaged"]
+        raise JobError(f"the tar archive cannot be read: {reason.rstrip(':')}") from error
 
 
 def file_in(tree: Tree, path: str) -> bytes:
