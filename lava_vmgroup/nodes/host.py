@@ -78,9 +78,14 @@ class HostNode(Node):
     def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
         """See `Node.unpack`."""
         assert self._link is not None, "a booted host has its link"
+        limit = deadline.sub("unpacking the tests", _UNPACK_S)
+        if self._link.run(["sh", "-c", _IS_FOREIGN, directory], limit).status == 0:
+            raise JobError(
+                f"the host has other files in {directory}, which is removed when the job ends",
+                hint="give lava_test_dir a folder that is not there yet",
+            )
         self._unpacked.add(directory)
         command = ["sh", "-c", 'tar -xf - -C / && [ -d "$0" ]', directory]
-        limit = deadline.sub("unpacking the tests", _UNPACK_S)
         self._link.check_run(command, limit, stdin=archive)
 
     def collect(self, directory: str, deadline: Deadline) -> bytes:
@@ -190,6 +195,9 @@ def _refuse_deployments(job: NodeJob, hostname: str) -> None:
             hint=f"give {deploying.command} the role of the VMs it is for",
         )
 
+
+# Test shells of earlier jobs may have left theirs behind.
+_IS_FOREIGN = '[ -e "$0" ] && [ ! -f "$0/lava-environment" ] && [ -n "$(ls -A "$0")" ]'
 
 _PACK = """
 "$0/bin/lava-pack-results" "$0" "$1" >"$0/results.tar" 2>/dev/null

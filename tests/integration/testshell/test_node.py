@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.shell import Shell
@@ -40,7 +42,9 @@ class LocalNode(Node):
     ended = False
     """Whether the test shell has ended as it should."""
 
-    def deploy_image(self, image: Path, deadline: Deadline) -> None: ...
+    def deploy_image(
+        self, image: Path, deadline: Deadline, pflash: Sequence[Path] = ()
+    ) -> None: ...
 
     def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None: ...
 
@@ -48,7 +52,7 @@ class LocalNode(Node):
 
     def finish(self, deadline: Deadline) -> None: ...
 
-    def boot(self, deadline: Deadline) -> None:
+    def boot(self, deadline: Deadline, settings: BootSettings = DEFAULT_BOOT) -> None:
         stream = ProcessStream("setsid --ctty --wait env PS1='# ' bash --norc --noprofile -i")
         self._console = Console(stream, self.console_log).__enter__()
         self._shell = Shell.prepare(self._console, deadline)
@@ -96,7 +100,7 @@ def node(tmp_path: Path) -> Iterator[LocalNode]:
         auto_start_vms=True,
         actions=(),
     )
-    node = LocalNode(job, "node", cast("Shared", shared), CancelToken())
+    node = LocalNode(job, "node", cast("Shared", shared), CancelToken(), DeviceConfig())
     node.ensure_booted(Deadline.after("boot", LIMIT_S))
     yield node
     node.close()

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""A host's tests go there and come back by SSH, and spare what was there before."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lava_vmgroup.connections.ssh import dial
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.nodes.host import HostNode
+from lava_vmgroup.testshell.collected import read_results
+from lava_vmgroup.testshell.definition import parse_definition
+from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay
+from tests.support.sshd import Server
+
+LIMIT_S = 60.0
+TEXT = yaml.safe_dump(
+    {
+        "metadata": {"name": "smoke", "format": "1.0", "description": ""},
+        "run": {"steps": ["echo x >note", "lava-test-run-attach note"]},
+    }
+)
+
+
+def soon() -> Deadline:
+    return Deadline.after("the test", LIMIT_S)
+
+
+@pytest.fixture
+def host(sshd: Server) -> Iterator[HostNode]:
+    """A host of which nothing is there but its link, which is all that its files need."""
+    node = HostNode.__new__(HostNode)
+    with dial(sshd.address, sshd.key, soon()) as link:
+        node._link = link
+        node._unpacked = set()
+        yield node
+
+
+def overlay(directory: Path) -> bytes:
+    test = OverlayTest(definition=parse_definition(TEXT, source="test"), uuid="uuid-0", source=TEXT)
+    spec = OverlaySpec(
+        node="board", role="host", group=[], tests=[test], lava_test_dir=str(directory)
+    )
+    return build_overlay(spec)
+
+
+def test_tests_go_to_the_host_and_their_files_come_back(host: HostNode, tmp_path: Path) -> None:
+    directory = tmp_path / "lava"
+    host.unpack(overlay(directory), str(directory), soon())
+    subprocess.run([directory / "bin/lava-test-runner", directory], check=True, timeout=LIMIT_S)
+
+    archive = host.collect(str(directory), soon())
+
+    attached = {one.pathname for one in read_results(archive).runs["uuid-0"].attachments}
+    assert {"note", "stdout.log"} <= attached
+    assert not (directory / "results.tar").exists()
+
+
+def test_a_folder_of_an_earlier_test_shell_is_used_again(host: HostNode, tmp_path: Path) -> None:
+    directory = tmp_path / "lava"
+    for _ in range(2):
+        host.unpack(overlay(directory), str(directory), soon())
+
+    assert host._unpacked == {str(directory)}
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(
+    host: HostNode, tmp_path: Path
+) -> None:
+    directory = tmp_path / "precious"
+    directory.mkdir()
+    (directory / "file").write_text("x")
+
+    with pytest.raises(JobError, match="other files in .*/precious, which is removed"):
+        host.unpack(overlay(directory), str(directory), soon())
+
+    assert [path.name for path in directory.iterdir()] == ["file"]
+    assert host._unpacked == set()
