@@ -35,6 +35,13 @@ class RunnerExited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerReturned:
+    """lava-test-runner is no more; without its last words before, it never ran or was killed."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstallFailed:
     """The install steps of a test failed, so the test is skipped."""
 
@@ -142,6 +149,7 @@ class Malformed:
 Event: TypeAlias = (
     RunnerStarted
     | RunnerExited
+    | RunnerReturned
     | InstallFailed
     | TestExited
     | StartRun

@@ -25,6 +25,7 @@ from lava_vmgroup.testshell.events import (
     Malformed,
     MultiNodeCall,
     RunnerExited,
+    RunnerReturned,
     StartTestCase,
     TestRaised,
 )
@@ -32,6 +33,9 @@ from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.signals import SignalParser, reply_nack
 
 _PROMPT_S = 30.0
+
+# A runner that cannot even be started says nothing itself.
+_RETURNED = 'echo "<LAVA_TEST_RUNNER>: returned $?"'
 
 Answer = Callable[[MultiNodeCall, CancelToken, Deadline], str | None]
 """Carries out a MultiNode call; blocks, and is ended by the token."""
@@ -66,7 +70,7 @@ class Session:
         Raises `TestError` when the console ends before or the test raises an error, `PeerFailed`
         when the test waited for a member of the group that has failed.
         """
-        self._console.send_line(command, deadline)
+        self._console.send_line(f"{command}; {_RETURNED}", deadline)
         try:
             while not self._serve(deadline):
                 pass
@@ -93,6 +97,11 @@ class Session:
                 self._recorder.line(event.text)
             case RunnerExited():
                 return True
+            case RunnerReturned(status=status):
+                raise TestError(
+                    f"the test shell ended with status {status} before its tests did",
+                    last_lines=self._console.last_lines,
+                )
             case MultiNodeCall():
                 self._start_call(signal, deadline)
             case Malformed(api=api):

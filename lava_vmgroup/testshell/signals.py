@@ -23,6 +23,7 @@ from lava_vmgroup.testshell.events import (
     MultiNodeApi,
     MultiNodeCall,
     RunnerExited,
+    RunnerReturned,
     RunnerStarted,
     StartRun,
     StartTestCase,
@@ -49,6 +50,7 @@ _RUNNER = re.compile(
     r"<LAVA_TEST_RUNNER>: (?:"
     r"(?P<started>started)"
     r"|(?P<exiting>exiting)"
+    r"|returned (?P<status>\d{1,3})"
     r"|(?P<failed>\S{1,200}) installer failed"
     r"|(?P<exited>\S{1,200}) exited with: (?P<code>\d{1,10}|unknown)"
     r")"
@@ -206,6 +208,8 @@ def _runner_event(match: re.Match[str]) -> Event:
         return RunnerStarted()
     if match["exiting"]:
         return RunnerExited()
+    if match["status"]:
+        return RunnerReturned(status=int(match["status"]))
     if match["failed"]:
         return InstallFailed(directory=match["failed"])
     code = match["code"]

@@ -39,7 +39,12 @@ PASSED = {
         "host": {"host-reaches-server", "host-reaches-client", "host-reaches-observer"},
         "server": {"serves"},
         "client": {"received", "throughput"},
-        "observer": {"is-32-bit", "observer-reaches-server", "observer-reaches-client"},
+        "observer": {
+            "is-32-bit",
+            "observer-reaches-server",
+            "observer-reaches-client",
+            "knows-all-hosts",
+        },
     },
     "kernel-and-ramdisk": {"host": set(), "guest": {"root-is-the-ramdisk"}},
 }

@@ -39,12 +39,15 @@ def make_job(folder: Path) -> Path:
 
 def test_files_come_back_from_host_and_vm(lab: Lab) -> None:
     commit = make_repository(lab.folder / "tests")
+    # What comes back needs no network, so the VM has none.
+    (lab.board / "config/device-types/kvm-aarch64.conf").write_text("qemu_networks =\n")
 
     ended = lab.run(make_job(lab.folder))
 
     assert ended.status == 0, ended.stderr
     nodes = {node["role"]: node for node in ended.results["nodes"]}
     assert nodes.keys() == {"host", "guest"}
+    assert "group_ip" not in nodes["guest"]["attributes"]
     for node in nodes.values():
         (run,) = node["runs"]
         check_run(run, commit)

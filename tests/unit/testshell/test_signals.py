@@ -19,6 +19,7 @@ KERNEL = "[   12.345678] usb 1-1: new device"
 GOOD = [
     ("<LAVA_TEST_RUNNER>: started", events.RunnerStarted()),
     ("<LAVA_TEST_RUNNER>: exiting lava-test-runner", events.RunnerExited()),
+    ("<LAVA_TEST_RUNNER>: returned 137", events.RunnerReturned(status=137)),
     (
         "<LAVA_TEST_RUNNER>: 0_ab-12 installer failed, skipping",
         events.InstallFailed(directory="0_ab-12"),

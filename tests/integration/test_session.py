@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""A test shell's session with a real shell, where the runner does not do what it should."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.connections.process import ProcessStream
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.login import Login, reach_shell
+from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import TestError
+from lava_vmgroup.log import NodeLog
+from lava_vmgroup.testshell.runs import RunRecorder
+from lava_vmgroup.testshell.session import Session
+
+STARTED = "echo '<LAVA_TEST_RUNNER>: started'"
+
+
+def soon() -> Deadline:
+    return Deadline.after("the test", 20.0)
+
+
+@pytest.fixture(params=["dash -i", "busybox sh -i"])
+def session(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session]:
+    stream = ProcessStream(f"env PS1='root@board:~# ' {request.param}")
+    with Console(stream, Recorder(tmp_path / "log")) as console:
+        reach_shell(console, Login(test_image_prompts=["root@board:~# "]), soon())
+        shell = Shell.prepare(console, soon())
+        log = NodeLog("vm1")
+        yield Session(shell, RunRecorder(log), lambda *_: None, log)
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("/lava-vm1/bin/lava-test-runner /lava-vm1", 127),
+        (f'sh -c "{STARTED}; kill -KILL \\$\\$"', 137),
+    ],
+)
+def test_runner_that_is_not_there_or_is_killed_ends_the_session(
+    session: Session, command: str, status: int
+) -> None:
+    with pytest.raises(TestError, match=f"ended with status {status} before its tests did"):
+        session.run(command, soon())
+
+
+def test_runner_that_says_its_last_words_ends_well(session: Session) -> None:
+    session.run(f"sh -c \"{STARTED}; echo '<LAVA_TEST_RUNNER>: exiting runner'\"", soon())
