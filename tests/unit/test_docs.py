@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: MIT
 """Every name that a user can write has its place in the documentation."""
 
+import ast
 import json
 import re
 import runpy
+import shutil
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lava_vmgroup import actions, boards, testshell
-from lava_vmgroup.cli import _parser
+from lava_vmgroup.cli import _parser, main
 from lava_vmgroup.job.problems import problems
 from lava_vmgroup.job.schema import VM_TYPES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+EXAMPLES = [path.parent.name for path in sorted((ROOT / "examples").glob("*/job.json"))]
 
 
 def text(name: str) -> str:
@@ -71,3 +76,83 @@ def test_every_option_of_the_command_line_is_documented() -> None:
 
     undocumented = {option for option in options if option not in pages}
     assert undocumented <= {"--help", "--version"}
+
+
+def names_in(module: Path) -> Iterator[str]:
+    """The tests of a module: ``test_x``, and ``TestY::test_x`` of a class."""
+    for item in ast.parse(module.read_text(encoding="utf-8")).body:
+        if isinstance(item, ast.FunctionDef):
+            yield item.name
+        elif isinstance(item, ast.ClassDef):
+            methods = [part for part in item.body if isinstance(part, ast.FunctionDef)]
+            yield from (f"{item.name}::{method.name}" for method in methods)
+
+
+@pytest.mark.parametrize("page", [path.name for path in sorted(DOCS.glob("*.rst"))])
+def test_every_test_that_a_page_names_exists(page: str) -> None:
+    named = re.findall(r"(tests/[\w/.-]+\.py)(?:::((?:\w+::)?\w+))?", text(page))
+    missing = [
+        f"{module}::{name}"
+        for module, name in dict.fromkeys(named)
+        if not (ROOT / module).exists() or (name and name not in names_in(ROOT / module))
+    ]
+
+    assert missing == []
+
+
+def test_every_weakness_of_lava_v1_is_answered_with_what_shows_it() -> None:
+    section = (
+        text("lava-v1.rst").partition("\nWeaknesses")[2].partition("\n.. _end-of-weaknesses:")[0]
+    )
+    answers = re.split(r"^(\d+)\. ", section, flags=re.MULTILINE)[1:]
+
+    assert answers[0::2] == [str(number) for number in range(1, 37)]
+    for number, answer in zip(answers[0::2], answers[1::2], strict=True):
+        modules = re.findall(r"lava_vmgroup/[\w/-]+\.py", answer)
+        by_construction = re.search(r"by\s+construction", answer, re.IGNORECASE)
+        assert "tests/" in answer or (by_construction and modules), number
+        assert all((ROOT / module).exists() for module in modules), number
+
+
+def test_every_example_is_documented_and_run() -> None:
+    modules = [path.read_text(encoding="utf-8") for path in (ROOT / "tests/e2e").glob("test_*.py")]
+
+    assert EXAMPLES
+    for name in EXAMPLES:
+        assert re.search(rf"^{name}\n~+$", text("examples.rst"), re.MULTILINE), name
+        assert any(re.search(rf'["/]{name}["/]', module) for module in modules), name
+
+
+def validate(job: Path) -> int:
+    """Check a job for the emulated board; its images need not be built, files in their place do."""
+    for image in re.findall(r'"(\.\./[^"]*emulated-board/images/[^"]+)"', job.read_text()):
+        (job.parent / image).parent.mkdir(parents=True, exist_ok=True)
+        (job.parent / image).write_bytes(b"image")
+    config = ROOT / "examples/emulated-board/config"
+    return main(["--validate", "--config-dir", str(config), str(job)])
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example_is_valid(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(ROOT / "examples" / name, tmp_path / name)
+
+    status = validate(tmp_path / name / "job.json")
+
+    assert (status, capsys.readouterr().err) == (0, "")
+
+
+def test_job_of_the_quick_start_is_valid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "my-job"
+    folder.mkdir()
+    written = re.findall(
+        r"^    cat >(\S+) <<'END'\n(.*?)^    END$", text("quickstart.rst"), re.M | re.S
+    )
+    for name, content in written:
+        (folder / name).write_text(textwrap.dedent(content))
+
+    status = validate(folder / "job.json")
+
+    assert (status, capsys.readouterr().err) == (0, "")
+    assert [name for name, _ in written] == ["job.json", "ping.yaml"]

@@ -165,6 +165,17 @@ def test_image_of_a_vm_is_deployed_where_no_action_does() -> None:
     assert dict(server.actions[0].parameters) == {"image": "own.img"}
 
 
+@pytest.mark.parametrize(("said", "expected"), [(None, True), (True, True), (False, False)])
+def test_auto_start_vms_is_true_unless_the_job_says_otherwise(
+    said: bool | None, expected: bool
+) -> None:
+    document = copy.deepcopy(VALID)
+    if said is not None:
+        document["vm_group"]["auto_start_vms"] = said
+
+    assert {node.auto_start_vms for node in expanded(document).nodes} == {expected}
+
+
 def test_equal_entries_of_vms_are_more_members_of_one_role() -> None:
     entry = {"device_type": "kvm-arm", "role": "server", "image": "s.img"}
     document = changed("vm_group.vms", [entry, entry, {**entry, "role": "client"}])

@@ -132,6 +132,10 @@ def test_network_cards_are_numbered_in_their_order(machine: str, order: list[str
     assert following(words, "-netdev") == [f"user,id={name}" for name in order]
 
 
+def test_guest_that_restarts_ends_its_qemu() -> None:
+    assert "-no-reboot" in argv(MACHINE)
+
+
 def test_console_is_on_standard_input_and_output_and_signals_are_the_guests() -> None:
     words = argv(MACHINE)
 
