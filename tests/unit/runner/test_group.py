@@ -2,6 +2,7 @@
 """A group whose host cannot be booted: everybody ends, for the right reason."""
 
 import subprocess
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -139,6 +140,20 @@ def test_cancel_ends_every_node_and_switches_the_board_off(tmp_path: Path) -> No
     assert {node.state for node in result.nodes} == {NodeState.CANCELED}
     assert result.exit_status == 143
     assert (tmp_path / "power").read_text() == "off\n"
+
+
+def test_nothing_temporary_is_left_on_the_dispatcher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+
+    look = f"ls {temporary} >{tmp_path}/seen; exit 3"
+    run(tmp_path, hard_reset_command=look, boot_retries=1)
+
+    assert (tmp_path / "seen").read_text().startswith("lava-vmgroup-")
+    assert list(temporary.iterdir()) == []
 
 
 def test_bug_is_a_bug_and_not_the_users_fault(
