@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""How a booted system is opened to SSH, where the system is a shell of this machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.connections.process import ProcessStream
+from lava_vmgroup.connections.ssh import JobKey
+from lava_vmgroup.console.access import Opened, open_to_ssh
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.log import NodeLog
+
+SERVER = "192.0.2.1"
+
+
+def soon() -> Deadline:
+    return Deadline.after("the test", 30.0)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def shell(tmp_path: Path, home: Path) -> Iterator[Shell]:
+    """A shell with a home of its own, whose network comes up after a while."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "ip").write_text(
+        "#!/bin/sh\n"
+        f"cd {tmp_path}\n"
+        'echo "$*" >>asked\n'
+        '[ "$(wc -l <asked)" -gt 2 ] || { echo RTNETLINK answers: no route; exit 2; }\n'
+        f"echo '{SERVER} via 198.51.100.1 dev eth0 src 198.51.100.7 uid 0'\n"
+    )
+    (programs / "ip").chmod(0o755)
+    bash = f"env HOME={home} PATH={programs}:/usr/bin:/bin PS1='# ' bash --norc --noprofile -i"
+    with Console(
+        ProcessStream(f"setsid --ctty --wait {bash}"), Recorder(tmp_path / "log")
+    ) as console:
+        yield Shell.prepare(console, soon())
+
+
+def opened(shell: Shell, key: JobKey, **keys: str) -> Opened:
+    config = DeviceConfig(hostname="board01", **keys)  # type: ignore[arg-type]
+    return open_to_ssh(shell, config, SERVER, key, "comment", log=NodeLog(), deadline=soon())
+
+
+def test_address_is_the_one_towards_the_dispatcher_once_there_is_one(
+    shell: Shell, tmp_path: Path
+) -> None:
+    found = opened(shell, JobKey())
+
+    assert (found.ip, found.access.address.host) == ("198.51.100.7", "198.51.100.7")
+    assert (tmp_path / "asked").read_text().splitlines() == [f"-4 route get {SERVER}"] * 3
+
+
+def test_address_of_the_lab_is_used_instead_of_the_systems_own(shell: Shell) -> None:
+    found = opened(shell, JobKey(), ssh_host="gateway")
+
+    assert (found.ip, found.access.address.host) == ("198.51.100.7", "gateway")
+
+
+def test_key_is_added_for_the_consoles_user_alone(shell: Shell, home: Path) -> None:
+    key = JobKey()
+    shell.check_run("umask 000", soon())
+
+    opened(shell, key)
+
+    folder, file = home / ".ssh", home / ".ssh/authorized_keys"
+    assert file.read_text() == f"{key.authorized_line('comment')}\n"
+    assert [path.stat().st_mode & 0o777 for path in (folder, file)] == [0o700, 0o600]
+
+
+def test_keys_that_are_there_stay(shell: Shell, home: Path) -> None:
+    (home / ".ssh").mkdir()
+    (home / ".ssh/authorized_keys").write_text("ssh-ed25519 AAAA somebody\n")
+
+    opened(shell, JobKey())
+
+    lines = (home / ".ssh/authorized_keys").read_text().splitlines()
+    assert (len(lines), lines[0]) == (2, "ssh-ed25519 AAAA somebody")
