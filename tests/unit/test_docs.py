@@ -16,6 +16,7 @@ from lava_vmgroup import actions, boards, testshell
 from lava_vmgroup.cli import _parser, main
 from lava_vmgroup.job.problems import problems
 from lava_vmgroup.job.schema import VM_TYPES
+from tests.e2e.test_git_repository import make_repository
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -135,6 +136,9 @@ def validate(job: Path) -> int:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example_is_valid(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(ROOT / "examples" / name, tmp_path / name)
+    if name == "git-repository":  # its README has the reader make the repository
+        shutil.rmtree(tmp_path / name / "tests")
+        make_repository(tmp_path / name / "tests")
 
     status = validate(tmp_path / name / "job.json")
 
