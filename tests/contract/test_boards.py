@@ -18,7 +18,7 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.errors import InfrastructureError, VMGroupError
+from lava_vmgroup.errors import InfrastructureError, TestError, VMGroupError
 from lava_vmgroup.job.expand import expand
 from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
@@ -140,6 +140,17 @@ def test_hosts_test_shell_is_followed_by_waiting_for_the_vms(pair: Pair) -> None
     waiting.join()
 
     assert waited
+
+
+def test_host_that_never_started_its_vms_is_told_how(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pair.host, "ensure_booted", lambda _deadline: None)
+
+    with pytest.raises(TestError, match="without lava-start-vms") as caught:
+        pair.host.finish(soon())
+
+    assert caught.value.hint == "call lava-start-vms in a test of the host"
 
 
 def test_board_that_was_never_used_is_let_go(pair: Pair) -> None:
