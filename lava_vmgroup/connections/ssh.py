@@ -323,15 +323,24 @@ class SshLink:
     def _files(self, deadline: Deadline) -> paramiko.SFTPClient:
         deadline.check()
         if self._sftp is None:
-            self._sftp = paramiko.SFTPClient.from_transport(self._transport)
-        if self._sftp is None:
+            self._sftp = self._open_sftp(deadline)
+        if (channel := self._sftp.get_channel()) is not None:
+            channel.settimeout(deadline.remaining_s)
+        return self._sftp
+
+    def _open_sftp(self, deadline: Deadline) -> paramiko.SFTPClient:
+        try:
+            files = paramiko.SFTPClient.from_transport(self._transport)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            if not self._transport.is_active():
+                raise self._failure("opening SFTP", error, deadline) from error
+            files = None
+        if files is None:
             raise InfrastructureError(
                 f"{self.local_name} offers no SFTP",
                 hint="install openssh-sftp-server in the host's image",
             )
-        if (channel := self._sftp.get_channel()) is not None:
-            channel.settimeout(deadline.remaining_s)
-        return self._sftp
+        return files
 
     def _drop_files(self) -> None:
         """End the SFTP session, which wakes who waits in it; the next use starts a new one."""

@@ -72,8 +72,11 @@ def _find_ip(shell: Shell, server_ip: str, deadline: Deadline) -> str:
 
 
 def _authorize(shell: Shell, line: str, deadline: Deadline) -> None:
+    # A last line without an end would swallow ours.
+    end_last_line = '[ -z "$(tail -c 1 ~/.ssh/authorized_keys 2>/dev/null)" ] || echo'
     shell.check_run(
-        f"(umask 077; mkdir -p ~/.ssh && echo {shlex.quote(line)} >>~/.ssh/authorized_keys)",
+        f"(umask 077; mkdir -p ~/.ssh && {{ {end_last_line}; echo {shlex.quote(line)}; }} "
+        ">>~/.ssh/authorized_keys)",
         deadline.sub("authorizing the job's key", _SSHD_S),
     )
 

@@ -192,7 +192,7 @@ class VMNode(Node):
             self.client.wait(VM_START, deadline)
             host = self.shared.host
             self._link = host.dial(deadline)
-            if host.claims_look(self.job.device_type):
+            if not self.job.launch_with and host.claims_look(self.job.device_type):
                 self._accelerator(self._link, deadline)
         return self._link
 
@@ -204,10 +204,8 @@ class VMNode(Node):
     def _store_all(
         self, files: Sequence[StoredFile], link: SshLink, deadline: Deadline
     ) -> tuple[str, ...]:
-        return tuple(
-            self.shared.host.store.put(file.path, file.digest, link, self.log, deadline)
-            for file in files
-        )
+        paths = (self._store(file, link, deadline) for file in files)
+        return tuple(path for path in paths if path is not None)
 
     def _launch(self, deployed: _Deployed, link: SshLink, deadline: Deadline) -> Console:
         """Start the VM in a folder of its own; gives its console."""
@@ -223,7 +221,7 @@ class VMNode(Node):
         if self.job.launch_with:
             self.log.event("state", "booting by launch_with", state="booting")
             limit = deadline.sub("launch_with", self.config.boot_linaro_timeout)
-            environment = self._launch_environment(deployed)
+            environment = self._launch_environment(deployed, can_launch=machine is not None)
             stream = self._folder.start_by(self.job.launch_with, environment, limit)
         else:
             assert machine is not None, "without launch_with there is a machine to describe"
@@ -232,13 +230,13 @@ class VMNode(Node):
         delay_s = self.config.typing_delay_s("test_shell")
         return Console(stream, self.console_log, typing_delay_s=delay_s).__enter__()
 
-    def _launch_environment(self, deployed: _Deployed) -> dict[str, str]:
+    def _launch_environment(self, deployed: _Deployed, *, can_launch: bool) -> dict[str, str]:
         """What launch_with's commands can refer to; empty is what there is not."""
         port = self._port
         return {
             "LAVA_VM_NAME": self.name,
             "LAVA_VM_DIR": self._path,
-            "LAVA_VM_LAUNCH": f"{self._path}/{LAUNCH}",
+            "LAVA_VM_LAUNCH": f"{self._path}/{LAUNCH}" if can_launch else "",
             "LAVA_VM_DISK": f"{self._path}/{LAYER}" if deployed.disk else "",
             "LAVA_VM_OVERLAY": f"{self._path}/{OVERLAY}",
             "LAVA_VM_KERNEL": deployed.kernel or "",
@@ -253,14 +251,18 @@ class VMNode(Node):
     def _describe(self, deployed: _Deployed, link: SshLink, deadline: Deadline) -> Machine | None:
         """The machine to launch, with the accelerator that the host really has.
 
-        None for a VM that the job launches itself on a host without QEMU.
+        None for a VM that the job launches itself, on a host without the QEMU for it.
         """
         config, host = self.config, self.shared.host
         facts = host.facts(link, deadline)
-        if self.job.launch_with and not facts.qemu_programs:
-            return None
         arch, kind = self._kind(facts)
-        accelerator = self._accelerator(link, deadline)
+        try:
+            accelerator = self._accelerator(link, deadline)
+        except InfrastructureError as error:
+            if not self.job.launch_with:
+                raise
+            self.log.warning("accelerator", f"launch_with has no $LAVA_VM_LAUNCH: {error.message}")
+            return None
         if self._give_memory_back is None:
             self._give_memory_back = host.reserve_memory(config.qemu_memory, facts)
         accelerator = replace(

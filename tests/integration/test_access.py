@@ -89,3 +89,14 @@ def test_keys_that_are_there_stay(shell: Shell, home: Path) -> None:
 
     lines = (home / ".ssh/authorized_keys").read_text().splitlines()
     assert (len(lines), lines[0]) == (2, "ssh-ed25519 AAAA somebody")
+
+
+def test_key_of_the_user_without_a_line_end_stays_whole(shell: Shell, home: Path) -> None:
+    (home / ".ssh").mkdir()
+    file = home / ".ssh/authorized_keys"
+    file.write_text("ssh-ed25519 AAAA user@desk")
+    key = JobKey()
+
+    opened(shell, key)
+
+    assert file.read_text() == f"ssh-ed25519 AAAA user@desk\n{key.authorized_line('comment')}\n"

@@ -204,3 +204,16 @@ def test_the_start_of_a_file_is_read(link: SshLink, tmp_path: Path) -> None:
     assert link.get_bytes(str(tmp_path / "file"), 0, soon()) == b""
     with pytest.raises(InfrastructureError, match="reading .*/none over"):
         link.get_bytes(str(tmp_path / "none"), 1, soon())
+
+
+def test_host_without_sftp_is_refused_with_the_remedy(sshd: Server, tmp_path: Path) -> None:
+    config = tmp_path / "sshd/sshd_config"
+    config.write_text(config.read_text().replace("Subsystem sftp internal-sftp\n", ""))
+
+    with (
+        dial(sshd.address, sshd.key, soon()) as link,
+        pytest.raises(InfrastructureError, match="offers no SFTP") as caught,
+    ):
+        link.size_of("/etc/passwd", soon())
+
+    assert "openssh-sftp-server" in str(caught.value.hint)

@@ -22,6 +22,7 @@ from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.runner.group import GroupRun, Lab
+from lava_vmgroup.vms.accelerator import Arch, HostFacts
 from lava_vmgroup.vms.host import VMHost
 from tests.support.sshd import Server
 
@@ -96,6 +97,22 @@ def test_vm_that_boots_again_replaces_the_running_one(pair: Pair, tmp_path: Path
     first, second = map(int, (tmp_path / "pids").read_text().split())
     assert [is_running(pid) for pid in (first, second)] == [False, True]
     assert pair.vm.shell.run("echo $$", soon()) == (0, str(second))
+
+
+def test_job_launches_its_vm_where_no_qemu_is(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = HostFacts(
+        arch=Arch.AARCH64,
+        memory_mib=1024,
+        kvm_opens=False,
+        qemu_programs=frozenset(),
+        firmware=frozenset(),
+    )
+    monkeypatch.setattr(VMHost, "facts", lambda *_: bare)
+    pair.host.send(VM_START, {"host_ip": "127.0.0.1"}, soon())
+
+    pair.vm.boot(soon())
+
+    assert pair.vm.shell.run('echo "<$LAVA_VM_NAME:$LAVA_VM_LAUNCH>"', soon()) == (0, "<vm1:>")
 
 
 def test_vm_that_closes_is_gone_and_says_so(pair: Pair, tmp_path: Path) -> None:
