@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import io
 import shlex
-import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lava_vmgroup.connections.program import run_tool
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.deadline import Deadline
@@ -29,7 +29,6 @@ LAYER = "disk.qcow2"
 LAUNCH = "launch"
 """For a VM launched by its job: the program that launches it as usual."""
 
-_TOOLS_S = 60.0
 _STOP_S = 10.0
 _MARK = "LAVA_VM_MARK"
 
@@ -95,15 +94,10 @@ class VMFolder:
         layer = work / f"{Path(self.path).name}.qcow2"
         # Made here: qemu-img is not on every host that has QEMU.
         command = ["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-F", "raw"]
-        command += ["-b", disk, str(layer), str(size)]
-        try:
-            subprocess.run(command, check=True, timeout=_TOOLS_S, capture_output=True)
-        except FileNotFoundError as error:
-            raise InfrastructureError(
-                "the dispatcher has no qemu-img", hint="install the package qemu-utils"
-            ) from error
-        except subprocess.SubprocessError as error:
-            raise InfrastructureError(f"qemu-img failed: {error}") from error
+        made = run_tool([*command, "-b", disk, str(layer), str(size)], deadline)
+        if made.returncode != 0:
+            words = made.stderr.decode(errors="replace").strip()
+            raise InfrastructureError(f"qemu-img cannot make {layer.name}: {words}")
         self._link.put(layer, f"{self.path}/{LAYER}", deadline)
 
     def add_flash(self, stored: Sequence[str], deadline: Deadline) -> None:
