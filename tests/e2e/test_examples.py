@@ -46,7 +46,7 @@ PASSED = {
             "knows-all-hosts",
         },
     },
-    "kernel-and-ramdisk": {"host": set(), "guest": {"root-is-the-ramdisk"}},
+    "kernel-and-ramdisk": {"host": set(), "guest": {"root-is-the-ramdisk", "kernel-heard-the-job"}},
 }
 """The test cases of each role, all of which pass."""
 
