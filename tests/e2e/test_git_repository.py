@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from tests.support.lab import IMAGES, ROOT, Lab
 
@@ -53,6 +54,7 @@ def test_files_come_back_from_host_and_vm(lab: Lab) -> None:
         check_run(run, commit)
         check_files(run, ended.output)
     check_bundle(ended.output / "bundle.json", commit)
+    check_junit(ended.output)
     events = [json.loads(line) for line in (ended.output / "events.jsonl").open()]
     assert [event for event in events if event["kind"] in ("collect", "overlay", "testdef")] == []
     assert lab.traces() == []
@@ -108,9 +110,40 @@ def check_files(run: dict[str, Any], output: Path) -> None:
 
 def check_bundle(path: Path, commit: str) -> None:
     runs = [run for run in json.loads(path.read_text())["test_runs"] if run["test_id"] != "lava"]
-    assert len(runs) == 2
+    assert {run["attributes"]["role"] for run in runs} == {"host", "guest"}
+    fields = ("test_case_id", "result", "measurement", "units")
     for run in runs:
+        assert [tuple(map(one.get, fields)) for one in run["test_results"]] == [
+            ("count", "pass", None, None),
+            ("not-empty", "pass", None, None),
+            ("words", "pass", "3", "words"),
+            ("format", "skip", None, None),
+            ("by-a-tool", "pass", None, None),
+        ]
         assert run["testdef_metadata"]["version"] == commit
         assert run["software_context"]["sources"][0]["branch_revision"] == commit
         content = {one["pathname"]: base64.b64decode(one["content"]) for one in run["attachments"]}
         assert content["return_code"] == b"0\n"
+        (words,) = (one for one in run["test_results"] if one["test_case_id"] == "words")
+        assert base64.b64decode(words["attachments"][0]["content"]) == b"three\nlittle\nwords\n"
+
+
+def check_junit(output: Path) -> None:
+    junit = ElementTree.parse(output / "junit.xml").getroot()
+    suites = [one for one in junit if (one.get("name") or "").endswith(".count-words")]
+    assert len(suites) == 2
+    for suite in suites:
+        name = suite.get("name")
+        cases = list(suite.iter("testcase"))
+        verdicts = [[part.tag for part in case if part.tag != "properties"] for case in cases]
+        assert [(case.get("name"), case.get("classname")) for case in cases] == [
+            ("count", f"{name}.counting"),
+            ("not-empty", f"{name}.counting"),
+            ("words", name),
+            ("format", name),
+            ("by-a-tool", name),
+        ]
+        assert verdicts == [[], [], [], ["skipped"], []]
+        facts = {one.get("name"): one.get("value") or "" for one in cases[2].iter("property")}
+        assert (facts["measurement"], facts["units"]) == ("3", "words")
+        assert (output / facts["attachment"]).read_text() == "three\nlittle\nwords\n"

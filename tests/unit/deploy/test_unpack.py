@@ -144,6 +144,19 @@ def test_the_image_among_other_files_is_taken(
         (b"QFI\xfb" + os.urandom(5000), "no qcow2 image that qemu-img can read"),
         (gzip.compress(gzip.compress(gzip.compress(gzip.compress(b"x")))), "more than 4 times"),
     ],
+    ids=[
+        "two files",
+        "two images",
+        "outside",
+        "outside by a folder",
+        "absolute",
+        "gzip cut off",
+        "xz cut off",
+        "bzip2 cut off",
+        "zstd cut off",
+        "qcow2 damaged",
+        "packed too often",
+    ],
 )
 def test_unusable_archive_is_the_jobs_fault_and_leaves_nothing(
     data: bytes, expected: str, job_files: JobFiles, tmp_path: Path
