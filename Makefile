@@ -23,7 +23,7 @@ demo: demo-packages $(VENV)/.installed images
 		examples/vm-group/job.json
 
 test: test-packages $(VENV)/.installed-test lint images docs
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal --durations 12
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from lava_vmgroup.boards import bootloader
 from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.connections.ssh import JobKey, dial
+from lava_vmgroup.connections.ssh import dial
+from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.console.access import open_to_ssh
 from lava_vmgroup.console.login import Login
 from lava_vmgroup.console.shell import Shell

@@ -10,7 +10,7 @@ from pathlib import Path
 from lava_vmgroup.config.device import DeviceConfig, QemuNetwork
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.config.inventory import load_vm_type
-from lava_vmgroup.connections.ssh import JobKey
+from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.errors import MultiNodeError

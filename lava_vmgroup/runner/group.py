@@ -18,7 +18,7 @@ from pathlib import Path
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.connections.ssh import JobKey
+from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.errors import Canceled, PeerFailed, VMGroupError

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lava_vmgroup.connections.ssh import Address, CommandResult, Identity, SshLink, dial
+from lava_vmgroup.connections.ssh import Address, CommandResult, SshLink, dial
+from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.log import NodeLog

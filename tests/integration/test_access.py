@@ -8,7 +8,7 @@ import pytest
 
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import ProcessStream
-from lava_vmgroup.connections.ssh import JobKey
+from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.console.access import Opened, open_to_ssh
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.connections.ssh import JobKey, SshLink, dial
+from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, PeerFailed
 from lava_vmgroup.log import LOGGER, NodeLog

@@ -88,3 +88,18 @@ def test_what_is_no_disk_is_not_written(sshd: Server, tmp_path: Path) -> None:
     ):
         disk.write_disk(image, str(target), link, soon(), lambda *_: None)
     assert target.read_text() == "precious"
+
+
+@pytest.mark.usefixtures("any_file_is_a_disk")
+def test_damage_on_the_way_is_no_success(
+    sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = make_image(tmp_path / "host.img", size=BLOCK, data=(0,))
+    target = make_image(tmp_path / "disk", size=BLOCK, data=())
+    monkeypatch.setattr(disk, "_compressed", lambda data: iter([b"no archive"]))
+
+    with (
+        dial(sshd.address, sshd.key, soon()) as link,
+        pytest.raises(InfrastructureError, match="could not unpack what is for its disk"),
+    ):
+        disk.write_disk(image, str(target), link, soon(), lambda *_: None)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.connections.ssh import Address, JobKey
+from lava_vmgroup.connections.ssh import Address
+from lava_vmgroup.connections.ssh_keys import JobKey
 
 SSHD = "/usr/sbin/sshd"
 

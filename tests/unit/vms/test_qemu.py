@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from lava_vmgroup.connections.ssh import Address, JobKey
+from lava_vmgroup.connections.ssh import Address
+from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.vms.accelerator import (
     Accelerator,
