@@ -76,6 +76,10 @@ class DeadlineExpired(VMGroupError):
     exit_status = 5
 
 
+class WaitExpired(DeadlineExpired):
+    """A limit passed while others were waited for; what kept them is the better explanation."""
+
+
 class MultiNodeError(VMGroupError):
     """The group did not work together: a refused request, a group that never became complete."""
 

@@ -17,7 +17,13 @@ from typing import Any
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, MultiNodeError, PeerFailed
+from lava_vmgroup.errors import (
+    DeadlineExpired,
+    InfrastructureError,
+    MultiNodeError,
+    PeerFailed,
+    WaitExpired,
+)
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.wire import (
     REPLY_LIMIT,
@@ -94,7 +100,7 @@ class MultiNodeClient:
 
     def wait(self, message_id: str, deadline: Deadline) -> Received:
         """Wait until anybody, this member included, has sent the message."""
-        return _received(self._call(Command.WAIT, deadline, messageID=message_id))
+        return _received(self._wait_for(Command.WAIT, deadline, messageID=message_id))
 
     def wait_all(self, message_id: str, deadline: Deadline, role: str | None = None) -> Received:
         """Wait until all members, or all that have `role`, have sent the message.
@@ -102,11 +108,11 @@ class MultiNodeClient:
         All members include this one: it has to send before it waits.
         """
         fields = {"messageID": message_id} | ({} if role is None else {"waitrole": role})
-        return _received(self._call(Command.WAIT_ALL, deadline, **fields))
+        return _received(self._wait_for(Command.WAIT_ALL, deadline, **fields))
 
     def sync(self, message_id: str, deadline: Deadline) -> None:
         """Wait until all members have entered this sync."""
-        self._call(Command.SYNC, deadline, messageID=message_id)
+        self._wait_for(Command.SYNC, deadline, messageID=message_id)
 
     def fail(self, reason: str, deadline: Deadline) -> bool:
         """Have the others' waits given up, because this member has failed.
@@ -123,6 +129,12 @@ class MultiNodeClient:
     def clear(self, deadline: Deadline) -> None:
         """Leave the group; it goes when all members have left."""
         self._call(Command.CLEAR_GROUP, deadline, group_size=self._group_size)
+
+    def _wait_for(self, command: Command, deadline: Deadline, **fields: Any) -> Reply:
+        try:
+            return self._call(command, deadline, **fields)
+        except DeadlineExpired as error:
+            raise WaitExpired(error.message, last_lines=error.last_lines) from error
 
     def _call(self, command: Command, deadline: Deadline, **fields: Any) -> Reply:
         """Ask until there is an answer other than ``wait``."""

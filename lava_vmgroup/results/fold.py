@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lava_vmgroup.errors import Canceled, PeerFailed, VMGroupError
+from lava_vmgroup.errors import Canceled, PeerFailed, VMGroupError, WaitExpired
 from lava_vmgroup.results.model import NodeResult, Outcome
 
 STATUS_FAILED_TESTS = 1
@@ -14,10 +14,12 @@ STATUS_FAILED_TESTS = 1
 def cause_of(errors: Sequence[VMGroupError]) -> VMGroupError | None:
     """The error to report first: `errors` are in the order in which they happened.
 
-    A node that ended because another one failed says so and is no cause.
+    A node that ended because another one failed says so and is no cause; one that waited for others
+    in vain is one only where nobody has a better.
     """
     causes = [error for error in errors if not isinstance(error, PeerFailed)]
-    return next(iter(causes or errors), None)
+    better = [error for error in causes if not isinstance(error, WaitExpired)]
+    return next(iter(better or causes or errors), None)
 
 
 def exit_status_of(cause: VMGroupError | None, nodes: Sequence[NodeResult]) -> int:
