@@ -33,7 +33,7 @@ def group(*vms: Mapping[str, Any]) -> dict[str, Any]:
     """A job with these VMs, all of the 32-bit image."""
     image = str(IMAGES / "vm-armhf.img")
     return {
-        "timeout": 240,
+        "timeout": 480,
         "vm_group": {
             "host": {"device_type": "emulated-arm64"},
             "vms": [{"device_type": "kvm-arm", "image": image, **vm} for vm in vms],

@@ -18,7 +18,7 @@ from tests.support.bundles import assert_valid
 ROOT = Path(__file__).parents[2]
 EMULATED_BOARD = ROOT / "examples/emulated-board"
 IMAGES = EMULATED_BOARD / "images"
-RUN_LIMIT_S = 300.0
+RUN_LIMIT_S = 660.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
