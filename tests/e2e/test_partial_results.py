@@ -30,7 +30,7 @@ def test_results_before_a_death_and_a_time_out_are_kept(lab: Lab) -> None:
     shells = [
         {"testdef_urls": ["dies.yaml"], "role": "guest"},
         {"testdef_urls": ["testdef.yaml"], "role": "host"},
-        {"testdef_urls": ["hangs.yaml"], "role": "host", "timeout": 8},
+        {"testdef_urls": ["hangs.yaml"], "role": "host", "timeout": 14},
     ]
     job["actions"][1:] = [
         {"command": "lava_test_shell", "parameters": parameters} for parameters in shells
@@ -43,7 +43,7 @@ def test_results_before_a_death_and_a_time_out_are_kept(lab: Lab) -> None:
     host, guest = ended.results["nodes"]
     assert ended.status == 7, ended.stderr
     assert (host["state"], guest["state"]) == ("Incomplete", "Incomplete")
-    assert "timed out: lava_test_shell, limit 8 s" in host["error"]["message"]
+    assert "timed out: lava_test_shell, limit 14 s" in host["error"]["message"]
     expected = {"hello": "pass", "before-the-limit": "fail", "before-the-end": "pass"}
     in_json = {
         case["name"]: case["result"]
