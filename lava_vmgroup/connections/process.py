@@ -78,6 +78,19 @@ def end_session(process: subprocess.Popen[bytes]) -> None:
         return
 
 
+def outputs_of(process: subprocess.Popen[bytes], deadline: Deadline) -> tuple[bytes, bytes]:
+    """What a process that leads its own session prints to its end, which the deadline brings."""
+    with deadline.waking(lambda: end_session(process)):
+        try:
+            outputs = process.communicate(timeout=deadline.remaining_s)
+        except subprocess.TimeoutExpired as error:
+            end_session(process)
+            process.communicate()
+            raise deadline.error() from error
+    deadline.check()
+    return outputs
+
+
 def run_configured(command: str, purpose: str, deadline: Deadline) -> None:
     """Run a shell command of the lab's configuration, such as ``hard_reset_command``.
 
@@ -90,14 +103,7 @@ def run_configured(command: str, purpose: str, deadline: Deadline) -> None:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    with deadline.waking(lambda: end_session(process)):
-        try:
-            output, _ = process.communicate(timeout=deadline.remaining_s)
-        except subprocess.TimeoutExpired as error:
-            end_session(process)
-            process.communicate()
-            raise deadline.error() from error
-    deadline.check()
+    output, _ = outputs_of(process, deadline)
     if process.returncode != 0:
         words = output.decode(errors="replace").strip().splitlines()
         raise InfrastructureError(

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Self
 
-from lava_vmgroup.connections.process import end_session
+from lava_vmgroup.connections.process import end_session, outputs_of
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
 
@@ -110,14 +110,7 @@ def run_tool(
         cwd=folder,
         env={**os.environ, "LC_ALL": "C", **(environment or {})},
     )
-    with deadline.waking(lambda: end_session(process)):
-        try:
-            output, errors = process.communicate(timeout=deadline.remaining_s)
-        except subprocess.TimeoutExpired as error:
-            end_session(process)
-            process.communicate()
-            raise deadline.error() from error
-    deadline.check()
+    output, errors = outputs_of(process, deadline)
     return subprocess.CompletedProcess(argv, process.returncode, output, errors)
 
 
