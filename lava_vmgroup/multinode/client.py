@@ -7,15 +7,14 @@ A coordinator that knows of holds answers once; any other says ``wait`` and is a
 from __future__ import annotations
 
 import json
-import os
-import selectors
+import secrets
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import (
     DeadlineExpired,
@@ -25,21 +24,12 @@ from lava_vmgroup.errors import (
     WaitExpired,
 )
 from lava_vmgroup.log import NodeLog
-from lava_vmgroup.multinode.wire import (
-    REPLY_LIMIT,
-    Command,
-    FrameDecoder,
-    FrameError,
-    Reply,
-    Response,
-    encode_frame,
-)
+from lava_vmgroup.multinode.exchange import FIRST_RETRY_S, LAST_RETRY_S, exchanging
+from lava_vmgroup.multinode.presence import OnEnd, blame, present
+from lava_vmgroup.multinode.wire import Command, FrameError, Reply, Response, encode_frame
 
-CHUNK = 65536
 BLOCKSIZE = 4096
 """LAVA's name for its clients' chunk; every request names it, nobody looks at it."""
-FIRST_RETRY_S = 0.05
-LAST_RETRY_S = 1.0
 
 Received = dict[str, dict[str, str]]
 """What a wait brings: sender, then key, then value."""
@@ -56,36 +46,48 @@ class MultiNodeClient:
 
     def __init__(
         self,
-        address: tuple[str, int],
+        endpoint: Endpoint,
         *,
         group_name: str,
         group_size: int,
         client_name: str,
         role: str,
         token: CancelToken | None = None,
-        poll_delay_s: float = 1.0,
     ) -> None:
-        """`poll_delay_s` is for coordinators that do not know of holds."""
-        self._address = address
+        """The name belongs to this object: another one with the same name is refused."""
+        self._endpoint = endpoint
         self._group_name = group_name
         self._group_size = group_size
         self._client_name = client_name
         self._role = role
         self._token = token or CancelToken()
-        self._poll_delay_s = poll_delay_s
+        self._instance = secrets.token_hex(16)
         self._log = NodeLog(client_name)
 
     def with_token(self, token: CancelToken) -> MultiNodeClient:
         """The same member under another token, for what has to be said after a cancel."""
-        return MultiNodeClient(
-            self._address,
+        twin = MultiNodeClient(
+            self._endpoint,
             group_name=self._group_name,
             group_size=self._group_size,
             client_name=self._client_name,
             role=self._role,
             token=token,
-            poll_delay_s=self._poll_delay_s,
         )
+        twin._instance = self._instance
+        return twin
+
+    def watch(self, on_end: OnEnd, *, ends_group: bool = False) -> AbstractContextManager[None]:
+        """Be present in the group within the block, in a thread of its own.
+
+        The coordinator tells the others that this member has failed if it is gone without
+        `clear`, so leave the group within the block; `ends_group` says that this ends the group
+        for all.  `on_end` is called once, in that thread, when another member ended the group.
+        A coordinator that cannot watch over its members is no error.
+        """
+        again = self._base() | {"request": Command.WATCH.value, "ends_group": ends_group}
+        first = {**again, "group_size": self._group_size}
+        return present(self._address, first, again, on_end)
 
     def group_data(self, deadline: Deadline) -> dict[str, str]:
         """Wait until the group is complete; each member's role."""
@@ -114,13 +116,30 @@ class MultiNodeClient:
         """Wait until all members have entered this sync."""
         self._wait_for(Command.SYNC, deadline, messageID=message_id)
 
-    def fail(self, reason: str, deadline: Deadline) -> bool:
+    def aggregate(self, bundle: Any, sub_id: str, deadline: Deadline) -> Mapping[str, Any] | None:
+        """Hand in this member's results, JSON of any kind.
+
+        The member whose `sub_id` ends with ``.0`` waits for all others' and gets them, under
+        the members' names; for the others it is None.
+        """
+        fields = {"bundle": bundle, "sub_id": sub_id, "group_size": self._group_size}
+        message = self._wait_for(Command.AGGREGATE, deadline, **fields).message
+        if not sub_id.endswith(".0"):
+            return None
+        bundles = message.get("bundle") if isinstance(message, dict) else None
+        if not isinstance(bundles, dict):
+            raise MultiNodeError(f"{self._place()} did not hand out the bundles")
+        return bundles
+
+    def fail(self, reason: str, deadline: Deadline, *, ends_group: bool = False) -> bool:
         """Have the others' waits given up, because this member has failed.
 
-        False if the coordinator does not know how; the others then wait for their deadlines.
+        With `ends_group` those who watch are told that the group has ended.  False if the
+        coordinator does not know how; the others then wait for their deadlines.
         """
+        fields = {"reason": reason, "ends_group": ends_group, "group_size": self._group_size}
         try:
-            self._call(Command.FAILED, deadline, group_size=self._group_size, reason=reason)
+            self._call(Command.FAILED, deadline, **fields)
         except MultiNodeError as error:
             self._log.warning("multinode", f"the group was not told of the failure: {error}")
             return False
@@ -138,12 +157,18 @@ class MultiNodeClient:
 
     def _call(self, command: Command, deadline: Deadline, **fields: Any) -> Reply:
         """Ask until there is an answer other than ``wait``."""
-        request = {**self._base(deadline), "request": command.value, **fields}
+        request = self._base() | {
+            "timeout": deadline.limit_s,
+            "request": command.value,
+            **fields,
+        }
+        frame = encode_frame(request)
         retry_s = FIRST_RETRY_S
         while True:
             deadline.check()
             try:
-                reply = self._exchange(encode_frame(request), deadline)
+                with exchanging(self._address, self._token, deadline) as exchange:
+                    reply = exchange.ask(frame)
             except OSError as error:
                 self._log.debug("multinode-retry", f"{self._place()} did not answer: {error}")
                 self._pause(retry_s, deadline)
@@ -156,52 +181,39 @@ class MultiNodeClient:
                     f"{self._place()} is not a coordinator: {error}",
                     hint="check the coordinator's address",
                 ) from error
-            if reply.response is Response.NACK:
+            if reply.response is Response.NACK and not _nobody_sent_yet(command, reply):
                 raise self._refusal(request, reply)
-            if reply.response is not Response.WAIT:
+            if reply.response not in {Response.WAIT, Response.NACK}:
                 return reply
-            self._pause(self._poll_delay_s, deadline)
+            self._pause(self._endpoint.poll_delay_s, deadline)
 
-    def _base(self, deadline: Deadline) -> dict[str, Any]:
+    @property
+    def _address(self) -> tuple[str, int]:
+        return self._endpoint.host, self._endpoint.port
+
+    def _base(self) -> dict[str, Any]:
         """What LAVA's clients say in every request, and that this one can be held."""
-        host, port = self._address
+        secret = {} if self._endpoint.token is None else {"token": self._endpoint.token}
         return {
-            "port": port,
+            "port": self._endpoint.port,
             "blocksize": BLOCKSIZE,
-            "poll_delay": self._poll_delay_s,
-            "timeout": deadline.limit_s,
-            "host": host,
+            "poll_delay": self._endpoint.poll_delay_s,
+            "host": self._endpoint.host,
             "client_name": self._client_name,
             "group_name": self._group_name,
             "hostname": socket.gethostname(),
             "role": self._role,
             "hold": True,
+            "instance": self._instance,
+            **secret,
         }
-
-    def _exchange(self, frame: bytes, deadline: Deadline) -> Reply:
-        """One connection: send the frame, take the reply; raises `OSError` and `FrameError`."""
-        with _connection(self._address) as connection, _watch(self._token, deadline) as watch:
-            _finish_connecting(connection, watch)
-            while frame:
-                watch.until(connection, selectors.EVENT_WRITE)
-                frame = frame[connection.send(frame) :]
-            decoder = FrameDecoder(REPLY_LIMIT)
-            complete = False
-            while not complete:
-                watch.until(connection, selectors.EVENT_READ)
-                chunk = connection.recv(CHUNK)
-                if not chunk:
-                    raise ConnectionError("the connection was closed without an answer")
-                complete = decoder.feed(chunk)
-            return Reply.parse(decoder.value)
 
     def _pause(self, pause_s: float, deadline: Deadline) -> None:
         self._token.wait(min(pause_s, deadline.remaining_s))
         self._token.check()
 
     def _place(self) -> str:
-        host, port = self._address
-        return f"the coordinator at {host}:{port}"
+        return f"the coordinator at {self._endpoint.host}:{self._endpoint.port}"
 
     def _unreachable(
         self, command: Command, deadline: Deadline, error: OSError
@@ -216,63 +228,14 @@ class MultiNodeClient:
         named = f" {request['messageID']!r}" if "messageID" in request else ""
         what = f"{request['request']}{named} of {self._client_name}"
         if reply.failed:
-            causes = "; ".join(f"{name} failed: {why}" for name, why in reply.failed.items())
-            return PeerFailed(f"{what} was given up: {causes}")
+            return PeerFailed(f"{what} was given up: {blame(reply.failed)}")
         why = f": {reply.reason}" if reply.reason else ""
         return MultiNodeError(f"{self._place()} refused {what} in group {self._group_name!r}{why}")
 
 
-@contextmanager
-def _connection(address: tuple[str, int]) -> Iterator[socket.socket]:
-    """A socket that does not block and has begun to connect; looking a name up may block."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
-        connection.setblocking(False)
-        with suppress(BlockingIOError):
-            connection.connect(address)
-        yield connection
-
-
-def _finish_connecting(connection: socket.socket, watch: _Watch) -> None:
-    watch.until(connection, selectors.EVENT_WRITE)
-    code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if code:
-        raise OSError(code, os.strerror(code))
-    if connection.getsockname() == connection.getpeername():
-        # A port that nobody listens on may be the one that the system has picked for this end,
-        # and loopback then connects the socket to itself.
-        raise ConnectionError("nobody listens")
-
-
-@dataclass(frozen=True, slots=True)
-class _Watch:
-    """Waits for a socket, a cancel or a deadline, whichever comes first."""
-
-    token: CancelToken
-    deadline: Deadline
-    woken: socket.socket
-
-    def until(self, connection: socket.socket, event: int) -> None:
-        """Return when `connection` is ready for `event`; raises the reason or the timeout."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(connection, event)
-            selector.register(self.woken, selectors.EVENT_READ)
-            ready = selector.select(self.deadline.remaining_s)
-        self.token.check()
-        if not any(key.fileobj is connection for key, _ in ready):
-            raise self.deadline.error()
-
-
-@contextmanager
-def _watch(token: CancelToken, deadline: Deadline) -> Iterator[_Watch]:
-    woken, waker = socket.socketpair()
-
-    def wake() -> None:
-        # The token may call this a moment after the call has ended and closed the pair.
-        with suppress(OSError):
-            waker.send(b"\0")
-
-    with woken, waker, token.waking(wake):
-        yield _Watch(token, deadline, woken)
+def _nobody_sent_yet(command: Command, reply: Reply) -> bool:
+    """Whether this is how LAVA's coordinator answers a wait that is early; ours gives reasons."""
+    return command is Command.WAIT_ALL and not reply.failed and reply.reason is None
 
 
 def _received(reply: Reply) -> Received:

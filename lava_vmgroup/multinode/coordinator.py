@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.groups import Groups
@@ -83,6 +84,12 @@ class Coordinator:
         self._connections: set[_Connection] = set()
         self._paused_until: float | None = None
         self._log = NodeLog("coordinator")
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What clients need to speak to this coordinator."""
+        host, port = self.address
+        return Endpoint(host=host, port=port)
 
     def __enter__(self) -> Self:
         """Listen and start serving; raises `InfrastructureError` if the address is not free."""

@@ -168,6 +168,8 @@ class Groups:
                 return _aggregate(group, request)
             case Command.COMPLETE:
                 return None
+            case Command.WATCH:
+                return group.unsatisfied(request)
             case _:
                 return _ACK
 

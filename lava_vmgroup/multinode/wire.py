@@ -126,6 +126,7 @@ class Command(enum.Enum):
     CLEAR_GROUP = "clear_group"
     COMPLETE = "complete"
     FAILED = "lava_failed"
+    WATCH = "lava_watch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.config.device import DeviceConfig, QemuNetwork
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.config.inventory import load_vm_type
@@ -46,7 +47,7 @@ class Shared:
     device: DeviceConfig
     dispatcher: DispatcherConfig
     search_path: tuple[Path, ...]
-    coordinator: tuple[str, int]
+    coordinator: Endpoint
     output: Path
     """Where results and logs go; each node has a folder in it."""
     work: Path

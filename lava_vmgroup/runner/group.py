@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.connections.ssh_keys import JobKey
@@ -76,7 +77,7 @@ class GroupRun:
             JobFiles(self._group.job.folder, self._lab.dispatcher, Path(work) / "files") as files,
             Coordinator() as coordinator,
         ):
-            shared = self._share(Path(work), files, coordinator.address)
+            shared = self._share(Path(work), files, coordinator.endpoint)
             results = self._run_nodes(shared)
             host = shared.host_if_offered
         cause = cause_of(self._errors)
@@ -100,7 +101,7 @@ class GroupRun:
         wishes = submissions_of(self._group, result)
         return submitted(result, wishes, self._output, self._inbox, limit_s)
 
-    def _share(self, work: Path, files: JobFiles, coordinator: tuple[str, int]) -> Shared:
+    def _share(self, work: Path, files: JobFiles, coordinator: Endpoint) -> Shared:
         return Shared(
             group=self._group,
             device=self._lab.device,

@@ -80,10 +80,10 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
         Coordinator() as coordinator,
     ):
         run = GroupRun(group, lab, tmp_path, "1")
-        shared = run._share(tmp_path, job_files, coordinator.address)
+        shared = run._share(tmp_path, job_files, coordinator.endpoint)
         host = HostNode(group.nodes[0], "board01", shared, CancelToken())
         vm = MultiNodeClient(
-            coordinator.address,
+            coordinator.endpoint,
             group_name="group",
             group_size=2,
             client_name="vm1",

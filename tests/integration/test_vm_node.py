@@ -70,10 +70,10 @@ def pair(sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         Coordinator() as coordinator,
     ):
         run = GroupRun(group, lab, tmp_path / "out", "1")
-        shared = run._share(tmp_path / "work", job_files, coordinator.address)
+        shared = run._share(tmp_path / "work", job_files, coordinator.endpoint)
         shared.offer_host(VMHost(sshd.address, sshd.key, "group"))
         host = MultiNodeClient(
-            coordinator.address,
+            coordinator.endpoint,
             group_name="group",
             group_size=2,
             client_name="board01",

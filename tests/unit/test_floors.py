@@ -32,6 +32,8 @@ FLOORS = {
     "results.summary": 4,
     "results.fold": 4,
     "results.submit": 4,
+    "multinode.exchange": 3,
+    "multinode.presence": 3,
     "multinode.client": 4,
     "multinode.coordinator": 4,
     "boards": 5,

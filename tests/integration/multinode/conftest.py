@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
@@ -75,9 +76,11 @@ def make_client(coordinator: Coordinator) -> MakeClient:
     """Members of a group of two; one that had to poll would not end before the deadline."""
 
     def make(name: str, **options: Any) -> MultiNodeClient:
-        given = {"address": coordinator.address, "group_size": 2, "role": "tester", **options}
-        given.setdefault("poll_delay_s", 3600)
-        return MultiNodeClient(group_name="group", client_name=name, **given)
+        host, port = options.pop("address", coordinator.address)
+        poll_delay_s = options.pop("poll_delay_s", 3600)
+        endpoint = Endpoint(host=host, port=port, poll_delay_s=poll_delay_s)
+        given = {"group_size": 2, "role": "tester", **options}
+        return MultiNodeClient(endpoint, group_name="group", client_name=name, **given)
 
     return make
 

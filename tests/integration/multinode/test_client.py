@@ -325,6 +325,7 @@ def test_requests_have_the_fields_of_a_lava_client(
         "hostname": socket.gethostname(),
         "role": "tester",
         "hold": True,
+        "instance": request["instance"],
         "request": "lava_wait_all",
         "messageID": "m",
         "waitrole": "guest",
@@ -429,3 +430,53 @@ def test_a_coordinator_that_knows_no_failures_is_not_an_error(
     serve(listener, encode_frame({"response": "nack"}))
 
     assert call.result() is False
+
+
+def test_a_client_is_known_by_its_instance(
+    make_client: MakeClient, start: Start, deadline: Deadline, listener: socket.socket
+) -> None:
+    def instance_of(client: MultiNodeClient) -> Any:
+        call = start(client.send, "m", {}, deadline)
+        request = serve(listener, encode_frame({"response": "ack"}))
+        assert call.result() is None
+        return request["instance"]
+
+    one, other = (make_client("one", address=listener.getsockname()) for _ in range(2))
+
+    assert instance_of(one) == instance_of(one.with_token(CancelToken()))
+    assert instance_of(one) != instance_of(other)
+
+
+def test_a_wait_that_a_lava_coordinator_refuses_because_it_is_early_is_asked_again(
+    make_client: MakeClient, start: Start, deadline: Deadline, listener: socket.socket
+) -> None:
+    client = make_client("one", address=listener.getsockname(), poll_delay_s=0)
+    call = start(client.wait_all, "m", deadline)
+
+    serve(listener, encode_frame({"response": "nack"}))
+    serve(listener, encode_frame({"response": "ack", "message": {"one": {}}}))
+
+    assert call.result() == {"one": {}}
+
+
+def test_the_first_node_gets_the_bundles_of_all(
+    make_client: MakeClient, start: Start, deadline: Deadline
+) -> None:
+    one, two = make_client("one"), make_client("two")
+
+    first = start(one.aggregate, {"runs": [1]}, "7.0", deadline)
+
+    assert two.aggregate("b", "7.1", deadline) is None
+    assert first.result() == {"one": {"runs": [1]}, "two": "b"}
+
+
+def test_bundles_that_are_none_are_a_multinode_error(
+    make_client: MakeClient, start: Start, deadline: Deadline, listener: socket.socket
+) -> None:
+    client = make_client("one", address=listener.getsockname())
+    call = start(client.aggregate, "a", "7.0", deadline)
+
+    serve(listener, encode_frame({"response": "ack", "message": "all"}))
+
+    with pytest.raises(MultiNodeError, match="did not hand out the bundles"):
+        call.result()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired, MultiNodeError
 from lava_vmgroup.multinode.client import MultiNodeClient
@@ -65,12 +66,11 @@ def address(request: pytest.FixtureRequest) -> Address:
 def members(address: Address, group: str) -> list[MultiNodeClient]:
     return [
         MultiNodeClient(
-            address,
+            Endpoint(host=address[0], port=address[1], poll_delay_s=0.05),
             group_name=group,
             group_size=len(ROLES),
             client_name=name,
             role=role,
-            poll_delay_s=0.05,
         )
         for name, role in ROLES.items()
     ]

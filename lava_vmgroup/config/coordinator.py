@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""Where the lab's MultiNode coordinator is: LAVA's file ``lava-coordinator.conf``, and our keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lava_vmgroup.errors import ConfigurationError
+
+DEFAULT_PATH = Path("/etc/lava-coordinator/lava-coordinator.conf")
+"""Where LAVA keeps the file."""
+POLL_DELAY_S = 1.0
+"""The pause between polls where a file does not name one, as in LAVA."""
+LONGEST_POLL_DELAY_S = 86400
+
+_TOO_OPEN = 0o027
+"""Permissions that a token's file must not have: writing for its group, anything for others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """All that a client needs to speak to a coordinator."""
+
+    host: str
+    port: int
+    poll_delay_s: float = POLL_DELAY_S
+    """The pause between polls of a coordinator that does not know of holds."""
+    token: str | None = field(default=None, repr=False)
+    """What a coordinator that asks for a token wants to be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoordinatorConfig:
+    """The coordinator's settings, under LAVA's names; the defaults are those LAVA ships."""
+
+    coordinator_hostname: str = "localhost"
+    port: int = 3079
+    blocksize: int = 4096
+    poll_delay: float = 3.0
+    listen: str = "127.0.0.1"
+    """The address at which the coordinator listens; LAVA's listens at all of them."""
+    token_file: Path | None = None
+    """Holds the token that the coordinator asks for."""
+
+    def endpoint(self) -> Endpoint:
+        """Where clients find the coordinator; raises what `token` raises."""
+        return Endpoint(
+            host=self.coordinator_hostname,
+            port=self.port,
+            poll_delay_s=self.poll_delay,
+            token=self.token(),
+        )
+
+    def token(self) -> str | None:
+        """The token, None without a file; raises ConfigurationError if others may read it."""
+        return None if self.token_file is None else read_token(self.token_file)
+
+
+def read_token(path: Path) -> str:
+    """The token in the file `path`, without the white space around it.
+
+    Raises ConfigurationError if the file cannot be read, is empty, or is open to other users.
+    """
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read the coordinator's token: {path}: {error.strerror}",
+            hint="check token_file and the file's owner",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{path}: a token is ASCII text", hint="make one with: openssl rand -hex 32"
+        ) from error
+    if mode & _TOO_OPEN:
+        raise ConfigurationError(
+            f"{path}: a token that others may read or write protects nothing",
+            hint=f"chmod 600 {path}, or 640 for a group, and make a new token",
+        )
+    if not text:
+        raise ConfigurationError(
+            f"{path}: there is no token in it", hint="make one with: openssl rand -hex 32"
+        )
+    return text
+
+
+def load_coordinator_config(path: Path) -> CoordinatorConfig:
+    """Read a file in the format of LAVA's ``lava-coordinator.conf``, a JSON object.
+
+    Keys that are not known are left alone.  Raises ConfigurationError, with file and key, for
+    what does not fit.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read the coordinator's configuration: {path}: {error.strerror}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: not JSON: {error}", hint="correct it there") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{path}: expected a JSON object", hint="correct it there")
+    values: dict[str, Any] = {"poll_delay": POLL_DELAY_S}
+    for key, (fits, expected) in _CHECKS.items():
+        if key in document:
+            _check(path, document, key, fits, expected)
+            values[key] = document[key]
+    if "token_file" in values:
+        values["token_file"] = path.parent / values["token_file"]
+    return CoordinatorConfig(**values)
+
+
+def _check(
+    path: Path, document: Mapping[str, Any], key: str, fits: Callable[[Any], bool], expected: str
+) -> None:
+    if not fits(document[key]):
+        found = json.dumps(document[key])[:60]
+        raise ConfigurationError(
+            f"{path}: {key}: expected {expected}, found {found}", hint="correct it there"
+        )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+
+
+def _is_port(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= 0xFFFF
+
+
+def _is_positive(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_pause(value: Any) -> bool:
+    return type(value) in {int, float} and 0 < value <= LONGEST_POLL_DELAY_S
+
+
+_CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "coordinator_hostname": (_is_text, "the name or the address of a machine"),
+    "port": (_is_port, "a number from 0 to 65535"),
+    "blocksize": (_is_positive, "a number of bytes, 1 or more"),
+    "poll_delay": (_is_pause, "a number of seconds, more than 0 and at most a day"),
+    "listen": (_is_text, "an address of this machine"),
+    "token_file": (_is_text, "the path of a file"),
+}

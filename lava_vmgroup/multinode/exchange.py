@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""A connection to a coordinator, in which every wait ends by a deadline or a cancel."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.multinode.wire import REPLY_LIMIT, FrameDecoder, Reply
+
+CHUNK = 65536
+FIRST_RETRY_S = 0.05
+LAST_RETRY_S = 1.0
+"""How long to leave a coordinator alone that is not to be reached: at first, and at most."""
+LONGEST_SELECT_S = 86400.0
+"""The system refuses to wait for a month at once."""
+
+KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
+"""A machine that vanished is noticed after 25 s."""
+USER_TIMEOUT_MS = 25_000
+
+
+def notice_vanished_peers(connection: socket.socket) -> None:
+    """Have `connection` break off when the other machine has been silent for 25 s."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its reply; every method raises `OSError` if the connection breaks off."""
+
+    connection: socket.socket
+    woken: socket.socket
+    token: CancelToken
+    deadline: Deadline
+
+    def ask(self, frame: bytes) -> Reply:
+        """Send the request and wait for the reply; raises `FrameError` for what is none."""
+        rest = memoryview(frame)
+        while rest:
+            self._until(selectors.EVENT_WRITE)
+            rest = rest[self.connection.send(rest) :]
+        decoder = FrameDecoder(REPLY_LIMIT)
+        while not decoder.feed(self._receive()):
+            pass
+        return Reply.parse(decoder.value)
+
+    def until_closed(self) -> None:
+        """Wait until the other side closes the connection."""
+        with suppress(ConnectionError):
+            while True:
+                self._receive()
+
+    def finish_connecting(self) -> None:
+        """Wait until the connection is made."""
+        self._until(selectors.EVENT_WRITE)
+        code = self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+        if self.connection.getsockname() == self.connection.getpeername():
+            # A port that nobody listens on may be the one that the system has picked for this
+            # end, and loopback then connects the socket to itself.
+            raise ConnectionError("nobody listens")
+
+    def _receive(self) -> bytes:
+        self._until(selectors.EVENT_READ)
+        chunk = self.connection.recv(CHUNK)
+        if not chunk:
+            raise ConnectionError("the connection was closed without an answer")
+        return chunk
+
+    def _until(self, event: int) -> None:
+        """Return when the connection is ready; raises the token's reason or the timeout."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.connection, event)
+            selector.register(self.woken, selectors.EVENT_READ)
+            while True:
+                ready = selector.select(min(self.deadline.remaining_s, LONGEST_SELECT_S))
+                self.token.check()
+                if any(key.fileobj is self.connection for key, _ in ready):
+                    return
+                if self.deadline.expired:
+                    raise self.deadline.error()
+
+
+@contextmanager
+def exchanging(
+    address: tuple[str, int], token: CancelToken, deadline: Deadline
+) -> Iterator[Exchange]:
+    """A connection to the coordinator at `address`; looking its name up may block.
+
+    Raises `OSError` if there is none, the token's reason and the deadline's error.
+    """
+    woken, waker = socket.socketpair()
+
+    def wake() -> None:
+        # The token may call this a moment after the call has ended and closed the pair.
+        with suppress(OSError):
+            waker.send(b"\0")
+
+    with (
+        woken,
+        waker,
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection,
+        token.waking(wake),
+    ):
+        connection.setblocking(False)
+        notice_vanished_peers(connection)
+        with suppress(BlockingIOError):
+            connection.connect(address)
+        exchange = Exchange(connection, woken, token, deadline)
+        exchange.finish_connecting()
+        yield exchange
