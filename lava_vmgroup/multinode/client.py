@@ -160,6 +160,7 @@ class MultiNodeClient:
         request = self._base() | {
             "timeout": deadline.limit_s,
             "request": command.value,
+            "call": secrets.token_hex(8),
             **fields,
         }
         frame = encode_frame(request)

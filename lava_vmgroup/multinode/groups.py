@@ -1,30 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""What a coordinator knows, and what it answers; no sockets, no clock.
+"""All groups of a coordinator, and who may say what about them; no sockets, no clock.
 
-A client that polls is answered as LAVA v1's coordinator answers it, down to the ``wait`` that
-the last one to enter a sync gets.  It differs where v1 is of no use to anyone:
-
-- A wait with a role waits for every member of that role; v1 looks at one of them.
-- `lava_wait_all` for an id that nobody sent yet says ``wait``; v1 says ``nack``.
-- Syncs and messages with the same id do not touch each other, and a client that enters a sync
-  again before the others have fetched their answer starts the next round of it.
-- What cannot be served gets ``nack`` and harms nobody; a client too many is not let in.
-- `clear_group` counts each member once.
-
-A wait that is held (see `lava_vmgroup.multinode.wire`) is handled once, which does whatever it
-does to the group, and rechecked after every other request, which only asks for the answer.
-
-When a member has failed, waits that are not satisfied yet get ``nack`` with the names and the
-reasons, because the failed one may be what they wait for.  Waits for ``lava_vm_stop`` go on: the
-host waits for all VMs to close, and a failed VM says it has closed like any other.
+Moments are those of the caller's clock, which only has to go forward.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from lava_vmgroup.multinode.group import WAIT, Group, Hold, Released
 from lava_vmgroup.multinode.wire import (
     Command,
     Reply,
@@ -34,144 +21,179 @@ from lava_vmgroup.multinode.wire import (
     wants_hold,
 )
 
-STOP_MESSAGE_ID = "lava_vm_stop"
-"""The message by which each member says that it has ended its work."""
-AGGREGATE_PAUSE = 2
-"""How many polls v1 lets the first node wait after the last bundle, for that to be uploaded."""
+GROUP_LIMIT = 10_000
+WEIGHT_LIMIT = 256 * 1024 * 1024
+"""How many groups there are at most, and how many bytes their members may leave here."""
+MEMBER_LIMIT = 10_000
+"""The largest group; far more than any lab has devices."""
 
-_ACK = Reply(response=Response.ACK)
-_WAIT = Reply(response=Response.WAIT)
-
-_Sent = dict[str | None, dict[str, Mapping[str, Any]]]
-"""What was sent: message id, then sender, then data."""
+_ENDED = Reply(response=Response.NACK, reason="the group has ended")
 
 
-@dataclass(slots=True)
-class _Sync:
-    entered: set[str] = field(default_factory=set)
-    """Who waits for the others in the open round."""
-    released: set[str] = field(default_factory=set)
-    """Who has not yet been told that the last round is complete."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a request.
 
+    Without a reply and a hold, the answer is to close the connection.
+    """
 
-@dataclass(slots=True, kw_only=True)
-class _Group:
-    size: int
-    roles: dict[str, str] = field(default_factory=dict)
-    mailboxes: dict[str, _Sent] = field(default_factory=dict)
-    """Per client: what was sent since it came."""
-    sent: _Sent = field(default_factory=dict)
-    syncs: dict[str | None, _Sync] = field(default_factory=dict)
-    bundles: dict[str, Any] = field(default_factory=dict)
-    aggregate_pause: int = AGGREGATE_PAUSE
-    failed: dict[str, str] = field(default_factory=dict)
-    cleared: set[str] = field(default_factory=set)
-
-    @property
-    def complete(self) -> bool:
-        return len(self.roles) == self.size
-
-    @property
-    def over(self) -> bool:
-        """Whether nobody needs the group any more.
-
-        Members that are still to come must hear of a failure, so a group with one stays until
-        all its members have been there; without, it goes with the last one present, as in v1.
-        """
-        needed = self.size if self.failed else len(self.roles)
-        return len(self.cleared) >= needed
-
-    def unsatisfied(self, request: Request) -> Reply:
-        """The answer to a wait whose condition does not hold."""
-        if self.failed and request.message_id != STOP_MESSAGE_ID:
-            return Reply(response=Response.NACK, failed=dict(self.failed))
-        return _WAIT
+    reply: Reply | None = None
+    hold: Hold | None = None
+    """The request, if its connection stays open: until it is answered, a watch even then."""
+    released: Sequence[Released] = ()
+    """Requests held before that are answered now."""
 
 
 class Groups:
     """All groups of a coordinator."""
 
-    def __init__(self) -> None:
-        self._groups: dict[str, _Group] = {}
+    def __init__(self, token: str | None = None) -> None:
+        """With a `token`, only requests that have it are served."""
+        self._token = None if token is None else _bytes(token)
+        self._groups: dict[str, Group] = {}  # the one used longest ago is the first
+        self._weight = 0
 
-    def handle(self, value: Any) -> Reply | None:
-        """Serve a request as received; None when the answer is to close the connection.
+    def handle(self, value: Any, *, now: float = 0.0, size: int = 0, local: bool = True) -> Outcome:
+        """Serve a request as received, of `size` bytes; never raises for what a client sent.
 
-        Never raises for what a client sent.  A request to be held may be answered with ``wait``
-        too; keep it then, and ask `recheck` after each further request.
+        `local` says whether the client is on this machine.
         """
         try:
-            request = Request.parse(value)
-            group = self._admit(request)
-            self._apply(group, request)
-            return self._answer(group, request)
+            if _is_status(value):
+                return Outcome(reply=self._status(value, now, local))
+            if not self._has_token(value):
+                raise RequestRefused("the token is missing or wrong")
+            request = Request.parse(value, size)
+            group = self._admit(request, now)
         except RequestRefused as refused:
-            return _refusal(value, refused)
-
-    def recheck(self, value: Any) -> Reply:
-        """What a held request is answered now; ``wait`` while its condition does not hold."""
+            return Outcome(reply=_refusal(value, refused))
+        weight = group.weight
         try:
-            request = Request.parse(value)
-            group = self._groups.get(request.group)
-            if group is None or request.client not in group.roles:
-                raise RequestRefused(f"group {request.group!r} has ended")
-            if request.command is Command.SYNC:
-                return _held_sync(group, request)
-            return self._answer(group, request) or _WAIT
+            reply = group.serve(request)
         except RequestRefused as refused:
-            return _refusal(value, refused)
+            reply = _refusal(value, refused)
+        self._weight += group.weight - weight
+        self._make_room(group)
+        released = self._settle(group)
+        hold = self._hold(group, request, reply, now)
+        return Outcome(
+            reply=None if reply is WAIT and hold else reply, hold=hold, released=released
+        )
 
-    def _admit(self, request: Request) -> _Group:
+    def withdraw(self, hold: Hold, now: float) -> bool:
+        """Forget a held request whose client has gone.
+
+        True when nothing shows any more that its member lives: call `lose` after a while.
+        """
+        group = self._groups.get(hold.request.group)
+        if group is not None:
+            group.used = now
+            group.withdraw(hold)
+        return self._is_missing(hold.request)
+
+    def lose(self, request: Request) -> Sequence[Released]:
+        """Take the member that made this watch for dead, unless it has come back or left."""
+        group = self._groups.get(request.group)
+        if group is None or not self._is_missing(request):
+            return ()
+        group.lose(request)
+        return self._settle(group)
+
+    def expire(self, now: float) -> list[str]:
+        """Drop the groups that nobody has used for their patience; their names."""
+        idle = [
+            name
+            for name, group in self._groups.items()
+            if not group.in_use and now - group.used > group.patience_s
+        ]
+        for name in idle:
+            self._drop(name)
+        return idle
+
+    def _is_missing(self, request: Request) -> bool:
+        """Whether the member that made this watch is neither there nor has left."""
+        group = self._groups.get(request.group)
+        member = group.members.get(request.client) if group else None
+        return (
+            request.command is Command.WATCH
+            and group is not None
+            and member is not None
+            and member.instance == request.instance
+            and request.client not in group.cleared
+            and not group.watched(request.client)
+        )
+
+    def _admit(self, request: Request, now: float) -> Group:
         group = self._groups.get(request.group)
         if group is None:
             if not request.group_size:
                 raise RequestRefused(f"unknown group {request.group!r}, and no group_size")
-            group = _Group(size=request.group_size)
-        if request.client not in group.roles:
-            if request.hostname is None or request.role is None:
-                raise RequestRefused("the first request of a client has its hostname and role")
-            if group.complete:
-                raise RequestRefused(f"group {request.group!r} has its {group.size} members")
-            group.roles[request.client] = request.role
-            group.mailboxes[request.client] = {}
+            if request.group_size > MEMBER_LIMIT:
+                raise RequestRefused(f"a group has {MEMBER_LIMIT} members at most")
+            group = Group(name=request.group, size=request.group_size, born=now, used=now)
+        group.admit(request)
+        group.used = now
+        self._groups.pop(request.group, None)
         self._groups[request.group] = group
         return group
 
-    def _apply(self, group: _Group, request: Request) -> None:
-        """Do what a request does to its group, except for syncs and bundles."""
-        match request.command:
-            case Command.SEND:
-                for sent in (group.sent, *group.mailboxes.values()):
-                    sent.setdefault(request.message_id, {})[request.client] = request.message
-            case Command.FAILED:
-                if request.reason is None:
-                    raise RequestRefused("lava_failed has a reason")
-                group.failed[request.client] = request.reason
-            case Command.CLEAR_GROUP:
-                group.cleared.add(request.client)
-                if group.over:
-                    del self._groups[request.group]
+    def _hold(self, group: Group, request: Request, reply: Reply | None, now: float) -> Hold | None:
+        """Remember who waits now, and whose connection stays open for it."""
+        hold = Hold(request=request, since=now)
+        poll = group.polls.pop(request.client, None)
+        if reply is WAIT and not request.hold:
+            same = poll is not None and poll.request.asks_like(request)
+            group.polls[request.client] = poll if poll and same else hold
+            return None
+        watches = request.command is Command.WATCH and request.hold
+        if watches:
+            group.watches[hold] = None
+        if reply is WAIT:
+            group.holds[hold] = None
+        return hold if watches or reply is WAIT else None
 
-    def _answer(self, group: _Group, request: Request) -> Reply | None:
-        match request.command:
-            case Command.GROUP_DATA:
-                if not group.complete:
-                    return group.unsatisfied(request)
-                return Reply(response=Response.GROUP_DATA, roles=dict(group.roles))
-            case Command.WAIT:
-                return _wait(group, request)
-            case Command.WAIT_ALL:
-                return _wait_all(group, request)
-            case Command.SYNC:
-                return _sync(group, request)
-            case Command.AGGREGATE:
-                return _aggregate(group, request)
-            case Command.COMPLETE:
-                return None
-            case Command.WATCH:
-                return group.unsatisfied(request)
-            case _:
-                return _ACK
+    def _settle(self, group: Group) -> Sequence[Released]:
+        """Answer who waited for what has just happened to a group, and let it go if it is over."""
+        released = group.recheck()
+        if group.over:
+            self._drop(group.name)
+            released = [*released, *((hold, _ENDED) for hold in group.holds)]
+            group.holds.clear()
+        return released
+
+    def _drop(self, name: str) -> None:
+        self._weight -= self._groups.pop(name).weight
+
+    def _make_room(self, newest: Group) -> None:
+        """Forget what was used longest ago if there is too much; never what somebody waits in."""
+        if len(self._groups) <= GROUP_LIMIT and self._weight <= WEIGHT_LIMIT:
+            return
+        for name in [name for name, group in self._groups.items() if not group.in_use]:
+            if name != newest.name:
+                self._drop(name)
+            if len(self._groups) <= GROUP_LIMIT and self._weight <= WEIGHT_LIMIT:
+                return
+
+    def _has_token(self, value: Any) -> bool:
+        if self._token is None:
+            return True
+        given = value.get("token") if isinstance(value, Mapping) else None
+        return isinstance(given, str) and hmac.compare_digest(_bytes(given), self._token)
+
+    def _status(self, value: Any, now: float, local: bool) -> Reply:
+        """How the groups are, without what their members told each other."""
+        if not local and (self._token is None or not self._has_token(value)):
+            raise RequestRefused("only this machine and who has the token may ask for the status")
+        groups = {name: _describe(group, now) for name, group in self._groups.items()}
+        return Reply(response=Response.ACK, message={"groups": groups})
+
+
+def _bytes(token: str) -> bytes:
+    return token.encode("utf-8", "surrogatepass")
+
+
+def _is_status(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("request") == Command.STATUS.value
 
 
 def _refusal(value: Any, refused: RequestRefused) -> Reply:
@@ -179,71 +201,30 @@ def _refusal(value: Any, refused: RequestRefused) -> Reply:
     return Reply(response=Response.NACK, reason=refused.message if wants_hold(value) else None)
 
 
-def _wait(group: _Group, request: Request) -> Reply:
-    mailbox = group.mailboxes[request.client]
-    if request.message_id not in mailbox:
-        return group.unsatisfied(request)
-    return Reply(response=Response.ACK, message=dict(mailbox[request.message_id]))
-
-
-def _wait_all(group: _Group, request: Request) -> Reply:
-    members = set(group.roles)
-    if request.wait_role is not None:
-        members = {name for name, role in group.roles.items() if role == request.wait_role}
-        if not members:
-            raise RequestRefused(f"nobody has the role {request.wait_role!r}")
-        if not group.complete:
-            # Members of the role may still be to come.
-            return group.unsatisfied(request)
-    sent = group.sent.get(request.message_id, {})
-    if not members <= sent.keys():
-        return group.unsatisfied(request)
-    return Reply(response=Response.ACK, message=dict(sent))
-
-
-def _sync(group: _Group, request: Request) -> Reply:
-    sync = group.syncs.setdefault(request.message_id, _Sync())
-    if request.client in sync.released:
-        return _release(sync, request)
-    sync.entered.add(request.client)
-    if len(sync.entered) < group.size:
-        return _not_yet(group, sync, request)
-    # Whoever entered this round has fetched the one before, so nobody is forgotten here.
-    sync.released, sync.entered = sync.entered, set()
-    return _release(sync, request) if request.hold else _WAIT
-
-
-def _held_sync(group: _Group, request: Request) -> Reply:
-    sync = group.syncs.setdefault(request.message_id, _Sync())
-    if request.client in sync.entered:
-        return _not_yet(group, sync, request)
-    return _release(sync, request)
-
-
-def _release(sync: _Sync, request: Request) -> Reply:
-    sync.released.discard(request.client)
-    return Reply(response=Response.ACK, message=request.message or request.message_id)
-
-
-def _not_yet(group: _Group, sync: _Sync, request: Request) -> Reply:
-    reply = group.unsatisfied(request)
-    if reply.response is Response.NACK:
-        # Whoever was refused does not stand in the round, or it could release the others.
-        sync.entered.discard(request.client)
-    return reply
-
-
-def _aggregate(group: _Group, request: Request) -> Reply:
-    if not request.has_bundle or request.sub_id is None:
-        raise RequestRefused("aggregate has a bundle and a sub_id")
-    group.bundles[request.client] = request.bundle
-    if not request.sub_id.endswith(".0"):
-        return _ACK
-    if len(group.bundles) < group.size:
-        group.aggregate_pause = AGGREGATE_PAUSE
-        return group.unsatisfied(request)
-    if group.aggregate_pause and not request.hold:
-        group.aggregate_pause -= 1
-        return _WAIT
-    group.aggregate_pause = AGGREGATE_PAUSE
-    return Reply(response=Response.ACK, message={"bundle": dict(group.bundles)})
+def _describe(group: Group, now: float) -> dict[str, Any]:
+    present = {watch.request.client for watch in group.watches}
+    waits = [hold for hold in group.holds if hold.request.command is not Command.WATCH]
+    return {
+        "size": group.size,
+        "age_s": now - group.born,
+        "members": {
+            name: {
+                "role": member.role,
+                "hostname": member.hostname,
+                "present": name in present,
+                "failed": group.failed.get(name),
+                "cleared": name in group.cleared,
+            }
+            for name, member in group.members.items()
+        },
+        "waits": [
+            {
+                "client": hold.request.client,
+                "request": hold.request.command.value,
+                "messageID": hold.request.message_id,
+                "waitrole": hold.request.wait_role,
+                "for_s": now - hold.since,
+            }
+            for hold in (*waits, *group.polls.values())
+        ],
+    }

@@ -4,10 +4,22 @@
 A connection carries one request and one reply.  Each is a frame: eight hexadecimal digits (the
 length of the text), then JSON text in ASCII.  Bytes after the frame mean nothing.
 
-Two things are ours and are not known to LAVA's own coordinator, which ignores the one and
-refuses the other: a request with ``"hold": true`` is answered when its condition holds instead
-of with ``wait``, and ``lava_failed`` tells the group that a member failed.  Whoever asks for a
-hold keeps the sending side of the connection open; closing it withdraws the wait.
+Some things are ours and are not known to LAVA's own coordinator, which ignores keys and refuses
+requests that it does not know:
+
+- A request with ``"hold": true`` is answered when its condition holds instead of with ``wait``.
+  Whoever asks for a hold keeps the sending side of the connection open; closing it withdraws
+  the wait.  A refusal of such a request has a ``reason``.
+- ``instance``: which program it is that speaks for a client; another one is refused.
+- ``call``: the same for each try of one call, so that an answer that got lost is given again.
+- ``token``: what a coordinator that was started with one wants to be told.
+- ``lava_failed`` with a ``reason`` tells the group that a member failed; ``"ends_group": true``
+  that it is the group's end.
+- ``lava_watch``, always held, is a member's presence.  It is answered when the group has come to
+  its end by another member's failure, and the connection stays open even then.  The member is
+  taken for dead when it has no such connection any more for a while and has not left the group;
+  ``"ends_group": true`` says that this is the group's end.
+- ``lava_status`` asks how the groups are.
 """
 
 from __future__ import annotations
@@ -22,12 +34,15 @@ from typing import Any
 from lava_vmgroup.errors import InfrastructureError, MultiNodeError
 
 HEADER_LENGTH = 8
-REQUEST_LIMIT = 0xFFFE
-"""The longest request a coordinator takes, in bytes: what LAVA's own clients take as a reply."""
-REPLY_LIMIT = 16 * 1024 * 1024
-"""The longest reply a client takes, in bytes: the data of a whole group."""
+REQUEST_LIMIT = 16 * 1024 * 1024
+"""The longest request a coordinator takes, in bytes: a bundle with its attachments."""
+REPLY_LIMIT = 256 * 1024 * 1024
+"""The longest reply a client takes, in bytes: the bundles of a whole group."""
 DEPTH_LIMIT = 32
 """How deep JSON may nest; without it a received value may be too deep to be encoded again."""
+VALUE_LIMIT = 1_000_000
+"""How many values JSON may have; an empty list takes 30 times the room of its text."""
+YEAR_S = 366 * 86400
 
 _HEX_DIGITS = frozenset(string.hexdigits.encode("ascii"))
 
@@ -64,6 +79,16 @@ class FrameDecoder:
             raise LookupError("the frame is not complete yet")
         return self._value
 
+    @property
+    def buffered(self) -> int:
+        """How many bytes wait for the rest of the frame."""
+        return len(self._received)
+
+    @property
+    def length(self) -> int:
+        """How long the frame's text is, in bytes; 0 while that is not known."""
+        return self._length or 0
+
     def feed(self, chunk: bytes) -> bool:
         """Take received bytes; True once the frame is complete. Raises `FrameError`."""
         if self._complete:
@@ -77,6 +102,10 @@ class FrameDecoder:
         self._complete = True
         self._received.clear()
         return True
+
+    def forget(self) -> None:
+        """Drop the value, which may be large."""
+        self._value = None
 
     def _read_header(self) -> None:
         header = bytes(self._received[:HEADER_LENGTH])
@@ -92,6 +121,8 @@ class FrameDecoder:
 
 
 def _decode_text(text: bytes) -> Any:
+    if sum(text.count(mark) for mark in b"[{,") > VALUE_LIMIT:
+        raise FrameError(f"the JSON of a frame has more than {VALUE_LIMIT} values")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -127,6 +158,7 @@ class Command(enum.Enum):
     COMPLETE = "complete"
     FAILED = "lava_failed"
     WATCH = "lava_watch"
+    STATUS = "lava_status"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,10 +180,17 @@ class Request:
     bundle: Any = None
     sub_id: str | None = None
     reason: str | None = None
+    ends_group: bool = False
+    instance: str | None = None
+    call: str | None = None
+    timeout_s: float = 0.0
+    """How long the client's job may take; 0 when it does not say."""
+    size: int = 0
+    """How many bytes the request came in."""
     hold: bool = False
 
     @classmethod
-    def parse(cls, value: Any) -> Request:
+    def parse(cls, value: Any, size: int = 0) -> Request:
         """Check what a client sent; raises `RequestRefused`."""
         if not isinstance(value, Mapping):
             raise RequestRefused("a request is a JSON object")
@@ -159,8 +198,9 @@ class Request:
         commands = {command.value: command for command in Command}
         if name not in commands:
             raise RequestRefused(f"unknown request {name!r}")
-        if not isinstance(value.get("hold", False), bool):
-            raise RequestRefused("hold is true or false")
+        for key in ("hold", "ends_group"):
+            if not isinstance(value.get(key, False), bool):
+                raise RequestRefused(f"{key} is true or false")
         client, group = _text(value, "client_name"), _text(value, "group_name")
         if not client or not group:
             raise RequestRefused("a request names its client_name and its group_name")
@@ -178,7 +218,20 @@ class Request:
             bundle=value.get("bundle"),
             sub_id=_text(value, "sub_id"),
             reason=_text(value, "reason"),
+            ends_group=value.get("ends_group", False),
+            instance=_text(value, "instance"),
+            call=_text(value, "call"),
+            timeout_s=_seconds(value.get("timeout")),
+            size=size,
             hold=wants_hold(value),
+        )
+
+    def asks_like(self, other: Request) -> bool:
+        """Whether two requests of a client wait for the same."""
+        return (self.command, self.message_id, self.wait_role) == (
+            other.command,
+            other.message_id,
+            other.wait_role,
         )
 
 
@@ -192,6 +245,13 @@ def _text(fields: Mapping[str, Any], key: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise RequestRefused(f"{key} is text, not {type(value).__name__}")
+
+
+def _seconds(value: Any) -> float:
+    # LAVA's coordinator takes whatever a timeout is.
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return float(min(value, YEAR_S))
+    return 0.0
 
 
 def _group_size(fields: Mapping[str, Any]) -> int:

@@ -8,6 +8,7 @@ for it are given up, and what they do without it goes on.
 from __future__ import annotations
 
 import queue
+import secrets
 import tempfile
 import threading
 import time
@@ -75,7 +76,7 @@ class GroupRun:
         with (
             tempfile.TemporaryDirectory(prefix="lava-vmgroup-") as work,
             JobFiles(self._group.job.folder, self._lab.dispatcher, Path(work) / "files") as files,
-            Coordinator() as coordinator,
+            Coordinator(token=secrets.token_hex(32)) as coordinator,
         ):
             shared = self._share(Path(work), files, coordinator.endpoint)
             results = self._run_nodes(shared)

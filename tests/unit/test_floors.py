@@ -35,6 +35,7 @@ FLOORS = {
     "multinode.exchange": 3,
     "multinode.presence": 3,
     "multinode.client": 4,
+    "multinode.server": 4,
     "multinode.coordinator": 4,
     "boards": 5,
     "vms": 5,

@@ -326,6 +326,7 @@ def test_requests_have_the_fields_of_a_lava_client(
         "role": "tester",
         "hold": True,
         "instance": request["instance"],
+        "call": request["call"],
         "request": "lava_wait_all",
         "messageID": "m",
         "waitrole": "guest",

@@ -7,7 +7,9 @@ import logging
 import select
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +17,8 @@ import pytest
 
 from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.log import LOGGER
-from lava_vmgroup.multinode import coordinator as coordinator_module
-from lava_vmgroup.multinode.coordinator import Coordinator
+from lava_vmgroup.multinode.coordinator import Coordinator, usual_limits
+from lava_vmgroup.multinode.server import RESET
 from lava_vmgroup.multinode.wire import encode_frame
 
 if TYPE_CHECKING:
@@ -143,7 +145,7 @@ def test_a_holder_that_goes_is_forgotten(coordinator: Coordinator, bare: Bare) -
         b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"\x16\x03\x01\x02\x00",
         b"FFFFFFFF" + b"x" * 100_000,
-        b"0000FFFF",
+        b"01000001",
         b"00000005hello",
         b"00000003\xff\xff\xff",
         b"0000C350" + b"[" * 50_000,
@@ -169,7 +171,6 @@ def test_a_malformed_frame_ends_its_connection_without_an_answer(
         {},
         {"request": "lava_wait", "client_name": "three"},
         {"request": "lava_wait", "client_name": "three", "group_name": "group"},
-        {"request": "lava_wait_all", "client_name": "one", "group_name": "group", "waitrole": "x"},
         {"request": "lava_send", "client_name": "one", "group_name": "group", "messageID": []},
     ],
     ids=str,
@@ -187,7 +188,7 @@ def test_a_malformed_request_is_refused_and_the_group_lives_on(
 
 
 def test_clients_that_fall_silent_harm_nobody_and_are_sent_away(bare: Bare) -> None:
-    with Coordinator(transfer_limit_s=1) as coordinator:
+    with Coordinator(limits=replace(usual_limits(), transfer_s=1)) as coordinator:
         waiting = bare.connect(
             coordinator.address, frame("one", "lava_wait", messageID="m", hold=True)
         )
@@ -221,7 +222,7 @@ def test_an_answer_larger_than_the_sockets_buffers_arrives_whole(
 
 
 def test_a_client_that_does_not_read_its_answer_harms_nobody(bare: Bare) -> None:
-    with Coordinator(transfer_limit_s=1) as coordinator:
+    with Coordinator(limits=replace(usual_limits(), transfer_s=1)) as coordinator:
         wait = fill(coordinator.address, bare)
         deaf = socket.socket()
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -235,26 +236,61 @@ def test_a_client_that_does_not_read_its_answer_harms_nobody(bare: Bare) -> None
             assert gone.poll(60_000), "the coordinator has not given up"
 
 
-def test_clients_beyond_the_limit_of_connections_are_served_when_there_is_room(
-    coordinator: Coordinator, bare: Bare, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    full = threading.Event()
+@contextmanager
+def logged(text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """An event that is set when the coordinator logs `text`."""
+    said = threading.Event()
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if "no new connections" in record.getMessage():
-                full.set()
+            if text in record.getMessage():
+                said.set()
 
-    handler = Handler()
-    monkeypatch.setattr(coordinator_module, "CONNECTION_LIMIT", 3)
-    monkeypatch.setattr(LOGGER, "handlers", [*LOGGER.handlers, handler])
-    idle = [bare.connect(coordinator.address) for _ in range(3)]
-    late = bare.connect(coordinator.address, encode_frame({}))
-    assert full.wait(60)
+    monkeypatch.setattr(LOGGER, "handlers", [*LOGGER.handlers, Handler()])
+    yield said
 
-    idle[0].close()
 
-    assert bare.rest(late) == NACK
+def test_clients_beyond_the_limit_of_connections_are_served_when_there_is_room(
+    bare: Bare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = frame("one", "lava_wait", messageID="m", hold=True)
+    with (
+        Coordinator(limits=replace(usual_limits(), connections=3)) as coordinator,
+        logged("no new connections", monkeypatch) as full,
+    ):
+        waiting = [bare.connect(coordinator.address, wait) for _ in range(3)]
+        late = bare.connect(coordinator.address, encode_frame({}))
+        assert full.wait(60)
+
+        waiting[0].close()
+
+        assert bare.rest(late) == NACK
+
+
+def test_the_silent_make_room_for_those_who_speak(bare: Bare) -> None:
+    with Coordinator(limits=replace(usual_limits(), connections=3)) as coordinator:
+        wait = frame("one", "lava_wait", messageID="m", hold=True)
+        waiting = bare.connect(coordinator.address, wait)
+        quiet = [bare.connect(coordinator.address, beginning) for beginning in (b"", b"0000")]
+
+        for _ in range(5):
+            assert bare.ask(coordinator.address, {}) == {"response": "nack"}
+
+        assert bare.rest(quiet[0]) == b""
+        assert silent(waiting)
+
+
+def test_the_greediest_goes_when_all_together_want_too_much(bare: Bare) -> None:
+    limits = replace(usual_limits(), buffer_bytes=1_000_000)
+    with Coordinator(limits=limits) as coordinator:
+        modest = bare.connect(coordinator.address, b"000F4240" + b" " * 300_000)
+        greedy = bare.connect(coordinator.address)
+        with suppress(OSError):  # cut off before it had everything
+            greedy.sendall(b"00FFFFFF" + b" " * 10_000_000)
+
+        assert bare.rest(greedy) == b""
+        assert silent(modest)
+        assert bare.ask(coordinator.address, request("one", "group_data")) == {"response": "wait"}
 
 
 @pytest.mark.parametrize(
@@ -268,7 +304,7 @@ def test_a_client_that_resets_its_connection_harms_nobody(
     rude = bare.connect(coordinator.address, sent)
     assert bare.ask(coordinator.address, request("two", "group_data")) is not None
 
-    rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, coordinator_module.RESET)
+    rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     rude.close()
 
     assert bare.ask(coordinator.address, request("two", "lava_send", messageID="m")) == {

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,43 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lava_vmgroup.multinode.group import LONGEST_PATIENCE_S
 from lava_vmgroup.multinode.groups import Groups
 from lava_vmgroup.multinode.wire import Command
+from tests.unit.multinode.asked import ACK, NACK, WAIT, Asked, again, answer, base, group_of, held
 
 TRANSCRIPTS = json.loads(Path(__file__).with_name("transcripts.json").read_text(encoding="utf-8"))
-ACK = {"response": "ack"}
-NACK = {"response": "nack"}
-WAIT = {"response": "wait"}
-
-Ask = Callable[..., dict[str, Any] | None]
-
-
-def base(client: str, role: str = "tester", **fields: Any) -> dict[str, Any]:
-    return {
-        "client_name": client,
-        "group_name": "group",
-        "hostname": "dispatcher",
-        "role": role,
-        **fields,
-    }
-
-
-def answer(groups: Groups, request: dict[str, Any]) -> dict[str, Any] | None:
-    """The answer as a client reads it."""
-    reply = groups.handle(request)
-    return None if reply is None else reply.to_json()
-
-
-def again(groups: Groups, request: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a held request, after the group may have changed."""
-    return groups.recheck(request).to_json()
-
-
-def group_of(*clients: str) -> Groups:
-    groups = Groups()
-    for client in clients:
-        groups.handle(base(client, request="group_data", group_size=len(clients)))
-    return groups
 
 
 def exists(groups: Groups) -> bool:
@@ -56,13 +24,9 @@ def exists(groups: Groups) -> bool:
     return answer(groups, base("node_one", request="lava_send", messageID="any")) == ACK
 
 
-def held(client: str, request: str, **fields: Any) -> dict[str, Any]:
-    return base(client, request=request, hold=True, **fields)
-
-
 @pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda item: item["name"])
 def test_a_polling_client_is_answered_as_lava_answers_it(transcript: dict[str, Any]) -> None:
-    groups = Groups()
+    groups = Asked()
     size, members = transcript["size"], transcript["members"]
     for client, role in members.items():
         groups.handle(base(client, role, request="group_data", group_size=size))
@@ -83,7 +47,7 @@ def test_a_polling_client_is_answered_as_lava_answers_it(transcript: dict[str, A
     "missing", ["request", "client_name", "group_name", "hostname", "role", "group_size"]
 )
 def test_a_first_request_with_something_missing_is_refused_and_makes_no_group(missing: str) -> None:
-    groups = Groups()
+    groups = Asked()
     request = base("node_one", request="lava_send", messageID="m", group_size=2)
     del request[missing]
 
@@ -93,13 +57,13 @@ def test_a_first_request_with_something_missing_is_refused_and_makes_no_group(mi
 
 @pytest.mark.parametrize("size", [0, None, "0"])
 def test_a_group_without_members_is_refused(size: Any) -> None:
-    groups = Groups()
+    groups = Asked()
 
     assert answer(groups, base("c", request="group_data", group_size=size)) == NACK
 
 
 def test_the_size_of_a_group_may_be_text() -> None:
-    groups = Groups()
+    groups = Asked()
 
     assert answer(groups, base("c", request="lava_send", messageID="m", group_size="2")) == ACK
 
@@ -108,6 +72,16 @@ def test_an_unknown_role_is_refused() -> None:
     groups = group_of("node_one", "node_two")
 
     assert answer(groups, base("node_one", request="lava_wait_all", waitrole="nobody")) == NACK
+
+
+def test_a_role_that_nobody_has_is_refused_when_all_are_there() -> None:
+    groups = group_of("node_one", size=2)
+    wait = held("node_one", "lava_wait_all", messageID="m", waitrole="nobody")
+    assert answer(groups, wait) == WAIT
+
+    groups.handle(base("node_two", request="group_data"))
+
+    assert again(groups, wait) == {**NACK, "reason": "nobody has the role 'nobody'"}
 
 
 def test_a_client_too_many_is_refused_and_not_let_in() -> None:
@@ -130,7 +104,7 @@ def test_a_client_keeps_its_first_role() -> None:
 
 
 def test_a_wait_with_a_role_waits_for_members_still_to_come() -> None:
-    groups = Groups()
+    groups = Asked()
     groups.handle(base("server", "server", request="group_data", group_size=3))
     groups.handle(base("client_one", "client", request="lava_send", messageID="m"))
     wait = base("server", "server", request="lava_wait_all", messageID="m", waitrole="client")
@@ -167,7 +141,7 @@ def test_clearing_twice_counts_once() -> None:
 
 
 def test_a_group_whose_others_never_came_goes_with_its_only_member() -> None:
-    groups = Groups()
+    groups = Asked()
     groups.handle(base("node_one", request="group_data", group_size=2))
 
     assert answer(groups, base("node_one", request="clear_group")) == ACK
@@ -201,7 +175,7 @@ def test_a_held_sync_asked_twice_by_one_member_is_one_entry() -> None:
     assert [answer(groups, sync) for _ in range(2)] == [WAIT, WAIT]
     groups.handle(held("node_two", "lava_sync", messageID="m"))
 
-    assert [again(groups, sync) for _ in range(2)] == [{**ACK, "message": "m"}] * 2
+    assert list(groups.answers.values()) == [{**ACK, "message": "m"}] * 2
     assert answer(groups, sync) == WAIT
 
 
@@ -232,16 +206,13 @@ def test_a_held_request_ends_with_its_group() -> None:
     groups.handle(wait)
 
     groups.handle(base("node_one", request="clear_group"))
-    assert again(groups, wait)["response"] == "nack"
-
-    groups.handle(base("other", request="group_data", group_size=2))
-    assert again(groups, wait)["response"] == "nack"
+    assert again(groups, wait) == {**NACK, "reason": "the group has ended"}
 
 
 FAILED = {**NACK, "failed": {"node_two": "no boot"}}
 
 
-def failed_group() -> Groups:
+def failed_group() -> Asked:
     groups = group_of("node_one", "node_two", "node_three")
     failure = base("node_two", request="lava_failed", reason="no boot")
     assert answer(groups, failure) == ACK
@@ -256,7 +227,6 @@ def failed_group() -> Groups:
         {"request": "lava_wait_all", "messageID": "m"},
         {"request": "lava_wait_all", "messageID": "m", "waitrole": "tester"},
         {"request": "lava_sync", "messageID": "m"},
-        {"request": "aggregate", "bundle": "b", "sub_id": "1.0"},
     ],
     ids=str,
 )
@@ -278,7 +248,7 @@ def test_a_failure_ends_waits_already_held(command: str) -> None:
 
 
 def test_a_failure_ends_the_wait_for_the_others_to_come() -> None:
-    groups = Groups()
+    groups = Asked()
     wait = held("node_one", "group_data", group_size=3)
     assert answer(groups, wait) == WAIT
 
@@ -288,7 +258,7 @@ def test_a_failure_ends_the_wait_for_the_others_to_come() -> None:
 
 
 def test_those_who_come_after_a_failed_member_has_left_hear_of_it() -> None:
-    groups = Groups()
+    groups = Asked()
     groups.handle(base("node_two", request="lava_failed", reason="no boot", group_size=3))
     groups.handle(base("node_two", request="clear_group", group_size=3))
 
@@ -362,8 +332,13 @@ REQUEST = st.fixed_dictionaries(
         "waitrole": st.sampled_from(["tester", "nobody"]) | VALUE,
         "bundle": VALUE,
         "sub_id": st.sampled_from(["1.0", "1.1"]) | VALUE,
-        "reason": VALUE,
-        "hold": VALUE,
+        "reason": st.just("no boot") | VALUE,
+        "ends_group": st.booleans() | VALUE,
+        "instance": st.sampled_from(["a", "b"]) | VALUE,
+        "call": VALUE,
+        "timeout": VALUE,
+        "token": VALUE,
+        "hold": st.booleans() | VALUE,
     },
 )
 
@@ -374,5 +349,7 @@ def test_nothing_that_a_client_sends_raises(requests: list[Any]) -> None:
 
     for request in requests:
         groups.handle(request)
-        for earlier in requests:
-            groups.recheck(earlier)
+    for _, hold in groups.holds:
+        groups.withdraw(hold, 0)
+        groups.lose(hold.request)
+    groups.expire(LONGEST_PATIENCE_S + 1)

@@ -61,12 +61,13 @@ class Group:
             return
         if not member.waiting:
             member.entered += 1
-        reply = self.groups.handle(member.request)
-        assert reply is not None
-        self._take(member, reply.response)
-        for held in self.members:
-            if held.hold and held.waiting:
-                self._take(held, self.groups.recheck(held.request).response)
+        outcome = self.groups.handle(member.request)
+        self._take(member, Response.WAIT if outcome.reply is None else outcome.reply.response)
+        for hold, reply in outcome.released:
+            self._take(self._named(hold.request.client), reply.response)
+
+    def _named(self, name: str) -> Member:
+        return next(member for member in self.members if member.name == name)
 
     def _take(self, member: Member, response: Response) -> None:
         member.waiting = response is Response.WAIT

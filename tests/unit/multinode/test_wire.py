@@ -118,6 +118,13 @@ def test_text_that_nests_too_deep_is_a_frame_error(depth: int) -> None:
         decode(b"%08X" % len(text) + text, limit=1_000_000)
 
 
+def test_text_of_more_values_than_a_machine_wants_to_hold_is_a_frame_error() -> None:
+    text = b"[" + b"[]," * 1_000_000 + b"1]"
+
+    with pytest.raises(FrameError, match="values"):
+        decode(b"%08X" % len(text) + text, limit=len(text))
+
+
 def test_text_that_nests_as_deep_as_allowed_is_taken() -> None:
     depth = DEPTH_LIMIT - 1
     text = b"[" * depth + b"1" + b"]" * depth
@@ -170,6 +177,9 @@ def test_a_request_of_a_lava_client_is_understood() -> None:
         request(sub_id=10.0),
         request(reason=False),
         request(hold="yes"),
+        request(ends_group=1),
+        request(instance=1),
+        request(call=[]),
         request(group_size=-1),
         request(group_size=True),
         request(group_size=1.5),
