@@ -56,5 +56,10 @@ setup(
         ],
         "docs": ["sphinx"],
     },
-    entry_points={"console_scripts": ["lava-dispatch = lava_vmgroup.cli:main"]},
+    entry_points={
+        "console_scripts": [
+            "lava-dispatch = lava_vmgroup.cli:main",
+            "lava-vmgroup-coordinator = lava_vmgroup.coordinator_cli:main",
+        ]
+    },
 )

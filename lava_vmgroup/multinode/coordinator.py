@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import queue
 import resource
 import socket
 import threading
@@ -32,12 +33,17 @@ class Coordinator:
         *,
         token: str | None = None,
         limits: Limits | None = None,
+        ended: queue.SimpleQueue[int | None] | None = None,
     ) -> None:
-        """With a `token`, only clients that have it are served."""
+        """With a `token`, only clients that have it are served.
+
+        `ended` gets None when nothing is served any more.
+        """
         self.address = address
         """Where to connect to; port 0 becomes a real one on entering."""
         self._token = token
         self._limits = limits or usual_limits()
+        self._ended = ended
 
     @property
     def endpoint(self) -> Endpoint:
@@ -53,8 +59,12 @@ class Coordinator:
         self._stop, stopping = socket.socketpair()
 
         def serve() -> None:
-            with listener, stopping:
-                Server(listener, stopping, Groups(self._token), self._limits).serve()
+            try:
+                with listener, stopping:
+                    Server(listener, stopping, Groups(self._token), self._limits).serve()
+            finally:
+                if self._ended is not None:
+                    self._ended.put(None)
 
         self._thread = threading.Thread(target=serve, name="multinode-coordinator")
         self._thread.start()

@@ -36,6 +36,7 @@ FLOORS = {
     "multinode.presence": 3,
     "multinode.client": 4,
     "multinode.server": 4,
+    "multinode.status": 4,
     "multinode.coordinator": 4,
     "boards": 5,
     "vms": 5,
@@ -48,6 +49,7 @@ FLOORS = {
     "actions": 7,
     "runner": 8,
     "cli": 9,
+    "coordinator_cli": 9,
     "__main__": 10,
 }
 

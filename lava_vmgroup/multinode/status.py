@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""How a coordinator's groups are: asked for over its socket, and shown as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.config.coordinator import Endpoint
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import InfrastructureError, MultiNodeError
+from lava_vmgroup.multinode.exchange import exchanging
+from lava_vmgroup.multinode.wire import Command, FrameError, Response, encode_frame
+from lava_vmgroup.results.printable import one_line
+
+Status = Mapping[str, Mapping[str, Any]]
+"""Each group's name with what is known of it; docs/coordinator.rst says what that is."""
+
+_STYLES = {"failed": "red", "left": "dim", "there": "green"}
+
+
+def ask_status(endpoint: Endpoint, deadline: Deadline) -> Status:
+    """The groups of the coordinator at `endpoint`.
+
+    Raises `InfrastructureError` if it does not answer, `MultiNodeError` if it refuses.
+    """
+    place = f"the coordinator at {endpoint.host}:{endpoint.port}"
+    secret = {} if endpoint.token is None else {"token": endpoint.token}
+    frame = encode_frame({"request": Command.STATUS.value, "hold": True, **secret})
+    address = (endpoint.host, endpoint.port)
+    try:
+        with exchanging(address, deadline.token or CancelToken(), deadline) as exchange:
+            reply = exchange.ask(frame)
+    except (OSError, FrameError) as error:
+        raise InfrastructureError(
+            f"{place} does not answer: {error}", hint="check that it runs, and its address"
+        ) from error
+    if reply.response is not Response.ACK or not isinstance(reply.message, dict):
+        raise MultiNodeError(
+            f"{place} does not tell its status: {reply.reason or 'it does not know how'}",
+            hint="LAVA's own coordinator has none",
+        )
+    groups: Status = reply.message["groups"]
+    return groups
+
+
+def render_status(groups: Status) -> RenderableType:
+    """Tables for people: the members of every group, and who waits for what."""
+    if not groups:
+        return Text("no groups")
+    return Lines(*(part for name, group in groups.items() for part in _render(name, group)))
+
+
+def _render(name: str, group: Mapping[str, Any]) -> list[RenderableType]:
+    members = group["members"]
+    title = f"{one_line(name)}: {len(members)} of {group['size']} members, {group['age_s']:.0f} s"
+    table = Table(title=Text(title, "bold"), title_justify="left")
+    for heading in ("member", "role", "machine", "state", "waits for", "since"):
+        table.add_column(heading, overflow="fold")
+    for member, facts in members.items():
+        state = _state(facts)
+        waits = [wait for wait in group["waits"] if wait["client"] == member]
+        table.add_row(
+            Text(one_line(member)),
+            Text(one_line(facts["role"])),
+            Text(one_line(facts["hostname"])),
+            Text(one_line(state), _STYLES.get(state.partition(":")[0], "")),
+            Text("\n".join(one_line(_awaited(wait)) for wait in waits)),
+            Text("\n".join(f"{wait['for_s']:.0f} s" for wait in waits)),
+        )
+    return [table]
+
+
+def _state(facts: Mapping[str, Any]) -> str:
+    if facts["failed"] is not None:
+        return f"failed: {facts['failed']}"
+    if facts["cleared"]:
+        return "left"
+    return "there" if facts["present"] else "known"
+
+
+def _awaited(wait: Mapping[str, Any]) -> str:
+    words = (wait["request"], wait["messageID"], wait["waitrole"])
+    return " ".join(word for word in words if word)
