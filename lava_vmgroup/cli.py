@@ -6,42 +6,47 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import re
 import signal
 import sys
 import traceback
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
-from lava_vmgroup import __version__, actions
+from lava_vmgroup import __version__, actions, output_txt
 from lava_vmgroup.config import files
+from lava_vmgroup.config.coordinator import Endpoint, find_coordinator_config
 from lava_vmgroup.config.dispatcher import load_dispatcher
-from lava_vmgroup.config.inventory import find_device, load_vm_type
+from lava_vmgroup.config.inventory import backend_type, find_device, load_vm_type
 from lava_vmgroup.display import log_to_terminal
 from lava_vmgroup.errors import Canceled, ConfigurationError, JobError, VMGroupError
-from lava_vmgroup.job.expand import expand, to_document
-from lava_vmgroup.job.load import load_document
+from lava_vmgroup.job import expand, load_document, parse_job, to_document
 from lava_vmgroup.job.model import Group, Job
-from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.job.schema import NAME_PATTERN
+from lava_vmgroup.job.sub_job import Assignment, is_sub_job, parse_sub_job
 from lava_vmgroup.log import LOGGER, JsonLinesHandler
-from lava_vmgroup.results.model import JobResult
+from lava_vmgroup.nodes.shared import Lab
+from lava_vmgroup.output_txt import OutputText
 from lava_vmgroup.results.printable import printable
 from lava_vmgroup.results.summary import render
 from lava_vmgroup.results.writers import write_all
-from lava_vmgroup.runner.group import GroupRun, Lab
+from lava_vmgroup.runner.group import GroupRun
 
 _EPILOG = """\
 exit status: 0 everything ran and passed, 1 test cases failed, 2 the job is wrong, 3 the
 configuration is wrong, 4 the infrastructure failed, 5 a time limit passed, 6 the group did not
 work together, 7 the test shell broke, 70 a bug of this program, 130 and 143 canceled by SIGINT
-and SIGTERM
+and SIGTERM; with a sub-job, failed test cases are no reason for 1, as LAVA's scheduler wants it
 """
+
+_OUTPUT = Path("results")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,21 +68,32 @@ def _parser() -> argparse.ArgumentParser:
         description="Run a VM group: a host board and its virtual machines as one test job.",
         epilog=_EPILOG,
     )
-    parser.add_argument("job", type=Path, metavar="JOB", help="the job file, JSON or YAML")
     parser.add_argument(
+        "job",
+        type=Path,
+        metavar="JOB",
+        help="the job file, JSON or YAML; or a sub-job, whose one node is run",
+    )
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument(
         "--validate", action="store_true", help="only check the job; touches no device"
     )
-    parser.add_argument(
+    only.add_argument(
         "--dry-run",
         action="store_true",
         help="only print the expanded sub-jobs as a JSON list; needs no devices and no images",
     )
+    only.add_argument(
+        "--expand-to",
+        type=Path,
+        metavar="DIR",
+        help="only write each sub-job to a file in DIR, to be run by a lava-dispatch of its own",
+    )
     parser.add_argument(
         "--output-dir",
         type=Path,
-        default=Path("results"),
         metavar="DIR",
-        help="where results and logs go (default: %(default)s)",
+        help=f"where results and logs go (default: {_OUTPUT})",
     )
     parser.add_argument(
         "--config-dir",
@@ -89,13 +105,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="a device configuration above all others"
     )
-    parser.add_argument("--target", metavar="NAME", help="the device to use as the host")
+    parser.add_argument(
+        "--coordinator",
+        type=Path,
+        metavar="FILE",
+        help="where the members of a sub-job's group meet, a file like lava-coordinator.conf "
+        "(default: that of the configuration, else /etc/lava-coordinator/lava-coordinator.conf)",
+    )
+    parser.add_argument(
+        "--target", metavar="NAME", help="the device to use as the host, or the name of the VM"
+    )
     parser.add_argument(
         "--job-id",
         type=_job_id,
-        default="0",
         metavar="ID",
-        help="the job's number (default: %(default)s)",
+        help="the job's number (default: 0, or what the sub-job says)",
+    )
+    parser.add_argument(
+        "--oob-fd",
+        type=int,
+        default=2,
+        metavar="N",
+        help="the file descriptor for what a LAVA scheduler is told of submitted results "
+        "(default: %(default)s)",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
@@ -108,36 +140,95 @@ def _job_id(text: str) -> str:
 
 
 def _dispatch(options: argparse.Namespace) -> int:
-    job = parse_job(
-        load_document(options.job), options.job.resolve().parent, actions.parameter_schemas()
-    )
-    group = expand(job, job_id=options.job_id, target_group=str(uuid.uuid4()))
+    document = load_document(options.job)
+    folder = options.job.resolve().parent
+    if is_sub_job(document):
+        try:
+            return _dispatch_sub_job(document, folder, options)
+        except ConfigurationError as error:
+            output_txt.add_configuration_error(options.output_dir or _OUTPUT, error)
+            raise
+    job = parse_job(document, folder, actions.parameter_schemas())
+    group = expand(job, job_id=options.job_id or "0", target_group=str(uuid.uuid4()))
     if options.dry_run:
         documents = [to_document(group, node) for node in group.nodes]
         sys.stdout.write(json.dumps(documents, indent=2) + "\n")
         return 0
+    if options.expand_to is not None:
+        _write_sub_jobs(group, options.expand_to, options.target)
+        return 0
     search_path = files.search_path(options.config_dir)
-    _check(job, search_path)
+    _refuse([*actions.file_problems(job), *_type_problems(_device_types(job), search_path)])
     if options.validate:
         sys.stdout.write(f"{options.job}: valid, {len(group.nodes)} nodes\n")
         return 0
     device = find_device(job.host.device_type, search_path, options.target, options.config)
     lab = Lab(device=device, dispatcher=load_dispatcher(search_path), search_path=search_path)
-    result = _run(group, lab, options)
-    Console().print(render(result))
-    return result.exit_status
+    return _run(group, lab, None, options)
 
 
-def _check(job: Job, search_path: tuple[Path, ...]) -> None:
-    """Refuse whatever can be found wrong without a device, all at once."""
-    problems = list(actions.file_problems(job))
-    for place, name in _device_types(job):
+def _dispatch_sub_job(document: Any, folder: Path, options: argparse.Namespace) -> int:
+    if options.dry_run or options.expand_to is not None:
+        raise JobError(f"{options.job} is a sub-job already", hint="give the whole job")
+    is_host = document.get("is_vmhost") is True
+    backend = None if is_host or options.config is None else backend_type(options.config)
+    assignment = Assignment(target=options.target, backend=backend)
+    group = parse_sub_job(document, folder, actions.parameter_schemas(), assignment)
+    [node] = group.nodes
+    search_path = files.search_path(options.config_dir)
+    types = [("device_type" if is_host else "config", node.device_type)]
+    _refuse([*actions.sub_job_problems(group), *_type_problems(types, search_path)])
+    if options.validate:
+        sys.stdout.write(f"{options.job}: valid, 1 node of {group.size}\n")
+        return 0
+    device = None
+    if is_host:
+        device = find_device(node.device_type, search_path, node.target, options.config)
+    lab = Lab(
+        device=device,
+        dispatcher=load_dispatcher(search_path),
+        search_path=search_path,
+        vm_config=None if is_host else options.config,
+    )
+    coordinator = find_coordinator_config(options.coordinator, search_path).endpoint()
+    return _run(group, lab, coordinator, options)
+
+
+def _write_sub_jobs(group: Group, folder: Path, target: str | None) -> None:
+    """Write each sub-job to a file that nobody else can read, for it may hold a token."""
+    paths = [folder / f"{node.sub_id}.json" for node in group.nodes]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, node in zip(paths, group.nodes, strict=True):
+            document = to_document(group, node, secrets=True)
+            if node.is_host and target is not None:
+                document["target"] = target
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(json.dumps(document, indent=2) + "\n")
+            sys.stdout.write(f"{path}\n")
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write {error.filename}: {error.strerror}",
+            hint="give --expand-to a folder without the sub-jobs of another job",
+        ) from error
+
+
+def _refuse(problems: list[str]) -> None:
+    """Refuse whatever was found wrong without a device, all at once."""
+    if problems:
+        raise JobError("the job is not valid", problems=problems)
+
+
+def _type_problems(
+    types: Iterable[tuple[str, str]], search_path: tuple[Path, ...]
+) -> Iterator[str]:
+    """Device types that the lab does not know, or that are not as needed."""
+    for place, name in types:
         try:
             load_vm_type(name, search_path)
         except JobError as error:
-            problems.append(f"{place}: {error.message}; {error.hint}")
-    if problems:
-        raise JobError("the job is not valid", problems=problems)
+            yield f"{place}: {error.message}; {error.hint}"
 
 
 def _device_types(job: Job) -> Iterator[tuple[str, str]]:
@@ -146,27 +237,61 @@ def _device_types(job: Job) -> Iterator[tuple[str, str]]:
         yield f"vm_group.vms[{index}].device_type", vm.device_type
 
 
-def _run(group: Group, lab: Lab, options: argparse.Namespace) -> JobResult:
-    output = options.output_dir.resolve()
+def _run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse.Namespace) -> int:
+    """Run the group's nodes, keep the log, write the results, and show a summary."""
+    output = (options.output_dir or _OUTPUT).resolve()
+    announced: list[str] = []
+    level = logging.getLevelNamesMapping()[group.settings.logging_level]
+    with _logs_in(output) as text:
+        run = GroupRun(
+            group,
+            lab,
+            output,
+            options.job_id or group.nodes[0].job_id,
+            coordinator=coordinator,
+            announce=announced.append,
+            # The consoles of a whole group would only hide each other.
+            console_copy=text.console if group.is_sub_job else None,
+        )
+        with log_to_terminal(level, sys.stderr), _canceling(run):
+            result = run.run()
+    write_all(result, output)
+    Console().print(render(result))
+    _announce(announced, options.oob_fd)
+    return result.exit_status
+
+
+@contextmanager
+def _logs_in(output: Path) -> Iterator[OutputText]:
+    """Keep the events for machines, and in the words of LAVA's dispatcher for its scheduler."""
     try:
         output.mkdir(parents=True, exist_ok=True)
-        events = JsonLinesHandler(output / "events.jsonl")
+        text = OutputText(output)
+        handlers = (text, JsonLinesHandler(output / "events.jsonl"))
     except OSError as error:
         raise ConfigurationError(
             f"cannot write to {output}: {error.strerror}", hint="choose another --output-dir"
         ) from error
-    run = GroupRun(group, lab, output, options.job_id)
     LOGGER.setLevel(logging.DEBUG)
-    LOGGER.addHandler(events)
+    for handler in handlers:
+        LOGGER.addHandler(handler)
     try:
-        level = logging.getLevelNamesMapping()[group.job.logging_level]
-        with log_to_terminal(level, sys.stderr), _canceling(run):
-            result = run.run()
+        yield text
     finally:
-        LOGGER.removeHandler(events)
-        events.close()
-    write_all(result, output)
-    return result
+        for handler in handlers:
+            LOGGER.removeHandler(handler)
+            handler.close()
+
+
+def _announce(lines: Sequence[str], descriptor: int) -> None:
+    """Tell a LAVA scheduler what was submitted, on the file descriptor that it reads."""
+    try:
+        os.write(descriptor, "".join(f"{line}\n" for line in lines).encode())
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write to file descriptor {descriptor}: {error.strerror}",
+            hint="give --oob-fd one that is open",
+        ) from error
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.job.model import Action, Job
+from lava_vmgroup.job.model import Action, Group, Job, Scope
 from lava_vmgroup.nodes.node import Node
 
 
@@ -25,7 +25,7 @@ class Command(Protocol):
 
     PARAMETERS: Mapping[str, Any]
 
-    def check(self, action: Action, job: Job) -> Iterator[str]:
+    def check(self, action: Action, scope: Scope) -> Iterator[str]:
         """What is wrong with the action's files, as ``parameter: problem`` lines."""
         ...
 
@@ -53,10 +53,23 @@ def parameter_schemas() -> dict[str, Mapping[str, Any]]:
 def file_problems(job: Job) -> Iterator[str]:
     """What is wrong with the files that the job's actions name, each with its place."""
     for action in job.actions:
-        for problem in commands()[action.command].check(action, job):
-            yield f"{action.place}.parameters.{problem}"
+        yield from _problems(action, job.scope(action))
     for index, vm in enumerate(job.vms):
         if vm.image is not None:
-            action = Action(command="", parameters={"image": vm.image}, place="")
-            for problem in commands()["deploy_linaro_image"].check(action, job):
+            action = Action(command="", parameters={"image": vm.image}, role=vm.role, place="")
+            for problem in commands()["deploy_linaro_image"].check(action, job.scope(action)):
                 yield f"vm_group.vms[{index}].{problem}"
+
+
+def sub_job_problems(group: Group) -> Iterator[str]:
+    """As `file_problems`, for sub-jobs."""
+    for node in group.nodes:
+        folder = group.settings.folder
+        scope = Scope(folder=folder, on_host=node.is_host, on_vms=not node.is_host)
+        for action in (*node.actions, *node.submissions):
+            yield from _problems(action, scope)
+
+
+def _problems(action: Action, scope: Scope) -> Iterator[str]:
+    for problem in commands()[action.command].check(action, scope):
+        yield f"{action.place}.parameters.{problem}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from lava_vmgroup.config.settings import BOOT_PARAMETERS, BootSettings, boot_problems
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.job.model import Action, Job
+from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.nodes.node import Node
 
 ALIASES = ("boot_image",)
@@ -20,10 +20,9 @@ PARAMETERS: Mapping[str, Any] = {
 }
 
 
-def check(action: Action, job: Job) -> Iterator[str]:
+def check(action: Action, scope: Scope) -> Iterator[str]:
     """Whether prompts and boot commands are well-formed."""
-    for_host = action.role in (None, job.host.role)
-    yield from boot_problems(action.parameters, typed_at_prompt=for_host)
+    yield from boot_problems(action.parameters, typed_at_prompt=scope.on_host)
 
 
 def run(action: Action, node: Node, deadline: Deadline) -> None:

@@ -11,7 +11,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import customize
 from lava_vmgroup.deploy.fetch import reference_problems
 from lava_vmgroup.deploy.unpack import Unpack
-from lava_vmgroup.job.model import Action, Job
+from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.job.reference import FILE_SCHEMA, FileReference
 from lava_vmgroup.nodes.node import Node
 
@@ -31,20 +31,20 @@ PARAMETERS: Mapping[str, Any] = {
 }
 
 
-def check(action: Action, job: Job) -> Iterator[str]:
+def check(action: Action, scope: Scope) -> Iterator[str]:
     """Whether the image, and what goes into it, is there and the settings fit together."""
     yield from deploy_problems(action.parameters)
     if "dtb" in action.parameters:
         yield "dtb: an image brings its own device tree; use deploy_linaro_kernel to give one"
     for index, value in enumerate(action.parameters.get("qemu_pflash", ())):
-        for problem in reference_problems(FileReference.of(value), job.folder):
+        for problem in reference_problems(FileReference.of(value), scope.folder):
             yield f"qemu_pflash[{index}]: {problem}"
-    if "qemu_pflash" in action.parameters and action.role in (None, job.host.role):
+    if "qemu_pflash" in action.parameters and scope.on_host:
         yield "qemu_pflash: only virtual machines have it; give the action the role of a VM"
     image = FileReference.of(action.parameters["image"])
-    for problem in reference_problems(image, job.folder):
+    for problem in reference_problems(image, scope.folder):
         yield f"image: {problem}"
-    for problem in customize.problems(action.parameters.get("customize", {}), job.folder):
+    for problem in customize.problems(action.parameters.get("customize", {}), scope.folder):
         yield f"customize: {problem}"
 
 

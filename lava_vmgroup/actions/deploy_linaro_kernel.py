@@ -13,7 +13,7 @@ from lava_vmgroup.deploy.fetch import reference_problems
 from lava_vmgroup.deploy.overlays import Overlay, with_overlays
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.deploy.unpack import Unpack
-from lava_vmgroup.job.model import Action, Job
+from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.job.reference import FILE_SCHEMA, FileReference
 from lava_vmgroup.nodes.node import Node
 
@@ -42,22 +42,22 @@ PARAMETERS: Mapping[str, Any] = {
 }
 
 
-def check(action: Action, job: Job) -> Iterator[str]:
+def check(action: Action, scope: Scope) -> Iterator[str]:
     """Whether the files are there and go together."""
     parameters = action.parameters
     yield from deploy_problems(parameters)
     for name, reference in _references(action):
-        for problem in reference_problems(reference, job.folder):
+        for problem in reference_problems(reference, scope.folder):
             yield f"{name}: {problem}"
     for name in _LISTS:
         for index, value in enumerate(parameters.get(name, ())):
-            for problem in reference_problems(FileReference.of(value), job.folder):
+            for problem in reference_problems(FileReference.of(value), scope.folder):
                 yield f"{name}[{index}]: {problem}"
     if "overlays" in parameters and not {"ramdisk", "nfsrootfs"} & parameters.keys():
         yield "overlays: they are put into the ramdisk, and there is none; give a ramdisk"
-    if action.role in (None, job.host.role):
+    if scope.on_host:
         yield from _host_problems(parameters)
-    if action.role != job.host.role:
+    if scope.on_vms:
         yield from _vm_problems(parameters)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.job.model import Action, Job
+from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.nodes.node import Node
 
 PARAMETERS: Mapping[str, Any] = {
@@ -24,7 +24,7 @@ PARAMETERS: Mapping[str, Any] = {
 }
 
 
-def check(action: Action, job: Job) -> Iterator[str]:  # noqa: ARG001
+def check(action: Action, scope: Scope) -> Iterator[str]:  # noqa: ARG001
     """It names no files."""
     return iter(())
 

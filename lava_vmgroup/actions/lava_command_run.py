@@ -12,7 +12,7 @@ from typing import Any
 
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired
-from lava_vmgroup.job.model import Action, Job
+from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Attachment, Outcome, TestCase, TestRun
 from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
@@ -71,7 +71,7 @@ PARAMETERS: Mapping[str, Any] = {
 }
 
 
-def check(action: Action, job: Job) -> Iterator[str]:  # noqa: ARG001
+def check(action: Action, scope: Scope) -> Iterator[str]:  # noqa: ARG001
     """Whether the commands can be typed, and the parser be used."""
     for index, command in enumerate(action.parameters["commands"]):
         if len(command.encode()) > _MAX_COMMAND_BYTES:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import JobError
-from lava_vmgroup.job.model import Action, Job
+from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.testshell.loading import Loader
@@ -39,7 +39,7 @@ PARAMETERS: Mapping[str, Any] = {
 _CHECK_S = 120.0
 
 
-def check(action: Action, job: Job) -> Iterator[str]:
+def check(action: Action, scope: Scope) -> Iterator[str]:
     """Whether the test definitions that can be reached without a network are there and valid."""
     parameters = action.parameters
     if not parameters.keys() & {"testdef_urls", "testdef_repos"}:
@@ -50,7 +50,7 @@ def check(action: Action, job: Job) -> Iterator[str]:
         yield f"lava_test_dir: {problem}"
     with tempfile.TemporaryDirectory(prefix="lava-vmgroup-") as work:
         loader = Loader(
-            folder=job.folder,
+            folder=scope.folder,
             work=Path(work),
             deadline=Deadline.after("checking the test definitions", _CHECK_S),
         )
@@ -70,12 +70,12 @@ def run(action: Action, node: Node, deadline: Deadline) -> None:
     skipped = parameters.get("skip_install")
     with tempfile.TemporaryDirectory(dir=shared.work, prefix=f"{node.name}-tests-") as work:
         loader = Loader(
-            folder=shared.group.job.folder,
+            folder=shared.group.settings.folder,
             work=Path(work),
             deadline=deadline,
             warn=lambda text: node.log.warning("testdef", text),
             skip_install=None if skipped is None else SkipInstall(skipped),
-            environment=shared.dispatcher.proxy_variables,
+            environment=shared.lab.dispatcher.proxy_variables,
             download=lambda url: shared.files.fetch(FileReference(url=url), deadline, node.log),
         )
         tests = [test for _, entry in _entries(parameters) for test in loader.load(_source(entry))]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from lava_vmgroup.job.model import Action, Job
+from lava_vmgroup.job.model import Action, Scope
 
 ALIASES = ("submit_results_on_host",)
 
@@ -38,7 +38,7 @@ PARAMETERS: Mapping[str, Any] = {
 }
 
 
-def check(action: Action, job: Job) -> Iterator[str]:  # noqa: ARG001
+def check(action: Action, scope: Scope) -> Iterator[str]:  # noqa: ARG001
     """Whether the URL is one, and says whose the token is."""
     try:
         url = urlsplit(action.parameters["server"])

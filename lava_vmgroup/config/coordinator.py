@@ -99,7 +99,8 @@ def load_coordinator_config(path: Path) -> CoordinatorConfig:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(
-            f"cannot read the coordinator's configuration: {path}: {error.strerror}"
+            f"cannot read the coordinator's configuration: {path}: {error.strerror}",
+            hint="give a file with coordinator_hostname and port in JSON by --coordinator",
         ) from error
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: not JSON: {error}", hint="correct it there") from error
@@ -113,6 +114,17 @@ def load_coordinator_config(path: Path) -> CoordinatorConfig:
     if "token_file" in values:
         values["token_file"] = path.parent / values["token_file"]
     return CoordinatorConfig(**values)
+
+
+def find_coordinator_config(file: Path | None, search_path: tuple[Path, ...]) -> CoordinatorConfig:
+    """Read `file`, or the nearest ``lava-coordinator.conf``: of the search path, or LAVA's own.
+
+    Raises what `load_coordinator_config` raises.
+    """
+    if file is None:
+        own = [folder / DEFAULT_PATH.name for folder in reversed(search_path)]
+        file = next((path for path in own if path.exists()), DEFAULT_PATH)
+    return load_coordinator_config(file)
 
 
 def _check(

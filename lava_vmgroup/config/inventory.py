@@ -46,8 +46,10 @@ def load_device(
     return _device(layers, name, device_type)
 
 
-def load_vm_type(device_type: str, search_path: tuple[Path, ...]) -> DeviceConfig:
-    """Read the configuration of a VM's device type.
+def load_vm_type(
+    device_type: str, search_path: tuple[Path, ...], extra_file: Path | None = None
+) -> DeviceConfig:
+    """Read the configuration of a VM's device type; `extra_file` overrides every other file.
 
     Raises JobError for an unknown type, as the job names it, and ConfigurationError for a value
     that does not fit.
@@ -57,7 +59,21 @@ def load_vm_type(device_type: str, search_path: tuple[Path, ...]) -> DeviceConfi
             f"there is no device type {device_type!r}",
             hint=_known("device types", device_type, known),
         )
-    return _device(_type_layers(device_type, search_path), device_type, device_type)
+    layers = _type_layers(device_type, search_path)
+    if extra_file:
+        layers.read(extra_file)
+    return _device(layers, device_type, device_type)
+
+
+def backend_type(extra_file: Path) -> str | None:
+    """The kind of VM that a file of LAVA's scheduler names, None when it names none.
+
+    Raises ConfigurationError when the file does not exist or cannot be read.
+    """
+    layers = files.Layers()
+    if not layers.read(extra_file):
+        raise _no_such_file(extra_file)
+    return layers.get("dynamic_vm_backend_device_type") or None
 
 
 def known_devices(search_path: tuple[Path, ...]) -> dict[str, str]:
@@ -114,11 +130,15 @@ def _device_type(name: str, path: tuple[Path, ...], extra_file: Path | None = No
     if Path(name).name == name:  # else the name would lead out of the folder
         layers.read_all(f"devices/{name}.conf", path)
     if extra_file and not layers.read(extra_file):
-        raise ConfigurationError(
-            f"the configuration file {extra_file} does not exist",
-            hint="give --config an existing file",
-        )
+        raise _no_such_file(extra_file)
     return layers.get("device_type")
+
+
+def _no_such_file(extra_file: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"the configuration file {extra_file} does not exist",
+        hint="give --config an existing file",
+    )
 
 
 def _type_layers(device_type: str, path: tuple[Path, ...]) -> files.Layers:

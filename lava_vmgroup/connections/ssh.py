@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shlex
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -178,6 +179,27 @@ class SshLink:
                 last_lines=result.output.splitlines()[-20:],
             )
         return result.output
+
+    @contextmanager
+    def holding(self, argv: Sequence[str], deadline: Deadline) -> Iterator[str]:
+        """Start a command, and end its input when the context ends; gives its first words.
+
+        For a command that says what it has got and keeps it until its input ends.
+        """
+        channel = self._open_channel(deadline)
+        try:
+            with deadline.waking(channel.close):
+                channel.settimeout(max(deadline.remaining_s, 0.001))
+                channel.exec_command(shlex.join(argv))
+                said = channel.recv(CHUNK)
+            deadline.check()
+            yield said.decode(errors="replace").strip()
+        except TimeoutError as error:
+            raise deadline.error() from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._failure(f"running {argv[0]}", error, deadline) from error
+        finally:
+            channel.close()
 
     def open_stream(
         self, argv: Sequence[str], deadline: Deadline, *, terminal: bool = False

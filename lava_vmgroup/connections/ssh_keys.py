@@ -25,9 +25,14 @@ class JobKey:
         )
         self.private = paramiko.Ed25519Key.from_private_key(io.StringIO(pem.decode()))
 
+    @property
+    def public(self) -> str:
+        """The public half as in ``authorized_keys``."""
+        return f"{self.private.get_name()} {self.private.get_base64()}"
+
     def authorized_line(self, comment: str) -> str:
         """The public half as a line of ``authorized_keys``, marked with `comment`."""
-        return f"{self.private.get_name()} {self.private.get_base64()} {comment}"
+        return f"{self.public} {comment}"
 
 
 class KeyFile:

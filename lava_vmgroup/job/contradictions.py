@@ -23,12 +23,12 @@ def contradictions(document: Mapping[str, Any]) -> list[str]:
     for index, vm in enumerate(vms):
         place = f"vm_group.vms[{index}]"
         if "shell_prompt" in vm:
-            found += _prompt_problems(f"{place}.shell_prompt", vm["shell_prompt"])
+            found += prompt_problems(f"{place}.shell_prompt", vm["shell_prompt"])
         found += _image_problems(place, vm, document["actions"])
     return found
 
 
-def _prompt_problems(place: str, prompt: str) -> Iterator[str]:
+def prompt_problems(place: str, prompt: str) -> Iterator[str]:
     problem = expression_problem(prompt)
     if problem is not None:
         yield f"{place}: {problem}"

@@ -49,16 +49,12 @@ class VMEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A VM group job as its author wrote it, checked."""
+class JobSettings:
+    """What a job says of itself, and each of its sub-jobs repeats."""
 
     name: str
     timeout_s: float
     logging_level: str
-    host: HostEntry
-    vms: tuple[VMEntry, ...]
-    auto_start_vms: bool = True
-    actions: tuple[Action, ...]
     tags: tuple[str, ...] = ()
     """What the job's author wants its results to be found by."""
     obsolete: tuple[str, ...] = ()
@@ -66,10 +62,39 @@ class Job:
     folder: Path
     """What relative paths in the job are relative to: the folder of the job file."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Where an action would run, for checks without a device."""
+
+    folder: Path
+    """What relative paths are relative to."""
+    on_host: bool
+    on_vms: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A VM group job as its author wrote it, checked."""
+
+    settings: JobSettings
+    host: HostEntry
+    vms: tuple[VMEntry, ...]
+    auto_start_vms: bool = True
+    actions: tuple[Action, ...]
+
     @property
     def roles(self) -> tuple[str, ...]:
         """Every role once, the host's first."""
         return tuple(dict.fromkeys((self.host.role, *(vm.role for vm in self.vms))))
+
+    def scope(self, action: Action) -> Scope:
+        """Which kinds of nodes run an action."""
+        return Scope(
+            folder=self.settings.folder,
+            on_host=action.role in (None, self.host.role),
+            on_vms=action.role != self.host.role,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +102,12 @@ class NodeJob:
     """The sub-job of one node of the group."""
 
     target: str | None
-    """The VM's name; None for the host, whose device the lab chooses."""
+    """The node's name; None for a host whose device the lab chooses."""
     role: str
     device_type: str
     is_host: bool
     sub_id: str
+    """The job's number, a dot, and the node's number in the group, from 0."""
     group_size: int
     target_group: str
     auto_start_vms: bool
@@ -91,11 +117,29 @@ class NodeJob:
     """Actions that submit the node's results when the whole group has ended."""
     shell_prompt: str | None = None
 
+    @property
+    def number(self) -> int:
+        """The node's number in the group; the host of a job that we expand has 0."""
+        return int(self.sub_id.rpartition(".")[2])
+
+    @property
+    def job_id(self) -> str:
+        """The number of the job that the node's sub-job is a part of."""
+        return self.sub_id.rpartition(".")[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """All sub-jobs of one job: the host's first, then the VMs' in the order of the job."""
+    """Sub-jobs of one job to be run here: all of them, or those that a scheduler gave us."""
 
-    job: Job
+    settings: JobSettings
     target_group: str
     nodes: tuple[NodeJob, ...]
+    """The host's first, then the VMs' in the order of the job."""
+    is_sub_job: bool = False
+    """Whether a scheduler has split the job, and others run the other members."""
+
+    @property
+    def size(self) -> int:
+        """How many members the group has, here and elsewhere."""
+        return self.nodes[0].group_size

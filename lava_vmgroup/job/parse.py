@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.errors import JobError
-from lava_vmgroup.job.model import Action, HostEntry, Job, VMEntry
+from lava_vmgroup.job.model import Action, HostEntry, Job, JobSettings, VMEntry
 from lava_vmgroup.job.problems import problems
 from lava_vmgroup.job.schema import OBSOLETE_KEYS
 
@@ -26,29 +26,40 @@ def parse_job(
     if found:
         raise JobError("the job is not valid", problems=found)
     vm_group = document["vm_group"]
-    vms = tuple(_vm(entry) for entry in vm_group["vms"])
     return Job(
+        settings=parse_settings(document, folder),
+        host=HostEntry(**vm_group["host"]),
+        vms=tuple(_vm(entry) for entry in vm_group["vms"]),
+        auto_start_vms=vm_group.get("auto_start_vms", True),
+        actions=parse_actions(document["actions"]),
+    )
+
+
+def parse_settings(document: Mapping[str, Any], folder: Path) -> JobSettings:
+    """What a checked job, or sub-job, says of itself."""
+    return JobSettings(
         name=document.get("job_name", "LAVA Results"),
         timeout_s=document["timeout"],
         logging_level=document.get("logging_level", "INFO"),
-        host=HostEntry(**vm_group["host"]),
-        vms=vms,
-        auto_start_vms=vm_group.get("auto_start_vms", True),
-        actions=tuple(_actions(document["actions"])),
         tags=tuple(document.get("tags", ())),
         obsolete=tuple(key for key in OBSOLETE_KEYS if key in document),
         folder=folder,
     )
 
 
+def parse_launch_with(commands: str | list[str]) -> tuple[str, ...]:
+    """One command or several, as a sequence."""
+    return (commands,) if isinstance(commands, str) else tuple(commands)
+
+
 def _vm(entry: Mapping[str, Any]) -> VMEntry:
     fields = {key: value for key, value in entry.items() if key != "tags"}
-    commands = fields.pop("launch_with", ())
-    launch_with = (commands,) if isinstance(commands, str) else tuple(commands)
+    launch_with = parse_launch_with(fields.pop("launch_with", []))
     return VMEntry(launch_with=launch_with, **fields)
 
 
-def _actions(entries: list[Mapping[str, Any]]) -> list[Action]:
+def parse_actions(entries: list[Mapping[str, Any]]) -> tuple[Action, ...]:
+    """The actions of a checked job, or sub-job."""
     actions = []
     for index, entry in enumerate(entries):
         parameters = dict(entry.get("parameters", {}))
@@ -62,7 +73,7 @@ def _actions(entries: list[Mapping[str, Any]]) -> list[Action]:
                 place=f"actions[{index}]",
             )
         )
-    return actions
+    return tuple(actions)
 
 
 def _metadata(values: Mapping[str, Any]) -> dict[str, str]:

@@ -61,14 +61,24 @@ def problems(document: Any, parameter_schemas: Mapping[str, Mapping[str, Any]]) 
     `parameter_schemas` maps each known command to the JSON schema of its parameters; those that
     every action takes are added to each here.
     """
+    found = shape_problems(document, JOB_SCHEMA, parameter_schemas)
+    found += _role_problems(document)
+    return found or contradictions(document)
+
+
+def shape_problems(
+    document: Any,
+    schema: Mapping[str, Any],
+    parameter_schemas: Mapping[str, Mapping[str, Any]],
+) -> list[str]:
+    """What in `document` is not of the shape that `schema` and those of its actions ask for."""
     try:
         found = [*_text_problems(document, [])]
-        found += _schema_problems(document, JOB_SCHEMA, ())
+        found += _schema_problems(document, schema, ())
         found += _action_problems(document, parameter_schemas)
-        found += _role_problems(document)
     except RecursionError:
         return ["the job: nested too deeply, or into itself"]
-    return found or contradictions(document)
+    return found
 
 
 def _text_problems(value: Any, path: list[Any]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_SUB_JOB = "this is a sub-job of a group; give the whole job instead"
+_SUB_JOB = "only a sub-job of a group has it, together with target_group; remove it"
 
 TOP_LEVEL: Mapping[str, str] = {
     "device_type": "the host's type stands in vm_group.host.device_type; move it there",
@@ -20,7 +20,6 @@ TOP_LEVEL: Mapping[str, str] = {
     "group_size": _SUB_JOB,
     "role": _SUB_JOB,
     "sub_id": _SUB_JOB,
-    "target_group": _SUB_JOB,
 }
 """Keys of the job itself."""
 

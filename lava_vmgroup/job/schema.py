@@ -26,7 +26,7 @@ MAX_TIMEOUT_S = 30 * 24 * 3600
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z"
 """Names travel on consoles and in paths, so they hold nothing that needs quoting."""
 
-_NAME = {
+NAME = {
     "type": "string",
     "pattern": NAME_PATTERN,
     "x-expected": "a name of letters, digits, '_', '.' and '-', 64 at most",
@@ -43,7 +43,7 @@ VM_SCHEMA: dict[str, Any] = {
             "description": "The type of the virtual machine. See :doc:`vms`.",
         },
         "role": {
-            **_NAME,
+            **NAME,
             "description": "The label by which actions and tests name the VM. Several entries may "
             "have the same role, which then has more members; none may have the host's.",
         },
@@ -83,12 +83,12 @@ HOST_SCHEMA: dict[str, Any] = {
     "description": "The board that the virtual machines run on.",
     "properties": {
         "device_type": {
-            **_NAME,
+            **NAME,
             "description": "The kind of board. It is the only device of that type in the lab's "
             "configuration, or the one that ``--target`` names.",
         },
         "role": {
-            **_NAME,
+            **NAME,
             "default": "host",
             "description": "The label by which actions and tests name the host.",
         },

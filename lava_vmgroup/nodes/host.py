@@ -13,32 +13,37 @@ from pathlib import Path
 from lava_vmgroup import boards
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
-from lava_vmgroup.connections.ssh import Access, SshLink
+from lava_vmgroup.connections.ssh import Access, SshLink, dial
 from lava_vmgroup.console.access import open_to_ssh
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import JobError, TestError, VMGroupError
-from lava_vmgroup.job.expand import IMAGE_COMMANDS
+from lava_vmgroup.job.expansion import IMAGE_COMMANDS
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.testshell.collected import MAX_BYTES
-from lava_vmgroup.vms.host import VMHost
+from lava_vmgroup.vms.host import DIAL_S, ROOT, job_folder
+from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
 from lava_vmgroup.vms.network import make_network
 
 _UNPACK_S = 60.0
+_HELLO_S = 60.0
+_DIALING = "SSH to the host"
 
 
 class HostNode(Node):
     """The board as a node of the group."""
 
     def __init__(self, job: NodeJob, name: str, shared: Shared, token: CancelToken) -> None:
-        super().__init__(job, name, shared, token, shared.device)
+        assert shared.lab.device is not None, "a process that runs a host has its device"
+        self._device = shared.lab.device
+        super().__init__(job, name, shared, token, self._device)
         setup = boards.BoardSetup(
-            config=shared.device,
-            dispatcher=shared.dispatcher,
+            config=self._device,
+            dispatcher=shared.lab.dispatcher,
             recorder=self.console_log,
             log=self.log,
             files=shared.files,
@@ -46,11 +51,12 @@ class HostNode(Node):
         )
         self._board = boards.load(setup)
         if not self._board.deploys:
-            _refuse_deployments(job, shared.device.hostname)
+            _refuse_deployments(job, self._device.hostname)
         self._touched = False
         self._link: SshLink | None = None
         self._unpacked: set[str] = set()
         self._group = shared.group.target_group
+        self._bridge: str | None = None
         self._vms_started = False
         self._vms_waited_for = False
 
@@ -119,8 +125,13 @@ class HostNode(Node):
 
     def close(self) -> None:
         """Let the VMs leave, take the job's traces off the host, and switch it off."""
-        if not self.shared.closed_vms.wait(self.shared.cleanup("waiting for the VMs to close")):
-            self.log.warning("cleanup", "some VMs have not closed; switching the host off anyway")
+        try:
+            client = self.client.with_token(CancelToken())
+            client.send(VM_STOP, {}, self.shared.cleanup("telling the VMs to leave"))
+            client.wait_all(VM_STOP, self.shared.cleanup("waiting for the VMs to close"))
+        except VMGroupError as error:
+            text = f"not all VMs are known to be closed; leaving the host anyway: {error.message}"
+            self.log.warning("cleanup", text)
         self._leave_system()
         if self._touched:
             try:
@@ -145,20 +156,36 @@ class HostNode(Node):
     def _open_to_vms(self, shell: Shell, deadline: Deadline) -> None:
         """Connect to the host by SSH, and offer it to the VMs."""
         access = self._board.access or self._make_access(shell, deadline)
-        host = VMHost(access.address, access.key, self._group)
-        self._link = host.dial(deadline)
-        host_ip = self.attributes.setdefault("host_ip", self._link.peer_ip())
+        self.shared.lab_key = access.key
+        self._link = link = dial(access.address, access.key, deadline.sub(_DIALING, DIAL_S))
+        host_ip = self.attributes.setdefault("host_ip", link.peer_ip())
         self.log.event("host", f"the host is reachable at {host_ip}", host_ip=host_ip)
-        if self.shared.wants_network:
-            host.network = make_network(self._group, self._link, self.log, deadline)
-            shell.run(host.network.host_setup, deadline)
-        self.shared.offer_host(host)
+        hellos = self._hellos(deadline.sub("the VMs to introduce themselves", _HELLO_S))
+        network = None
+        if any(hello.wants_network for hello in hellos):
+            network = make_network(self._group, self.job.number, link, self.log, deadline)
+            self._bridge = network.bridge
+            shell.run(network.host_setup(self.job.number), deadline)
+        self._let_in([hello.public_key for hello in hellos if hello.public_key], link, deadline)
+        offer = Offer(address=access.address, network=network)
+        self.client.send(OFFER_ID, offer.to_message(), deadline)
+
+    def _hellos(self, deadline: Deadline) -> list[Hello]:
+        vms = [name for name, _ in self.members if name != self.name]
+        said = [self.client.wait(hello_id(vm), deadline).get(vm, {}) for vm in vms]
+        return [Hello.from_message(data) for data in said]
+
+    def _let_in(self, keys: Sequence[str], link: SshLink, deadline: Deadline) -> None:
+        """Have the host accept the keys of VMs that other processes run."""
+        if keys:
+            lines = [f"{key} lava-vmgroup-{self._group}" for key in keys]
+            link.check_run(["sh", "-c", _LET_IN, *lines], deadline.sub("the VMs' keys", DIAL_S))
 
     def _make_access(self, shell: Shell, deadline: Deadline) -> Access:
         opened = open_to_ssh(
             shell,
-            self.shared.device,
-            self.shared.dispatcher.lava_server_ip,
+            self._device,
+            self.shared.lab.dispatcher.lava_server_ip,
             self.shared.key,
             f"lava-vmgroup-{self._group}",
             log=self.log,
@@ -173,14 +200,13 @@ class HostNode(Node):
         self._shell = None
         if link is None:
             return
-        host = self.shared.host
-        bridge = host.network.bridge if host.network is not None else None
-        folders = [host.job_folder, *self._unpacked]
+        bridge, self._bridge = self._bridge, None
+        folders = [job_folder(self._group), *self._unpacked]
         self._unpacked.clear()
         with link:
             try:
                 link.check_run(
-                    ["sh", "-c", _CLEAN_UP, self._group, bridge or "", *folders],
+                    ["sh", "-c", _CLEAN_UP, self._group, ROOT, bridge or "", *folders],
                     self.shared.cleanup("cleaning up the host"),
                 )
             except VMGroupError as error:
@@ -204,10 +230,19 @@ _PACK = """
 wc -c <"$0/results.tar"
 """
 
+# A last line without an end would swallow the next one.
+_LET_IN = r"""
+umask 077
+mkdir -p ~/.ssh && cd ~/.ssh || exit 1
+[ -z "$(tail -c 1 authorized_keys 2>/dev/null)" ] || echo >>authorized_keys
+printf '%s\n' "$0" "$@" >>authorized_keys
+"""
+
 _CLEAN_UP = r"""
 PATH=$PATH:/usr/sbin:/sbin
-[ -z "$1" ] || ip link del "$1"
-shift
+rm -f "$1"/sha256/*.part-"$0"-*
+[ -z "$2" ] || ip link del "$2"
+shift 2
 rm -rf "$@"
 keys=~/.ssh/authorized_keys
 if grep -q " lava-vmgroup-$0\$" "$keys" 2>/dev/null; then

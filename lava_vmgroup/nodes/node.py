@@ -43,9 +43,11 @@ class Node(abc.ABC):
         self.log = NodeLog(name)
         self.folder = shared.output / name
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.console_log = Recorder(self.folder / "console.log")
+        self.console_log = Recorder(self.folder / "console.log", shared.console_copy)
         self.recorder = RunRecorder(self.log)
         self.attributes: dict[str, str] = {}
+        self.members: list[tuple[str, str]] = []
+        """Name and role of every member of the group, once it is complete."""
         self.client = MultiNodeClient(
             shared.coordinator,
             group_name=shared.group.target_group,
@@ -58,6 +60,10 @@ class Node(abc.ABC):
         _refuse_unknown_options(job, config)
         self._settings = DeploySettings()
         self._shell: Shell | None = None
+
+    def join(self, deadline: Deadline) -> None:
+        """Wait until the group is complete, and get to know its members."""
+        self.members = sorted(self.client.group_data(deadline).items(), key=_place_in_group)
 
     def configure(self, settings: DeploySettings) -> None:
         """Take what the job says of the system that is deployed next."""
@@ -133,15 +139,15 @@ class Node(abc.ABC):
         spec = OverlaySpec(
             node=self.name,
             role=self.job.role,
-            group=self.shared.members,
+            group=self.members,
             tests=tests,
             lava_test_dir=directory,
             target_group=self.shared.group.target_group,
             host_ip=self.attributes.get("host_ip"),
             is_host=self.job.is_host,
-            debug=self.shared.group.job.logging_level == "DEBUG",
-            server_ip=self.shared.dispatcher.lava_server_ip,
-            exports=self.shared.dispatcher.proxy_variables,
+            debug=self.shared.group.settings.logging_level == "DEBUG",
+            server_ip=self.shared.lab.dispatcher.lava_server_ip,
+            exports=self.shared.lab.dispatcher.proxy_variables,
             repeat_count=repeat_count,
         )
         self.log.event("state", "installing the tests", state="installing the tests")
@@ -191,6 +197,13 @@ class Node(abc.ABC):
         if call.api is MultiNodeApi.SEND:
             self.message_sent(call.message_id)
         return reply
+
+
+def _place_in_group(member: tuple[str, str]) -> tuple[int, str]:
+    """Hosts before VMs, which have their numbers in their names."""
+    name = member[0]
+    number = name.rpartition(".")[2] if "-job" in name else ""
+    return (int(number) if number.isdecimal() else -1, name)
 
 
 def _refuse_unknown_options(job: NodeJob, config: DeviceConfig) -> None:

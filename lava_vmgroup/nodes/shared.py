@@ -1,93 +1,80 @@
 # SPDX-License-Identifier: MIT
-"""What the nodes of one group share while the job runs."""
+"""What the nodes share that one process runs of a group."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.config.device import DeviceConfig, QemuNetwork
+from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.config.inventory import load_vm_type
-from lava_vmgroup.connections.ssh_keys import JobKey
+from lava_vmgroup.connections.ssh_keys import Identity, JobKey
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.errors import MultiNodeError
 from lava_vmgroup.job.model import Group
+from lava_vmgroup.results.model import Upload
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import ImageLibrary
+from lava_vmgroup.vms.introduction import Offer
 
 
-class ClosedVMs:
-    """Counts the VMs that have left the host, so that the host can be let go after them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lab:
+    """What the dispatcher's configuration contributes to a run."""
 
-    def __init__(self, count: int) -> None:
-        self._left = count
-        self._changed = threading.Condition()
-
-    def one_closed(self) -> None:
-        """Say that a VM has left the host, or never came."""
-        with self._changed:
-            self._left -= 1
-            self._changed.notify_all()
-
-    def wait(self, deadline: Deadline) -> bool:
-        """Whether all had left before the deadline; not ended by a cancel."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._left <= 0, deadline.remaining_s)
+    device: DeviceConfig | None
+    """The host's device; None where no host is run."""
+    dispatcher: DispatcherConfig
+    search_path: tuple[Path, ...]
+    vm_config: Path | None = None
+    """A file above the VMs' device types, for a VM that a scheduler has given one."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Shared:
-    """One group's common ground; made by the runner and passed to every node."""
+    """One process's common ground; made by the runner and passed to every node."""
 
     group: Group
-    device: DeviceConfig
-    dispatcher: DispatcherConfig
-    search_path: tuple[Path, ...]
+    lab: Lab
     coordinator: Endpoint
     output: Path
     """Where results and logs go; each node has a folder in it."""
     work: Path
     """Scratch space, removed at the end."""
     key: JobKey
+    """What this process logs in to the host with, unless the lab has a key for it."""
     files: JobFiles
     """What the job names, fetched."""
     images: ImageLibrary
-    closed_vms: ClosedVMs
+    lab_key: Identity | None = None
+    """The key by which the host, when it is run here, is reached; its VMs here use it too."""
+    console_copy: Callable[[bytes], None] | None = None
+    """Takes all that consoles say, beside each node's own record."""
     grace_s: float = 30.0
     """How long each step of the clean-up may take; the runner shortens it when in a hurry."""
     _host: VMHost | None = field(default=None)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
-    def members(self) -> list[tuple[str, str]]:
-        """Name and role of every node."""
-        return [(node.target or self.device.hostname, node.role) for node in self.group.nodes]
+    def runs_host(self) -> bool:
+        """Whether the group's host is run by this process."""
+        return any(node.is_host for node in self.group.nodes)
+
+    def host_at(self, offer: Offer) -> VMHost:
+        """The host that made an offer; the same for all VMs of this process."""
+        with self._lock:
+            if self._host is None or self._host.offer != offer:
+                key = self.lab_key or self.key
+                self._host = VMHost(offer, key, self.group.target_group)
+            return self._host
 
     @property
-    def wants_network(self) -> bool:
-        """Whether any VM has a card in the group's network."""
-        types = {node.device_type for node in self.group.nodes if not node.is_host}
-        configs = (load_vm_type(name, self.search_path) for name in types)
-        return any(QemuNetwork.GROUP in config.qemu_networks for config in configs)
-
-    def offer_host(self, host: VMHost) -> None:
-        """Make the booted host known to the VMs."""
-        self._host = host
-
-    @property
-    def host(self) -> VMHost:
-        """The booted host; only to be asked for after the message that VMs may start."""
-        if self._host is None:
-            raise MultiNodeError("the VMs were told to start before the host was reachable")
-        return self._host
-
-    @property
-    def host_if_offered(self) -> VMHost | None:
-        """The booted host, None as long as there is none."""
-        return self._host
+    def uploads(self) -> tuple[Upload, ...]:
+        """What was put into the host's image store."""
+        return self._host.store.uploads() if self._host is not None else ()
 
     def cleanup(self, name: str) -> Deadline:
         """A deadline for one step of the clean-up, which no cancel ends."""

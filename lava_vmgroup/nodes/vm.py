@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,8 +24,9 @@ from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.vms.accelerator import Accelerator, Arch, HostFacts
 from lava_vmgroup.vms.folder import LAUNCH, LAYER, OVERLAY, VMFolder, flash_name, launch_program
-from lava_vmgroup.vms.host import FIRMWARE
+from lava_vmgroup.vms.host import FIRMWARE, VMHost
 from lava_vmgroup.vms.images import StoredFile, stored
+from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
 from lava_vmgroup.vms.network import HOOK, Port, user_mac
 from lava_vmgroup.vms.overlay_disk import OverlayDisk
 from lava_vmgroup.vms.qemu import Machine, NetworkCard, argv, argv_around
@@ -53,14 +54,23 @@ class VMNode(Node):
     """One virtual machine: its files on the host, its QEMU, its console."""
 
     def __init__(self, job: NodeJob, name: str, shared: Shared, token: CancelToken) -> None:
-        config = load_vm_type(job.device_type, shared.search_path)
+        lab = shared.lab
+        config = load_vm_type(job.device_type, lab.search_path, lab.vm_config)
         super().__init__(job, name, shared, token, config)
         self._link: SshLink | None = None
         self._deployed: _Deployed | None = None
         self._console: Console | None = None
         self._folder: VMFolder | None = None
-        self._number = shared.group.nodes.index(job)
-        self._give_memory_back: Callable[[], None] | None = None
+        self._host: VMHost | None = None
+
+    def join(self, deadline: Deadline) -> None:
+        """Introduce the VM to the host, too."""
+        super().join(deadline)
+        hello = Hello(
+            public_key="" if self.shared.runs_host else self.shared.key.public,
+            wants_network=QemuNetwork.GROUP in self.config.qemu_networks,
+        )
+        self.client.send(hello_id(self.name), hello.to_message(), deadline)
 
     def deploy_image(self, image: Path, deadline: Deadline, pflash: Sequence[Path] = ()) -> None:
         """Put the image into the host's store, with the kernel that was found in it."""
@@ -170,8 +180,14 @@ class VMNode(Node):
         """Only the host's messages matter to the host."""
 
     @property
+    def _on(self) -> VMHost:
+        """The host, once it has been reached."""
+        assert self._host is not None, "a VM that has its link has its host"
+        return self._host
+
+    @property
     def _path(self) -> str:
-        return f"{self.shared.host.job_folder}/{self.name}"
+        return f"{self._on.job_folder}/{self.name}"
 
     @property
     def _overlay(self) -> OverlayDisk:
@@ -181,25 +197,33 @@ class VMNode(Node):
     @property
     def _port(self) -> Port | None:
         """Where the VM is on the group's network, if it is there."""
-        network = self.shared.host.network
+        network = self._on.offer.network
         wanted = QemuNetwork.GROUP in self.config.qemu_networks
-        return network.port(self._number) if network is not None and wanted else None
+        return network.port(self.job.number) if network is not None and wanted else None
 
     def _reach_host(self, deadline: Deadline) -> SshLink:
         """The VM's own connection to the host, as soon as the host says that VMs may start."""
         if self._link is None:
             self.log.event("state", "waiting for the host", state="waiting for the host")
-            self.client.wait(VM_START, deadline)
-            host = self.shared.host
-            self._link = host.dial(deadline)
-            if not self.job.launch_with and host.claims_look(self.job.device_type):
+            self._host = self._meet_host(deadline)
+            self._link = self._host.dial(deadline)
+            if not self.job.launch_with and self._host.claims_look(self.job.device_type):
                 self._accelerator(self._link, deadline)
         return self._link
+
+    def _meet_host(self, deadline: Deadline) -> VMHost:
+        """Learn how to reach the host once it lets VMs start, be it by a test of its own."""
+        [(starter, told), *_] = self.client.wait(VM_START, deadline).items()
+        offers = self.client.wait(OFFER_ID, deadline)
+        if "host_ip" in told:
+            self.attributes["host_ip"] = told["host_ip"]
+        group = self.shared.group.target_group
+        return self.shared.host_at(Offer.from_message(offers.get(starter, {}), group))
 
     def _store(self, file: StoredFile | None, link: SshLink, deadline: Deadline) -> str | None:
         if file is None:
             return None
-        return self.shared.host.store.put(file.path, file.digest, link, self.log, deadline)
+        return self._on.store.put(file.path, file.digest, link, self.log, deadline)
 
     def _store_all(
         self, files: Sequence[StoredFile], link: SshLink, deadline: Deadline
@@ -209,11 +233,11 @@ class VMNode(Node):
 
     def _launch(self, deployed: _Deployed, link: SshLink, deadline: Deadline) -> Console:
         """Start the VM in a folder of its own; gives its console."""
+        self._folder = VMFolder(self._path, link)
         machine = self._describe(deployed, link, deadline)
         programs = {} if self._port is None else {HOOK: self._port.hook}
         if self.job.launch_with and machine is not None:
             programs[LAUNCH] = launch_program(*argv_around(machine))
-        self._folder = VMFolder(self._path, link)
         self._folder.make(programs, deadline)
         self._folder.add_flash(deployed.pflash, deadline)
         if deployed.disk is not None:
@@ -253,7 +277,7 @@ class VMNode(Node):
 
         None for a VM that the job launches itself, on a host without the QEMU for it.
         """
-        config, host = self.config, self.shared.host
+        config, host = self.config, self._on
         facts = host.facts(link, deadline)
         arch, kind = self._kind(facts)
         try:
@@ -263,8 +287,7 @@ class VMNode(Node):
                 raise
             self.log.warning("accelerator", f"launch_with has no $LAVA_VM_LAUNCH: {error.message}")
             return None
-        if self._give_memory_back is None:
-            self._give_memory_back = host.reserve_memory(config.qemu_memory, facts)
+        cpus = host.reserve(self.name, config.qemu_memory, config.qemu_host_cpus, link, deadline)
         accelerator = replace(
             accelerator,
             binary=config.qemu_binary or accelerator.binary,
@@ -289,7 +312,7 @@ class VMNode(Node):
             firmware=self._firmware(deployed, arch, facts),
             pflash=[f"{self._path}/{flash_name(n)}" for n, _ in enumerate(deployed.pflash)],
             cards=self._cards(),
-            host_cpus=host.host_cpus(self.name, config.qemu_host_cpus),
+            host_cpus=cpus,
             options=config.qemu_options,
         )
 
@@ -302,7 +325,7 @@ class VMNode(Node):
         cards = []
         for network in self.config.qemu_networks:
             if network is QemuNetwork.USER:
-                mac = user_mac(self._number)
+                mac = user_mac(self.job.number)
                 cards.append(NetworkCard(name="user", netdev="user", mac=mac))
             elif (port := self._port) is not None:
                 netdev = port.netdev(self._path)
@@ -328,7 +351,7 @@ class VMNode(Node):
         return arch, config.qemu_machine or ("q35" if arch is Arch.X86_64 else "virt")
 
     def _accelerator(self, link: SshLink, deadline: Deadline) -> Accelerator:
-        host = self.shared.host
+        host = self._on
         arch, kind = self._kind(host.facts(link, deadline))
         return host.accelerator(arch, kind, link, self.log, deadline)
 
@@ -340,9 +363,6 @@ class VMNode(Node):
         if self._folder is not None:
             self._folder.remove(deadline)
             self._folder = None
-        if self._give_memory_back is not None:
-            self._give_memory_back()
-            self._give_memory_back = None
 
     def _explained(self, error: InfrastructureError) -> InfrastructureError:
         """A console that closed early, explained by what QEMU said."""

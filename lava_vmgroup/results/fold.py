@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lava_vmgroup.errors import Canceled, PeerFailed, VMGroupError, WaitExpired
-from lava_vmgroup.results.model import NodeResult, Outcome
+from lava_vmgroup.results.model import JobResult, NodeResult, Outcome
 
 STATUS_FAILED_TESTS = 1
 
@@ -30,3 +30,15 @@ def exit_status_of(cause: VMGroupError | None, nodes: Sequence[NodeResult]) -> i
         return cause.exit_status
     failed = any(node.count(Outcome.FAIL) for node in nodes)
     return STATUS_FAILED_TESTS if failed else 0
+
+
+def sub_job_status(result: JobResult, sub_id: str) -> int:
+    """What ``lava-dispatch`` exits with after a sub-job.
+
+    A LAVA scheduler takes 0 for Complete, whatever the tests said and whatever others did.
+    """
+    errors = {node.sub_id: node.error for node in result.nodes}
+    cause = errors[sub_id]
+    if cause is None and result.cause not in errors.values():
+        cause = result.cause
+    return exit_status_of(cause, ())

@@ -133,6 +133,8 @@ class NodeResult:
     """Everything one node has to report."""
 
     name: str
+    sub_id: str
+    """The job's number, a dot, and the node's number in the group."""
     role: str
     device_type: str
     is_host: bool
@@ -172,10 +174,12 @@ class JobResult:
     job_name: str
     job_id: str
     target_group: str
+    group_size: int
     started_at: datetime
     duration_s: float
     nodes: tuple[NodeResult, ...]
-    """Host first, then the VMs in the order of the job."""
+    """Host first, then the VMs in the order of the job.  The result of a sub-job has its own
+    node, and with the number 0 those of all others too."""
     tags: tuple[str, ...] = ()
     """The job's own."""
     attributes: Mapping[str, str] = field(default_factory=dict)

@@ -51,6 +51,8 @@ class Submitted:
     submissions: Sequence[Submission]
     url: str | None
     """Where the dashboard says that the bundle is; None when it failed."""
+    pending: Sequence[str]
+    """What the dashboard said of each bundle on the pile: its SHA-1."""
     error: VMGroupError | None
     started_at: datetime
     duration_s: float
@@ -65,8 +67,9 @@ def submit(
         members = [one for one in submissions if one.destination == destination]
         started_at, started = datetime.now(UTC), time.monotonic()
         url, error = None, None
+        pending: list[str] = []
         try:
-            url = _submit_group(result, members, deadline)
+            url = _submit_group(result, members, pending, deadline)
         except VMGroupError as failure:
             error = failure.at(action=members[-1].command)
         except Exception as bug:  # noqa: BLE001 (the results are still to be written to files)
@@ -77,14 +80,20 @@ def submit(
         yield Submitted(
             submissions=members,
             url=url,
+            pending=pending,
             error=error,
             started_at=started_at,
             duration_s=time.monotonic() - started,
         )
 
 
-def _submit_group(result: JobResult, members: Sequence[Submission], deadline: Deadline) -> str:
-    """Submit the bundles of all members to their one destination; returns the bundle's URL."""
+def _submit_group(
+    result: JobResult, members: Sequence[Submission], piled: list[str], deadline: Deadline
+) -> str:
+    """Submit the bundles of all members to their one destination; returns the bundle's URL.
+
+    What the dashboard says of those that it has put on the pile is added to `piled`.
+    """
     nodes = {node.name: node for node in result.nodes}
     # A node may name a destination twice, and has its results there once.
     names = list(dict.fromkeys(one.node for one in members))
@@ -99,7 +108,7 @@ def _submit_group(result: JobResult, members: Sequence[Submission], deadline: De
     if not pending:
         return dashboard.call("put_ex", text, quote(result.job_name), stream)
     for member, content in pending:
-        member.call("put_pending", content, stream, result.target_group)
+        piled.append(member.call("put_pending", content, stream, result.target_group))
     return dashboard.call("put_group", text, result.job_name, stream, result.target_group)
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The whole group: one thread per node, one coordinator, one result.
+"""The nodes that this process runs of a group, one thread each: all of them, or one sub-job's.
+
+Nodes meet through the coordinator only, so it is all the same to them who else is run here.  A
+whole group has a coordinator of its own; a sub-job meets the others at the lab's.
 
 A host that fails takes its VMs with it.  A VM that fails does not end its peers: their waits
 for it are given up, and what they do without it goes on.
@@ -12,27 +15,28 @@ import secrets
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.errors import Canceled, PeerFailed, VMGroupError
+from lava_vmgroup.errors import Canceled, VMGroupError
 from lava_vmgroup.job.model import Group, NodeJob
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.host import HostNode
 from lava_vmgroup.nodes.node import Node
-from lava_vmgroup.nodes.shared import ClosedVMs, Shared
+from lava_vmgroup.nodes.shared import Lab, Shared
 from lava_vmgroup.nodes.vm import VMNode
-from lava_vmgroup.results.fold import cause_of, exit_status_of
+from lava_vmgroup.results.fold import cause_of, exit_status_of, sub_job_status
 from lava_vmgroup.results.model import JobResult, NodeResult
+from lava_vmgroup.runner.gathering import Gathering
 from lava_vmgroup.runner.node import NodeRun
 from lava_vmgroup.runner.submission import submissions_of, submitted
 from lava_vmgroup.vms.images import ImageLibrary
@@ -41,23 +45,31 @@ _HURRY_S = 5.0
 _SUBMIT_S = 300.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lab:
-    """What the dispatcher's configuration contributes to a run."""
-
-    device: DeviceConfig
-    dispatcher: DispatcherConfig
-    search_path: tuple[Path, ...]
-
-
 class GroupRun:
-    """Runs one group; `cancel` may be called from a signal handler."""
+    """Runs nodes of one group; `cancel` may be called from a signal handler."""
 
-    def __init__(self, group: Group, lab: Lab, output: Path, job_id: str) -> None:
+    def __init__(
+        self,
+        group: Group,
+        lab: Lab,
+        output: Path,
+        job_id: str,
+        *,
+        coordinator: Endpoint | None = None,
+        announce: Callable[[str], None] = lambda _line: None,
+        console_copy: Callable[[bytes], None] | None = None,
+    ) -> None:
+        """Without a `coordinator` the group has one of its own.
+
+        `announce` takes lines for LAVA's scheduler; `console_copy` takes what consoles say.
+        """
         self._group = group
         self._lab = lab
         self._output = output
         self._job_id = job_id
+        self._coordinator = coordinator
+        self._announce = announce
+        self._console_copy = console_copy
         self._log = NodeLog()
         self._inbox: queue.SimpleQueue[NodeResult | Canceled | None] = queue.SimpleQueue()
         self._tokens: list[CancelToken] = []
@@ -71,56 +83,76 @@ class GroupRun:
     def run(self) -> JobResult:
         """Run every node to its end; blocks until all is cleaned up."""
         started_at, started = datetime.now(UTC), time.monotonic()
-        for key in self._group.job.obsolete:
+        settings = self._group.settings
+        for key in settings.obsolete:
             self._log.event("obsolete", f"{key} in the job is obsolete and ignored", key=key)
         with (
             tempfile.TemporaryDirectory(prefix="lava-vmgroup-") as work,
-            JobFiles(self._group.job.folder, self._lab.dispatcher, Path(work) / "files") as files,
-            Coordinator(token=secrets.token_hex(32)) as coordinator,
+            JobFiles(settings.folder, self._lab.dispatcher, Path(work) / "files") as files,
+            self._meeting() as coordinator,
         ):
-            shared = self._share(Path(work), files, coordinator.endpoint)
-            results = self._run_nodes(shared)
-            host = shared.host_if_offered
-        cause = cause_of(self._errors)
+            shared = self._share(Path(work), files, coordinator)
+            gathering = self._gathering()
+            results = gathering.merged(self._run_nodes(shared, gathering))
+        cause = cause_of([*self._errors, *gathering.errors])
         result = JobResult(
-            job_name=self._group.job.name,
+            job_name=settings.name,
             job_id=self._job_id,
             target_group=self._group.target_group,
+            group_size=self._group.size,
             started_at=started_at,
             duration_s=time.monotonic() - started,
             nodes=results,
-            tags=self._group.job.tags,
+            tags=settings.tags,
             attributes={
-                "logging_level": self._group.job.logging_level,
-                "auto_start_vms": "true" if self._group.job.auto_start_vms else "false",
+                "logging_level": settings.logging_level,
+                "auto_start_vms": "true" if self._group.nodes[0].auto_start_vms else "false",
             },
-            uploads=host.store.uploads() if host is not None else (),
+            uploads=shared.uploads,
             cause=cause,
             exit_status=exit_status_of(cause, results),
         )
         limit_s = shared.grace_s if isinstance(cause, Canceled) else _SUBMIT_S
-        wishes = submissions_of(self._group, result)
-        return submitted(result, wishes, self._output, self._inbox, limit_s)
+        wishes = submissions_of(self._group, result, gathering.submitting)
+        result = submitted(result, wishes, self._output, self._inbox, limit_s, self._announce)
+        if not self._group.is_sub_job:
+            return result
+        return replace(result, exit_status=sub_job_status(result, self._group.nodes[0].sub_id))
+
+    @contextmanager
+    def _meeting(self) -> Iterator[Endpoint]:
+        """Where the members of the group meet."""
+        if self._coordinator is not None:
+            yield self._coordinator
+            return
+        with Coordinator(token=secrets.token_hex(32)) as own:
+            yield own.endpoint
+
+    def _gathering(self) -> Gathering:
+        return Gathering(
+            is_needed=self._group.is_sub_job,
+            deadline=Deadline.after("the job", self._group.settings.timeout_s),
+            tokens=self._tokens,
+        )
 
     def _share(self, work: Path, files: JobFiles, coordinator: Endpoint) -> Shared:
         return Shared(
             group=self._group,
-            device=self._lab.device,
-            dispatcher=self._lab.dispatcher,
-            search_path=self._lab.search_path,
+            lab=self._lab,
             coordinator=coordinator,
             output=self._output,
             work=work,
             key=JobKey(),
             files=files,
             images=ImageLibrary(work / "images"),
-            closed_vms=ClosedVMs(len(self._group.nodes) - 1),
+            console_copy=self._console_copy,
         )
 
-    def _run_nodes(self, shared: Shared) -> tuple[NodeResult, ...]:
+    def _run_nodes(self, shared: Shared, gathering: Gathering) -> tuple[NodeResult, ...]:
         nodes = [self._make_node(job, shared) for job in self._group.nodes]
         threads = [
-            threading.Thread(target=self._run_node, args=(node,), name=node.name) for node in nodes
+            threading.Thread(target=self._run_node, args=(node, gathering), name=node.name)
+            for node in nodes
         ]
         for thread in threads:
             thread.start()
@@ -141,41 +173,25 @@ class GroupRun:
         token = CancelToken()
         self._tokens.append(token)
         if job.is_host:
+            assert self._lab.device is not None, "a process that runs a host has its device"
             return HostNode(job, self._lab.device.hostname, shared, token)
-        assert job.target is not None, "expansion names every VM"
+        assert job.target is not None, "every VM has a name"
         return VMNode(job, job.target, shared, token)
 
-    def _run_node(self, node: Node) -> None:
-        limit_s = self._group.job.timeout_s
+    def _run_node(self, node: Node, gathering: Gathering) -> None:
+        limit_s = self._group.settings.timeout_s
         deadline = Deadline.after("the job", limit_s, node.token)
-        result = NodeRun(node, deadline, self._node_failed).run()
-        if not node.job.is_host:
-            node.shared.closed_vms.one_closed()
-        self._inbox.put(result)
+        self._inbox.put(NodeRun(node, deadline, self._node_failed, gathering.report).run())
 
-    def _node_failed(self, node: Node, error: VMGroupError) -> None:
+    def _node_failed(self, error: VMGroupError) -> None:
         with self._lock:
             self._errors.append(error)
-        if not node.job.is_host:
-            return
-        for token in self._tokens:
-            if token is not node.token:
-                token.cancel(_because(node, error))
 
     def _cancel_all(self, reason: Canceled, shared: Shared, *, hurry: bool) -> None:
         if hurry:
             shared.grace_s = _HURRY_S
         self._log.warning("cancel", f"{reason.message}; cleaning up")
-        for token in self._tokens:
-            token.cancel(_again(reason))
-
-
-def _because(host: Node, error: VMGroupError) -> VMGroupError:
-    """Why a VM ends with its host; an error of its own, as errors learn where they happened."""
-    if isinstance(error, Canceled):
-        return _again(error)
-    return PeerFailed(f"the host {host.name} failed: {error.message}")
-
-
-def _again(reason: Canceled) -> Canceled:
-    return Canceled(reason.message, signal_number=reason.signal_number)
+        # The host comes last, or VMs could hear first that their host has ended.
+        for token in reversed(self._tokens):
+            # An error of its own for each, as errors learn where they happened.
+            token.cancel(Canceled(reason.message, signal_number=reason.signal_number))

@@ -18,17 +18,23 @@ from lava_vmgroup.results.model import ActionResult, NodeResult, NodeState
 
 _ASSEMBLE_S = 90.0
 
-OnFailure = Callable[[Node, VMGroupError], None]
+OnFailure = Callable[[VMGroupError], None]
 """Told of a node's failure at once, before the node cleans up."""
+
+Report = Callable[[Node, NodeResult], None]
+"""Takes a node's result where it is wanted, before the node leaves the group."""
 
 
 class NodeRun:
     """Runs the actions of one node."""
 
-    def __init__(self, node: Node, deadline: Deadline, on_failure: OnFailure) -> None:
+    def __init__(
+        self, node: Node, deadline: Deadline, on_failure: OnFailure, report: Report
+    ) -> None:
         self._node = node
         self._deadline = deadline
         self._on_failure = on_failure
+        self._report = report
         self._actions: list[ActionResult] = []
         self._metadata: dict[str, str] = {}
         self._started_at = datetime.now(UTC)
@@ -43,18 +49,22 @@ class NodeRun:
             role=node.job.role,
             device_type=node.job.device_type,
         )
-        error = self._guarded(self._take_part)
-        if error is not None:
-            node.log.event("error", error.describe(), level=40, error=type(error).__name__)
-            self._on_failure(node, error)
-            self._guarded(lambda: self._tell_group(error))
-        unclean = self._guarded(node.close)
-        self._guarded(self._leave_group)
-        return self._result(error or unclean)
+        # A host that ends takes its VMs with it, and they hear of it wherever they are.
+        with node.client.watch(node.token.cancel, ends_group=node.job.is_host):
+            error = self._guarded(self._take_part)
+            if error is not None:
+                node.log.event("error", error.describe(), level=40, error=type(error).__name__)
+                self._on_failure(error)
+                self._guarded(lambda: self._tell_group(error))
+            unclean = self._guarded(node.close)
+            result = self._result(error or unclean)
+            self._guarded(lambda: self._report(node, result))
+            self._guarded(self._leave_group)
+        return result
 
     def _take_part(self) -> None:
         node, deadline = self._node, self._deadline
-        node.client.group_data(deadline.sub("the group to assemble", _ASSEMBLE_S))
+        node.join(deadline.sub("the group to assemble", _ASSEMBLE_S))
         for action in node.job.actions:
             self._run_action(action)
         node.finish(deadline)
@@ -102,7 +112,8 @@ class NodeRun:
     def _tell_group(self, error: VMGroupError) -> None:
         """Have the others' waits for this node given up, with the reason."""
         client = self._node.client.with_token(CancelToken())
-        client.fail(error.message, self._node.shared.cleanup("telling the group of the failure"))
+        deadline = self._node.shared.cleanup("telling the group of the failure")
+        client.fail(error.message, deadline, ends_group=self._node.job.is_host)
 
     def _leave_group(self) -> None:
         client = self._node.client.with_token(CancelToken())
@@ -117,6 +128,7 @@ class NodeRun:
         node.log.event("node-end", state.value, state=state.value)
         return NodeResult(
             name=node.name,
+            sub_id=node.job.sub_id,
             role=node.job.role,
             device_type=node.job.device_type,
             is_host=node.job.is_host,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +23,22 @@ URL_FILE = "result-bundle"
 """Where LAVA's scheduler looks for the bundle's URL."""
 
 
-def submissions_of(group: Group, result: JobResult) -> list[Submission]:
-    """What the group's actions want to have submitted, the host's first."""
+def submissions_of(
+    group: Group, result: JobResult, elsewhere: Collection[str] = ()
+) -> list[Submission]:
+    """What the group's actions want to have submitted, the host's first.
+
+    `elsewhere` names the nodes of other processes that want it, too: the node with the number 0
+    submits for them, as all results come together there.
+    """
+    if not group.is_sub_job:
+        pairs = [*zip(group.nodes, result.nodes, strict=True)]
+    elif group.nodes[0].number == 0:
+        own = group.nodes[0]
+        wanting = {own.sub_id} | {one.sub_id for one in result.nodes if one.name in elsewhere}
+        pairs = [(own, node) for node in result.nodes if node.sub_id in wanting]
+    else:
+        return []
     return [
         Submission(
             command=action.command,
@@ -33,7 +47,7 @@ def submissions_of(group: Group, result: JobResult) -> list[Submission]:
             stream=action.parameters["stream"],
             token=action.parameters.get("token"),
         )
-        for job, node in zip(group.nodes, result.nodes, strict=True)
+        for job, node in pairs
         for action in job.submissions
     ]
 
@@ -44,11 +58,12 @@ def submitted(
     output: Path,
     inbox: queue.SimpleQueue[NodeResult | Canceled | None],
     limit_s: float,
+    announce: Callable[[str], None],
 ) -> JobResult:
     """Submit, and return the result with what came of it.
 
     Blocks for little more than `limit_s` seconds at most; a cancel in the runner's `inbox` ends
-    it.
+    it.  `announce` takes the lines that LAVA's scheduler reads.
     """
     if not submissions:
         return result
@@ -70,6 +85,8 @@ def submitted(
     urls = tuple(one.url for one in outcomes if one.url is not None)
     errors += _keep(urls, output)
     _tell(outcomes)
+    for line in _announcements(outcomes, result.job_name):
+        announce(line)
     cause = result.cause or cause_of(errors)
     return replace(
         result,
@@ -112,6 +129,19 @@ def _tell(outcomes: Sequence[Submitted]) -> None:
             log.event("error", one.error.describe(), level=40, error=type(one.error).__name__)
         else:
             log.event("submitted", f"the results are at {one.url}", url=one.url)
+
+
+def _announcements(outcomes: Sequence[Submitted], job_name: str) -> Iterator[str]:
+    """What LAVA v1's dispatcher said out of band, for its scheduler."""
+    for one in outcomes:
+        yield from (f"dashboard-put-pending: {sha1}" for sha1 in one.pending)
+        if one.url is not None:
+            single = not one.pending
+            yield (
+                f"dashboard-put-result: {one.url}"
+                if single
+                else (f"dashboard-group: {one.url} {job_name}")
+            )
 
 
 def _with_actions(node: NodeResult, outcomes: Sequence[Submitted]) -> NodeResult:

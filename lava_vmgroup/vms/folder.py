@@ -72,7 +72,7 @@ done
 for pid in $seen; do
     while [ -e "/proc/$pid/task" ] && ! is_empty_zombie "$pid"; do wait_a_little; done
 done
-rm -rf "$0"
+rm -rf "$0" "$0.reserved"
 """
 
 
@@ -136,7 +136,7 @@ class VMFolder:
         return self._lines_of("qemu.err", deadline)
 
     def remove(self, deadline: Deadline) -> None:
-        """End the VM's programs, by force where they do not listen, and remove the folder."""
+        """End the VM's programs, by force where they do not listen; remove its folder and claim."""
         limit = deadline.sub("stopping the VM's programs", _STOP_S)
         self._link.check_run(["sh", "-c", _STOP, self.path, self._mark], limit)
 

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: MIT
 """The host as its virtual machines see it: how to reach it, what it can do, what it stores.
 
-One `VMHost` is shared by the threads of all VMs of a group.
+One `VMHost` is shared by the threads of all VMs that one process runs.  What VMs of other
+processes must know too, such as who uses how much memory, is kept on the host.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from lava_vmgroup.connections.ssh import Address, CommandResult, SshLink, dial
+from lava_vmgroup.connections.ssh import CommandResult, SshLink, dial
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
@@ -24,14 +25,16 @@ from lava_vmgroup.vms.accelerator import (
     kvm_choice,
     tcg_choice,
 )
-from lava_vmgroup.vms.network import GroupNetwork
+from lava_vmgroup.vms.introduction import Offer
 from lava_vmgroup.vms.qemu import machine_option
 from lava_vmgroup.vms.store import ImageStore
 
 ROOT = "/lava-vm-images"
 """Where everything of virtual machines is on the host; LAVA v1's folder."""
 
-_DIAL_S = 60.0
+DIAL_S = 60.0
+"""How long a host may take to let us in."""
+
 _PROBE_S = 60.0
 
 FIRMWARE = {
@@ -56,6 +59,34 @@ for path in "$@"; do [ -e "$path" ] && echo "firmware $path"; done
 true
 """
 
+# Each VM's claim is a file beside its folder; the folder of all is the lock.
+_RESERVE = r"""
+mkdir -p "$0" && cd "$0" || exit 1
+vm=$1 mib=$2 total=$3
+shift 3
+exec 9<.
+! command -v flock >/dev/null || flock 9
+reserved=0 used=
+for file in *.reserved; do
+    [ "$file" != "$vm.reserved" ] && [ -e "$file" ] && read -r memory cpus <"$file" || continue
+    reserved=$((reserved + memory))
+    used="$used $cpus"
+done
+if [ $((reserved + mib)) -gt "$total" ]; then
+    echo "full $reserved"
+    exit
+fi
+best= fewest=
+for choice in "$@"; do
+    users=0
+    for cpus in $used; do
+        [ "$cpus" != "$choice" ] || users=$((users + 1))
+    done
+    if [ -z "$fewest" ] || [ "$users" -lt "$fewest" ]; then best=$choice fewest=$users; fi
+done
+echo "$mib $best" >"$vm.reserved" && echo "reserved $best"
+"""
+
 # QEMU makes the guest's CPU before it obeys the monitor, so its exit status tells whether the
 # kernel really offers such a CPU; that /dev/kvm opens does not.  The monitor greets with its
 # version.
@@ -69,8 +100,8 @@ _VERSION = re.compile(r"QEMU (\S+) monitor")
 class VMHost:
     """A booted host with SSH, shared by the VMs that run on it."""
 
-    def __init__(self, address: Address, key: Identity, job: str) -> None:
-        self._address = address
+    def __init__(self, offer: Offer, key: Identity, job: str) -> None:
+        self.offer = offer
         self._key = key
         self._dialing = threading.Lock()
         self._probing = threading.Lock()
@@ -78,17 +109,13 @@ class VMHost:
         self._facts: HostFacts | None = None
         self._accelerators: dict[Arch, Accelerator] = {}
         self._claimed: set[str] = set()
-        self._places: dict[str, int] = {}
-        self._reserved_mib = 0
-        self.network: GroupNetwork | None = None
-        """The network of the group's VMs, where one was made."""
-        self.job_folder = f"{ROOT}/job-{job}"
+        self.job_folder = job_folder(job)
         self.store = ImageStore(ROOT, job)
 
     def dial(self, deadline: Deadline) -> SshLink:
         """A new connection to the host; one after the other, as sshd limits dials in parallel."""
         with self._dialing:
-            return dial(self._address, self._key, deadline.sub("SSH to the host", _DIAL_S))
+            return dial(self.offer.address, self._key, deadline.sub("SSH to the host", DIAL_S))
 
     def facts(self, link: SshLink, deadline: Deadline) -> HostFacts:
         """What the host is and has; asked once."""
@@ -115,28 +142,32 @@ class VMHost:
             self._claimed.add(device_type)
             return first
 
-    def host_cpus(self, vm: str, choices: Sequence[str]) -> str | None:
-        """The CPUs of the host to pin a VM to: the next of `choices` for each new VM."""
-        with self._claiming:
-            place = self._places.setdefault(vm, len(self._places))
-        return choices[place % len(choices)] if choices else None
+    def reserve(
+        self, vm: str, mib: int, cpus: Sequence[str], link: SshLink, deadline: Deadline
+    ) -> str | None:
+        """Claim memory for a VM, and those of the `cpus` that the fewest others have, if any.
 
-    def reserve_memory(self, mib: int, facts: HostFacts) -> Callable[[], None]:
-        """Claim memory for a VM, or refuse; returns what gives it back."""
-        with self._claiming:
-            if self._reserved_mib + mib > facts.memory_mib:
+        The claim lasts until the VM's folder is removed.  Raises `InfrastructureError` when the
+        group's VMs together want more memory than the host has.
+        """
+        total = self.facts(link, deadline).memory_mib
+        words = ["sh", "-c", _RESERVE, self.job_folder, vm, str(mib), str(total), *cpus]
+        match link.check_run(words, deadline).split():
+            case ["full", reserved]:
                 raise InfrastructureError(
-                    f"the host has {facts.memory_mib} MiB of memory; {self._reserved_mib} MiB "
+                    f"the host has {total} MiB of memory; {reserved} MiB "
                     f"are promised to VMs already and this one wants {mib} MiB",
                     hint="lower qemu_memory of the VM's device type, or start fewer VMs",
                 )
-            self._reserved_mib += mib
+            case ["reserved", chosen]:
+                return chosen
+            case _:
+                return None
 
-        def give_back() -> None:
-            with self._claiming:
-                self._reserved_mib -= mib
 
-        return give_back
+def job_folder(job: str) -> str:
+    """Where everything of one job's VMs is on the host, but for the images."""
+    return f"{ROOT}/job-{job}"
 
 
 def _ask(link: SshLink, deadline: Deadline) -> HostFacts:

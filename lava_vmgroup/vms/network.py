@@ -3,8 +3,8 @@
 
 On a host that lets us make one it is a bridge with an address of the host's, and each VM has a tap
 device on it.  Elsewhere the VMs' QEMUs share a multicast group on the host's loopback, of which
-the host itself is no part.  Addresses follow from a VM's place in the group, so nobody has to ask
-a service for one.
+the host itself is no part.  Addresses follow from a node's number in the group, so nobody has to
+ask a service for one.
 """
 
 from __future__ import annotations
@@ -92,24 +92,23 @@ class GroupNetwork:
     bridge: str | None
     """The bridge's name; None where the host allows none."""
 
-    @property
-    def host_address(self) -> ipaddress.IPv4Interface:
-        """The host's own address on the bridge."""
-        return ipaddress.IPv4Interface((self.subnet[1], self.subnet.prefixlen))
+    def address(self, number: int) -> ipaddress.IPv4Interface:
+        """The address of the node with this number in the group, be it a VM or the host."""
+        return ipaddress.IPv4Interface((self.subnet[1 + number], self.subnet.prefixlen))
 
-    @property
-    def host_setup(self) -> str:
+    def host_setup(self, number: int) -> str:
         """The shell line that gives the host's shell the variables that the guests have."""
         if self.bridge is None:
             return "unset LAVA_VM_GROUP_IFACE LAVA_VM_GROUP_IP"
-        return f"export LAVA_VM_GROUP_IFACE={self.bridge} LAVA_VM_GROUP_IP={self.host_address.ip}"
+        address = self.address(number)
+        return f"export LAVA_VM_GROUP_IFACE={self.bridge} LAVA_VM_GROUP_IP={address.ip}"
 
     def port(self, number: int) -> Port:
-        """The port of the group's `number`-th VM, counted from 1."""
+        """The port of the VM with this number in the group."""
         digest = _digest(self.group)
         return Port(
             mac=f"52:54:00:67:{digest[0]:02x}:{number:02x}",
-            address=ipaddress.IPv4Interface((self.subnet[1 + number], self.subnet.prefixlen)),
+            address=self.address(number),
             bridge=self.bridge,
             multicast=f"239.77.{digest[1]}.{digest[2]}:{10000 + digest[3] * 100}",
         )
@@ -120,13 +119,18 @@ def user_mac(number: int) -> str:
     return f"52:54:00:75:00:{number:02x}"
 
 
-def make_network(group: str, link: SshLink, log: NodeLog, deadline: Deadline) -> GroupNetwork:
-    """Make the group's network on the host; without a bridge where the host allows none."""
+def make_network(
+    group: str, number: int, link: SshLink, log: NodeLog, deadline: Deadline
+) -> GroupNetwork:
+    """Make the group's network on the host, whose number in the group is `number`.
+
+    It is without a bridge where the host allows none.
+    """
     limit = deadline.sub("making the VMs' network", _SETUP_S)
     subnet = free_subnet(link.run(["sh", "-c", _ROUTES], limit).output)
     bridge = f"lava-{_digest(group).hex()[:8]}"
     network = GroupNetwork(group=group, subnet=subnet, bridge=bridge)
-    made = link.run(["sh", "-c", _MAKE, bridge, network.host_address.with_prefixlen], limit)
+    made = link.run(["sh", "-c", _MAKE, bridge, network.address(number).with_prefixlen], limit)
     if made.status == 0:
         log.event("network", f"the VMs' network is {subnet} on {bridge}", subnet=str(subnet))
         return network

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +15,19 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.digests import sha256_of
 from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.log import NodeLog
+from lava_vmgroup.once import Once
 from lava_vmgroup.results.model import Upload
+
+_LOOK_S = 0.5
+"""How often to look whether another dispatcher still fills the store."""
+
+# The folder is the lock, so nothing has to be tidied up; it is held until the input ends.
+_LOCK = """
+command -v flock >/dev/null || { echo none; exit; }
+exec 9<"$0"
+if flock -n 9; then echo held; exec cat >/dev/null; else echo taken; fi
+"""
+_TAKEN = "taken"
 
 
 def digest_of(path: Path, deadline: Deadline) -> str:
@@ -26,21 +40,21 @@ class _Entry:
     size: int = 0
     bytes_sent: int = 0
     used_by: list[str] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    present: bool = False
 
 
 class ImageStore:
     """Content-addressed files on the host, filled over the links of the nodes that need them.
 
     A file appears under its digest only when it is whole, so what a broken transfer leaves is
-    never used.
+    never used.  Other dispatchers may fill the same store: one after the other, and where the host
+    has no locks at the same time, each under names of its own.
     """
 
     def __init__(self, root: str, job: str) -> None:
         self._folder = f"{root}/sha256"
         self._job = job
         self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
+        self._sent: Once[str, str] = Once()
         self._lock = threading.Lock()
 
     def put(self, local: Path, digest: str, link: SshLink, log: NodeLog, deadline: Deadline) -> str:
@@ -50,16 +64,29 @@ class ImageStore:
         """
         with self._lock:
             entry = self._entries[digest]
-        remote = f"{self._folder}/{digest}"
-        with entry.lock:
             if log.node not in entry.used_by:
                 entry.used_by.append(log.node)
-            if not entry.present:
-                entry.size = local.stat().st_size
-                if link.size_of(remote, deadline) != entry.size:
-                    entry.bytes_sent += self._send(local, remote, link, log, deadline)
-                entry.present = True
-        return remote
+        entry.size = local.stat().st_size
+
+        def send() -> str:
+            remote = f"{self._folder}/{digest}"
+            entry.bytes_sent += self._ensure(local, remote, link, log, deadline)
+            return remote
+
+        return self._sent.get(digest, send, deadline)
+
+    def _ensure(
+        self, local: Path, remote: str, link: SshLink, log: NodeLog, deadline: Deadline
+    ) -> int:
+        """Send the file unless it is there; returns how many bytes went over the network."""
+        size = local.stat().st_size
+        if link.size_of(remote, deadline) == size:
+            return 0
+        self._make_room(local, link, deadline)
+        with _locked(self._folder, link, log, deadline):
+            if link.size_of(remote, deadline) == size:
+                return 0
+            return self._send(local, remote, link, log, deadline)
 
     def uploads(self) -> tuple[Upload, ...]:
         """What was put into the store by this job, in the order of first use."""
@@ -79,8 +106,7 @@ class ImageStore:
     ) -> int:
         size = local.stat().st_size
         log.event("state", f"uploading {local.name}", state=f"uploading {local.name}")
-        self._make_room(local, link, deadline)
-        part = f"{remote}.part-{self._job}"
+        part = f"{remote}.part-{self._job}-{log.node}"
         try:
             sent = link.put(
                 local,
@@ -113,3 +139,21 @@ class ImageStore:
                 f"{local.name} needs {needed >> 20} MiB",
                 hint="give the host's image more room",
             )
+
+
+@contextmanager
+def _locked(path: str, link: SshLink, log: NodeLog, deadline: Deadline) -> Iterator[None]:
+    """Hold a folder on the host for us alone; the host's kernel lets go of it however we end.
+
+    On a host without ``flock`` nothing is held.  Blocks while somebody else holds it.
+    """
+    told = False
+    while True:
+        with link.holding(["sh", "-c", _LOCK, path], deadline) as answer:
+            if answer != _TAKEN:
+                yield
+                return
+        if not told:
+            log.event("state", "somebody else fills the store", state="waiting for an upload")
+            told = True
+        deadline.pause(_LOOK_S)

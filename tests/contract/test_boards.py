@@ -19,13 +19,14 @@ from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.errors import InfrastructureError, TestError, VMGroupError
-from lava_vmgroup.job.expand import expand
+from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.host import HostNode
-from lava_vmgroup.runner.group import GroupRun, Lab
+from lava_vmgroup.nodes.shared import Lab
+from lava_vmgroup.runner.group import GroupRun
 
 DRIVERS = sorted(module.name for module in pkgutil.iter_modules(boards.__path__))
 
@@ -90,11 +91,11 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
             role="guest",
             token=CancelToken(),
         )
-        shared.closed_vms.one_closed()
-        assembling = in_thread(lambda: host.client.group_data(soon()))
+        assembling = in_thread(lambda: host.join(soon()))
         vm.group_data(soon())
         assembling.join()
         yield Pair(host=host, vm=vm)
+        vm.send(VM_STOP, {}, soon())
         host.close()
 
 

@@ -35,6 +35,7 @@ def board() -> Iterator[Dashboard]:
 def node(name: str, role: str) -> NodeResult:
     return NodeResult(
         name=name,
+        sub_id="1.0",
         role=role,
         device_type="arndale",
         is_host=role == "host",
@@ -50,6 +51,7 @@ def result_of(*nodes: NodeResult, **more: Any) -> JobResult:
         job_name="a group",
         job_id="1",
         target_group="group-uuid",
+        group_size=len(nodes),
         started_at=NOW,
         duration_s=2.0,
         nodes=nodes,
@@ -71,7 +73,7 @@ def send(
 ) -> JobResult:
     inbox: queue.SimpleQueue[NodeResult | Canceled | None] = queue.SimpleQueue()
     before = set(threading.enumerate())
-    sent = submitted(result, wishes, output, inbox, limit_s)
+    sent = submitted(result, wishes, output, inbox, limit_s, print)
     assert set(threading.enumerate()) <= before
     return sent
 
@@ -256,7 +258,7 @@ def test_cancel_ends_a_submission(board: Dashboard, tmp_path: Path) -> None:
 
     canceler = threading.Thread(target=cancel)
     canceler.start()
-    result = submitted(GROUP, [wish("vm1", board.server)], tmp_path, inbox, 3600.0)
+    result = submitted(GROUP, [wish("vm1", board.server)], tmp_path, inbox, 3600.0, print)
     canceler.join()
 
     assert result.exit_status == 130

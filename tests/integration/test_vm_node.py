@@ -15,15 +15,17 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.job.expand import expand
+from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
+from lava_vmgroup.nodes.shared import Lab
 from lava_vmgroup.nodes.vm import VMNode
-from lava_vmgroup.runner.group import GroupRun, Lab
+from lava_vmgroup.runner.group import GroupRun
 from lava_vmgroup.vms.accelerator import Arch, HostFacts
 from lava_vmgroup.vms.host import VMHost
+from lava_vmgroup.vms.introduction import OFFER_ID, Offer
 from tests.support.sshd import Server
 
 
@@ -71,7 +73,7 @@ def pair(sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     ):
         run = GroupRun(group, lab, tmp_path / "out", "1")
         shared = run._share(tmp_path / "work", job_files, coordinator.endpoint)
-        shared.offer_host(VMHost(sshd.address, sshd.key, "group"))
+        shared.lab_key = sshd.key
         host = MultiNodeClient(
             coordinator.endpoint,
             group_name="group",
@@ -81,10 +83,11 @@ def pair(sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
             token=CancelToken(),
         )
         node = VMNode(group.nodes[1], "vm1", shared, CancelToken())
-        assembling = threading.Thread(target=lambda: node.client.group_data(soon()))
+        assembling = threading.Thread(target=lambda: node.join(soon()))
         assembling.start()
         host.group_data(soon())
         assembling.join()
+        host.send(OFFER_ID, Offer(address=sshd.address).to_message(), soon())
         yield Pair(vm=node, host=host)
         node.close()
 

@@ -28,6 +28,7 @@ FLOORS = {
     "console": 4,
     "deploy": 4,
     "display": 4,
+    "output_txt": 4,
     "results.writers": 4,
     "results.summary": 4,
     "results.fold": 4,

@@ -83,13 +83,9 @@ def _attributes(result: JobResult, node: NodeResult) -> dict[str, str]:
         "role": node.role,
         "is_vmhost": "true" if node.is_host else "false",
         "target_group": result.target_group,
-        "group_size": str(len(result.nodes)),
+        "group_size": str(result.group_size),
         **result.attributes,
     }
-    # v1 has the host's address on the VMs: it was told to them.
-    host_ips = [one.attributes["host_ip"] for one in result.nodes if "host_ip" in one.attributes]
-    if host_ips:
-        facts["host_ip"] = host_ips[0]
     return {**{key: str(value) for key, value in node.attributes.items()}, **facts}
 
 

@@ -16,7 +16,7 @@ __all__ = ["node"]
 def test_tests_of_several_repositories_run_in_their_order(node: LocalNode, tmp_path: Path) -> None:
     shared: Any = node.shared
     shared.work = tmp_path
-    shared.group.job.folder = tmp_path
+    shared.group.settings.folder = tmp_path
     shared.files = None  # nothing is downloaded
     steps = ["lava-test-case own-file --shell grep -x $TESTRUN_ID data"]
     for name in ("first", "second"):

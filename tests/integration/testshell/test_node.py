@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
@@ -84,10 +85,12 @@ class LocalNode(Node):
 def node(tmp_path: Path) -> Iterator[LocalNode]:
     shared = SimpleNamespace(
         output=tmp_path,
-        coordinator=("127.0.0.1", 1),
-        group=SimpleNamespace(target_group="group", job=SimpleNamespace(logging_level="INFO")),
-        members=[("node", "host")],
-        dispatcher=DispatcherConfig(lava_server_ip="10.0.0.9", lava_proxy="http://lab:3128"),
+        coordinator=Endpoint(host="127.0.0.1", port=1),
+        group=SimpleNamespace(target_group="group", settings=SimpleNamespace(logging_level="INFO")),
+        lab=SimpleNamespace(
+            dispatcher=DispatcherConfig(lava_server_ip="10.0.0.9", lava_proxy="http://lab:3128")
+        ),
+        console_copy=None,
     )
     job = NodeJob(
         target=None,
@@ -101,6 +104,7 @@ def node(tmp_path: Path) -> Iterator[LocalNode]:
         actions=(),
     )
     node = LocalNode(job, "node", cast("Shared", shared), CancelToken(), DeviceConfig())
+    node.members = [("node", "host")]
     node.ensure_booted(Deadline.after("boot", LIMIT_S))
     yield node
     node.close()

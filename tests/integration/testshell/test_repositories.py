@@ -31,7 +31,7 @@ from lava_vmgroup.errors import (
     JobError,
     VMGroupError,
 )
-from lava_vmgroup.job.model import Action, HostEntry, Job
+from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import SoftwareSource
@@ -477,16 +477,8 @@ def test_definitions_that_wait_for_each_other_are_refused_with_the_circle(
 def problems(tmp_path: Path, **parameters: Any) -> list[str]:
     """What the check of a job says of an action."""
     action = Action(command="lava_test_shell", parameters=parameters, place="actions[0]")
-    job = Job(
-        name="",
-        timeout_s=1,
-        logging_level="INFO",
-        host=HostEntry(device_type="x"),
-        vms=(),
-        actions=(action,),
-        folder=tmp_path,
-    )
-    return list(lava_test_shell.check(action, job))
+    scope = Scope(folder=tmp_path, on_host=True, on_vms=True)
+    return list(lava_test_shell.check(action, scope))
 
 
 def test_a_job_is_checked_as_far_as_this_machine_goes(

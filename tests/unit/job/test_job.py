@@ -8,7 +8,7 @@ import pytest
 
 from lava_vmgroup import actions
 from lava_vmgroup.errors import JobError
-from lava_vmgroup.job.expand import expand, to_document
+from lava_vmgroup.job.expansion import expand, to_document
 from lava_vmgroup.job.load import load_document
 from lava_vmgroup.job.model import Group, Job
 from lava_vmgroup.job.parse import parse_job
@@ -258,7 +258,7 @@ def test_message_about_a_secret_does_not_show_it() -> None:
 
 
 def test_obsolete_keys_are_known_and_remembered() -> None:
-    assert parse({**VALID, "port": 3079, "hostname": "localhost"}).obsolete == (
+    assert parse({**VALID, "port": 3079, "hostname": "localhost"}).settings.obsolete == (
         "hostname",
         "port",
     )
@@ -286,6 +286,7 @@ def test_sub_job_has_the_form_that_schedulers_hand_out() -> None:
         ],
         "target": "vm2-job17.1",
         "config": {"device_type": "dynamic-vm", "dynamic_vm_backend_device_type": "kvm-arm"},
+        "job_folder": "/jobs",
     }
 
 

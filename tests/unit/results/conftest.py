@@ -117,6 +117,7 @@ def host(smoke_run: TestRun) -> NodeResult:
     )
     return NodeResult(
         name="arndale01",
+        sub_id="17.0",
         role="host",
         device_type="arndale",
         is_host=True,
@@ -150,6 +151,7 @@ def deadline() -> DeadlineExpired:
 def vm(deadline: DeadlineExpired) -> NodeResult:
     return NodeResult(
         name="vm1",
+        sub_id="17.1",
         role="client",
         device_type="kvm-arm",
         is_host=False,
@@ -176,6 +178,7 @@ def job_result(host: NodeResult, vm: NodeResult, deadline: DeadlineExpired) -> J
         job_name="group of two",
         job_id="17",
         target_group="e1b2",
+        group_size=2,
         started_at=at(0),
         duration_s=601.5,
         nodes=(host, vm),

@@ -122,7 +122,6 @@ def test_attributes_are_node_facts_by_v1_names_on_every_run(job_result: JobResul
         "logging_level": "INFO",
         "auto_start_vms": "true",
     }
-    assert vm_lava["attributes"]["host_ip"] == "10.0.0.5"
     assert vm_lava["attributes"]["is_vmhost"] == "false"
     assert vm_lava["attributes"]["accelerator"] == "tcg"
 

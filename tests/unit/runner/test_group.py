@@ -15,10 +15,11 @@ from lava_vmgroup.config import files
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.errors import Canceled, JobError, PeerFailed
-from lava_vmgroup.job.expand import expand
+from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
+from lava_vmgroup.nodes.shared import Lab
 from lava_vmgroup.results.model import JobResult, NodeState
-from lava_vmgroup.runner.group import GroupRun, Lab
+from lava_vmgroup.runner.group import GroupRun
 from tests.support.bundles import assert_valid
 from tests.support.dashboard import TOKEN, dashboard
 
@@ -83,7 +84,7 @@ def test_vms_end_with_their_host_and_blame_it(tmp_path: Path) -> None:
     assert len(vms) == 2
     for vm in vms:
         assert isinstance(vm.error, PeerFailed)
-        assert "the host board01 failed: hard_reset_command failed" in vm.error.message
+        assert "board01 failed: hard_reset_command failed" in vm.error.message
     assert (tmp_path / "power").read_text() == "off\n"
 
 

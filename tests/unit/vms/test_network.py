@@ -29,7 +29,7 @@ def test_subnet_is_one_that_the_host_does_not_use(routes: str, expected: str) ->
 def test_host_and_vms_have_addresses_of_their_own() -> None:
     ports = [NETWORK.port(number) for number in range(1, 254)]
 
-    addresses = [NETWORK.host_address, *(port.address for port in ports)]
+    addresses = [NETWORK.address(0), *(port.address for port in ports)]
     assert len({*addresses}) == 254
     assert {address.network for address in addresses} == {NETWORK.subnet}
     assert not {NETWORK.subnet[0], NETWORK.subnet[-1]} & {address.ip for address in addresses}

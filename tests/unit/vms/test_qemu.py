@@ -4,8 +4,6 @@ import itertools
 
 import pytest
 
-from lava_vmgroup.connections.ssh import Address
-from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.vms.accelerator import (
     Accelerator,
@@ -15,7 +13,6 @@ from lava_vmgroup.vms.accelerator import (
     kvm_choice,
     tcg_choice,
 )
-from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.qemu import Machine, NetworkCard, argv
 
 ARM_BOTH = frozenset({"qemu-system-arm", "qemu-system-aarch64"})
@@ -157,27 +154,6 @@ def test_machine_is_pinned_to_its_cpus_of_the_host() -> None:
     words = argv(dataclasses.replace(MACHINE, host_cpus="2-3"))
 
     assert words[:4] == ["taskset", "-c", "2-3", "qemu-system-aarch64"]
-
-
-def test_each_vm_gets_the_next_cpus_and_keeps_them() -> None:
-    address = Address(host="h", port=22, username="root", host_keys=())
-    host = VMHost(address, JobKey(), "job")
-
-    given = [host.host_cpus(vm, ("0", "1")) for vm in ("vm1", "vm2", "vm3", "vm1")]
-
-    assert given == ["0", "1", "0", "0"]
-    assert host.host_cpus("vm4", ()) is None
-
-
-def test_memory_is_promised_only_once() -> None:
-    address = Address(host="h", port=22, username="root", host_keys=())
-    host = VMHost(address, JobKey(), "job")
-
-    give_back = host.reserve_memory(1500, BOARD)
-    with pytest.raises(InfrastructureError, match="2000 MiB of memory; 1500 MiB are promised"):
-        host.reserve_memory(600, BOARD)
-    give_back()
-    host.reserve_memory(600, BOARD)
 
 
 @pytest.mark.parametrize(("machine", "last"), [("virt", False), ("q35", True)])

@@ -22,9 +22,14 @@ IMAGE_COMMANDS = frozenset(
 COUNTED_COMMANDS = frozenset({"lava_test_shell"})
 """Commands that learn by ``repeat_count`` which of their repetitions they are."""
 
-
 SUBMIT_COMMANDS = frozenset({"submit_results", "submit_results_on_host"})
 """Commands that the group carries out when all of its nodes have ended."""
+
+VM_DEVICE_TYPE = "dynamic-vm"
+"""The device type of every VM's sub-job; what it really is stands under `BACKEND_KEY`."""
+
+BACKEND_KEY = "dynamic_vm_backend_device_type"
+"""Where the configuration of a VM's sub-job says what kind of VM it is."""
 
 
 def expand(job: Job, *, job_id: str, target_group: str) -> Group:
@@ -72,7 +77,7 @@ def expand(job: Job, *, job_id: str, target_group: str) -> Group:
         )
         for index, (number, entry) in enumerate(instances, start=1)
     ]
-    return Group(job=job, target_group=target_group, nodes=(host, *vms))
+    return Group(settings=job.settings, target_group=target_group, nodes=(host, *vms))
 
 
 def _actions_of(job: Job, role: str) -> tuple[Action, ...]:
@@ -108,42 +113,46 @@ def _vm_actions(job: Job, number: int) -> tuple[Action, ...]:
     return (deploy, *actions)
 
 
-def to_document(group: Group, node: NodeJob) -> dict[str, Any]:
+def to_document(group: Group, node: NodeJob, *, secrets: bool = False) -> dict[str, Any]:
     """The sub-job as JSON data in v1's format, as its scheduler handed it to a dispatcher.
 
-    Secrets are masked: this is for people, too.
+    Beside v1's keys it has those that a node cannot do without here: ``job_folder``,
+    ``launch_with`` and ``shell_prompt``.  Without `secrets` these are masked, for people's eyes.
     """
-    job = group.job
+    settings = group.settings
     document: dict[str, Any] = {
-        "job_name": job.name,
-        "timeout": job.timeout_s,
-        "logging_level": job.logging_level,
+        "job_name": settings.name,
+        "timeout": settings.timeout_s,
+        "logging_level": settings.logging_level,
         "is_vmhost": node.is_host,
         "auto_start_vms": node.auto_start_vms,
         "group_size": node.group_size,
         "target_group": node.target_group,
         "sub_id": node.sub_id,
         "role": node.role,
-        "device_type": node.device_type if node.is_host else "dynamic-vm",
+        "device_type": node.device_type if node.is_host else VM_DEVICE_TYPE,
         "actions": [_action_document(action) for action in (*node.actions, *node.submissions)],
+        "job_folder": str(settings.folder),
     }
+    if settings.tags:
+        document["tags"] = list(settings.tags)
     if not node.is_host:
         document["target"] = node.target
         document["config"] = {
-            "device_type": "dynamic-vm",
-            "dynamic_vm_backend_device_type": node.device_type,
+            "device_type": VM_DEVICE_TYPE,
+            BACKEND_KEY: node.device_type,
         }
     if node.launch_with:
         document["launch_with"] = list(node.launch_with)
     if node.shell_prompt is not None:
         document["shell_prompt"] = node.shell_prompt
-    return document
+    return document if secrets else masked(document)
 
 
 def _action_document(action: Action) -> dict[str, Any]:
     document: dict[str, Any] = {
         "command": action.command,
-        "parameters": masked(dict(action.parameters)),
+        "parameters": dict(action.parameters),
     }
     if action.metadata:
         document["metadata"] = dict(action.metadata)

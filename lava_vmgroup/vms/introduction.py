@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""What a host and its virtual machines tell each other before a VM may come.
+
+They say it through the coordinator, as they may be run by different dispatchers, on different
+machines.  Only public things are said: a VM's dispatcher logs in with a key of its own, whose
+public half the host accepts while the job lasts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lava_vmgroup.connections.ssh import Address
+from lava_vmgroup.errors import MultiNodeError
+from lava_vmgroup.vms.network import GroupNetwork
+
+OFFER_ID = "lava_vm_host"
+"""The host's message about how to reach it."""
+
+_PUBLIC_KEY = re.compile(r"[a-z0-9@.-]{1,60} [A-Za-z0-9+/]{1,8000}={0,3}")
+_BRIDGE = re.compile(r"[a-z0-9-]{1,15}")
+
+
+def hello_id(vm: str) -> str:
+    """The message by which a VM introduces itself; one of its own, so that none is missed."""
+    return f"lava_vm_hello:{vm}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """What the host has to know of a VM."""
+
+    public_key: str = ""
+    """What the VM's dispatcher logs in with, as in ``authorized_keys``; empty when that of the
+    host's dispatcher will do."""
+    wants_network: bool
+    """Whether the VM has a card in the group's network."""
+
+    def to_message(self) -> dict[str, str]:
+        """The data to send."""
+        return {
+            "public_key": self.public_key,
+            "wants_network": "true" if self.wants_network else "false",
+        }
+
+    @classmethod
+    def from_message(cls, data: Mapping[str, str]) -> Hello:
+        """Check what was received; raises `MultiNodeError`."""
+        key = data.get("public_key", "")
+        if key and not _PUBLIC_KEY.fullmatch(key):
+            raise MultiNodeError(f"a VM introduced itself with no public key but {key[:60]!r}")
+        return cls(public_key=key, wants_network=data.get("wants_network") == "true")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a VM has to know of the host."""
+
+    address: Address
+    network: GroupNetwork | None = None
+    """The VMs' network, where one was made."""
+
+    def to_message(self) -> dict[str, str]:
+        """The data to send."""
+        data = {
+            "host": self.address.host,
+            "port": str(self.address.port),
+            "username": self.address.username,
+            "host_keys": json.dumps(self.address.host_keys),
+        }
+        if self.network is not None:
+            data["subnet"] = str(self.network.subnet)
+            data["bridge"] = self.network.bridge or ""
+        return data
+
+    @classmethod
+    def from_message(cls, data: Mapping[str, str], group: str) -> Offer:
+        """Check what was received in `group`; raises `MultiNodeError`."""
+        try:
+            address = Address(
+                host=data["host"],
+                port=int(data["port"]),
+                username=data["username"],
+                host_keys=tuple((str(kind), str(key)) for kind, key in _pairs(data["host_keys"])),
+            )
+            return cls(address=address, network=_network(data, group))
+        except (KeyError, ValueError, TypeError) as error:
+            raise MultiNodeError(
+                f"the host did not say how to reach it: {type(error).__name__}: {error}",
+                hint="are host and VMs run by the same version of this program?",
+            ) from error
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    return [(kind, key) for kind, key in json.loads(text)]
+
+
+def _network(data: Mapping[str, str], group: str) -> GroupNetwork | None:
+    if "subnet" not in data:
+        return None
+    bridge = data.get("bridge") or None
+    if bridge is not None and not _BRIDGE.fullmatch(bridge):
+        raise ValueError(f"{bridge!r} is no bridge")
+    return GroupNetwork(group=group, subnet=ipaddress.IPv4Network(data["subnet"]), bridge=bridge)
