@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired, MultiNodeError
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
+from tests.support.coordinators import lava_coordinator
 
 if TYPE_CHECKING:
     from tests.integration.multinode.conftest import Address, Bare, Start
@@ -24,33 +23,14 @@ if TYPE_CHECKING:
 TRANSCRIPTS = json.loads(
     (Path(__file__).parents[2] / "unit" / "multinode" / "transcripts.json").read_text("utf-8")
 )
-PYTHON = "/usr/bin/python3"
-"""The system's interpreter: Debian installs LAVA's packages for that one only."""
 ROLES = {"host": "host", "vm1": "guest", "vm2": "guest"}
 
 
 @pytest.fixture(scope="module")
 def lava(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """The address of Debian's lava-coordinator (package lava-coordinator)."""
-    program = shutil.which("lava-coordinator")
-    assert program, "lava-coordinator is missing; install Debian's package lava-coordinator"
-    folder = tmp_path_factory.mktemp("lava-coordinator")
-    config, log = folder / "lava-coordinator.conf", folder / "lava-coordinator.log"
-    config.write_text(json.dumps({"port": 0, "blocksize": 4096}), encoding="utf-8")
-    runner = Path(__file__).with_name("lava_coordinator_on_loopback.py")
-    options = ["--logfile", str(log), "--loglevel", "DEBUG", "--config", str(config)]
-    process = subprocess.Popen(
-        [PYTHON, str(runner), program, *options], stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        try:
-            assert process.stdout is not None
-            port = process.stdout.readline()
-            assert port, "lava-coordinator ended at once"
-            yield ("127.0.0.1", int(port))
-            assert process.poll() is None, f"lava-coordinator died: {log.read_text()[-2000:]}"
-        finally:
-            process.kill()
+    with lava_coordinator(tmp_path_factory.mktemp("lava-coordinator")) as running:
+        yield running.address
 
 
 @pytest.fixture(params=["lava", "ours"])
