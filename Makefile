@@ -8,13 +8,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STATE := $(or $(LAVA_VMGROUP_CACHE),$(HOME)/.cache/lava-vmgroup)
 BOARD := $(STATE)/boards/demo
+LAVA := $(STATE)/debian
 BOARD_PY := examples/emulated-board/board.py
 
 DEMO_PACKAGES := ca-certificates debian-archive-keyring e2fsprogs fdisk kmod mtools python3-venv \
 	qemu-system-arm qemu-utils u-boot-qemu zstd
 TEST_PACKAGES := $(DEMO_PACKAGES) busybox file git lava-coordinator openssh-client openssh-server
 
-.PHONY: demo test lint docs images clean demo-packages test-packages
+.PHONY: demo test lint docs images lava-dispatcher clean demo-packages test-packages
 
 demo: demo-packages $(VENV)/.installed images
 	@test ! -e $(BOARD) || $(PYTHON) $(BOARD_PY) destroy $(BOARD)
@@ -22,7 +23,7 @@ demo: demo-packages $(VENV)/.installed images
 	$(BIN)/lava-dispatch --config-dir $(BOARD)/config --output-dir results/demo \
 		examples/vm-group/job.json
 
-test: test-packages $(VENV)/.installed-test lint images docs
+test: test-packages $(VENV)/.installed-test lint images lava-dispatcher docs
 	$(BIN)/pytest -n 2 --dist worksteal --durations 12
 
 lint: $(VENV)/.installed-test
@@ -36,6 +37,23 @@ docs: $(VENV)/.installed-test
 
 images: demo-packages
 	$(PYTHON) examples/emulated-board/build_images.py
+
+# A test runs its MultiNode client.  It is unpacked only: installed, it brings another init system.
+lava-dispatcher: test-packages
+	@version=$$(dpkg-query -W -f '$${Version}' lava-common); \
+	folder="$(LAVA)/lava-dispatcher_$$version"; \
+	test ! -d "$$folder" || exit 0; \
+	echo "Unpacking lava-dispatcher $$version into $$folder"; \
+	mkdir -p "$(LAVA)" && work=$$(mktemp -d "$(LAVA)/new.XXXXXX") && cd "$$work" || exit 1; \
+	trap 'rm -rf "$$work"' EXIT; \
+	for attempt in 1 2 3; do \
+		test ! -d "$$folder" || exit 0; \
+		apt-get -q -o APT::Sandbox::User=root download "lava-dispatcher=$$version" >/dev/null && \
+			dpkg-deb -x ./*.deb unpacked && mv -T unpacked "$$folder" && exit 0; \
+		echo "Downloading failed (attempt $$attempt of 3)" >&2; \
+		test "$$(id -u)" -ne 0 || apt-get -q update >/dev/null; \
+	done; \
+	echo "lava-dispatcher $$version could not be downloaded; try: apt-get update" >&2; exit 1
 
 demo-packages test-packages: %-packages:
 	@missing=; \
