@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import MultiNodeError
 from lava_vmgroup.multinode.client import MultiNodeClient
@@ -41,7 +42,7 @@ class Group:
         """The group that is complete now."""
         self.rounds = 0
         self.ending = threading.Event()
-        self._address = address
+        self._endpoint = Endpoint(host=address[0], port=address[1])
         self._entered: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -92,7 +93,7 @@ class Group:
 
     def _client(self, group: str, name: str) -> MultiNodeClient:
         return MultiNodeClient(
-            self._address,
+            self._endpoint,
             group_name=group,
             group_size=len(ROLES),
             client_name=name,
