@@ -6,11 +6,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from benchmarks.members import Address, Member, Rules
+
+CONNECTION_LIMIT_S = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,9 @@ class Messages:
     rules: Rules
     senders: int
     count: int
+    """Those that were acknowledged."""
+    lost: int
+    """Those whose connection was reset or not accepted; LAVA's clients would try again."""
     took_s: float
     processor_s: float
     """The processor time that the coordinator used meanwhile."""
@@ -50,7 +56,7 @@ def messages(
     begin = threading.Barrier(senders + 1)
     ending = threading.Event()
 
-    def send(number: int) -> int:
+    def send(number: int) -> Counter[bool]:
         member = Member(
             address=address,
             rules=rules,
@@ -60,10 +66,10 @@ def messages(
         )
         frame = member.frame("lava_send", messageID="m", message={"n": "1"}, group_size=senders)
         begin.wait()
-        count = 0
+        acknowledged: Counter[bool] = Counter()
         while not ending.is_set():
-            count += _acknowledged(address, frame)
-        return count
+            acknowledged[_acknowledged(address, frame)] += 1
+        return acknowledged
 
     with ThreadPoolExecutor(senders) as pool:
         sending = [pool.submit(send, number) for number in range(senders)]
@@ -71,17 +77,27 @@ def messages(
         used_s, began = processor_s(), time.monotonic()
         ending.wait(seconds)
         ending.set()
-        count = sum(sender.result() for sender in sending)
+        acknowledged = sum((sender.result() for sender in sending), Counter[bool]())
         took_s, used_s = time.monotonic() - began, processor_s() - used_s
-    return Messages(rules=rules, senders=senders, count=count, took_s=took_s, processor_s=used_s)
+    return Messages(
+        rules=rules,
+        senders=senders,
+        count=acknowledged[True],
+        lost=acknowledged[False],
+        took_s=took_s,
+        processor_s=used_s,
+    )
 
 
 def _acknowledged(address: Address, frame: bytes) -> bool:
     """Send one request as LAVA's clients do, in a connection of its own."""
-    with socket.create_connection(address) as connection:
-        connection.sendall(frame)
-        connection.shutdown(socket.SHUT_WR)
-        received = b""
-        while chunk := connection.recv(4096):
-            received += chunk
+    received = b""
+    try:
+        with socket.create_connection(address, CONNECTION_LIMIT_S) as connection:
+            connection.sendall(frame)
+            connection.shutdown(socket.SHUT_WR)
+            while chunk := connection.recv(4096):
+                received += chunk
+    except OSError:
+        return False
     return b'"ack"' in received

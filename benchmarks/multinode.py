@@ -108,8 +108,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def barrier_table(met: Sequence[Barriers]) -> Table:
     """Latencies of all groups; the first of each size is what the others are compared with."""
-    table = _table("lava_sync: from the last one's entry to the last one's release, in ms")
-    for heading in ("nodes", "coordinator", "rounds", "median", "95 %", "ratio", "assembled, ms"):
+    table = _table(
+        "lava_sync: from the last one's entry to the last one's release; all times in ms"
+    )
+    for heading in ("nodes", "coordinator", "rounds", "median", "95 %", "of ours", "assembled"):
         table.add_column(heading, justify="left" if heading == "coordinator" else "right")
     table.add_column("trouble")
     base: dict[int, float | None] = {}
@@ -130,14 +132,10 @@ def barrier_table(met: Sequence[Barriers]) -> Table:
 
 def message_table(sent: Sequence[Messages]) -> Table:
     """Messages of all senders; the first of each number is what the others are compared with."""
-    table = _table("lava_send: each sender waits for its ack")
-    for heading in (
-        "senders",
-        "coordinator",
-        "messages per s",
-        "ratio",
-        "processor per message, µs",
-    ):
+    table = _table(
+        "lava_send: each sender waits for its ack; processor time is the coordinator's, per message"
+    )
+    for heading in ("senders", "coordinator", "per s", "of ours", "lost", "processor time, µs"):
         table.add_column(heading, justify="left" if heading == "coordinator" else "right")
     base: dict[int, float] = {}
     for run in sent:
@@ -147,6 +145,7 @@ def message_table(sent: Sequence[Messages]) -> Table:
             run.rules.name.partition(",")[0],
             f"{run.per_s:.0f}",
             _ratio(run.per_s, base[run.senders]),
+            str(run.lost),
             f"{run.cost_s * 1e6:.0f}",
         )
     return table
@@ -178,7 +177,7 @@ def _ratio(value: float | None, base: float | None) -> str:
     if not value or not base:
         return "-"
     ratio = value / base
-    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2f}"
+    return f"× {ratio:.0f}" if ratio >= 10 else f"× {ratio:.2f}"
 
 
 if __name__ == "__main__":
