@@ -111,7 +111,7 @@ def barrier_table(met: Sequence[Barriers]) -> Table:
     table = _table(
         "lava_sync: from the last one's entry to the last one's release; all times in ms"
     )
-    for heading in ("nodes", "coordinator", "rounds", "median", "95 %", "of ours", "assembled"):
+    for heading in ("nodes", "coordinator", "rounds", "median", "95 %", "times ours", "assembled"):
         table.add_column(heading, justify="left" if heading == "coordinator" else "right")
     table.add_column("trouble")
     base: dict[int, float | None] = {}
@@ -135,7 +135,7 @@ def message_table(sent: Sequence[Messages]) -> Table:
     table = _table(
         "lava_send: each sender waits for its ack; processor time is the coordinator's, per message"
     )
-    for heading in ("senders", "coordinator", "per s", "of ours", "lost", "processor time, µs"):
+    for heading in ("senders", "coordinator", "per s", "times ours", "lost", "processor time, µs"):
         table.add_column(heading, justify="left" if heading == "coordinator" else "right")
     base: dict[int, float] = {}
     for run in sent:
@@ -177,7 +177,7 @@ def _ratio(value: float | None, base: float | None) -> str:
     if not value or not base:
         return "-"
     ratio = value / base
-    return f"× {ratio:.0f}" if ratio >= 10 else f"× {ratio:.2f}"
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2f}"
 
 
 if __name__ == "__main__":
