@@ -6,7 +6,13 @@ from __future__ import annotations
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
-from lava_vmgroup.testshell.signals import parse_arguments, reply_sync, reply_wait, reply_wait_all
+from lava_vmgroup.testshell.signals import (
+    Reply,
+    parse_arguments,
+    reply_sync,
+    reply_wait,
+    reply_wait_all,
+)
 
 VM_START = "lava_vm_start"
 """The host tells the VMs to start; carries ``host_ip``."""
@@ -14,8 +20,8 @@ VM_STOP = "lava_vm_stop"
 """Every member tells that it is done with the VMs."""
 
 
-def answer(call: MultiNodeCall, client: MultiNodeClient, deadline: Deadline) -> str | None:
-    """Carry out a call and return the line to type, None when nobody waits for one.
+def answer(call: MultiNodeCall, client: MultiNodeClient, deadline: Deadline) -> Reply | None:
+    """Carry out a call and return what to type, or None when nobody waits for one.
 
     Blocks until the group has answered; raises what `MultiNodeClient` raises.
     """

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.testshell.parts import Part
 
 
 class MultiNodeApi(enum.Enum):
@@ -133,7 +134,22 @@ class MultiNodeCall:
     api: MultiNodeApi
     message_id: str
     arguments: tuple[str, ...] = ()
-    """SEND: ``key=value`` words.  WAIT_ALL: the role to wait for, if any."""
+    """SEND: ``key=value``, the value as it is.  WAIT_ALL: the role to wait for, if any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendPart:
+    """A part of a SEND that one line cannot carry; the last one is told as the whole call."""
+
+    part: Part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartWanted:
+    """A node has read a part of a reply and asks for another; one after the last ends it."""
+
+    transfer: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,5 +176,7 @@ Event: TypeAlias = (
     | TestRaised
     | TestSet
     | MultiNodeCall
+    | SendPart
+    | PartWanted
     | Malformed
 )

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.console.console import Line
+from lava_vmgroup.console.console import Line, Posted
 from lava_vmgroup.console.shell import PROMPT, Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import (
+    DeadlineExpired,
     InfrastructureError,
     MultiNodeError,
     PeerFailed,
@@ -19,25 +20,32 @@ from lava_vmgroup.errors import (
     VMGroupError,
 )
 from lava_vmgroup.log import NodeLog
+from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.testshell.events import (
     EndTestCase,
     Event,
     Malformed,
+    MultiNodeApi,
     MultiNodeCall,
+    PartWanted,
     RunnerExited,
     RunnerReturned,
+    SendPart,
     StartTestCase,
     TestRaised,
 )
 from lava_vmgroup.testshell.runs import RunRecorder
-from lava_vmgroup.testshell.signals import SignalParser, reply_nack
+from lava_vmgroup.testshell.signals import PartsReply, Reply, SignalParser, reply_nack
+from lava_vmgroup.testshell.transfer import Transfer
 
 _PROMPT_S = 30.0
+_SHOWN = 200
+"""Characters of a call that the log shows."""
 
 # A runner that cannot even be started says nothing itself.
 _RETURNED = 'echo "<LAVA_TEST_RUNNER>: returned $?"'
 
-Answer = Callable[[MultiNodeCall, CancelToken, Deadline], str | None]
+Answer = Callable[[MultiNodeCall, CancelToken, Deadline], Reply | None]
 """Carries out a MultiNode call; blocks, and is ended by the token."""
 
 
@@ -46,7 +54,7 @@ class _Answered:
     """A MultiNode call has been carried out, or has failed."""
 
     call: MultiNodeCall
-    reply: str | None = None
+    reply: Reply | None = None
     error: VMGroupError | None = None
 
 
@@ -63,6 +71,7 @@ class Session:
         self._running_case: str | None = None
         self._token = CancelToken()
         self._calls: list[threading.Thread] = []
+        self._transfer: Transfer | None = None
 
     def run(self, command: str, deadline: Deadline) -> None:
         """Type the runner's command and serve its console until it says that it is done.
@@ -86,15 +95,18 @@ class Session:
 
     def _serve(self, deadline: Deadline) -> bool:
         """Take one line or one answer; True when the runner has said that it is done."""
-        event = self._console.next_event(deadline)
-        if not isinstance(event, Line):
-            if isinstance(event.item, _Answered):
-                self._type_answer(event.item, deadline)
-            return False
-        signal = self._parser.feed(event.text)
+        event = self._next_event(deadline)
+        if isinstance(event, Line):
+            return self._take_line(event.text, deadline)
+        if event is not None and isinstance(event.item, _Answered):
+            self._type_answer(event.item, deadline)
+        return False
+
+    def _take_line(self, line: str, deadline: Deadline) -> bool:
+        signal = self._parser.feed(line)
         match signal:
             case None:
-                self._recorder.line(event.text)
+                self._recorder.line(line)
             case RunnerExited():
                 return True
             case RunnerReturned(status=status):
@@ -104,13 +116,30 @@ class Session:
                 )
             case MultiNodeCall():
                 self._start_call(signal, deadline)
-            case Malformed(api=api):
-                self._log.warning("malformed", f"{signal.reason}: {signal.text[:200]!r}")
-                if api is not None and (refusal := reply_nack(api)):
-                    self._console.send_line(refusal, deadline)
+            case PartWanted():
+                self._type_part(signal, deadline)
+            case Malformed():
+                self._complain(signal, deadline)
             case _:
                 self._note(signal)
         return False
+
+    def _complain(self, signal: Malformed, deadline: Deadline) -> None:
+        """Tell of a broken marker, and free the helper that may wait for its answer."""
+        self._log.warning("malformed", f"{signal.reason}: {signal.text[:_SHOWN]!r}")
+        if signal.api is not None and (refusal := reply_nack(signal.api)):
+            self._console.send_line(refusal, deadline)
+
+    def _next_event(self, deadline: Deadline) -> Line | Posted | None:
+        """The console's next event, or None when a part has been typed again for want of one."""
+        transfer = self._transfer
+        try:
+            return self._console.next_event(transfer.patience(deadline) if transfer else deadline)
+        except DeadlineExpired:
+            if transfer is None or deadline.expired:
+                raise
+        self._advance(transfer, None, deadline)
+        return None
 
     def _note(self, signal: Event) -> None:
         """Take a signal that wants no answer."""
@@ -122,12 +151,15 @@ class Session:
                 self._running_case = None
             case TestRaised(message=message):
                 raise TestError(f"the test raised an error: {message}")
+            case SendPart():
+                pass  # the call is told with its last part
             case _:
                 self._recorder.event(signal)
 
     def _start_call(self, call: MultiNodeCall, deadline: Deadline) -> None:
         """Carry a call out beside the console, which goes on being read meanwhile."""
-        words = " ".join((call.api.helper, call.message_id, *call.arguments))
+        words = one_line(" ".join((call.api.helper, call.message_id, *call.arguments)))
+        words = words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
         self._log.event("multinode", words, api=call.api.value, message_id=call.message_id)
         self._log.debug("state", words, state=words)
         thread = threading.Thread(
@@ -149,12 +181,36 @@ class Session:
             self._log.debug("multinode", f"{answered.call.api.helper} is done")
             reply = answered.reply
         elif isinstance(error, MultiNodeError) and not isinstance(error, PeerFailed):
-            self._log.warning("multinode", error.describe())
-            reply = reply_nack(answered.call.api)
+            self._refuse(error, answered.call.api, deadline)
+            return
         else:
             raise error
-        if reply is not None:
+        if isinstance(reply, PartsReply):
+            self._transfer = Transfer(reply, self._console)
+            self._advance(self._transfer, 1, deadline)
+        elif reply is not None:
             self._console.send_line(reply, deadline)
+
+    def _type_part(self, wanted: PartWanted, deadline: Deadline) -> None:
+        """Go on with a reply; a node that asks for one that has ended is late."""
+        transfer = self._transfer
+        if transfer is not None and wanted.transfer == transfer.name:
+            self._advance(transfer, wanted.number, deadline)
+
+    def _advance(self, transfer: Transfer, number: int | None, deadline: Deadline) -> None:
+        """Type a part, the last one again for None, and end the transfer with its end."""
+        try:
+            ended = not transfer.type(number, deadline)
+        except MultiNodeError as error:
+            self._refuse(error, transfer.api, deadline)
+            ended = True
+        if ended:
+            self._transfer = None
+
+    def _refuse(self, error: MultiNodeError, api: MultiNodeApi, deadline: Deadline) -> None:
+        self._log.warning("multinode", error.describe())
+        if refusal := reply_nack(api):
+            self._console.send_line(refusal, deadline)
 
     def _end_calls(self) -> None:
         self._token.cancel(TestError("the test shell has ended"))

@@ -3,13 +3,16 @@
 
 The wire is LAVA's.  A marker may stand anywhere in a line: kernel text, a prompt or a command's
 unfinished output may precede it.  LAVA also types ``echo LAVA_ACK`` after every signal; nothing
-here needs that, so signals are not answered.  Replies to MultiNode calls are typed as one line.
+here needs that, so signals are not answered.  Replies to MultiNode calls are typed as one line
+where that can carry them.  What one line cannot carry goes in parts, which are ours.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from lava_vmgroup.errors import MultiNodeError
 from lava_vmgroup.results.model import Outcome
@@ -22,9 +25,11 @@ from lava_vmgroup.testshell.events import (
     Malformed,
     MultiNodeApi,
     MultiNodeCall,
+    PartWanted,
     RunnerExited,
     RunnerReturned,
     RunnerStarted,
+    SendPart,
     StartRun,
     StartTestCase,
     TestCaseSignal,
@@ -32,12 +37,16 @@ from lava_vmgroup.testshell.events import (
     TestRaised,
     TestSet,
 )
+from lava_vmgroup.testshell.parts import MAX_PARTS, Part, decode, encode, parse_part, part_words
 
 MAX_WORDS_LENGTH = 4000
 """Characters between a marker's name and its end; a longer marker is malformed."""
 
-MAX_REPLY_LENGTH = 4095
-"""Bytes: a terminal drops what a line has more, and the reader would see a torn reply."""
+MAX_REPLY_LENGTH = 1000
+"""Characters of a reply in one line: no terminal drops the end of such a line."""
+
+_MAX_OPEN = 16
+"""Messages in parts that may be open at once on one console."""
 
 MAX_PATTERN_LINE = 1000
 """Characters of a line that a test definition's own pattern is tried on."""
@@ -56,8 +65,11 @@ _RUNNER = re.compile(
     r")"
 )
 _UNFINISHED = re.compile(
-    r"<LAVA_(?:SIGNAL_|MULTI_NODE> <LAVA_(?P<api>SEND|SYNC|WAIT_ALL|WAIT) )[^<>%][^<>]{0,40}"
+    r"<LAVA_(?:SIGNAL_|MULTI_NODE> <LAVA_(?P<api>SEND|SYNC|WAIT_ALL|WAIT)(?:_PART)? )"
+    r"[^<>%][^<>]{0,40}"
 )
+_PLAIN = re.compile(r"[!-;=?-~]+")
+"""What a word of a line may be: all of ASCII that is to be seen, but for ``<`` and ``>``."""
 _KERNEL_TEXT = re.compile(r"\[ {0,8}\d{1,8}\.\d{6}\] ")
 
 
@@ -81,14 +93,16 @@ def parse_signal(line: str) -> Event | None:
 
 
 class SignalParser:
-    """Turns the lines of one console into events, mending markers that the kernel tore.
+    """Turns the lines of one console into events.
 
-    The kernel writes its lines to a console whenever it likes, also into the middle of a marker:
-    the marker's first part, the kernel's text and a line end, then the marker's rest.
+    Calls that come in parts are put together, and markers that the kernel tore are mended: the
+    kernel writes its lines to a console whenever it likes, also into the middle of a marker, which
+    is then the marker's beginning, the kernel's text and a line end, and the marker's rest.
     """
 
     def __init__(self) -> None:
         self._torn = ""
+        self._open: dict[str, list[str]] = {}
 
     def feed(self, line: str) -> Event | None:
         """As `parse_signal`, with regard to the lines before."""
@@ -98,7 +112,36 @@ class SignalParser:
             self._torn = _torn_marker(whole)
             if self._torn:
                 return None
-        return event
+        return self._put_together(event.part) if isinstance(event, SendPart) else event
+
+    def _put_together(self, part: Part) -> Event:
+        """The whole call with its last part; what misses a part is told then, and only then."""
+        texts = self._open.pop(part.name, [])
+        if part.number == 1:
+            texts = []
+        if len(texts) == part.number - 1 and part.count <= MAX_PARTS:
+            texts.append(part.text)
+            if part.number == part.count:
+                return _sent(texts)
+            self._open[part.name] = texts
+            if len(self._open) > _MAX_OPEN:
+                del self._open[next(iter(self._open))]
+        if part.number < part.count:
+            return SendPart(part=part)
+        return Malformed(
+            text=f"part {part.number} of {part.count}",
+            reason=f"a message is not sent: not all of its {part.count} parts came undamaged",
+            api=MultiNodeApi.SEND,
+        )
+
+
+def _sent(texts: Sequence[str]) -> Event:
+    message_id, *arguments = decode(texts)
+    try:
+        parse_arguments(arguments)
+    except ValueError as error:
+        return Malformed(text=message_id, reason=str(error), api=MultiNodeApi.SEND)
+    return MultiNodeCall(api=MultiNodeApi.SEND, message_id=message_id, arguments=tuple(arguments))
 
 
 def _torn_marker(line: str) -> str:
@@ -155,17 +198,35 @@ def reply_sync(ok: bool) -> str:
     return _reply(MultiNodeApi.SYNC, () if ok else ("nack",))
 
 
-def reply_wait(data: Mapping[str, Mapping[str, str]] | None) -> str:
-    """The line that ends a lava-wait: each sender's keys and values; None refuses it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartsReply:
+    """A reply that one line cannot carry: its parts are typed as the node asks for them."""
 
-    Raises MultiNodeError when the data cannot be typed as one line of a console.
+    api: MultiNodeApi
+    texts: tuple[str, ...]
+
+    def lines(self, transfer: str) -> tuple[str, ...]:
+        """The lines to type, in order; `transfer` is the name by which the node asks for more."""
+        return tuple(
+            f"<LAVA_{self.api.value}_PART {words}>" for words in part_words(transfer, self.texts)
+        )
+
+
+Reply: TypeAlias = str | PartsReply
+"""What ends a call that waits: most often one line, of v1's form."""
+
+
+def reply_wait(data: Mapping[str, Mapping[str, str]] | None) -> Reply:
+    """What ends a lava-wait: each sender's keys and values; None refuses it.
+
+    Raises MultiNodeError when the node's cache file could not hold the data.
     """
-    return _reply(MultiNodeApi.WAIT, _reply_words(data))
+    return _reply_data(MultiNodeApi.WAIT, data)
 
 
-def reply_wait_all(data: Mapping[str, Mapping[str, str]] | None) -> str:
-    """The line that ends a lava-wait-all; as `reply_wait`."""
-    return _reply(MultiNodeApi.WAIT_ALL, _reply_words(data))
+def reply_wait_all(data: Mapping[str, Mapping[str, str]] | None) -> Reply:
+    """What ends a lava-wait-all; as `reply_wait`."""
+    return _reply_data(MultiNodeApi.WAIT_ALL, data)
 
 
 def reply_nack(api: MultiNodeApi) -> str | None:
@@ -173,29 +234,25 @@ def reply_nack(api: MultiNodeApi) -> str | None:
     return None if api is MultiNodeApi.SEND else _reply(api, ("nack",))
 
 
-def _reply_words(data: Mapping[str, Mapping[str, str]] | None) -> Sequence[str]:
+def _reply_data(api: MultiNodeApi, data: Mapping[str, Mapping[str, str]] | None) -> Reply:
     if data is None:
-        return ("nack",)
-    return [
+        return _reply(api, ("nack",))
+    words = [
         f"{sender}:{key}={value}" for sender, pairs in data.items() for key, value in pairs.items()
     ]
+    line = _reply(api, words)
+    if len(line) <= MAX_REPLY_LENGTH and all(_PLAIN.fullmatch(word) for word in words):
+        return line
+    try:
+        return PartsReply(api=api, texts=encode(words))
+    except MultiNodeError as error:
+        raise MultiNodeError(
+            f"the reply to {api.helper} cannot be typed: {error.message}", hint=error.hint
+        ) from error
 
 
 def _reply(api: MultiNodeApi, words: Sequence[str]) -> str:
-    for word in words:
-        if not word.isprintable() or set(word) & set("<> "):
-            raise MultiNodeError(
-                f"the reply to {api.helper} cannot be typed on a console: {word!r} has a blank, "
-                "a control character, '<' or '>'"
-            )
-    line = " ".join((f"<LAVA_{api.value}_COMPLETE", *words)) + ">"
-    if (length := len(line.encode())) > MAX_REPLY_LENGTH:
-        raise MultiNodeError(
-            f"the reply to {api.helper} has {length} bytes, a line of a console holds "
-            f"{MAX_REPLY_LENGTH}",
-            hint="send less data with this message",
-        )
-    return line
+    return " ".join((f"<LAVA_{api.value}_COMPLETE", *words)) + ">"
 
 
 def outcome_of(word: str) -> Outcome:
@@ -230,6 +287,8 @@ def _signal_event(match: re.Match[str]) -> Event | None:
 
 def _call_event(match: re.Match[str]) -> Event:
     text, name, words = match[0], match[1], (match[2] or "").split()
+    if name in _PART_EVENTS:
+        return _PART_EVENTS[name](match)
     if name not in {api.value for api in MultiNodeApi}:
         return Malformed(text=text, reason=f"no MultiNode call is named {name}")
     api = MultiNodeApi(name)
@@ -243,6 +302,22 @@ def _call_event(match: re.Match[str]) -> Event:
         except ValueError as error:
             return Malformed(text=text, reason=str(error), api=api)
     return MultiNodeCall(api=api, message_id=words[0], arguments=tuple(words[1:]))
+
+
+def _send_part(match: re.Match[str]) -> Event:
+    part = parse_part(match[2] or "")
+    if part is None:
+        return Malformed(
+            text=match[0], reason="a part of a message is damaged", api=MultiNodeApi.SEND
+        )
+    return SendPart(part=part)
+
+
+def _part_wanted(match: re.Match[str]) -> Event:
+    wanted = _WANTED.fullmatch(match[2] or "")
+    if wanted is None:
+        return Malformed(text=match[0], reason="unexpected words for WANT_PART")
+    return PartWanted(transfer=wanted[1], number=int(wanted[2]))
 
 
 def _test_case(words: Sequence[str]) -> TestCaseSignal | None:
@@ -289,6 +364,11 @@ _SIGNALS: Mapping[str, Callable[[Sequence[str]], Event | None]] = {
     "TESTREFERENCE": _test_case,
     "TESTRAISE": lambda words: TestRaised(message=" ".join(words)) if words else None,
     "TESTSET": _test_set,
+}
+_WANTED = re.compile(r"(\w{1,20}) (\d{1,5})")
+_PART_EVENTS: Mapping[str, Callable[[re.Match[str]], Event]] = {
+    "SEND_PART": _send_part,
+    "WANT_PART": _part_wanted,
 }
 _PARSERS: Mapping[re.Pattern[str], Callable[[re.Match[str]], Event | None]] = {
     _SIGNAL: _signal_event,

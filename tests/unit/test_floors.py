@@ -43,6 +43,7 @@ FLOORS = {
     "vms": 5,
     "testshell.runs": 5,
     "testshell.session": 5,
+    "testshell.transfer": 5,
     "testshell.loading": 5,
     "testshell.repositories": 5,
     "multinode.api": 5,

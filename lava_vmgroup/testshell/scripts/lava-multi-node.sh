@@ -2,16 +2,27 @@
 # Sourced by the MultiNode helpers, which set $bin: requests to the dispatcher and its replies.
 #
 # A request is one marker line on standard output.  A reply is one line that the dispatcher types
-# on standard input, the console; other lines that arrive there are skipped.
+# on standard input, the console; other lines that arrive there are skipped.  What does not fit into
+# a line comes and goes in parts (lava-parts.sh).
 # shellcheck shell=sh
+
+# A byte is a character, for lengths, patterns and awk.
+LC_ALL=C
+export LC_ALL
 
 # shellcheck source=/dev/null disable=SC2154
 . "$bin/../lava-environment"
 # shellcheck source=lava_vmgroup/testshell/scripts/lava-words.sh
 . "$bin/lava-words.sh"
+# shellcheck source=lava_vmgroup/testshell/scripts/lava-parts.sh
+. "$bin/lava-parts.sh"
 
-# A console line holds 4095 bytes, and what is sent comes back to the receivers as one line.
-max_length=3000
+# Characters: what any console takes as one line.
+max_length=1000
+# Bytes: what the dispatcher takes as one message.
+max_message=1048576
+newline='
+'
 
 check_message_id() {
     check_word 'the message id' "$1"
@@ -39,9 +50,36 @@ request() {
     printf '<LAVA_MULTI_NODE> <LAVA_%s %s>\n' "$api" "$words"
 }
 
-# await_reply API: sets $reply to the words between the reply's name and its ">".
+# send_message ID KEY=VALUE...
+send_message() {
+    for line; do
+        case $line in
+            *"$newline"*) fail "the value of '${line%%=*}' has a line end, which the cache file cannot hold" ;;
+        esac
+    done
+    words=$*
+    [ "${#words}" -lt "$max_message" ] || fail "the message is longer than $max_message bytes"
+    for line; do
+        case $line in
+            # Anything but what is to be seen in ASCII, without "<" and ">".
+            *[!!-\;=?-~]*) words= ;;
+        esac
+    done
+    if [ -n "$words" ] && [ "${#words}" -le "$max_length" ]; then
+        request SEND "$@"
+    else
+        debug SEND "request: $1 in parts"
+        send_parts "$@"
+    fi
+}
+
+# await_reply API: sets $reply to the words between the reply's name and its ">"; a reply that comes
+# in parts leaves $reply empty and is in the cache file.
 await_reply() {
     start="<LAVA_$1_COMPLETE"
+    reply=
+    taken=0
+    transfer=
     while IFS= read -r line || [ -n "$line" ]; do
         case $line in
             *"$start>"* | *"$start "*">"*)
@@ -52,6 +90,15 @@ await_reply() {
                 return
                 ;;
             *"$start "*) fail "the reply to LAVA_$1 was cut short" ;;
+            *"<LAVA_$1_PART "*">"*)
+                line=${line#*"<LAVA_$1_PART "}
+                if take_part "${line%%">"*}" "$LAVA_MULTI_NODE_CACHE.new"; then
+                    mv "$LAVA_MULTI_NODE_CACHE.new" "$LAVA_MULTI_NODE_CACHE" || fail "cannot write '$LAVA_MULTI_NODE_CACHE'"
+                    debug "$1" "reply: $taken parts"
+                    return
+                fi
+                ;;
+            *) want_part ;; # what this was before it was damaged
         esac
     done
     fail "the console ended before LAVA_$1 was answered"
@@ -72,7 +119,7 @@ store_reply() {
 # request_data API WORDS...: a request whose reply is kept in the cache file.
 request_data() {
     # Data of an earlier reply must not pass for this one's, whatever happens next.
-    rm -f "$LAVA_MULTI_NODE_CACHE"
+    rm -f "$LAVA_MULTI_NODE_CACHE" "$LAVA_MULTI_NODE_CACHE.new"
     request "$@"
     await_reply "$1"
     store_reply

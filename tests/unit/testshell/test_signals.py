@@ -9,7 +9,7 @@ import pytest
 
 from lava_vmgroup.errors import MultiNodeError
 from lava_vmgroup.results.model import Outcome
-from lava_vmgroup.testshell import events, signals
+from lava_vmgroup.testshell import events, parts, signals
 from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall, TestCaseSignal
 
@@ -442,15 +442,109 @@ def test_a_refusal_is_known_for_every_call_that_waits() -> None:
     }
 
 
-@pytest.mark.parametrize("value", ["a b", "a>b", "a<b", "a\nb", "a\x03b", "a\u3000b"])
-def test_data_that_would_break_the_reply_line_are_refused(value: str) -> None:
+@pytest.mark.parametrize("value", ["a\nb", "a\0b", "\ud800"])
+def test_data_that_no_cache_file_holds_are_refused(value: str) -> None:
     with pytest.raises(MultiNodeError, match="the reply to lava-wait-all cannot be typed"):
         signals.reply_wait_all({"vm1": {"key": value}})
 
 
-def test_a_reply_longer_than_a_terminals_line_is_refused() -> None:
-    overhead = len("<LAVA_WAIT_COMPLETE a:b=>")
+@pytest.mark.parametrize("value", ["a b", "a>b", "<", "a\tb", "a\x03b", "é", "", " ", "x" * 1000])
+def test_a_reply_is_one_line_only_where_the_line_carries_it_unchanged(value: str) -> None:
+    reply = signals.reply_wait({"vm1": {"key": value}})
 
-    assert len(signals.reply_wait({"a": {"b": "x" * (4095 - overhead)}})) == 4095
-    with pytest.raises(MultiNodeError, match="has 4096 bytes"):
-        signals.reply_wait({"a": {"b": "é" + "x" * (4094 - overhead)}})
+    assert isinstance(reply, str) == (value == "")
+
+
+def test_a_reply_of_a_megabyte_is_typed_and_one_of_more_is_refused() -> None:
+    largest = (1 << 20) - len("a:b=\n")
+
+    reply = signals.reply_wait({"a": {"b": "x" * largest}})
+
+    assert isinstance(reply, signals.PartsReply)
+    assert max(map(len, reply.lines("1"))) < 1000
+    with pytest.raises(MultiNodeError, match="the data have more than 1048576 bytes"):
+        signals.reply_wait({"a": {"b": "x" * (largest + 1)}})
+
+
+def test_a_call_in_parts_is_told_whole_with_its_last_part() -> None:
+    parser = signals.SignalParser()
+
+    told = [parser.feed(line) for line in parts_of("ready", "text=" + 2000 * "é ")]
+
+    assert told[-1] == MultiNodeCall(
+        api=MultiNodeApi.SEND, message_id="ready", arguments=("text=" + 2000 * "é ",)
+    )
+    assert len(told) > 10
+    assert {type(event) for event in told[:-1]} == {events.SendPart}
+
+
+def test_calls_in_parts_at_the_same_time_do_not_touch_each_other() -> None:
+    parser = signals.SignalParser()
+    pair = (parts_of("one", "a=" + 3000 * "x"), parts_of("two", "a=" + 3000 * "y", name="8"))
+
+    told = [parser.feed(line) for both in zip(*pair, strict=True) for line in both]
+
+    assert [event for event in told if isinstance(event, MultiNodeCall)] == [
+        MultiNodeCall(api=MultiNodeApi.SEND, message_id="one", arguments=("a=" + 3000 * "x",)),
+        MultiNodeCall(api=MultiNodeApi.SEND, message_id="two", arguments=("a=" + 3000 * "y",)),
+    ]
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_call_that_misses_a_part_is_told_and_not_carried_out(lost: int) -> None:
+    lines = parts_of("ready", "a=" + 3000 * "x")
+    parser = signals.SignalParser()
+
+    told = [parser.feed(line) for number, line in enumerate(lines) if number != lost]
+
+    assert not [event for event in told if isinstance(event, MultiNodeCall)]
+    assert isinstance(told[-1], events.Malformed)
+    assert (
+        told[-1].reason
+        == f"a message is not sent: not all of its {len(lines)} parts came undamaged"
+    )
+
+
+@pytest.mark.parametrize("place", [5, 30, 38, 45, 60, 400, 600])
+@pytest.mark.parametrize("damage", ["", "?", "xx"])
+def test_a_damaged_part_never_passes_for_another(place: int, damage: str) -> None:
+    lines = parts_of("ready", "text=" + 40 * "some words ")
+    (line,) = lines
+    parser = signals.SignalParser()
+
+    event = parser.feed(line[:place] + damage + line[place + 1 :])
+
+    assert not isinstance(event, MultiNodeCall)
+
+
+@pytest.mark.parametrize("cut", range(1, 120, 7))
+def test_a_part_torn_by_the_kernel_is_mended(cut: int) -> None:
+    first, second = parts_of("ready", "a=" + 1500 * "x")
+    parser = signals.SignalParser()
+
+    told = [parser.feed(line) for line in (first, f"{second[:cut]}{KERNEL}", KERNEL, second[cut:])]
+
+    assert told[1:3] == [None, None]
+    assert isinstance(told[3], MultiNodeCall)
+
+
+def test_a_marker_of_a_tests_own_is_taken_as_it_is() -> None:
+    line = "<LAVA_MULTI_NODE> <LAVA_SEND ready rate=50%25 %=1>"
+
+    assert signals.parse_signal(line) == MultiNodeCall(
+        api=MultiNodeApi.SEND, message_id="ready", arguments=("rate=50%25", "%=1")
+    )
+
+
+def test_a_part_is_asked_for_by_its_number() -> None:
+    line = "<LAVA_MULTI_NODE> <LAVA_WANT_PART 7 12>"
+
+    assert signals.parse_signal(line) == events.PartWanted(transfer="7", number=12)
+
+
+def parts_of(message_id: str, *arguments: str, name: str = "7") -> list[str]:
+    """The markers of a lava-send in parts."""
+    texts = parts.encode([message_id, *arguments])
+    return [
+        f"<LAVA_MULTI_NODE> <LAVA_SEND_PART {words}>" for words in parts.part_words(name, texts)
+    ]
