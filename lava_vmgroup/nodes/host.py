@@ -18,7 +18,7 @@ from lava_vmgroup.console.access import open_to_ssh
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import JobError, TestError, VMGroupError
+from lava_vmgroup.errors import JobError, PeerFailed, TestError, VMGroupError
 from lava_vmgroup.job.expansion import IMAGE_COMMANDS
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
@@ -145,8 +145,10 @@ class HostNode(Node):
             return
         self.log.event("state", "waiting for the VMs to finish", state="waiting for the VMs")
         self.client.send(VM_STOP, {}, deadline)
-        self.client.wait_all(VM_STOP, deadline)
+        closed = self.client.wait_all(VM_STOP, deadline)
         self._vms_waited_for = True
+        if lost := [name for name, _ in self.members if name not in closed]:
+            raise PeerFailed(f"{', '.join(lost)} left the group without closing")
 
     def _stop_using_system(self, deadline: Deadline) -> None:
         self._wait_for_vms(deadline)
