@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes ``job-keys.rst``, the part of the job's reference that the schema says."""
+"""Writes ``job-keys.rst`` and ``sub-job-keys.rst``, what the schemas say of jobs and sub-jobs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from lava_vmgroup.job import schema
-
-TARGET = Path(__file__).parent / "job-keys.rst"
+from lava_vmgroup.job import schema, sub_job
 
 _HEAD = """\
-.. Written by ``python docs/reference.py`` from what ``lava_vmgroup/job/schema.py`` says.
+.. Written by ``python docs/reference.py`` from what ``lava_vmgroup/job/{module}.py`` says.
 """
 _KINDS = {
     "array": "list",
@@ -26,8 +24,22 @@ _KINDS = {
 _WIDTH = 96
 
 
-def render() -> str:
-    """The reference as reStructuredText."""
+def pages() -> dict[str, str]:
+    """The files with their content, reStructuredText."""
+    more = sub_job.SUB_JOB_SCHEMA["properties"].keys() - schema.JOB_SCHEMA["properties"].keys()
+    keys = {
+        **sub_job.SUB_JOB_SCHEMA,
+        "properties": {
+            name: value
+            for name, value in sub_job.SUB_JOB_SCHEMA["properties"].items()
+            if name in more
+        },
+    }
+    sub_job_keys = "\n".join([_HEAD.format(module="sub_job"), *_keys(keys)])
+    return {"job-keys.rst": _job_keys(), "sub-job-keys.rst": sub_job_keys + "\n"}
+
+
+def _job_keys() -> str:
     sections = {
         "Top level": schema.JOB_SCHEMA,
         "vm_group": schema.VM_GROUP_SCHEMA,
@@ -36,7 +48,7 @@ def render() -> str:
         "actions": schema.ACTION_SCHEMA,
         "Parameters of every action": {"properties": schema.ACTION_PARAMETERS},
     }
-    lines = [_HEAD]
+    lines = [_HEAD.format(module="schema")]
     for title, part in sections.items():
         lines += [title, "~" * len(title), "", *_keys(part), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -72,4 +84,5 @@ def _shown(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(render(), encoding="utf-8")
+    for page, content in pages().items():
+        (Path(__file__).parent / page).write_text(content, encoding="utf-8")

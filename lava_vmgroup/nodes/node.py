@@ -24,6 +24,7 @@ from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay, runner_command
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
+from lava_vmgroup.vms.introduction import is_introduction
 from lava_vmgroup.testshell.signals import Reply
 
 _COLLECT_S = 120.0
@@ -193,6 +194,9 @@ class Node(abc.ABC):
             self.log.warning("collect", f"the tests cannot be interrupted: {error.describe()}")
 
     def _answer(self, call: MultiNodeCall, token: CancelToken, deadline: Deadline) -> Reply | None:
+        if call.api is MultiNodeApi.SEND and is_introduction(call.message_id):
+            self.log.warning("multinode", f"no test may send {call.message_id}: not sent")
+            return None
         with self.token.also_canceling(token):
             reply = api.answer(call, self.client.with_token(token), deadline)
         if call.api is MultiNodeApi.SEND:

@@ -17,7 +17,7 @@ from enum import Enum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from lava_vmgroup import errors
-from lava_vmgroup.errors import Canceled, MultiNodeError, VMGroupError
+from lava_vmgroup.errors import Canceled, JobError, MultiNodeError, VMGroupError
 from lava_vmgroup.results.model import NodeResult
 
 _PLAIN: tuple[type, ...] = (str, int, float, bool)
@@ -94,6 +94,8 @@ def _encode_error(error: VMGroupError) -> dict[str, Any]:
     }
     if isinstance(error, Canceled):
         data["signal_number"] = error.signal_number
+    if isinstance(error, JobError):
+        data["problems"] = list(error.problems)
     return data
 
 
@@ -143,13 +145,14 @@ def _decode_tuple(arguments: tuple[Any, ...], data: Any) -> tuple[Any, ...]:
 def _decode_error(data: Any) -> VMGroupError:
     kind = _ERRORS[data["class"]]
     message = _decode(str, data["message"])
-    lines = _decode(tuple[str, ...], data["last_lines"])
     if kind is Canceled:
         error: VMGroupError = Canceled(message, signal_number=_decode(int, data["signal_number"]))
+    elif kind is JobError:
+        error = JobError(message, problems=_decode(tuple[str, ...], data["problems"]))
     else:
         error = kind(message)
-        error.hint = _decode(str | None, data["hint"])
-        error.last_lines = lines
+    error.hint = _decode(str | None, data["hint"])
+    error.last_lines = _decode(tuple[str, ...], data["last_lines"])
     return error.at(
         node=_decode(str | None, data["node"]), action=_decode(str | None, data["action"])
     )

@@ -25,9 +25,17 @@ _PUBLIC_KEY = re.compile(r"[a-z0-9@.-]{1,60} [A-Za-z0-9+/]{1,8000}={0,3}")
 _BRIDGE = re.compile(r"[a-z0-9-]{1,15}")
 
 
+_HELLO_ID = "lava_vm_hello:"
+
+
 def hello_id(vm: str) -> str:
     """The message by which a VM introduces itself; one of its own, so that none is missed."""
-    return f"lava_vm_hello:{vm}"
+    return f"{_HELLO_ID}{vm}"
+
+
+def is_introduction(message_id: str) -> bool:
+    """Whether only dispatchers may send this message, and no test."""
+    return message_id == OFFER_ID or message_id.startswith(_HELLO_ID)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,15 +63,34 @@ class Lab:
         path.write_text(json.dumps(document))
         return path
 
-    def start(self, job: Path) -> subprocess.Popen[str]:
+    def start(self, job: Path, *options: str, output: str = "results") -> subprocess.Popen[str]:
         """Start ``lava-dispatch`` on a job."""
         command = [sys.executable, "-m", "lava_vmgroup", "--config-dir", str(self.board / "config")]
-        command += ["--output-dir", str(self.folder / "results"), str(job)]
+        command += ["--output-dir", str(self.folder / output), *options, str(job)]
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/"
         )
 
-    def finish(self, process: subprocess.Popen[str]) -> Ended:
+    def start_sub_jobs(self, job: Path, port: int) -> dict[str, subprocess.Popen[str]]:
+        """Expand a job to files, and start a ``lava-dispatch`` for each; by their numbers.
+
+        They meet at the coordinator that listens on `port` and asks for the token in the file
+        ``token``; their results are in ``results-<number>``.
+        """
+        settings = {"coordinator_hostname": "127.0.0.1", "port": port, "token_file": "token"}
+        coordinator = self.folder / "coordinator.conf"
+        coordinator.write_text(json.dumps(settings))
+        jobs = self.folder / "jobs"
+        expand = [sys.executable, "-m", "lava_vmgroup", "--job-id", "17", "--expand-to", str(jobs)]
+        subprocess.run([*expand, str(job)], check=True, stdout=subprocess.DEVNULL)
+        return {
+            (number := path.stem.rpartition(".")[2]): self.start(
+                path, "--coordinator", str(coordinator), output=f"results-{number}"
+            )
+            for path in sorted(jobs.iterdir())
+        }
+
+    def finish(self, process: subprocess.Popen[str], output: str = "results") -> Ended:
         """Wait for the end of a run; a run that does not end is ended.
 
         A dashboard must take every bundle that it wrote.
@@ -82,11 +101,10 @@ class Lab:
             process.send_signal(signal.SIGINT)
             process.communicate()
             raise
-        for bundle in (self.folder / "results").rglob("bundle.json"):
+        folder = self.folder / output
+        for bundle in folder.rglob("bundle.json"):
             assert_valid(json.loads(bundle.read_text()))
-        return Ended(
-            status=process.returncode, stdout=stdout, stderr=stderr, output=self.folder / "results"
-        )
+        return Ended(status=process.returncode, stdout=stdout, stderr=stderr, output=folder)
 
     def run(self, job: Path) -> Ended:
         """Run a job to its end."""
@@ -152,6 +170,23 @@ def follow(path: Path, process: subprocess.Popen[str]) -> Iterator[Mapping[str, 
             process.wait(0.1)
         except subprocess.TimeoutExpired:
             continue
+
+
+@contextmanager
+def coordinator(folder: Path) -> Iterator[int]:
+    """A coordinator in a process of its own that asks for a token; gives its port."""
+    token = folder / "token"
+    token.touch(mode=0o600)
+    token.write_text("a token of a lab\n")
+    command = [sys.executable, "-m", "lava_vmgroup.coordinator_cli", "--port", "0"]
+    command += ["--token-file", str(token), "--logfile", str(folder / "coordinator.log")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline().rpartition(":")[2])
+    finally:
+        process.terminate()
+        assert process.wait() == 0
 
 
 @contextmanager

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""What a scheduler is handed for each node comes back as the node that it was made of."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lava_vmgroup import actions
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.job import Group, NodeJob, expand, load_document, parse_job, to_document
+from lava_vmgroup.job.sub_job import Assignment, parse_sub_job
+
+ROOT = Path(__file__).parents[3]
+JOBS = sorted((ROOT / "examples").glob("*/job.json"))
+NOTHING = Assignment()
+
+
+def expanded(path: Path) -> Group:
+    job = parse_job(load_document(path), path.parent, actions.parameter_schemas())
+    return expand(job, job_id="17", target_group="9b4b0a39-7b5f-4f8c")
+
+
+def placeless(node: NodeJob) -> NodeJob:
+    """The node without where its actions stand in which file, and for whom they were meant."""
+    cut = [
+        tuple(replace(one, place="", role=None) for one in part)
+        for part in (node.actions, node.submissions)
+    ]
+    return replace(node, actions=cut[0], submissions=cut[1])
+
+
+@pytest.mark.parametrize("path", JOBS, ids=[path.parent.name for path in JOBS])
+def test_every_example_survives_its_way_through_a_scheduler(path: Path, tmp_path: Path) -> None:
+    group = expanded(path)
+
+    for node in group.nodes:
+        document = json.loads(json.dumps(to_document(group, node, secrets=True)))
+        back = parse_sub_job(document, tmp_path, actions.parameter_schemas(), NOTHING)
+        assert back.settings == replace(group.settings, obsolete=())
+        assert [placeless(one) for one in back.nodes] == [placeless(node)]
+        assert (back.size, back.is_sub_job) == (len(group.nodes), True)
+
+
+V1: dict[str, Any] = {
+    "timeout": 18000,
+    "job_name": "seed",
+    "logging_level": "DEBUG",
+    "health_check": False,
+    "is_vmhost": False,
+    "auto_start_vms": True,
+    "role": "server",
+    "device_type": "dynamic-vm",
+    "group_size": 3,
+    "target_group": "f7a5c7c6-6d56-4d4e-8a5b-2f6a1b6ad7a0",
+    "target": "vm2-job17.2",
+    "sub_id": "17.2",
+    "actions": [
+        {"command": "deploy_linaro_image", "parameters": {"image": "x.img", "repeat_count": 0}},
+        {
+            "command": "lava_test_shell",
+            "parameters": {"testdef_urls": ["x.yaml"], "repeat_count": 2},
+        },
+    ],
+}
+"""A sub-job as LAVA v1's daemon left it: the VM's type stands in a file beside it."""
+
+
+def test_sub_job_of_lavas_own_scheduler_is_taken(tmp_path: Path) -> None:
+    assignment = Assignment(target="vm9-job17.2", backend="kvm-arm")
+
+    group = parse_sub_job(V1, tmp_path, actions.parameter_schemas(), assignment)
+
+    (node,) = group.nodes
+    assert (node.device_type, node.target, node.number) == ("kvm-arm", "vm9-job17.2", 2)
+    assert [action.parameters for action in node.actions] == [
+        {"image": "x.img"},
+        {"testdef_urls": ["x.yaml"], "repeat_count": 2},
+    ]
+    assert group.settings.folder == tmp_path
+
+
+def test_vm_whose_type_nobody_says_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(JobError) as caught:
+        parse_sub_job(V1, tmp_path, actions.parameter_schemas(), NOTHING)
+
+    assert caught.value.problems == (
+        "config: missing; it says with dynamic_vm_backend_device_type what kind of VM this is, "
+        "or a file does that --config names",
+    )
