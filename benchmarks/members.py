@@ -8,14 +8,12 @@ held, LAVA's asks again after a pause for as long as it is told to wait.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from lava_vmgroup.multinode.wire import encode_frame
+from lava_vmgroup.multinode.wire import REPLY_LIMIT, FrameDecoder, encode_frame
 
-HEADER_LENGTH = 8
 Address = tuple[str, int]
 
 
@@ -120,5 +118,6 @@ class Member:
             await exchange.over
         finally:
             transport.abort()
-        text = bytes(exchange.received[HEADER_LENGTH:])
-        return (json.loads(text)["response"] if text else ""), exchange.last_byte_at
+        decoder = FrameDecoder(REPLY_LIMIT)
+        complete = decoder.feed(bytes(exchange.received))
+        return (decoder.value["response"] if complete else ""), exchange.last_byte_at

@@ -132,10 +132,8 @@ def barrier_table(met: Sequence[Barriers]) -> Table:
 
 def message_table(sent: Sequence[Messages]) -> Table:
     """Messages of all senders; the first of each number is what the others are compared with."""
-    table = _table(
-        "lava_send: each sender waits for its ack; processor time is the coordinator's, per message"
-    )
-    for heading in ("senders", "coordinator", "per s", "times ours", "lost", "processor time, µs"):
+    table = _table("lava_send: messages per second, and processor time for each")
+    for heading in ("senders", "coordinator", "per s", "times ours", "lost", "processor, µs"):
         table.add_column(heading, justify="left" if heading == "coordinator" else "right")
     base: dict[int, float] = {}
     for run in sent:
