@@ -77,6 +77,7 @@ class Hostile:
             "wrong types": self._wrong_types,
             "members of odd groups": self._member,
             "intruders": self._intruder,
+            "impersonators": self._impersonator,
         }
 
     def attack(self) -> Attack:
@@ -161,17 +162,22 @@ class Hostile:
     def _member(self) -> bytes:
         """A well-formed request in a small world, where everything happens to everybody."""
         size = self._random.choice((1, 2, 3, 5, "2"))
-        return self._request(f"odd {self._random.randrange(40)}", "c", group_size=size)
+        group, client = f"odd {self._random.randrange(40)}", f"c{self._random.randrange(6)}"
+        return self._request(group, client, group_size=size)
 
     def _intruder(self) -> bytes:
         """One member too many in a group that is complete; never makes a new one of its name."""
-        return self._request(self._assembled() or "odd 0", "intruder")
+        return self._request(self._assembled() or "odd 0", f"intruder{self._random.randrange(6)}")
+
+    def _impersonator(self) -> bytes:
+        """Under the name of a member of a group that is complete."""
+        return self._request(self._assembled() or "odd 0", self._random.choice(("host", "vm1")))
 
     def _request(self, group: str, client: str, **fields: Any) -> bytes:
         choose = self._random.choice
         request = {
             "request": choose(COMMANDS),
-            "client_name": f"{client}{self._random.randrange(6)}",
+            "client_name": client,
             "group_name": group,
             "hostname": "h",
             "role": choose(("host", "guest")),

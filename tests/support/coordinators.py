@@ -43,7 +43,9 @@ class Running:
 @contextmanager
 def our_coordinator() -> Iterator[Running]:
     """Ours; it has to end by SIGTERM, with status 0."""
-    with _started([sys.executable, str(HERE / "coordinator_alone.py")]) as running:
+    program = [sys.executable, "-m", "lava_vmgroup.coordinator_cli"]
+    options = ["--listen", "127.0.0.1", "--port", "0", "--loglevel", "WARNING"]
+    with _started([*program, *options]) as running:
         yield running
         running.process.terminate()
         status = running.process.wait(END_LIMIT_S)
