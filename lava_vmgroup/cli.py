@@ -296,18 +296,23 @@ def _announce(lines: Sequence[str], descriptor: int) -> None:
 
 @contextmanager
 def _canceling(run: GroupRun) -> Iterator[None]:
-    """Have SIGINT and SIGTERM cancel the run instead of ending the process."""
+    """Have SIGINT and SIGTERM cancel the run instead of ending the process.
+
+    Afterwards they are ignored to the end of the process, which is near: a scheduler sends them
+    until it has come, and one too many must cost neither the results nor the exit status.
+    """
 
     def handle(number: int, _frame: FrameType | None) -> None:
         run.cancel(Canceled(f"canceled by {signal.Signals(number).name}", signal_number=number))
 
     numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, handle) for number in numbers}
+    for number in numbers:
+        signal.signal(number, handle)
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _complain(error: VMGroupError) -> None:

@@ -24,8 +24,8 @@ from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay, runner_command
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
-from lava_vmgroup.vms.introduction import is_introduction
 from lava_vmgroup.testshell.signals import Reply
+from lava_vmgroup.vms.introduction import is_introduction
 
 _COLLECT_S = 120.0
 _AFTERMATH_S = 20.0

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Lab:
     """A board of our own and a folder to work in."""
 
     folder: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def board(self) -> Path:
@@ -67,9 +68,11 @@ class Lab:
         """Start ``lava-dispatch`` on a job."""
         command = [sys.executable, "-m", "lava_vmgroup", "--config-dir", str(self.board / "config")]
         command += ["--output-dir", str(self.folder / output), *options, str(job)]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/"
         )
+        self.started.append(process)
+        return process
 
     def start_sub_jobs(self, job: Path, port: int) -> dict[str, subprocess.Popen[str]]:
         """Expand a job to files, and start a ``lava-dispatch`` for each; by their numbers.
@@ -198,4 +201,8 @@ def lab(folder: Path) -> Iterator[Lab]:
     try:
         yield made
     finally:
+        for process in made.started:
+            if process.poll() is None:  # the test has failed
+                process.send_signal(signal.SIGINT)
+                process.communicate()
         subprocess.run([*program, "destroy", str(made.board)], check=True)
