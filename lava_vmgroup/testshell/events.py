@@ -146,10 +146,12 @@ class SendPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartWanted:
-    """A node has read a part of a reply and asks for another; one after the last ends it."""
+    """A node has the parts of a reply before this one and asks for it, even after the last."""
 
     transfer: str
     number: int
+    again: bool = False
+    """Whether the part came damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

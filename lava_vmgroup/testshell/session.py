@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lava_vmgroup.cancel import CancelToken
@@ -138,7 +139,8 @@ class Session:
         except DeadlineExpired:
             if transfer is None or deadline.expired:
                 raise
-        self._advance(transfer, None, deadline)
+        with self._refusing(transfer.api, deadline):
+            transfer.repeat(deadline)
         return None
 
     def _note(self, signal: Event) -> None:
@@ -176,41 +178,37 @@ class Session:
         self._console.post(answered)
 
     def _type_answer(self, answered: _Answered, deadline: Deadline) -> None:
-        error = answered.error
-        if error is None:
-            self._log.debug("multinode", f"{answered.call.api.helper} is done")
-            reply = answered.reply
-        elif isinstance(error, MultiNodeError) and not isinstance(error, PeerFailed):
-            self._refuse(error, answered.call.api, deadline)
-            return
-        else:
-            raise error
+        api, reply = answered.call.api, answered.reply
+        with self._refusing(api, deadline):
+            if answered.error is not None:
+                raise answered.error
+            self._log.debug("multinode", f"{api.helper} is done")
         if isinstance(reply, PartsReply):
             self._transfer = Transfer(reply, self._console)
-            self._advance(self._transfer, 1, deadline)
+            self._transfer.begin(deadline)
         elif reply is not None:
             self._console.send_line(reply, deadline)
 
     def _type_part(self, wanted: PartWanted, deadline: Deadline) -> None:
         """Go on with a reply; a node that asks for one that has ended is late."""
         transfer = self._transfer
-        if transfer is not None and wanted.transfer == transfer.name:
-            self._advance(transfer, wanted.number, deadline)
+        if transfer is None or wanted.transfer != transfer.name:
+            return
+        with self._refusing(transfer.api, deadline):
+            if not transfer.serve(wanted, deadline):
+                self._transfer = None
 
-    def _advance(self, transfer: Transfer, number: int | None, deadline: Deadline) -> None:
-        """Type a part, the last one again for None, and end the transfer with its end."""
+    @contextmanager
+    def _refusing(self, api: MultiNodeApi, deadline: Deadline) -> Iterator[None]:
+        """Answer a call with a refusal when the group or the console cannot do what it asks for."""
         try:
-            ended = not transfer.type(number, deadline)
+            yield
+        except PeerFailed:
+            raise
         except MultiNodeError as error:
-            self._refuse(error, transfer.api, deadline)
-            ended = True
-        if ended:
-            self._transfer = None
-
-    def _refuse(self, error: MultiNodeError, api: MultiNodeApi, deadline: Deadline) -> None:
-        self._log.warning("multinode", error.describe())
-        if refusal := reply_nack(api):
-            self._console.send_line(refusal, deadline)
+            self._log.warning("multinode", error.describe())
+            if refusal := reply_nack(api):
+                self._console.send_line(refusal, deadline)
 
     def _end_calls(self) -> None:
         self._token.cancel(TestError("the test shell has ended"))

@@ -317,7 +317,7 @@ def _part_wanted(match: re.Match[str]) -> Event:
     wanted = _WANTED.fullmatch(match[2] or "")
     if wanted is None:
         return Malformed(text=match[0], reason="unexpected words for WANT_PART")
-    return PartWanted(transfer=wanted[1], number=int(wanted[2]))
+    return PartWanted(transfer=wanted[1], number=int(wanted[2]), again=bool(wanted[3]))
 
 
 def _test_case(words: Sequence[str]) -> TestCaseSignal | None:
@@ -365,7 +365,7 @@ _SIGNALS: Mapping[str, Callable[[Sequence[str]], Event | None]] = {
     "TESTRAISE": lambda words: TestRaised(message=" ".join(words)) if words else None,
     "TESTSET": _test_set,
 }
-_WANTED = re.compile(r"(\w{1,20}) (\d{1,5})")
+_WANTED = re.compile(r"(\w{1,20}) (\d{1,5})( again)?")
 _PART_EVENTS: Mapping[str, Callable[[re.Match[str]], Event]] = {
     "SEND_PART": _send_part,
     "WANT_PART": _part_wanted,

@@ -8,6 +8,7 @@ import itertools
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import MultiNodeError
+from lava_vmgroup.testshell.events import PartWanted
 from lava_vmgroup.testshell.signals import PartsReply
 
 PATIENCE_S = 10.0
@@ -20,7 +21,11 @@ _NAMES = itertools.count(1)
 
 
 class Transfer:
-    """Types a reply's parts, each when the node asks for it, and again when that is damaged."""
+    """Types a reply's parts, each when the node asks for it.
+
+    After a `MultiNodeError` the node is to be refused.  If it asks for a part nevertheless, because
+    it has not seen that, the transfer goes on.
+    """
 
     def __init__(self, reply: PartsReply, console: Console) -> None:
         self.api = reply.api
@@ -36,16 +41,31 @@ class Transfer:
         """How long to wait for the node's next word."""
         return self._limit or deadline
 
-    def type(self, number: int | None, deadline: Deadline) -> bool:
-        """Type a part, counted from 1, or the last one again; False when the node has them all.
+    def begin(self, deadline: Deadline) -> None:
+        """Type the first part."""
+        self._type(1, deadline)
 
-        Raises `MultiNodeError` when the part has been typed often enough.
+    def serve(self, wanted: PartWanted, deadline: Deadline) -> bool:
+        """Type the part that the node asks for; False when it has them all.
+
+        A part that is on its way is typed once more only if it came damaged.  Raises
+        `MultiNodeError` when it has been typed often enough.
         """
-        number = number or self._number
-        if number > len(self._lines):
+        if wanted.number > len(self._lines):
             return False
+        if wanted.number != self._number or wanted.again:
+            self._type(wanted.number, deadline)
+        return True
+
+    def repeat(self, deadline: Deadline) -> None:
+        """Type the last part again, as the node says nothing; raises as `serve`."""
+        # The end of the line before may be what was lost.
+        self._console.send_line("", deadline)
+        self._type(self._number, deadline)
+
+    def _type(self, number: int, deadline: Deadline) -> None:
         self._tries = self._tries + 1 if number == self._number else 1
-        self._number = number
+        self._number, self._limit = number, None
         if self._tries > _MAX_TRIES:
             raise MultiNodeError(
                 f"part {number} of the {len(self._lines)} of the reply to {self.api.helper} was "
@@ -53,4 +73,3 @@ class Transfer:
             )
         self._console.send_line(self._lines[number - 1], deadline)
         self._limit = deadline.sub("the node's asking for the next part", PATIENCE_S)
-        return True

@@ -98,7 +98,8 @@ await_reply() {
                     return
                 fi
                 ;;
-            *) want_part ;; # what this was before it was damaged
+            '') ;;
+            *) want_part again ;; # this may have been the part
         esac
     done
     fail "the console ended before LAVA_$1 was answered"
@@ -120,6 +121,7 @@ store_reply() {
 request_data() {
     # Data of an earlier reply must not pass for this one's, whatever happens next.
     rm -f "$LAVA_MULTI_NODE_CACHE" "$LAVA_MULTI_NODE_CACHE.new"
+    trap 'rm -f "$LAVA_MULTI_NODE_CACHE.new"' EXIT
     request "$@"
     await_reply "$1"
     store_reply

@@ -78,7 +78,7 @@ send_parts() {
 }
 
 # take_part WORDS FILE: append what a part holds to FILE, and ask for the next; true when it was the
-# last.  $taken says how many parts are in FILE already; a damaged part is asked for again.
+# last.  $taken says how many parts are in FILE already.
 take_part() {
     place=${1#* }
     place=${place%% *}
@@ -89,18 +89,23 @@ take_part() {
                 taken=$((taken + 1))
                 transfer=${1%% *}
                 count=${place#*/}
+                want_part
                 ;;
-            1) ;;
+            1) want_part again ;;
             *) fail "cannot decode the reply with awk, or not write '$2'" ;;
         esac
+    elif [ "${place%%/*}" -le "$taken" ] 2>/dev/null; then
+        want_part
+    else
+        want_part again
     fi
-    want_part
     [ "$taken" -gt 0 ] && [ "$taken" = "$count" ]
 }
 
-# want_part: once a reply has begun, ask for its next part; the one after the last ends it.
+# want_part [again]: once a reply has begun, ask for its next part; the one after the last ends it.
+# "again" has it typed even if it was before.
 want_part() {
     if [ "$taken" -gt 0 ]; then
-        printf '<LAVA_MULTI_NODE> <LAVA_WANT_PART %s %s>\n' "$transfer" "$((taken + 1))"
+        printf '<LAVA_MULTI_NODE> <LAVA_WANT_PART %s %s%s>\n' "$transfer" "$((taken + 1))" "${1:+ $1}"
     fi
 }

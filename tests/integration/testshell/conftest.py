@@ -21,15 +21,15 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.testshell.definition import parse_definition
 from lava_vmgroup.testshell.events import Event
 from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay
-from lava_vmgroup.testshell.signals import SignalParser
+from lava_vmgroup.testshell.signals import Reply, SignalParser
 from lava_vmgroup.testshell.tree import Tree
 
 LIMIT_S = 60.0
 PACKAGES = {"bash": "bash", "dash": "dash", "busybox": "busybox-static"}
 GROUP = (("board", "host"), ("vm1", "client"), ("vm2", "client"))
 
-Answer = Callable[[Event], str | None]
-"""What the dispatcher types after an event, without a line end; None for nothing."""
+Answer = Callable[[Event], Reply | None]
+"""What the dispatcher types after an event, a line without its end; None for nothing."""
 
 
 @dataclass

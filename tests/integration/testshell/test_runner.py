@@ -30,7 +30,7 @@ def definition(name: str, *steps: str, install: tuple[str, ...] = ()) -> str:
     return yaml.safe_dump(content)
 
 
-def coordinator(event: events.Event) -> str | None:
+def coordinator(event: events.Event) -> signals.Reply | None:
     """Answer every call the way a coordinator with two VMs might."""
     if not isinstance(event, MultiNodeCall):
         return None

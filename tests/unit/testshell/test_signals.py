@@ -537,9 +537,15 @@ def test_a_marker_of_a_tests_own_is_taken_as_it_is() -> None:
 
 
 def test_a_part_is_asked_for_by_its_number() -> None:
-    line = "<LAVA_MULTI_NODE> <LAVA_WANT_PART 7 12>"
+    marker = "<LAVA_MULTI_NODE> <LAVA_WANT_PART"
 
-    assert signals.parse_signal(line) == events.PartWanted(transfer="7", number=12)
+    told = [signals.parse_signal(f"{marker} {words}>") for words in ("7 12", "7 12 again")]
+
+    assert told == [
+        events.PartWanted(transfer="7", number=12),
+        events.PartWanted(transfer="7", number=12, again=True),
+    ]
+    assert isinstance(signals.parse_signal(f"{marker} 7 x>"), events.Malformed)
 
 
 def parts_of(message_id: str, *arguments: str, name: str = "7") -> list[str]:
