@@ -490,6 +490,17 @@ def test_calls_in_parts_at_the_same_time_do_not_touch_each_other() -> None:
     ]
 
 
+def test_a_call_that_was_broken_off_does_not_get_into_the_next() -> None:
+    parser = signals.SignalParser()
+    first, *_ = parts_of("ready", "a=" + 3000 * "x")
+
+    told = [parser.feed(line) for line in (first, *parts_of("again", "a=" + 3000 * "y"))]
+
+    assert told[-1] == MultiNodeCall(
+        api=MultiNodeApi.SEND, message_id="again", arguments=("a=" + 3000 * "y",)
+    )
+
+
 @pytest.mark.parametrize("lost", [0, 1, 2])
 def test_a_call_that_misses_a_part_is_told_and_not_carried_out(lost: int) -> None:
     lines = parts_of("ready", "a=" + 3000 * "x")
