@@ -214,13 +214,15 @@ def test_a_damaged_part_of_a_reply_is_asked_for_again(
     assert len(terminal.typed) > len(set(terminal.typed))
 
 
-@pytest.mark.parametrize("lost", [b"\n", b"<LAVA_WAIT_"])
+@pytest.mark.parametrize(("lost", "every"), [(b"\n", 3), (b"<LAVA_WAIT_", 3), (b"\n", 1)])
 def test_a_part_that_does_not_show_is_typed_again(
-    node: Node, lost: bytes, monkeypatch: pytest.MonkeyPatch
+    node: Node, lost: bytes, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer, "PATIENCE_S", 1.0)
 
-    _, _, status = run(node, *SEND_AND_WAIT, value=TEXT * 20, damage_every=3, damage=(lost, b""))
+    _, _, status = run(
+        node, *SEND_AND_WAIT, value=TEXT * 20, damage_every=every, damage=(lost, b"")
+    )
 
     assert status == 0
     assert node.cache.read_bytes() == cached(TEXT * 20)
