@@ -17,7 +17,7 @@ from lava_vmgroup.errors import MultiNodeError, VMGroupError
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.wire import REQUEST_LIMIT
 from lava_vmgroup.nodes.node import Node
-from lava_vmgroup.results import transfer
+from lava_vmgroup.results import portable
 from lava_vmgroup.results.model import NodeResult
 
 _CLEANUP_STEPS = 4
@@ -71,7 +71,7 @@ class Gathering:
         try:
             if not isinstance(data, Mapping):
                 raise MultiNodeError(f"expected an object, got {type(data).__name__}")
-            result = transfer.from_data(data.get(_RESULT))
+            result = portable.from_data(data.get(_RESULT))
             if result.name != name or not result.sub_id.rpartition(".")[2].isdecimal():
                 raise MultiNodeError(f"it is that of {result.name!r}, {result.sub_id!r}")
         except MultiNodeError as error:
@@ -93,8 +93,8 @@ def _number(result: NodeResult) -> int:
 
 
 def _data(result: NodeResult, log: NodeLog) -> Mapping[str, Any]:
-    data = transfer.to_data(result)
+    data = portable.to_data(result)
     if len(json.dumps(data)) + _ROOM <= REQUEST_LIMIT:
         return data
     log.warning("results", "the group's results go without this node's attachments: too large")
-    return transfer.to_data(transfer.without_attachments(result))
+    return portable.to_data(portable.without_attachments(result))

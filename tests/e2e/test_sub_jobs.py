@@ -106,6 +106,8 @@ def test_dispatcher_that_is_killed_is_named_by_all_others(lab: Lab) -> None:
         ],
     }
     (lab.folder / "absent.yaml").write_text(ABSENT)
+    # Four fit into the board's memory only if they are modest.
+    (lab.board / "config/device-types/kvm-aarch64.conf").write_text("qemu_memory = 384\n")
     job = lab.write_job(document, MEETING)
     with coordinator(lab.folder) as port:
         started = lab.start_sub_jobs(job, port)

@@ -31,6 +31,7 @@ from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.results.model import TestRun
 from lava_vmgroup.testshell.definition import parse_definition
+from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.overlay import OverlayTest
 
 LIMIT_S = 60.0
@@ -208,3 +209,15 @@ def test_a_canceled_job_collects_nothing(node: LocalNode) -> None:
         node.run([smoke(*ATTACH)])
 
     assert node.recorder.runs == ()
+
+
+def test_no_test_may_speak_for_a_dispatcher(
+    node: LocalNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = MultiNodeCall(
+        api=MultiNodeApi.SEND, message_id="lava_vm_host", arguments=("host=10.6.6.6",)
+    )
+
+    # The node's coordinator is not there, so a message that is sent would fail.
+    assert node._answer(call, CancelToken(), Deadline.after("the answer", LIMIT_S)) is None
+    assert "no test may send lava_vm_host" in caplog.text

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_vmgroup.errors import Canceled, JobError, MultiNodeError, TestError
-from lava_vmgroup.results import transfer
+from lava_vmgroup.results import portable
 from lava_vmgroup.results.model import JobResult, NodeResult
 
 
 def sent(result: NodeResult) -> NodeResult:
-    return transfer.from_data(json.loads(json.dumps(transfer.to_data(result))))
+    return portable.from_data(json.loads(json.dumps(portable.to_data(result))))
 
 
 def plain(result: NodeResult) -> Any:
     """The result in a form in which errors can be compared."""
-    return transfer.to_data(result)
+    return portable.to_data(result)
 
 
 def test_every_part_of_a_result_arrives(job_result: JobResult) -> None:
@@ -37,9 +37,9 @@ def test_errors_arrive_as_what_they_were(job_result: JobResult) -> None:
     wrong = JobError("the job is not valid", problems=["a: no", "b: no"])
 
     for sample in (error, canceled, wrong):
-        fields = {**transfer.to_data(job_result.nodes[0])}
-        fields["error"] = transfer._encode_error(sample)
-        got = transfer.from_data(fields).error
+        fields = {**portable.to_data(job_result.nodes[0])}
+        fields["error"] = portable._encode_error(sample)
+        got = portable.from_data(fields).error
         assert type(got) is type(sample)
         assert got is not None
         assert got.describe() == sample.describe()
@@ -66,7 +66,7 @@ def paths(data: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @given(st.data())
 def test_broken_results_are_refused_and_break_nothing(job_result: JobResult, data: Any) -> None:
-    result = json.loads(json.dumps(transfer.to_data(job_result.nodes[0])))
+    result = json.loads(json.dumps(portable.to_data(job_result.nodes[0])))
     *way, last = data.draw(st.sampled_from(paths(result)[1:]))
     place = result
     for key in way:
@@ -76,10 +76,10 @@ def test_broken_results_are_refused_and_break_nothing(job_result: JobResult, dat
     )
 
     with suppress(MultiNodeError):
-        transfer.from_data(result)
+        portable.from_data(result)
 
 
 @pytest.mark.parametrize("data", [None, [], {}, "x", 1, {"name": "x"}])
 def test_what_is_no_result_is_refused(data: Any) -> None:
     with pytest.raises(MultiNodeError, match="not a node's result"):
-        transfer.from_data(data)
+        portable.from_data(data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A node's result as JSON data and back, for its way to the node where results come together.
+"""A node's result as JSON data and back, for its way to another process.
 
 What the values are made of is read from their classes, so nothing is listed twice.  Data that do
 not fit are refused: they come from another process.

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""Host and VMs understand each other, and nobody who says something else."""
+
+import ipaddress
+
+import pytest
+
+from lava_vmgroup.connections.ssh import Address
+from lava_vmgroup.connections.ssh_keys import JobKey
+from lava_vmgroup.errors import MultiNodeError
+from lava_vmgroup.vms.introduction import Hello, Offer
+from lava_vmgroup.vms.network import GroupNetwork
+
+ADDRESS = Address(
+    host="10.0.0.5",
+    port=2222,
+    username="root",
+    host_keys=(("ssh-ed25519", "AAAA"), ("ssh-rsa", "BBBB")),
+)
+SUBNET = ipaddress.IPv4Network("10.42.3.0/24")
+
+
+@pytest.mark.parametrize("bridge", ["lava-12ab34cd", None])
+def test_an_offer_arrives_as_it_was_made(bridge: str | None) -> None:
+    network = GroupNetwork(group="group", subnet=SUBNET, bridge=bridge)
+
+    for offer in (Offer(address=ADDRESS, network=network), Offer(address=ADDRESS)):
+        assert Offer.from_message(offer.to_message(), "group") == offer
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"port": "ssh"},
+        {"host_keys": "[1]"},
+        {"host_keys": "no JSON"},
+        {"subnet": "10.42.3.0/33"},
+        {"subnet": "10.42.3.0/24", "bridge": "x; reboot"},
+    ],
+)
+def test_an_offer_that_makes_no_sense_is_refused(change: dict[str, str]) -> None:
+    message = {**Offer(address=ADDRESS).to_message(), **change}
+
+    with pytest.raises(MultiNodeError, match="the host did not say how to reach it"):
+        Offer.from_message(message, "group")
+
+
+def test_a_vm_introduces_itself_with_its_key() -> None:
+    hello = Hello(public_key=JobKey().public, wants_network=True)
+
+    assert Hello.from_message(hello.to_message()) == hello
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        'command="reboot" ssh-ed25519 AAAA',
+        "ssh-ed25519 AAAA\nssh-ed25519 BBBB",
+        "ssh-ed25519 AAAA comment",
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+    ],
+)
+def test_what_is_no_single_public_key_is_not_let_in(key: str) -> None:
+    with pytest.raises(MultiNodeError, match="no public key"):
+        Hello.from_message({"public_key": key, "wants_network": "true"})
