@@ -41,11 +41,11 @@ class Running:
 
 
 @contextmanager
-def our_coordinator() -> Iterator[Running]:
-    """Ours; it has to end by SIGTERM, with status 0."""
+def our_coordinator(*more: str) -> Iterator[Running]:
+    """Ours, started with `more` options; it has to end by SIGTERM, with status 0."""
     program = [sys.executable, "-m", "lava_vmgroup.coordinator_cli"]
     options = ["--listen", "127.0.0.1", "--port", "0", "--loglevel", "WARNING"]
-    with _started([*program, *options]) as running:
+    with _started([*program, *options, *more]) as running:
         yield running
         running.process.terminate()
         status = running.process.wait(END_LIMIT_S)

@@ -18,6 +18,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.multinode.wire import FrameDecoder, encode_frame
+from tests.support.coordinators import Running, our_coordinator
 
 Address = tuple[str, int]
 MakeClient = Callable[..., MultiNodeClient]
@@ -62,6 +63,13 @@ def bare() -> Iterator[Bare]:
 @pytest.fixture
 def coordinator() -> Iterator[Coordinator]:
     with Coordinator() as running:
+        yield running
+
+
+@pytest.fixture
+def standalone() -> Iterator[Running]:
+    """The coordinator as a program of its own."""
+    with our_coordinator() as running:
         yield running
 
 

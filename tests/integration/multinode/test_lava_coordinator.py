@@ -12,10 +12,10 @@ import pytest
 
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, MultiNodeError
+from lava_vmgroup.errors import DeadlineExpired, MultiNodeError, PeerFailed
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
-from tests.support.coordinators import lava_coordinator
+from tests.support.coordinators import Running, lava_coordinator
 
 if TYPE_CHECKING:
     from tests.integration.multinode.conftest import Address, Bare, Start
@@ -33,11 +33,13 @@ def lava(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
         yield running.address
 
 
-@pytest.fixture(params=["lava", "ours"])
+@pytest.fixture(params=["lava", "embedded", "standalone"])
 def address(request: pytest.FixtureRequest) -> Address:
-    """Where the coordinator is, once Debian's and once ours."""
-    if request.param == "ours":
-        running: Coordinator = request.getfixturevalue("coordinator")
+    """Where the coordinator is: Debian's, ours in this program, and ours as a program."""
+    if request.param != "lava":
+        running: Coordinator | Running = request.getfixturevalue(
+            "coordinator" if request.param == "embedded" else "standalone"
+        )
         return running.address
     found: Address = request.getfixturevalue("lava")
     return found
@@ -57,25 +59,36 @@ def members(address: Address, group: str) -> list[MultiNodeClient]:
 
 
 def play_host(host: MultiNodeClient, deadline: Deadline) -> list[Any]:
-    seen: list[Any] = [host.group_data(deadline)]
-    host.send("lava_vm_start", {"host_ip": "192.0.2.1"}, deadline)
-    host.sync("ready", deadline)
-    host.sync("again", deadline)
-    host.send("lava_vm_stop", {}, deadline)
-    seen.append(host.wait_all("lava_vm_stop", deadline))
-    host.clear(deadline)
+    with host.watch(unexpected, ends_group=True):
+        seen: list[Any] = [host.group_data(deadline)]
+        host.send("lava_vm_start", {"host_ip": "192.0.2.1"}, deadline)
+        host.sync("ready", deadline)
+        host.sync("again", deadline)
+        host.send("sum", {"sub_id": "7.0"}, deadline)
+        seen.append(host.wait_all("sum", deadline))
+        host.send("lava_vm_stop", {}, deadline)
+        seen.append(host.wait_all("lava_vm_stop", deadline))
+        seen.append(host.aggregate("first", "7.0", deadline))
+        host.clear(deadline)
     return seen
 
 
-def play_vm(vm: MultiNodeClient, deadline: Deadline) -> list[Any]:
-    seen: list[Any] = [vm.group_data(deadline)]
-    seen.append(vm.wait("lava_vm_start", deadline))
-    seen.append(vm.wait_all("lava_vm_start", deadline, role="host"))
-    vm.sync("ready", deadline)
-    vm.sync("again", deadline)
-    vm.send("lava_vm_stop", {"a": "\u00fc=1"}, deadline)
-    vm.clear(deadline)
+def play_vm(vm: MultiNodeClient, sub_id: str, deadline: Deadline) -> list[Any]:
+    with vm.watch(unexpected):
+        seen: list[Any] = [vm.group_data(deadline)]
+        seen.append(vm.wait("lava_vm_start", deadline))
+        seen.append(vm.wait_all("lava_vm_start", deadline, role="host"))
+        vm.sync("ready", deadline)
+        vm.sync("again", deadline)
+        vm.send("sum", {"sub_id": sub_id}, deadline)
+        vm.send("lava_vm_stop", {"a": "\u00fc=1"}, deadline)
+        seen.append(vm.aggregate({"of": sub_id}, sub_id, deadline))
+        vm.clear(deadline)
     return seen
+
+
+def unexpected(error: PeerFailed) -> None:
+    pytest.fail(f"nobody failed: {error}")
 
 
 def test_a_group_of_a_host_and_its_vms_runs_from_start_to_end(
@@ -83,14 +96,17 @@ def test_a_group_of_a_host_and_its_vms_runs_from_start_to_end(
 ) -> None:
     host, *vms = members(address, "whole job")
 
-    playing = [start(play_vm, vm, deadline) for vm in vms]
-    seen_by_host = play_host(host, deadline)
+    playing = [start(play_vm, vm, f"7.{index}", deadline) for index, vm in enumerate(vms, start=1)]
+    roles, sums, stops, bundles = play_host(host, deadline)
 
-    stops: dict[str, dict[str, str]] = {"host": {}, **{vm: {"a": "ü=1"} for vm in ("vm1", "vm2")}}
+    assert roles == ROLES
+    sub_ids = {"host": "7.0", "vm1": "7.1", "vm2": "7.2"}
+    assert sums == {name: {"sub_id": sub_id} for name, sub_id in sub_ids.items()}
+    assert stops == {"host": {}, **{vm: {"a": "ü=1"} for vm in ("vm1", "vm2")}}
+    assert bundles == {"host": "first", "vm1": {"of": "7.1"}, "vm2": {"of": "7.2"}}
     start_message = {"host": {"host_ip": "192.0.2.1"}}
-    assert seen_by_host == [ROLES, stops]
     for vm in playing:
-        assert vm.result() == [ROLES, start_message, start_message]
+        assert vm.result() == [ROLES, start_message, start_message, None]
     with pytest.raises(MultiNodeError, match="refused lava_send"):
         host.send("m", {}, deadline)
 
@@ -106,11 +122,11 @@ def test_a_deadline_ends_a_wait_for_a_group_that_never_is_complete(
 
 
 def test_a_failure_is_told_where_that_is_possible(
-    address: Address, coordinator: Coordinator, deadline: Deadline
+    address: Address, request: pytest.FixtureRequest, deadline: Deadline
 ) -> None:
     host, *_ = members(address, "failed")
 
-    assert host.fail("no boot", deadline) is (address == coordinator.address)
+    assert host.fail("no boot", deadline) is ("lava" not in request.node.callspec.params.values())
     host.clear(deadline)
 
 
@@ -136,3 +152,18 @@ def test_the_transcripts_are_what_lava_answers(
     for client, role in members.items():
         assert ask(client, role, request="clear_group") == {"response": "ack"}
     assert ask("any", "any", request="group_data") == {"response": "nack"}
+
+
+def test_a_message_after_a_sync_with_its_id_ends_lavas_coordinator_and_not_ours(
+    tmp_path: Path, coordinator: Coordinator, bare: Bare
+) -> None:
+    def send_after_sync(address: Address) -> Any:
+        said = {"client_name": "one", "group_name": "crash", "hostname": "h", "role": "r"}
+        for _ in range(2):
+            bare.ask(address, {**said, "request": "lava_sync", "messageID": "m", "group_size": 1})
+        return bare.ask(address, {**said, "request": "lava_send", "messageID": "m"})
+
+    assert send_after_sync(coordinator.address) == {"response": "ack"}
+    with pytest.raises(AssertionError, match="died"), lava_coordinator(tmp_path) as running:
+        assert send_after_sync(running.address) is None
+        assert running.process.wait(60) != 0
