@@ -131,6 +131,18 @@ def test_a_failure_ends_held_waits_but_not_that_for_all_to_stop(
     assert b'"message": {"two": {}}' in bare.rest(stopping)
 
 
+def test_a_watch_stays_open_when_it_was_answered(coordinator: Coordinator, bare: Bare) -> None:
+    watching = bare.connect(coordinator.address, frame("one", "lava_watch", hold=True))
+    failure = request("two", "lava_failed", reason="no power", ends_group=True)
+    assert bare.ask(coordinator.address, failure) == {"response": "ack"}
+    told = encode_frame({"response": "nack", "failed": {"two": "no power"}})
+    assert watching.recv(len(told), socket.MSG_WAITALL) == told
+
+    assert bare.ask(coordinator.address, {}) == {"response": "nack"}
+
+    assert silent(watching)
+
+
 def test_a_holder_that_goes_is_forgotten(coordinator: Coordinator, bare: Bare) -> None:
     waiting = bare.connect(coordinator.address, frame("one", "lava_wait", messageID="m", hold=True))
     waiting.shutdown(socket.SHUT_WR)
