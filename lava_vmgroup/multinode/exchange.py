@@ -45,10 +45,18 @@ class Exchange:
 
     def ask(self, frame: bytes) -> Reply:
         """Send the request and wait for the reply; raises `FrameError` for what is none."""
+        self.send(frame)
+        return self.reply()
+
+    def send(self, frame: bytes) -> None:
+        """Send the request."""
         rest = memoryview(frame)
         while rest:
             self._until(selectors.EVENT_WRITE)
             rest = rest[self.connection.send(rest) :]
+
+    def reply(self) -> Reply:
+        """Wait for the reply; raises `FrameError` for what is none."""
         decoder = FrameDecoder(REPLY_LIMIT)
         while not decoder.feed(self._receive()):
             pass

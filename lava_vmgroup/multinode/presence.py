@@ -32,13 +32,15 @@ def present(
 ) -> Iterator[None]:
     """Hold the presence of a member within the block, in a thread.
 
-    `first` is the request to make, `again` the one after the connection broke off.  Leaving
-    the block waits for `on_end` if that is under way.
+    `first` is the request to make, `again` the one after the connection broke off.  The block
+    is entered when `first` was sent, or after a second without a connection.  Leaving it waits
+    for `on_end` if that is under way.
     """
     presence = _Presence(address, first, again, on_end)
     thread = threading.Thread(target=presence.hold, name=f"{first['client_name']}-presence")
     thread.start()
     try:
+        presence.announced.wait(LAST_RETRY_S)
         yield
     finally:
         presence.leave()
@@ -58,6 +60,7 @@ class _Presence:
         self._again = encode_frame(again)
         self._on_end = on_end
         self._told = False
+        self.announced = threading.Event()
         self._token = CancelToken()
         self._log = NodeLog(first["client_name"])
 
@@ -88,7 +91,9 @@ class _Presence:
         """Be there until the connection breaks off, which may be an `OSError`."""
         with exchanging(self._address, self._token, _FOREVER) as exchange:
             frame, self._frame = self._frame, self._again
-            reply = exchange.ask(frame)
+            exchange.send(frame)
+            self.announced.set()
+            reply = exchange.reply()
             if not reply.failed:
                 raise FrameError(reply.reason or "the coordinator does not know how")
             if not self._told:
