@@ -2,6 +2,7 @@
 """Every name that a user can write has its place in the documentation."""
 
 import ast
+import dataclasses
 import json
 import re
 import runpy
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup import actions, boards, testshell
+from lava_vmgroup import actions, boards, coordinator_cli, testshell
 from lava_vmgroup.cli import _parser, main
+from lava_vmgroup.config.coordinator import CoordinatorConfig
 from lava_vmgroup.job.problems import problems
 from lava_vmgroup.job.schema import VM_TYPES
 from tests.e2e.test_git_repository import make_repository
@@ -73,10 +75,17 @@ def test_job_in_the_readme_is_valid() -> None:
 def test_every_option_of_the_command_line_is_documented() -> None:
     pages = "".join(path.read_text(encoding="utf-8") for path in DOCS.glob("*.rst"))
     pages += (ROOT / "README.rst").read_text(encoding="utf-8")
-    options = re.findall(r"--[a-z][a-z-]+", _parser().format_help())
+    usage = _parser().format_help() + coordinator_cli.parser().format_help()
+    options = re.findall(r"--[a-z][a-z-]+", usage)
 
     undocumented = {option for option in options if option not in pages}
     assert undocumented <= {"--help", "--version"}
+
+
+def test_every_key_of_the_coordinator_is_documented() -> None:
+    keys = [field.name for field in dataclasses.fields(CoordinatorConfig)]
+
+    assert [key for key in keys if f"\n``{key}``" not in text("coordinator.rst")] == []
 
 
 def names_in(module: Path) -> Iterator[str]:
