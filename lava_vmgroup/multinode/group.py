@@ -162,9 +162,9 @@ class Group:
         """What a request that was served is answered now; ``wait`` while it has to wait."""
         match request.command:
             case Command.GROUP_DATA:
-                roles = {name: member.role for name, member in self.members.items()}
                 if not self.complete:
                     return self._unsatisfied(request)
+                roles = {name: member.role for name, member in self.members.items()}
                 return Reply(response=Response.GROUP_DATA, roles=roles)
             case Command.WAIT:
                 return self._wait(request)

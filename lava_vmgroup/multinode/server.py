@@ -265,11 +265,13 @@ class Server:
             return
         connection.phase = _Phase.SENDING
         connection.outgoing += encode_frame(reply.to_json())
-        connection.expires_at = time.monotonic() + self._limits.transfer_s
-        self._timed.pop(connection, None)
-        self._timed[connection] = None
-        self._selector.modify(connection.socket, selectors.EVENT_WRITE, connection)
         self._weigh(connection)
+        self._proceed(connection)  # most replies go at once
+        if connection.phase is _Phase.SENDING:
+            connection.expires_at = time.monotonic() + self._limits.transfer_s
+            self._timed.pop(connection, None)
+            self._timed[connection] = None
+            self._selector.modify(connection.socket, selectors.EVENT_WRITE, connection)
 
     def _send(self, connection: _Connection) -> None:
         sent = connection.socket.send(connection.outgoing)
