@@ -192,13 +192,13 @@ class Group:
 
     def withdraw(self, hold: Hold) -> None:
         """Forget a held request whose client has gone."""
-        self.holds.pop(hold, None)
         self.watches.pop(hold, None)
+        if hold not in self.holds:
+            return
+        del self.holds[hold]
         request = hold.request
         if request.command is Command.SYNC and not any(
-            other.request.client == request.client
-            and other.request.message_id == request.message_id
-            and other.request.command is Command.SYNC
+            other.request.client == request.client and other.request.asks_like(request)
             for other in self.holds
         ):
             self.syncs[request.message_id].entered.discard(request.client)

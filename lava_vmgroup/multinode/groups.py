@@ -91,11 +91,11 @@ class Groups:
             group.withdraw(hold)
         return self._is_missing(hold.request)
 
-    def lose(self, request: Request) -> Sequence[Released]:
-        """Take the member that made this watch for dead, unless it has come back or left."""
+    def lose(self, request: Request) -> Sequence[Released] | None:
+        """Take the member that made this watch for dead; None if it has come back or left."""
         group = self._groups.get(request.group)
         if group is None or not self._is_missing(request):
-            return ()
+            return None
         group.lose(request)
         return self._settle(group)
 

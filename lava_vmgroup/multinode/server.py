@@ -148,7 +148,10 @@ class Server:
             self._reset(late)
         while self._missing and now >= self._missing[0][0]:
             _, watch = self._missing.popleft()
-            self._release(self._groups.lose(watch))
+            released = self._groups.lose(watch)
+            if released is not None:
+                self._log.warning("lost", f"{watch.client!a} of group {watch.group!a} broke off")
+                self._release(released)
         if self._paused_until is not None and now >= self._paused_until:
             self._paused_until = None
             self._selector.register(self._listener, selectors.EVENT_READ)

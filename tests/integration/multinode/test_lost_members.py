@@ -16,9 +16,9 @@ import pytest
 
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import MultiNodeError, PeerFailed
+from lava_vmgroup.multinode.coordinator import Coordinator
 
 if TYPE_CHECKING:
-    from lava_vmgroup.multinode.coordinator import Coordinator
     from tests.integration.multinode.conftest import MakeClient, Start
 
 Programs = list[subprocess.Popen[str]]
@@ -128,6 +128,23 @@ def test_the_end_of_the_group_reaches_all_who_watch(
         for client in (host, one, two):
             client.clear(deadline)
     assert ends.empty()
+
+
+def test_a_coordinator_that_was_started_anew_refuses_those_who_waited(
+    make_client: MakeClient, start: Start, deadline: Deadline
+) -> None:
+    with ExitStack() as stack:
+        with Coordinator() as first:
+            one, two = (make_client(name, address=first.address) for name in ("one", "two"))
+            stack.enter_context(two.watch(lambda error: None))
+            groups = [start(client.group_data, deadline) for client in (one, two)]
+            assert all(group.result() for group in groups)
+            wait = start(one.sync, "m", deadline)
+
+        stack.enter_context(Coordinator(first.address))
+
+        with pytest.raises(MultiNodeError, match="unknown group"):
+            wait.result()
 
 
 def test_another_program_with_the_same_name_is_refused(

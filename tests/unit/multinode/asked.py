@@ -39,8 +39,8 @@ class Asked(Groups):
         self.note(outcome.released)
         return outcome
 
-    def note(self, released: Sequence[Released]) -> None:
-        for hold, reply in released:
+    def note(self, released: Sequence[Released] | None) -> None:
+        for hold, reply in released or ():
             assert hold not in self.answers, "a held request is answered once"
             self.answers[hold] = reply.to_json()
 

@@ -106,7 +106,7 @@ class Model:
         self.gone.add(name)
         watch = self.watches[name]
         assert self.groups.withdraw(watch, 0)
-        self.note(self.groups.lose(watch.request))
+        self.note(self.groups.lose(watch.request) or ())
 
     def check(self) -> None:
         """Each wait has the answer that it is owed, and none has another one."""
