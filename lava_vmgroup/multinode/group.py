@@ -33,14 +33,13 @@ BROKE_OFF = "its connection to the coordinator broke off"
 PATIENCE_S = 24 * 3600.0
 LONGEST_PATIENCE_S = 30 * PATIENCE_S
 """How long an unused group stays: at least, and at most if a member told a longer time limit."""
-SYNC_SIZE = 1000
-"""What remembering a sync costs at most, in bytes, beside its id."""
+ENTRY_SIZE = 500
+"""What remembering a message or a sync costs, in bytes, beside what the client sent."""
+WEIGHT_LIMIT = 256 * 1024 * 1024
+"""How many bytes the members of one group may leave here."""
 
 ACK = Reply(response=Response.ACK)
 WAIT = Reply(response=Response.WAIT)
-
-_Sent = dict[str | None, dict[str, Mapping[str, Any]]]
-"""What was sent: message id, then sender, then data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,6 +48,13 @@ class Hold:
 
     request: Request
     since: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    number: int
+    """The how manieth of the group's messages it is."""
+    data: Mapping[str, Any]
 
 
 Released = tuple[Hold, Reply]
@@ -73,8 +79,8 @@ class Member:
     hostname: str
     instance: str | None
     """The one program that may speak for the member; None for clients that do not say."""
-    mailbox: _Sent = field(default_factory=dict)
-    """What was sent since it came."""
+    came: int
+    """How many messages the group had had by then: it does not get those."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,7 +94,9 @@ class Group:
     """When a member last said anything."""
     patience_s: float = PATIENCE_S
     members: dict[str, Member] = field(default_factory=dict)
-    sent: _Sent = field(default_factory=dict)
+    messages: int = 0
+    sent: dict[str | None, dict[str, _Message]] = field(default_factory=dict)
+    """The last message of each sender, by message id."""
     syncs: dict[str | None, _Sync] = field(default_factory=dict)
     bundles: dict[str, Any] = field(default_factory=dict)
     aggregate_pause: int = AGGREGATE_PAUSE
@@ -106,6 +114,8 @@ class Group:
     """Whether held requests may have an answer since they were looked at last."""
     weight: int = 0
     """How many bytes the members have left here, about."""
+    counted: int = 0
+    """How many of them are in the sum over all groups."""
     weights: dict[tuple[str | None, ...], int] = field(default_factory=dict)
 
     @property
@@ -131,8 +141,12 @@ class Group:
                 raise RequestRefused("the first request of a client has its hostname and role")
             if self.complete:
                 raise RequestRefused(f"group {self.name!r} has its {self.size} members")
+            self._weigh(("member", request.client), request.size)
             self.members[request.client] = Member(
-                role=request.role, hostname=request.hostname, instance=request.instance
+                role=request.role,
+                hostname=request.hostname,
+                instance=request.instance,
+                came=self.messages,
             )
             self.changed = self.complete
         elif member.instance != request.instance:
@@ -227,8 +241,11 @@ class Group:
             return Reply(response=Response.NACK, reason=refused.message)
 
     def _weigh(self, key: tuple[str | None, ...], size: int) -> None:
-        self.weight += size - self.weights.get(key, 0)
-        self.weights[key] = size
+        size += ENTRY_SIZE
+        weight = self.weight + size - self.weights.get(key, 0)
+        if weight > WEIGHT_LIMIT:
+            raise RequestRefused(f"group {self.name!r} has sent too much")
+        self.weight, self.weights[key] = weight, size
 
     def _unsatisfied(self, request: Request) -> Reply:
         if self.failed and request.message_id != STOP_MESSAGE_ID:
@@ -237,9 +254,9 @@ class Group:
 
     def _send(self, request: Request) -> Reply:
         self._weigh(("message", request.message_id, request.client), request.size)
-        mailboxes = (member.mailbox for member in self.members.values())
-        for sent in (self.sent, *mailboxes):
-            sent.setdefault(request.message_id, {})[request.client] = request.message
+        self.messages += 1
+        message = _Message(self.messages, request.message)
+        self.sent.setdefault(request.message_id, {})[request.client] = message
         self.changed = True
         return ACK
 
@@ -253,10 +270,8 @@ class Group:
         return ACK
 
     def _wait(self, request: Request) -> Reply:
-        mailbox = self.members[request.client].mailbox
-        if request.message_id not in mailbox:
-            return self._unsatisfied(request)
-        return Reply(response=Response.ACK, message=dict(mailbox[request.message_id]))
+        sent = self._sent(request, since=self.members[request.client].came)
+        return Reply(response=Response.ACK, message=sent) if sent else self._unsatisfied(request)
 
     def _wait_all(self, request: Request) -> Reply:
         if request.wait_role is None:
@@ -272,14 +287,18 @@ class Group:
                 return self._unsatisfied(request)
         if request.message_id == STOP_MESSAGE_ID:
             awaited -= self.cleared
-        sent = self.sent.get(request.message_id, {})
-        if not awaited <= sent.keys():
+        if not awaited <= self.sent.get(request.message_id, {}).keys():
             return self._unsatisfied(request)
-        return Reply(response=Response.ACK, message=dict(sent))
+        return Reply(response=Response.ACK, message=self._sent(request))
+
+    def _sent(self, request: Request, since: int = 0) -> Mapping[str, Any]:
+        """What was sent under a request's message id, by sender."""
+        messages = self.sent.get(request.message_id, {})
+        return {name: item.data for name, item in messages.items() if item.number > since}
 
     def _sync(self, request: Request) -> Reply:
+        self._weigh(("sync", request.message_id), len(request.message_id or ""))
         sync = self.syncs.setdefault(request.message_id, _Sync())
-        self._weigh(("sync", request.message_id), SYNC_SIZE + len(request.message_id or ""))
         if request.client in sync.released or _was_told(sync, request):
             return _release(sync, request)
         sync.entered.add(request.client)

@@ -22,7 +22,7 @@ from lava_vmgroup.multinode.wire import (
 )
 
 GROUP_LIMIT = 10_000
-WEIGHT_LIMIT = 256 * 1024 * 1024
+WEIGHT_LIMIT = 1024 * 1024 * 1024
 """How many groups there are at most, and how many bytes their members may leave here."""
 MEMBER_LIMIT = 10_000
 """The largest group; far more than any lab has devices."""
@@ -67,12 +67,12 @@ class Groups:
             group = self._admit(request, now)
         except RequestRefused as refused:
             return Outcome(reply=_refusal(value, refused))
-        weight = group.weight
         try:
             reply = group.serve(request)
         except RequestRefused as refused:
             reply = _refusal(value, refused)
-        self._weight += group.weight - weight
+        self._weight += group.weight - group.counted
+        group.counted = group.weight
         self._make_room(group)
         released = self._settle(group)
         hold = self._hold(group, request, reply, now)
@@ -162,7 +162,7 @@ class Groups:
         return released
 
     def _drop(self, name: str) -> None:
-        self._weight -= self._groups.pop(name).weight
+        self._weight -= self._groups.pop(name).counted
 
     def _make_room(self, newest: Group) -> None:
         """Forget what was used longest ago if there is too much; never what somebody waits in."""

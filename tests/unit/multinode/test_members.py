@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lava_vmgroup.multinode import group as group_module
 from lava_vmgroup.multinode import groups as groups_module
 from lava_vmgroup.multinode.group import LONGEST_PATIENCE_S, PATIENCE_S
 from tests.unit.multinode.asked import (
@@ -378,7 +379,20 @@ def test_a_group_is_used_while_somebody_is_connected() -> None:
     assert groups.expire(10 * PATIENCE_S + 1) == ["group"]
 
 
-@pytest.mark.parametrize(("limit", "value"), [("GROUP_LIMIT", 3), ("WEIGHT_LIMIT", 3000)])
+def test_a_group_that_has_sent_too_much_is_refused_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_module, "WEIGHT_LIMIT", 4000)
+    groups = group_of("node_one")
+
+    def send(message_id: str) -> Any:
+        request = base("node_one", request="lava_send", messageID=message_id)
+        return answer(groups, request, size=1000)
+
+    assert [send(message_id) for message_id in ("a", "b", "c", "a")] == [ACK, ACK, NACK, ACK]
+    wait = base("node_one", request="lava_wait", messageID="b")
+    assert answer(groups, wait) == {**ACK, "message": {"node_one": {}}}
+
+
+@pytest.mark.parametrize(("limit", "value"), [("GROUP_LIMIT", 3), ("WEIGHT_LIMIT", 10_000)])
 def test_too_much_makes_the_groups_go_that_nobody_used_for_long(
     limit: str, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
