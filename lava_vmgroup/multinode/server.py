@@ -150,7 +150,7 @@ class Server:
             _, watch = self._missing.popleft()
             released = self._groups.lose(watch)
             if released is not None:
-                self._log.warning("lost", f"{watch.client!a} of group {watch.group!a} broke off")
+                self._log.event("lost", f"{watch.client!a} of group {watch.group!a} broke off")
                 self._release(released)
         if self._paused_until is not None and now >= self._paused_until:
             self._paused_until = None
