@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.bundles import assert_valid
+from tests.support.coordinators import our_coordinator
 
 ROOT = Path(__file__).parents[2]
 EMULATED_BOARD = ROOT / "examples/emulated-board"
@@ -177,19 +178,12 @@ def follow(path: Path, process: subprocess.Popen[str]) -> Iterator[Mapping[str, 
 
 @contextmanager
 def coordinator(folder: Path) -> Iterator[int]:
-    """A coordinator in a process of its own that asks for a token; gives its port."""
+    """A lab's coordinator that asks for a token, which the file ``token`` holds; gives its port."""
     token = folder / "token"
     token.touch(mode=0o600)
     token.write_text("a token of a lab\n")
-    command = [sys.executable, "-m", "lava_vmgroup.coordinator_cli", "--port", "0"]
-    command += ["--token-file", str(token), "--logfile", str(folder / "coordinator.log")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield int(process.stdout.readline().rpartition(":")[2])
-    finally:
-        process.terminate()
-        assert process.wait() == 0
+    with our_coordinator("--token-file", str(token)) as running:
+        yield running.address[1]
 
 
 @contextmanager
