@@ -28,9 +28,9 @@ from lava_vmgroup.config.coordinator import (
     load_coordinator_config,
 )
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.display import PlainLineFormatter
+from lava_vmgroup.display import PlainLineFormatter, attached
 from lava_vmgroup.errors import ConfigurationError, VMGroupError
-from lava_vmgroup.log import LOGGER, NodeLog
+from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.coordinator import MOST_FILES, Coordinator
 from lava_vmgroup.multinode.status import ask_status, render_status
 from lava_vmgroup.results.printable import printable
@@ -188,14 +188,11 @@ def _logging(logfile: str | None, level: str) -> Iterator[None]:
                 f"cannot write the log {logfile}: {error.strerror}", hint="choose another --logfile"
             ) from error
     handler.setFormatter(PlainLineFormatter())
-    before = LOGGER.level
-    LOGGER.setLevel(logging.getLevelNamesMapping()[level])
-    LOGGER.addHandler(handler)
+    handler.setLevel(level)
     try:
-        yield
+        with attached(handler):
+            yield
     finally:
-        LOGGER.removeHandler(handler)
-        LOGGER.setLevel(before)
         handler.close()
 
 

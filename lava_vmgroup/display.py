@@ -183,7 +183,7 @@ def log_to_terminal(level: int, stream: IO[str]) -> Iterator[None]:
     handler = logging.StreamHandler(stream)
     handler.setLevel(level)
     handler.setFormatter(PlainLineFormatter())
-    with _attached(handler):
+    with attached(handler):
         yield
 
 
@@ -199,12 +199,12 @@ def _live(level: int, stream: IO[str], console: Console) -> Iterator[None]:
         redirect_stdout=False,
         redirect_stderr=stream is sys.stderr,
     )
-    with live, _attached(display):
+    with live, attached(display):
         yield
 
 
 @contextmanager
-def _attached(handler: logging.Handler) -> Iterator[None]:
+def attached(handler: logging.Handler) -> Iterator[None]:
     """Let `handler` have the project's events of its level and worse."""
     before = LOGGER.level
     LOGGER.setLevel(min(LOGGER.getEffectiveLevel(), handler.level))
