@@ -14,7 +14,15 @@ from types import MappingProxyType
 from typing import Any
 
 from lava_vmgroup.config import commands, typed
-from lava_vmgroup.config.typed import Count, Positive, Regex, Seconds, Sections, ShellWords
+from lava_vmgroup.config.typed import (
+    Count,
+    Positive,
+    Regex,
+    RemoteFolder,
+    Seconds,
+    Sections,
+    ShellWords,
+)
 
 
 class QemuArch(enum.Enum):
@@ -191,6 +199,7 @@ class DeviceConfig:
     )
 
     ssh_known_hosts: Path | None = None
+    vm_folder: RemoteFolder = "/lava-vm-images"
 
     qemu_arch: QemuArch = QemuArch.HOST
     qemu_machine: str = ""

@@ -16,7 +16,7 @@ import shlex
 import types
 import typing
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from lava_vmgroup.config.files import Layers
@@ -32,6 +32,7 @@ ShellWords = Annotated[tuple[str, ...], "shell words"]
 Count = Annotated[int, "0 or more"]
 Positive = Annotated[int, "1 or more"]
 Seconds = Annotated[float, "0 or more"]
+RemoteFolder = Annotated[str, "a folder of another machine"]
 Sections = Mapping[str, Mapping[str, str]]
 """Names, each with the keys of the file's section of that name."""
 
@@ -159,6 +160,13 @@ def _path(text: str) -> Path:
     return path
 
 
+def _remote_folder(text: str) -> str:
+    path = PurePosixPath(text)
+    if not path.is_absolute() or len(path.parts) == 1 or ".." in path.parts:
+        raise ValueError("an absolute path below /")
+    return str(path)
+
+
 def _regex(text: str) -> str:
     try:
         re.compile(text)
@@ -242,4 +250,5 @@ _CONVERTERS: Mapping[Any, Callable[[str], Any]] = {
     tuple[str, ...]: list_items,
     tuple[Regex, ...]: _regexes,
     ShellWords: _shell_words,
+    RemoteFolder: _remote_folder,
 }

@@ -25,7 +25,7 @@ from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.testshell.collected import MAX_BYTES
-from lava_vmgroup.vms.host import DIAL_S, ROOT, job_folder
+from lava_vmgroup.vms.host import DIAL_S, job_folder
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
 from lava_vmgroup.vms.network import make_network
 
@@ -169,7 +169,7 @@ class HostNode(Node):
             self._bridge = network.bridge
             shell.run(network.host_setup(self.job.number), deadline)
         self._let_in([hello.public_key for hello in hellos if hello.public_key], link, deadline)
-        offer = Offer(address=access.address, network=network)
+        offer = Offer(address=access.address, folder=self._device.vm_folder, network=network)
         self.client.send(OFFER_ID, offer.to_message(), deadline)
 
     def _hellos(self, deadline: Deadline) -> list[Hello]:
@@ -203,12 +203,13 @@ class HostNode(Node):
         if link is None:
             return
         bridge, self._bridge = self._bridge, None
-        folders = [job_folder(self._group), *self._unpacked]
+        root = self._device.vm_folder
+        folders = [job_folder(root, self._group), *self._unpacked]
         self._unpacked.clear()
         with link:
             try:
                 link.check_run(
-                    ["sh", "-c", _CLEAN_UP, self._group, ROOT, bridge or "", *folders],
+                    ["sh", "-c", _CLEAN_UP, self._group, root, bridge or "", *folders],
                     self.shared.cleanup("cleaning up the host"),
                 )
             except VMGroupError as error:

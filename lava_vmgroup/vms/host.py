@@ -29,9 +29,6 @@ from lava_vmgroup.vms.introduction import Offer
 from lava_vmgroup.vms.qemu import machine_option
 from lava_vmgroup.vms.store import ImageStore
 
-ROOT = "/lava-vm-images"
-"""Where everything of virtual machines is on the host; LAVA v1's folder."""
-
 DIAL_S = 60.0
 """How long a host may take to let us in."""
 
@@ -109,8 +106,8 @@ class VMHost:
         self._facts: HostFacts | None = None
         self._accelerators: dict[Arch, Accelerator] = {}
         self._claimed: set[str] = set()
-        self.job_folder = job_folder(job)
-        self.store = ImageStore(ROOT, job)
+        self.job_folder = job_folder(offer.folder, job)
+        self.store = ImageStore(offer.folder, job)
 
     def dial(self, deadline: Deadline) -> SshLink:
         """A new connection to the host; one after the other, as sshd limits dials in parallel."""
@@ -165,9 +162,9 @@ class VMHost:
                 return None
 
 
-def job_folder(job: str) -> str:
-    """Where everything of one job's VMs is on the host, but for the images."""
-    return f"{ROOT}/job-{job}"
+def job_folder(folder: str, job: str) -> str:
+    """Where everything of one job's VMs is below the host's folder for VMs, but for the images."""
+    return f"{folder}/job-{job}"
 
 
 def _ask(link: SshLink, deadline: Deadline) -> HostFacts:

@@ -69,6 +69,8 @@ class Offer:
     """What a VM has to know of the host."""
 
     address: Address
+    folder: str
+    """Where on the host everything of VMs is."""
     network: GroupNetwork | None = None
     """The VMs' network, where one was made."""
 
@@ -78,6 +80,7 @@ class Offer:
             "host": self.address.host,
             "port": str(self.address.port),
             "username": self.address.username,
+            "folder": self.folder,
             "host_keys": json.dumps(self.address.host_keys),
         }
         if self.network is not None:
@@ -95,7 +98,7 @@ class Offer:
                 username=data["username"],
                 host_keys=tuple((str(kind), str(key)) for kind, key in _pairs(data["host_keys"])),
             )
-            return cls(address=address, network=_network(data, group))
+            return cls(address=address, folder=data["folder"], network=_network(data, group))
         except (KeyError, ValueError, TypeError) as error:
             raise MultiNodeError(
                 f"the host did not say how to reach it: {type(error).__name__}: {error}",

@@ -42,9 +42,10 @@ def link(sshd: Server) -> Iterator[SshLink]:
 @pytest.fixture
 def process(sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], VMHost]:
     """Makes the host as one more process sees it."""
-    monkeypatch.setattr("lava_vmgroup.vms.host.ROOT", str(tmp_path / "vms"))
     monkeypatch.setattr(VMHost, "facts", lambda *_: FACTS)
-    return lambda: VMHost(Offer(address=sshd.address), sshd.key, "group")
+    return lambda: VMHost(
+        Offer(address=sshd.address, folder=str(tmp_path / "vms")), sshd.key, "group"
+    )
 
 
 def end(host: VMHost, vm: str, link: SshLink) -> None:

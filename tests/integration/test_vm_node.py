@@ -50,7 +50,6 @@ def is_running(pid: int) -> bool:
 
 @pytest.fixture
 def pair(sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
-    monkeypatch.setattr("lava_vmgroup.vms.host.ROOT", str(tmp_path / "vms"))
     # The "guest" is a shell of this machine that leaves its process id.
     launch = f"echo $$ >>{tmp_path}/pids; PS1='guest> ' exec sh -i"
     vm = {"device_type": "kvm-aarch64", "role": "guest", "shell_prompt": "guest> "}
@@ -87,7 +86,9 @@ def pair(sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         assembling.start()
         host.group_data(soon())
         assembling.join()
-        host.send(OFFER_ID, Offer(address=sshd.address).to_message(), soon())
+        host.send(
+            OFFER_ID, Offer(address=sshd.address, folder=str(tmp_path / "vms")).to_message(), soon()
+        )
         yield Pair(vm=node, host=host)
         node.close()
 

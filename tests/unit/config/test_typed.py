@@ -67,6 +67,8 @@ def test_value_has_the_type_of_its_key(tmp_path: Path, key: str, text: str, expe
         ("bootloader_timeout", "-1", "a number of seconds"),
         ("bootloader_timeout", "inf", "a number of seconds"),
         ("media_device", "dev/sdm", "an absolute path"),
+        ("vm_folder", "/", "an absolute path below /"),
+        ("vm_folder", "/var/../etc", "an absolute path below /"),
         ("bootloader_prompt", "(", "a regular expression"),
         ("test_image_prompts", "ok\n  )", "a regular expression"),
         ("test_image_prompts", r'["\(initramfs\)"]', "a backslash is written twice"),

@@ -24,7 +24,10 @@ SUBNET = ipaddress.IPv4Network("10.42.3.0/24")
 def test_an_offer_arrives_as_it_was_made(bridge: str | None) -> None:
     network = GroupNetwork(group="group", subnet=SUBNET, bridge=bridge)
 
-    for offer in (Offer(address=ADDRESS, network=network), Offer(address=ADDRESS)):
+    for offer in (
+        Offer(address=ADDRESS, folder="/vms", network=network),
+        Offer(address=ADDRESS, folder="/vms"),
+    ):
         assert Offer.from_message(offer.to_message(), "group") == offer
 
 
@@ -39,7 +42,7 @@ def test_an_offer_arrives_as_it_was_made(bridge: str | None) -> None:
     ],
 )
 def test_an_offer_that_makes_no_sense_is_refused(change: dict[str, str]) -> None:
-    message = {**Offer(address=ADDRESS).to_message(), **change}
+    message = {**Offer(address=ADDRESS, folder="/vms").to_message(), **change}
 
     with pytest.raises(MultiNodeError, match="the host did not say how to reach it"):
         Offer.from_message(message, "group")
