@@ -14,7 +14,8 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
 
-_FILE = "/lava-typed-archive"
+_FILE = "/lava-typed-$$"
+"""Named for the shell itself: others may share its file system, as in containers."""
 _PIECE = 700
 """Characters a line; busybox's shell takes 1023 at most."""
 _BLOCK = 2048

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.support.lab import IMAGES, ROOT, Lab
+from tests.support.lab import IMAGES, ROOT, Ended, Lab, coordinator
 
 HELLO = """\
 metadata: {format: Lava-Test-Shell Test Definition 1.0, name: hello, description: says hello}
@@ -48,7 +48,7 @@ def group(*vms: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_specification_example(lab: Lab) -> None:
+def test_specification_example_as_one_job_and_as_sub_jobs(lab: Lab) -> None:
     ended = lab.run(ROOT / "examples/vm-group/job.json")
 
     assert ended.status == 0, ended.stderr
@@ -76,6 +76,49 @@ def test_specification_example(lab: Lab) -> None:
     check_other_formats(ended.output)
     assert re.findall("Complete", ended.stdout) == ["Complete"] * 3
     assert lab.traces() == []
+    check_sub_jobs(lab, ended)
+
+
+def check_sub_jobs(lab: Lab, whole: Ended) -> None:
+    """The same job with a dispatcher for each node has the same results, at the first node."""
+    with coordinator(lab.folder) as port:
+        started = lab.start_sub_jobs(ROOT / "examples/vm-group/job.json", port)
+        ended = {
+            number: lab.finish(process, f"results-{number}") for number, process in started.items()
+        }
+
+    assert {number: one.status for number, one in ended.items()} == {"0": 0, "1": 0, "2": 0}, [
+        one.stderr for one in ended.values()
+    ]
+    assert outcomes(ended["0"]) == outcomes(whole)
+    for number, role in (("1", "server"), ("2", "client")):
+        assert outcomes(ended[number]) == {role: outcomes(whole)[role]}
+    assert runs_in(ended["0"].output / "bundle.json") == runs_in(whole.output / "bundle.json")
+    text = (ended["1"].output / "output.txt").read_text(errors="replace")
+    assert text.startswith("<LAVA_DISPATCHER>")
+    assert "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=guest-is-32-bit RESULT=pass>" in text
+    assert lab.traces() == []
+
+
+def outcomes(ended: Ended) -> dict[str, Any]:
+    """What became of each role, and the verdicts of its tests."""
+    return {
+        node["role"]: (
+            node["state"],
+            {
+                (run["name"], case["name"]): case["result"]
+                for run in node["runs"]
+                for case in run["cases"]
+            },
+        )
+        for node in ended.results["nodes"]
+    }
+
+
+def runs_in(bundle: Path) -> list[tuple[str, str]]:
+    """The test runs of a bundle, each with its node's role."""
+    runs = json.loads(bundle.read_text())["test_runs"]
+    return [(run["attributes"]["role"], run["test_id"]) for run in runs]
 
 
 def check_other_formats(output: Path) -> None:
@@ -142,20 +185,3 @@ def test_host_without_ssh_is_refused_with_the_reason(lab: Lab) -> None:
     assert "the host has no SSH server (install openssh-server in its image)" in ended.stderr
     assert "Bytes transferred" in ended.console("board01")
     assert list((lab.board / "tftp").iterdir()) == []
-
-
-def test_failed_test_case_is_the_exit_status(lab: Lab) -> None:
-    job = group({"role": "guest"})
-    job["actions"][1]["parameters"]["role"] = "guest"
-    failing = HELLO.replace("--shell true", "--shell false") + "    - exit 3\n"
-
-    ended = lab.run(lab.write_job(job, failing))
-
-    assert ended.status == 1, ended.stderr
-    cases = {
-        case["name"]: case["result"]
-        for node in ended.results["nodes"]
-        for run in node["runs"]
-        for case in run["cases"]
-    }
-    assert cases == {"hello": "fail", "lava-test-shell-run": "fail"}

@@ -48,14 +48,15 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lab:
-    """A board of our own and a folder to work in."""
+    """A configuration and a folder to work in."""
 
     folder: Path
+    config: Path
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def board(self) -> Path:
-        """The emulated board's folder."""
+        """The emulated board's folder, where the lab has one."""
         return self.folder / "board"
 
     def write_job(self, document: Mapping[str, Any], testdef: str) -> Path:
@@ -67,7 +68,7 @@ class Lab:
 
     def start(self, job: Path, *options: str, output: str = "results") -> subprocess.Popen[str]:
         """Start ``lava-dispatch`` on a job."""
-        command = [sys.executable, "-m", "lava_vmgroup", "--config-dir", str(self.board / "config")]
+        command = [sys.executable, "-m", "lava_vmgroup", "--config-dir", str(self.config)]
         command += ["--output-dir", str(self.folder / output), *options, str(job)]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/"
@@ -187,16 +188,25 @@ def coordinator(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def lab(folder: Path) -> Iterator[Lab]:
-    """A lab with one emulated board, which is gone at the end."""
-    made = Lab(folder=folder)
-    program = [sys.executable, str(EMULATED_BOARD / "board.py")]
-    subprocess.run([*program, "create", str(made.board)], check=True, stdout=subprocess.DEVNULL)
+def ending(made: Lab) -> Iterator[Lab]:
+    """Give the lab, and end what a test that failed has left running."""
     try:
         yield made
     finally:
         for process in made.started:
-            if process.poll() is None:  # the test has failed
+            if process.poll() is None:
                 process.send_signal(signal.SIGINT)
                 process.communicate()
+
+
+@contextmanager
+def lab(folder: Path) -> Iterator[Lab]:
+    """A lab with one emulated board, which is gone at the end."""
+    made = Lab(folder=folder, config=folder / "board/config")
+    program = [sys.executable, str(EMULATED_BOARD / "board.py")]
+    subprocess.run([*program, "create", str(made.board)], check=True, stdout=subprocess.DEVNULL)
+    try:
+        with ending(made):
+            yield made
+    finally:
         subprocess.run([*program, "destroy", str(made.board)], check=True)

@@ -23,6 +23,8 @@ class Server:
 
     address: Address
     key: JobKey
+    home: Path
+    """The user's home in its sessions, with the keys that it accepts."""
     processes: list[subprocess.Popen[bytes]]
 
 
@@ -32,14 +34,16 @@ def sshd(tmp_path: Path) -> Iterator[Server]:
     assert Path(SSHD).exists(), "install the package openssh-server"
     Path("/run/sshd").mkdir(exist_ok=True)
     folder = tmp_path / "sshd"
-    folder.mkdir()
+    home = folder / "home"
+    (home / ".ssh").mkdir(parents=True)
     host_key = folder / "host_key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", host_key], check=True)
     key = JobKey()
-    (folder / "authorized_keys").write_text(key.authorized_line("test") + "\n")
+    (home / ".ssh/authorized_keys").write_text(key.authorized_line("test") + "\n")
     config = folder / "sshd_config"
     config.write_text(
-        f"HostKey {host_key}\nAuthorizedKeysFile {folder}/authorized_keys\nUsePAM no\n"
+        f"HostKey {host_key}\nAuthorizedKeysFile {home}/.ssh/authorized_keys\nUsePAM no\n"
+        f"SetEnv HOME={home}\n"
         "StrictModes no\nPasswordAuthentication no\nSubsystem sftp internal-sftp\n"
     )
     kind, public, _ = host_key.with_suffix(".pub").read_text().split(maxsplit=2)
@@ -55,6 +59,7 @@ def sshd(tmp_path: Path) -> Iterator[Server]:
                 host_keys=((kind, public),),
             ),
             key=key,
+            home=home,
             processes=processes,
         )
         listener.shutdown(socket.SHUT_RDWR)

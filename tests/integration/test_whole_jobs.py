@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""Whole jobs whose host is this machine, which stays up, with shells in the place of VMs."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.lab import Lab, coordinator, follow
+from tests.support.local_lab import entry, local_lab, shell_action, write_job
+from tests.support.sshd import Server
+
+HEAD = "metadata: {format: Lava-Test-Shell Test Definition 1.0, name: t, description: d}\n"
+MEETING = f"{HEAD}run: {{steps: [lava-sync together]}}\n"
+ABSENT = f"{HEAD}run: {{steps: [lava-wait never-sent]}}\n"
+FAILING = f"""{HEAD}
+run:
+  steps:
+    - lava-test-case hello --shell false
+    - exit 3
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path, sshd: Server) -> Iterator[Lab]:
+    with local_lab(tmp_path, sshd) as made:
+        yield made
+
+
+def job(*vms: Mapping[str, Any], actions: list[Any]) -> dict[str, Any]:
+    return {
+        "timeout": 120,
+        "vm_group": {"host": {"device_type": "rack"}, "vms": list(vms)},
+        "actions": actions,
+    }
+
+
+def traces(lab: Lab, sshd: Server) -> list[str]:
+    """What a job should have removed from its host and did not."""
+    left = [path.name for path in (lab.folder / "vms").iterdir() if path.name != "sha256"]
+    keys = (sshd.home / ".ssh/authorized_keys").read_text().splitlines()
+    return left + [key for key in keys if "lava-vmgroup" in key]
+
+
+def test_failed_test_case_is_the_exit_status(lab: Lab, sshd: Server) -> None:
+    document = job(entry("guest"), actions=[shell_action("failing.yaml", "guest")])
+
+    ended = lab.run(write_job(lab, document, failing=FAILING))
+
+    assert ended.status == 1, ended.stderr
+    cases = {
+        case["name"]: case["result"]
+        for node in ended.results["nodes"]
+        for run in node["runs"]
+        for case in run["cases"]
+    }
+    assert cases == {"hello": "fail", "lava-test-shell-run": "fail"}
+    assert traces(lab, sshd) == []
+
+
+def says(word: str, event: Mapping[str, Any]) -> bool:
+    return event["kind"] == "multinode" and word in event["message"]
+
+
+def test_dispatcher_that_is_killed_is_named_by_all_others(lab: Lab, sshd: Server) -> None:
+    document = job(
+        entry("friend", count=3),
+        entry("victim"),
+        actions=[
+            shell_action("meeting.yaml", "host"),
+            shell_action("meeting.yaml", "friend"),
+            shell_action("absent.yaml", "victim"),
+        ],
+    )
+    path = write_job(lab, document, meeting=MEETING, absent=ABSENT)
+    with coordinator(lab.folder) as port:
+        started = lab.start_sub_jobs(path, port)
+        for number, process in started.items():
+            word = "lava-wait" if number == "4" else "lava-sync"
+            events = follow(lab.folder / f"results-{number}/events.jsonl", process)
+            assert any(says(word, event) for event in events), process.communicate()
+        victim = started.pop("4")
+        victim.kill()
+        victim.communicate()
+        ended = {
+            number: lab.finish(process, f"results-{number}") for number, process in started.items()
+        }
+
+    for one in ended.values():
+        assert one.status == 6, one.stderr
+        own = one.results["nodes"][0]
+        assert "vm1-job17.4 failed: its connection to the coordinator" in own["error"]["message"]
+    assert traces(lab, sshd) == []
