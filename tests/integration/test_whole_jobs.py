@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Whole jobs whose host is this machine, which stays up, with shells in the place of VMs."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -91,4 +92,27 @@ def test_dispatcher_that_is_killed_is_named_by_all_others(lab: Lab, sshd: Server
         assert one.status == 6, one.stderr
         own = one.results["nodes"][0]
         assert "vm1-job17.4 failed: its connection to the coordinator" in own["error"]["message"]
+    assert traces(lab, sshd) == []
+
+
+def test_first_node_may_be_a_vm_as_with_lavas_scheduler(lab: Lab, sshd: Server) -> None:
+    document = job(
+        entry("guest"),
+        actions=[shell_action("meeting.yaml", "host"), shell_action("meeting.yaml", "guest")],
+    )
+    path = write_job(lab, document, meeting=MEETING)
+    host, guest = lab.expand(path)
+    for sub_job, number in ((host, "17.1"), (guest, "17.0")):
+        changed = json.loads(sub_job.read_text()) | {"sub_id": number}
+        sub_job.write_text(json.dumps(changed))
+
+    with coordinator(lab.folder) as port:
+        started = lab.start_sub_jobs(path, port)
+        ended = {
+            number: lab.finish(process, f"results-{number}") for number, process in started.items()
+        }
+
+    assert [one.status for one in ended.values()] == [0, 0], [one.stderr for one in ended.values()]
+    assert [node["name"] for node in ended["1"].results["nodes"]] == ["vm1-job17.1", "rack01"]
+    assert [node["name"] for node in ended["0"].results["nodes"]] == ["rack01"]
     assert traces(lab, sshd) == []

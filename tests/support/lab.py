@@ -85,15 +85,20 @@ class Lab:
         settings = {"coordinator_hostname": "127.0.0.1", "port": port, "token_file": "token"}
         coordinator = self.folder / "coordinator.conf"
         coordinator.write_text(json.dumps(settings))
-        jobs = self.folder / "jobs"
-        expand = [sys.executable, "-m", "lava_vmgroup", "--job-id", "17", "--expand-to", str(jobs)]
-        subprocess.run([*expand, str(job)], check=True, stdout=subprocess.DEVNULL)
         return {
             (number := path.stem.rpartition(".")[2]): self.start(
                 path, "--coordinator", str(coordinator), output=f"results-{number}"
             )
-            for path in sorted(jobs.iterdir())
+            for path in self.expand(job)
         }
+
+    def expand(self, job: Path) -> list[Path]:
+        """The files of a job's sub-jobs, which are written unless they are there already."""
+        jobs = self.folder / "jobs"
+        if not jobs.exists():
+            words = ["-m", "lava_vmgroup", "--job-id", "17", "--expand-to", str(jobs), str(job)]
+            subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
+        return sorted(jobs.iterdir())
 
     def finish(self, process: subprocess.Popen[str], output: str = "results") -> Ended:
         """Wait for the end of a run; a run that does not end is ended.
