@@ -17,6 +17,8 @@ from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import ActionResult, NodeResult, NodeState
 
 _ASSEMBLE_S = 90.0
+_ASSEMBLE_ELSEWHERE_S = 600.0
+"""How long a group may take to come together whose nodes a scheduler starts, each in its turn."""
 
 OnFailure = Callable[[VMGroupError], None]
 """Told of a node's failure at once, before the node cleans up."""
@@ -64,7 +66,9 @@ class NodeRun:
 
     def _take_part(self) -> None:
         node, deadline = self._node, self._deadline
-        node.join(deadline.sub("the group to assemble", _ASSEMBLE_S))
+        is_sub_job = node.shared.group.is_sub_job
+        limit_s = _ASSEMBLE_ELSEWHERE_S if is_sub_job else _ASSEMBLE_S
+        node.join(deadline.sub("the group to assemble", limit_s))
         for action in node.job.actions:
             self._run_action(action)
         node.finish(deadline)
