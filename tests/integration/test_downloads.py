@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -250,9 +249,7 @@ def _ssh_user(sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """An ``ssh`` whose user has a key that the server knows, and knows the server's."""
     folder, address = tmp_path / "sshd", sshd.address
     key = folder / "user_key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    with (folder / "authorized_keys").open("a") as file:
-        file.write(key.with_suffix(".pub").read_text())
+    sshd.accept_new_key(key)
     ((kind, public),) = address.host_keys
     (folder / "known_hosts").write_text(f"[{address.host}]:{address.port} {kind} {public}\n")
     (folder / "config").write_text(

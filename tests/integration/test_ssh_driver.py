@@ -37,9 +37,7 @@ def make_key(path: Path) -> str:
 @pytest.fixture
 def config(sshd: Server, tmp_path: Path) -> DeviceConfig:
     """A lab's device file in v1's words, with the host key pinned."""
-    public = make_key(tmp_path / "id")
-    with (sshd.home / ".ssh/authorized_keys").open("a") as keys:
-        keys.write(public)
+    sshd.accept_new_key(tmp_path / "id")
     ((kind, key),) = sshd.address.host_keys
     (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{sshd.address.port} {kind} {key}\n")
     folder = tmp_path / "config"
@@ -92,7 +90,7 @@ def test_shell_is_reached_and_reached_again(host: Callable[..., Board], tmp_path
 
 
 def test_vms_get_a_way_in_that_needs_no_new_key(host: Callable[..., Board], sshd: Server) -> None:
-    authorized = (sshd.home / ".ssh/authorized_keys").read_text()
+    authorized = sshd.authorized_keys.read_text()
     board = host()
     board.boot(soon())
 
@@ -100,7 +98,7 @@ def test_vms_get_a_way_in_that_needs_no_new_key(host: Callable[..., Board], sshd
     with dial(board.access.address, board.access.key, soon()) as link:
         assert link.check_run(["echo", "in"], soon()) == "in\n"
         assert link.peer_ip() == "127.0.0.1"
-    assert (sshd.home / ".ssh/authorized_keys").read_text() == authorized
+    assert sshd.authorized_keys.read_text() == authorized
 
 
 def test_other_host_key_than_the_pinned_one_is_refused(

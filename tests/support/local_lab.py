@@ -6,7 +6,6 @@ Whole jobs take seconds here.  What a VM is said to be is a shell of this machin
 """
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,11 +42,7 @@ def write_job(lab: Lab, document: Mapping[str, Any], **testdefs: str) -> Path:
 @contextmanager
 def local_lab(folder: Path, sshd: Server) -> Iterator[Lab]:
     """A lab with this machine as its only host, ``rack01`` of type ``rack``."""
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "id")], check=True
-    )
-    with (sshd.home / ".ssh/authorized_keys").open("a") as keys:
-        keys.write((folder / "id.pub").read_text())
+    sshd.accept_new_key(folder / "id")
     ((kind, key),) = sshd.address.host_keys
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{sshd.address.port} {kind} {key}\n")
     config = folder / "config"

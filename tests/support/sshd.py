@@ -27,6 +27,18 @@ class Server:
     """The user's home in its sessions, with the keys that it accepts."""
     processes: list[subprocess.Popen[bytes]]
 
+    @property
+    def authorized_keys(self) -> Path:
+        """The keys that the server accepts."""
+        return self.home / ".ssh/authorized_keys"
+
+    def accept_new_key(self, path: Path) -> None:
+        """Make a key, whose private half goes to `path`, and have the server accept it."""
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
+        subprocess.run(command, check=True)
+        with self.authorized_keys.open("a") as keys:
+            keys.write(Path(f"{path}.pub").read_text())
+
 
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Server]:
