@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.config.device import QemuArch, QemuNetwork
-from lava_vmgroup.config.inventory import load_vm_type
+from lava_vmgroup.config.device import QemuNetwork
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.console.console import Console
@@ -20,15 +19,17 @@ from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import InfrastructureError, JobError, VMGroupError
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
+from lava_vmgroup.nodes.fitness import Cargo, check_host, config_of, guest_of
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
-from lava_vmgroup.vms.accelerator import Accelerator, Arch, HostFacts
+from lava_vmgroup.vms.accelerator import Arch, HostFacts
 from lava_vmgroup.vms.folder import LAUNCH, LAYER, OVERLAY, VMFolder, flash_name, launch_program
-from lava_vmgroup.vms.host import FIRMWARE, VMHost
+from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import StoredFile, stored
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
 from lava_vmgroup.vms.network import HOOK, Port, user_mac
 from lava_vmgroup.vms.overlay_disk import OverlayDisk
+from lava_vmgroup.vms.preflight import firmware_of
 from lava_vmgroup.vms.qemu import Machine, NetworkCard, argv, argv_around
 
 _NETWORK_S = 30.0
@@ -54,9 +55,7 @@ class VMNode(Node):
     """One virtual machine: its files on the host, its QEMU, its console."""
 
     def __init__(self, job: NodeJob, name: str, shared: Shared, token: CancelToken) -> None:
-        lab = shared.lab
-        config = load_vm_type(job.device_type, lab.search_path, lab.vm_config)
-        super().__init__(job, name, shared, token, config)
+        super().__init__(job, name, shared, token, config_of(job, shared.lab))
         self._link: SshLink | None = None
         self._deployed: _Deployed | None = None
         self._console: Console | None = None
@@ -77,9 +76,17 @@ class VMNode(Node):
         self.log.event("state", f"preparing {image.name}", state="preparing the image")
         prepared = self.shared.images.prepare(image, deadline)
         flash = [stored(path, deadline) for path in pflash]
+        by_firmware = bool(flash) or self._settings.bootloadertype == "uefi"
+        boots = () if by_firmware else (prepared.kernel, prepared.initrd)
         link = self._reach_host(deadline)
+        cargo = Cargo(
+            files=(prepared.disk, *boots, *flash),
+            layer=image.stat().st_size,
+            wants_firmware=not flash and (by_firmware or prepared.kernel is None),
+        )
+        self._check_host(cargo, link, deadline)
         self._stop(deadline)
-        if flash or self._settings.bootloadertype == "uefi":
+        if by_firmware:
             self._deployed = _Deployed(
                 disk=self._store(prepared.disk, link, deadline),
                 disk_size=image.stat().st_size,
@@ -107,13 +114,20 @@ class VMNode(Node):
             if (path := getattr(files, name)) is not None
         }
         flash = [stored(path, deadline) for path in files.pflash]
+        disk_size = files.rootfs.stat().st_size if files.rootfs else 0
         link = self._reach_host(deadline)
+        cargo = Cargo(
+            files=(*given.values(), *flash),
+            layer=disk_size,
+            wants_firmware=not (files.kernel or files.firmware or flash),
+        )
+        self._check_host(cargo, link, deadline)
         self._stop(deadline)
         remote = {name: self._store(file, link, deadline) for name, file in given.items()}
         arguments = "boot_cmds" if files.rootfs else "boot_cmds_ramdisk"
         self._deployed = _Deployed(
             disk=remote.get("rootfs"),
-            disk_size=files.rootfs.stat().st_size if files.rootfs else 0,
+            disk_size=disk_size,
             kernel=remote.get("kernel"),
             initrd=remote.get("ramdisk"),
             dtb=remote.get("dtb"),
@@ -133,6 +147,7 @@ class VMNode(Node):
                     "there is nothing to boot on this VM",
                     hint=f"give role {self.job.role!r} a deploy action, or the VM an image",
                 )
+            self._check_host(Cargo(), link, deadline)
             deployed = _Deployed()
         self._stop(deadline)
         if settings.chooses_commands:
@@ -207,9 +222,16 @@ class VMNode(Node):
             self.log.event("state", "waiting for the host", state="waiting for the host")
             self._host = self._meet_host(deadline)
             self._link = self._host.dial(deadline)
-            if not self.job.launch_with and self._host.claims_look(self.job.device_type):
-                self._accelerator(self._link, deadline)
         return self._link
+
+    def _check_host(self, cargo: Cargo, link: SshLink, deadline: Deadline) -> None:
+        """Refuse a host that cannot carry the VM before anything is sent there."""
+        host = self._on
+        check_host(self.job, self.config, self.shared, host, cargo, link, self.log, deadline)
+        # Starting QEMU takes a slow host a while, in which the others may upload.
+        if not self.job.launch_with and host.is_first(self.job.device_type):
+            guest = guest_of(self.config, host.facts(link, deadline))
+            host.accelerator(guest, link, self.log, deadline)
 
     def _meet_host(self, deadline: Deadline) -> VMHost:
         """Learn how to reach the host once it lets VMs start, be it by a test of its own."""
@@ -279,27 +301,22 @@ class VMNode(Node):
         """
         config, host = self.config, self._on
         facts = host.facts(link, deadline)
-        arch, kind = self._kind(facts)
+        guest = guest_of(config, facts)
         try:
-            accelerator = self._accelerator(link, deadline)
+            accelerator = host.accelerator(guest, link, self.log, deadline)
         except InfrastructureError as error:
             if not self.job.launch_with:
                 raise
             self.log.warning("accelerator", f"launch_with has no $LAVA_VM_LAUNCH: {error.message}")
             return None
         cpus = host.reserve(self.name, config.qemu_memory, config.qemu_host_cpus, link, deadline)
-        accelerator = replace(
-            accelerator,
-            binary=config.qemu_binary or accelerator.binary,
-            cpu=config.qemu_cpu or accelerator.cpu,
-        )
         if not self.job.launch_with:
             self.attributes["accelerator"] = accelerator.name
             self.attributes["qemu_binary"] = accelerator.binary
             self.attributes["qemu_version"] = accelerator.version
         return Machine(
             name=self.name,
-            machine=kind,
+            machine=guest.machine,
             memory_mib=config.qemu_memory,
             cpus=config.qemu_smp,
             accelerator=accelerator,
@@ -308,8 +325,8 @@ class VMNode(Node):
             kernel=deployed.kernel,
             initrd=deployed.initrd,
             dtb=deployed.dtb,
-            append=_with_console(deployed.append, config.qemu_console or _CONSOLES[arch]),
-            firmware=self._firmware(deployed, arch, facts),
+            append=_with_console(deployed.append, config.qemu_console or _CONSOLES[guest.arch]),
+            firmware=self._firmware(deployed, guest.arch, facts),
             pflash=[f"{self._path}/{flash_name(n)}" for n, _ in enumerate(deployed.pflash)],
             cards=self._cards(),
             host_cpus=cpus,
@@ -319,7 +336,7 @@ class VMNode(Node):
     def _firmware(self, deployed: _Deployed, arch: Arch, facts: HostFacts) -> str | None:
         if deployed.firmware or deployed.kernel or deployed.pflash or self.job.launch_with:
             return deployed.firmware
-        return _firmware(arch, facts.firmware)
+        return firmware_of(arch, facts)
 
     def _cards(self) -> list[NetworkCard]:
         cards = []
@@ -344,17 +361,6 @@ class VMNode(Node):
         else:
             self.log.warning("network", "the guest took no address on the group's network")
 
-    def _kind(self, facts: HostFacts) -> tuple[Arch, str]:
-        """The guest's architecture and QEMU's machine type for it."""
-        config = self.config
-        arch = facts.arch if config.qemu_arch is QemuArch.HOST else Arch(config.qemu_arch.value)
-        return arch, config.qemu_machine or ("q35" if arch is Arch.X86_64 else "virt")
-
-    def _accelerator(self, link: SshLink, deadline: Deadline) -> Accelerator:
-        host = self._on
-        arch, kind = self._kind(host.facts(link, deadline))
-        return host.accelerator(arch, kind, link, self.log, deadline)
-
     def _stop(self, deadline: Deadline) -> None:
         """End what runs of the VM on the host and remove the VM's folder there."""
         if self._console is not None:
@@ -376,15 +382,3 @@ class VMNode(Node):
 def _with_console(append: str, console: str) -> str:
     """A kernel's command line that surely talks to the console we listen to."""
     return append if "console=" in append else f"{append} console={console}".strip()
-
-
-def _firmware(arch: Arch, present: frozenset[str]) -> str | None:
-    """The best firmware on the host for an image without a kernel of its own."""
-    found = next((path for path in FIRMWARE[arch] if path in present), None)
-    if found is None and FIRMWARE[arch]:
-        raise InfrastructureError(
-            "the image has no boot configuration that is understood, and the host has no firmware",
-            hint=f"install one of {', '.join(FIRMWARE[arch])} on the host, "
-            "or use deploy_linaro_kernel",
-        )
-    return found

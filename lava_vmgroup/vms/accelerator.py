@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lava_vmgroup.errors import InfrastructureError
 
@@ -52,6 +52,19 @@ class HostFacts:
     """The ``qemu-system-*`` programs found on the host."""
     firmware: frozenset[str]
     """Firmware images found on the host, as paths."""
+    kvm_exists: bool = False
+    """Whether ``/dev/kvm`` is there at all."""
+    kernel_level: str = ""
+    """Where an ARM kernel without KVM was started, ``EL1`` or ``SVC``, if it can be told."""
+    gic: str = ""
+    """The interrupt controller, such as ``GICv3``, if it can be told."""
+    available_mib: int = 0
+    """How much of the memory nobody uses."""
+    free_bytes: int | None = None
+    """What is free where VMs' files go, if it can be told."""
+    tools: frozenset[str] = frozenset()
+    """Which of the programs beside QEMU that are used here there are."""
+    sftp: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +77,29 @@ class Accelerator:
     cpu: str
     version: str = ""
     """QEMU's, once it was asked."""
+    why_not_kvm: str = ""
+    """For an emulated guest: what speaks against KVM."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """The machine that a VM's device type wants."""
+
+    arch: Arch
+    machine: str
+    """QEMU's machine type."""
+    binary: str = ""
+    """The lab's own choice of QEMU; empty for none."""
+    cpu: str = ""
+    """The lab's own choice of CPU; empty for none."""
+    memory_mib: int
+    cpus: int
+    has_options: bool = False
+    """Whether the lab has further options, which may make of the machine what it else is not."""
+
+    def over(self, choice: Accelerator) -> Accelerator:
+        """A choice with the lab's own in it."""
+        return replace(choice, binary=self.binary or choice.binary, cpu=self.cpu or choice.cpu)
 
 
 def arch_of(machine: str) -> Arch:

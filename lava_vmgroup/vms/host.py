@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,13 +20,14 @@ from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.vms.accelerator import (
     Accelerator,
-    Arch,
+    Guest,
     HostFacts,
     arch_of,
     kvm_choice,
     tcg_choice,
 )
 from lava_vmgroup.vms.introduction import Offer
+from lava_vmgroup.vms.preflight import FIRMWARE, TOOLS, why_no_kvm
 from lava_vmgroup.vms.qemu import machine_option
 from lava_vmgroup.vms.store import ImageStore
 
@@ -34,25 +36,38 @@ DIAL_S = 60.0
 
 _PROBE_S = 60.0
 
-FIRMWARE = {
-    Arch.AARCH64: (
-        "/usr/share/AAVMF/AAVMF_CODE.fd",
-        "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
-        "/usr/lib/u-boot/qemu_arm64/u-boot.bin",
-    ),
-    Arch.AARCH32: ("/usr/lib/u-boot/qemu_arm/u-boot.bin",),
-    Arch.X86_64: (),
-}
-"""Firmware that serves an image without a boot configuration, best first.  x86 QEMU has its own."""
-
+# What is free is asked where the folder will be, which may not be there yet.
 _FACTS_SCRIPT = r"""
+folder=$0
 echo "machine $(uname -m)"
-while read -r key value _; do [ "$key" = MemTotal: ] && echo "memory $value"; done </proc/meminfo
-[ -c /dev/kvm ] && ( : <>/dev/kvm ) 2>/dev/null && echo kvm
+while read -r key value _; do
+    case $key in
+        MemTotal:) echo "memory $value" ;;
+        MemAvailable:) echo "available $value" ;;
+    esac
+done </proc/meminfo
+if [ -c /dev/kvm ]; then
+    echo kvm-exists
+    ( : <>/dev/kvm ) 2>/dev/null && echo kvm
+else
+    dmesg 2>/dev/null | sed -n 's/.*CPU(s) started [ai][tn] \([A-Z0-9]*\).*/level \1/p'
+fi
+sed -n 's/.*\(GICv[0-9]\).*/gic \1/p' /proc/interrupts 2>/dev/null
+while [ ! -d "$folder" ]; do
+    case $folder in */*) folder=${folder%/*} ;; *) folder= ;; esac
+    [ -n "$folder" ] || folder=/
+done
+df -Pk "$folder" 2>/dev/null | while read -r _ _ _ free _; do echo "free $free"; done
 for name in qemu-system-arm qemu-system-aarch64 qemu-system-x86_64; do
     command -v "$name" >/dev/null && echo "qemu $name"
 done
-for path in "$@"; do [ -e "$path" ] && echo "firmware $path"; done
+PATH=$PATH:/usr/sbin:/sbin
+for word in "$@"; do
+    case $word in
+        /*) [ -e "$word" ] && echo "firmware $word" ;;
+        *) command -v "$word" >/dev/null && echo "tool $word" ;;
+    esac
+done
 true
 """
 
@@ -88,8 +103,8 @@ echo "$mib $best" >"$vm.reserved" && echo "reserved $best"
 # kernel really offers such a CPU; that /dev/kvm opens does not.  The monitor greets with its
 # version.
 _PROBE = (
-    'echo quit | "$0" -nodefaults -no-user-config -display none -S -m 16 -machine "$1" '
-    '-accel "$2" -cpu "$3" -monitor stdio'
+    'echo quit | "$0" -nodefaults -no-user-config -display none -S -machine "$1" '
+    '-accel "$2" -cpu "$3" -m "$4" -smp "$5" -monitor stdio'
 )
 _VERSION = re.compile(r"QEMU (\S+) monitor")
 
@@ -101,10 +116,11 @@ class VMHost:
         self.offer = offer
         self._key = key
         self._dialing = threading.Lock()
+        self._asking = threading.Lock()
         self._probing = threading.Lock()
         self._claiming = threading.Lock()
         self._facts: HostFacts | None = None
-        self._accelerators: dict[Arch, Accelerator] = {}
+        self._accelerators: dict[Guest, Accelerator] = {}
         self._claimed: set[str] = set()
         self.job_folder = job_folder(offer.folder, job)
         self.store = ImageStore(offer.folder, job)
@@ -116,27 +132,31 @@ class VMHost:
 
     def facts(self, link: SshLink, deadline: Deadline) -> HostFacts:
         """What the host is and has; asked once."""
-        with self._probing:
+        with self._asking:
             if self._facts is None:
-                self._facts = _ask(link, deadline.sub("looking at the host", _PROBE_S))
+                limit = deadline.sub("looking at the host", _PROBE_S)
+                self._facts = _ask(self.offer.folder, link, limit)
             return self._facts
 
     def accelerator(
-        self, guest: Arch, machine: str, link: SshLink, log: NodeLog, deadline: Deadline
+        self, guest: Guest, link: SshLink, log: NodeLog, deadline: Deadline
     ) -> Accelerator:
-        """How to run a guest here: KVM where it works, else emulation, which is then said."""
+        """How to run a guest here: KVM where it works, else emulation, which is then said.
+
+        Raises `InfrastructureError` when QEMU can do neither.
+        """
         facts = self.facts(link, deadline)
         with self._probing:
             if guest not in self._accelerators:
                 probe = deadline.sub("probing KVM on the host", _PROBE_S)
-                self._accelerators[guest] = _choose(guest, machine, facts, link, log, probe)
+                self._accelerators[guest] = _choose(guest, facts, link, log, probe)
             return self._accelerators[guest]
 
-    def claims_look(self, device_type: str) -> bool:
-        """True for the first VM of a type only: it looks at the host while others upload."""
+    def is_first(self, what: str) -> bool:
+        """True for the first only who comes with this: it does or says what once is enough."""
         with self._claiming:
-            first = device_type not in self._claimed
-            self._claimed.add(device_type)
+            first = what not in self._claimed
+            self._claimed.add(what)
             return first
 
     def reserve(
@@ -167,52 +187,78 @@ def job_folder(folder: str, job: str) -> str:
     return f"{folder}/job-{job}"
 
 
-def _ask(link: SshLink, deadline: Deadline) -> HostFacts:
+def _ask(folder: str, link: SshLink, deadline: Deadline) -> HostFacts:
     paths = [path for group in FIRMWARE.values() for path in group]
-    output = link.check_run(["sh", "-c", _FACTS_SCRIPT, "facts", *paths], deadline)
-    machine, memory_mib, kvm = "", 0, False
-    programs: set[str] = set()
-    firmware: set[str] = set()
+    output = link.check_run(["sh", "-c", _FACTS_SCRIPT, folder, *paths, *TOOLS], deadline)
+    said: defaultdict[str, list[str]] = defaultdict(list)
     for line in output.splitlines():
-        match line.split():
-            case ["machine", name]:
-                machine = name
-            case ["memory", kib]:
-                memory_mib = int(kib) // 1024
-            case ["kvm"]:
-                kvm = True
-            case ["qemu", name]:
-                programs.add(name)
-            case ["firmware", path]:
-                firmware.add(path)
+        key, _, value = line.partition(" ")
+        said[key].append(value)
+
+    def number(key: str) -> int | None:
+        return next((int(value) for value in said[key] if value.isdecimal()), None)
+
+    free_kib = number("free")
     return HostFacts(
-        arch=arch_of(machine),
-        memory_mib=memory_mib,
-        kvm_opens=kvm,
-        qemu_programs=frozenset(programs),
-        firmware=frozenset(firmware),
+        arch=arch_of("".join(said["machine"])),
+        memory_mib=(number("memory") or 0) // 1024,
+        available_mib=(number("available") or 0) // 1024,
+        kvm_exists="kvm-exists" in said,
+        kvm_opens="kvm" in said,
+        kernel_level=next(iter(said["level"]), ""),
+        gic=next(iter(said["gic"]), ""),
+        free_bytes=None if free_kib is None else free_kib * 1024,
+        qemu_programs=frozenset(said["qemu"]),
+        firmware=frozenset(said["firmware"]),
+        tools=frozenset(said["tool"]),
+        sftp=_offers_sftp(link, deadline),
     )
 
 
+def _offers_sftp(link: SshLink, deadline: Deadline) -> bool:
+    """Whether sshd starts its SFTP server; it may be configured and not installed."""
+    try:
+        link.size_of("/", deadline)
+    except InfrastructureError:
+        link.check_run(["true"], deadline)
+        return False
+    return True
+
+
 def _choose(
-    guest: Arch, machine: str, facts: HostFacts, link: SshLink, log: NodeLog, deadline: Deadline
+    guest: Guest, facts: HostFacts, link: SshLink, log: NodeLog, deadline: Deadline
 ) -> Accelerator:
-    reason = "the host has no KVM for it"
-    if (choice := kvm_choice(guest, facts)) is not None:
-        result = _probe(choice, machine, link, deadline)
+    reason = why_no_kvm(facts)
+    if (choice := kvm_choice(guest.arch, facts)) is not None:
+        choice = guest.over(choice)
+        result = _probe(choice, guest, link, deadline)
         if result.status == 0:
             return replace(choice, version=_version_in(result.output))
-        reason = (result.output.strip().splitlines() or ["KVM does not work"])[-1]
-    emulated = tcg_choice(guest, facts)
-    log.warning("accelerator", f"no KVM for a {guest.value} guest ({reason}): emulating it, slowly")
-    output = _probe(emulated, machine, link, deadline).output
-    return replace(emulated, version=_version_in(output))
+        reason = _last_words(result, "KVM does not work")
+    emulated = guest.over(tcg_choice(guest.arch, facts))
+    log.warning(
+        "accelerator", f"no KVM for a {guest.arch.value} guest ({reason}): emulating it, slowly"
+    )
+    result = _probe(emulated, guest, link, deadline)
+    if result.status != 0 and not guest.has_options:
+        raise InfrastructureError(
+            f"{emulated.binary} on the host cannot make the machine {guest.machine!r}: "
+            f"{_last_words(result, 'it does not say why')}",
+            hint="correct qemu_machine, qemu_cpu, qemu_memory or qemu_smp of the VM's device type, "
+            "or install another QEMU on the host",
+        )
+    return replace(emulated, version=_version_in(result.output), why_not_kvm=reason)
 
 
-def _probe(choice: Accelerator, machine: str, link: SshLink, deadline: Deadline) -> CommandResult:
-    kind = machine_option(machine, choice)
-    command = ["sh", "-c", _PROBE, choice.binary, kind, choice.name, choice.cpu]
+def _probe(choice: Accelerator, guest: Guest, link: SshLink, deadline: Deadline) -> CommandResult:
+    kind = machine_option(guest.machine, choice)
+    size = [str(guest.memory_mib), str(guest.cpus)]
+    command = ["sh", "-c", _PROBE, choice.binary, kind, choice.name, choice.cpu, *size]
     return link.run(command, deadline)
+
+
+def _last_words(result: CommandResult, default: str) -> str:
+    return (result.output.strip().splitlines() or [default])[-1]
 
 
 def _version_in(output: str) -> str:

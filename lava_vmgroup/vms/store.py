@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,31 @@ class ImageStore:
         self._job = job
         self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
         self._sent: Once[str, str] = Once()
+        self._planned: dict[str, int] = {}
         self._lock = threading.Lock()
+
+    def plan(
+        self,
+        files: Iterable[tuple[str, Path]],
+        free: int | None,
+        link: SshLink,
+        deadline: Deadline,
+    ) -> int:
+        """How many bytes this process is going to send with these files, named by their digests.
+
+        They count for the next plan unless they are more than was `free` before the first one.
+        """
+        wanted = {
+            digest: path.stat().st_blocks * 512
+            for digest, path in files
+            if link.size_of(f"{self._folder}/{digest}", deadline) != path.stat().st_size
+        }
+        with self._lock:
+            planned = {**wanted, **self._planned}
+            needed = sum(planned.values())
+            if free is None or needed <= free:
+                self._planned = planned
+            return needed
 
     def put(self, local: Path, digest: str, link: SshLink, log: NodeLog, deadline: Deadline) -> str:
         """Make sure that the host has the file; returns its path there.

@@ -110,6 +110,7 @@ def test_job_launches_its_vm_where_no_qemu_is(pair: Pair, monkeypatch: pytest.Mo
         kvm_opens=False,
         qemu_programs=frozenset(),
         firmware=frozenset(),
+        tools=frozenset({"tar", "truncate"}),
     )
     monkeypatch.setattr(VMHost, "facts", lambda *_: bare)
     pair.host.send(VM_START, {"host_ip": "127.0.0.1"}, soon())

@@ -11,6 +11,7 @@ ROOT = Path(lava_vmgroup.__file__).parent
 
 FLOORS = {
     "errors": 0,
+    "findings": 0,
     "cancel": 0,
     "deadline": 0,
     "log": 0,

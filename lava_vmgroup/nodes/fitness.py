@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Whether the host fits the VMs of a job: their sub-jobs and the lab's configuration against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lava_vmgroup.config.device import DeviceConfig, QemuArch, QemuNetwork
+from lava_vmgroup.config.inventory import load_vm_type
+from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.findings import Severity, refuse
+from lava_vmgroup.job.model import NodeJob
+from lava_vmgroup.log import NodeLog
+from lava_vmgroup.nodes.shared import Lab, Shared
+from lava_vmgroup.vms.accelerator import Arch, Guest, HostFacts
+from lava_vmgroup.vms.host import VMHost
+from lava_vmgroup.vms.images import StoredFile
+from lava_vmgroup.vms.preflight import VMNeeds, disk, look
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cargo:
+    """What a VM is going to put on the host."""
+
+    files: tuple[StoredFile | None, ...] = ()
+    layer: int = 0
+    """Bytes of its disk, all of which the guest may write."""
+    wants_firmware: bool = False
+    """Whether the host has to add the firmware."""
+
+
+def config_of(job: NodeJob, lab: Lab) -> DeviceConfig:
+    """The configuration of a VM's type."""
+    return load_vm_type(job.device_type, lab.search_path, lab.vm_config)
+
+
+def guest_of(config: DeviceConfig, facts: HostFacts) -> Guest:
+    """The machine that a VM's configuration asks for on this host."""
+    arch = facts.arch if config.qemu_arch is QemuArch.HOST else Arch(config.qemu_arch.value)
+    return Guest(
+        arch=arch,
+        machine=config.qemu_machine or ("q35" if arch is Arch.X86_64 else "virt"),
+        binary=config.qemu_binary,
+        cpu=config.qemu_cpu,
+        memory_mib=config.qemu_memory,
+        cpus=config.qemu_smp,
+        has_options=bool(config.qemu_options),
+    )
+
+
+def needs_of(
+    job: NodeJob,
+    config: DeviceConfig,
+    facts: HostFacts,
+    wanted_mib: int,
+    *,
+    wants_firmware: bool = False,
+) -> VMNeeds:
+    """What one VM wants; `wanted_mib` is from `memory_wanted`."""
+    return VMNeeds(
+        guest=guest_of(config, facts).arch,
+        memory_mib=wanted_mib,
+        launches_itself=bool(job.launch_with),
+        pins_cpus=bool(config.qemu_host_cpus),
+        wants_network=QemuNetwork.GROUP in config.qemu_networks,
+        wants_firmware=wants_firmware,
+    )
+
+
+def memory_wanted(nodes: Iterable[NodeJob], lab: Lab) -> int:
+    """MiB that VMs want together; those that the job launches itself may do with less."""
+    return sum(
+        config_of(node, lab).qemu_memory
+        for node in nodes
+        if not node.is_host and not node.launch_with
+    )
+
+
+def check_host(
+    job: NodeJob,
+    config: DeviceConfig,
+    shared: Shared,
+    host: VMHost,
+    cargo: Cargo,
+    link: SshLink,
+    log: NodeLog,
+    deadline: Deadline,
+) -> None:
+    """Raise an `InfrastructureError` when the host cannot carry a VM; nothing is sent for that.
+
+    What will only be slower, or less, is told once in a process.
+    """
+    facts = host.facts(link, deadline)
+    wanted_mib = memory_wanted(shared.group.nodes, shared.lab)
+    findings = look(
+        needs_of(job, config, facts, wanted_mib, wants_firmware=cargo.wants_firmware), facts
+    )
+    refuse(findings)
+    files = [(file.digest, file.path) for file in cargo.files if file is not None]
+    needed = host.store.plan(files, facts.free_bytes, link, deadline)
+    findings.append(disk(needed, cargo.layer, facts.free_bytes, host.offer.folder))
+    refuse(findings)
+    for one in findings:
+        if one.severity is Severity.DEGRADED and host.is_first(one.found):
+            log.event("preflight", f"{one.found} ({one.remedy})", what=one.what)

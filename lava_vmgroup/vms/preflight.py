@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""Whether a host can carry a VM: decisions from facts, before anything is sent to the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.findings import Finding, Severity, failure
+from lava_vmgroup.vms.accelerator import Arch, HostFacts, kvm_choice, tcg_choice
+
+FIRMWARE = {
+    Arch.AARCH64: (
+        "/usr/share/AAVMF/AAVMF_CODE.fd",
+        "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
+        "/usr/lib/u-boot/qemu_arm64/u-boot.bin",
+    ),
+    Arch.AARCH32: ("/usr/lib/u-boot/qemu_arm/u-boot.bin",),
+    Arch.X86_64: (),
+}
+"""Firmware that serves an image without a boot configuration, best first.  x86 QEMU has its own."""
+
+TOOLS = ("flock", "ip", "tar", "taskset", "truncate")
+"""Programs of the host's, beside QEMU, that something here is done with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VMNeeds:
+    """What one VM, or several equal ones, want of their host."""
+
+    guest: Arch
+    memory_mib: int
+    """What the VM and those that go before it want together."""
+    launches_itself: bool = False
+    """Whether the job says how to start the VM, which then needs no QEMU."""
+    pins_cpus: bool = False
+    wants_network: bool = False
+    wants_firmware: bool = False
+    """Whether what it boots has no kernel of its own."""
+
+
+def look(needs: VMNeeds, facts: HostFacts) -> list[Finding]:
+    """All that can be told without starting QEMU."""
+    findings = [_sftp(facts), _programs(needs, facts), _lock(facts)]
+    if needs.wants_network:
+        findings.append(_network(facts))
+    if needs.launches_itself:
+        return findings
+    findings += [_qemu(needs.guest, facts), _memory(needs, facts)]
+    if needs.wants_firmware:
+        findings.append(_firmware(needs.guest, facts))
+    return findings
+
+
+def disk(needed: int, layers: int, free: int | None, folder: str) -> Finding:
+    """Whether images of `needed` bytes, and `layers` once they are full, have room in `folder`."""
+    if free is None:
+        return Finding(what="disk", found=f"how much is free below {folder} cannot be told")
+    there = f"the host's disk has {free >> 20} MiB free below {folder}"
+    wanted = f"the images of VMs need {needed >> 20} MiB"
+    if needed > free:
+        return Finding(
+            what="disk",
+            severity=Severity.MISSING,
+            found=f"{there}, {wanted}",
+            remedy="give the host's image more room, or let vm_folder lead to where more is",
+        )
+    if needed + layers > free:
+        return Finding(
+            what="disk",
+            severity=Severity.DEGRADED,
+            found=f"{there}, {wanted} and, if the guests fill their disks, {layers >> 20} MiB more",
+            remedy="give the host's image more room if the guests write much",
+        )
+    return Finding(what="disk", found=f"{there}, {wanted}")
+
+
+def why_no_kvm(facts: HostFacts) -> str:
+    """Why a guest cannot have KVM, as far as the facts say it."""
+    if not facts.kvm_opens:
+        if facts.kvm_exists:
+            return "/dev/kvm is there and does not open"
+        level = f" (its kernel was started in {facts.kernel_level})" if facts.kernel_level else ""
+        return f"the host has no /dev/kvm{level}"
+    return f"the {facts.arch.value} host has no KVM for it, or not the QEMU that uses it"
+
+
+def firmware_of(guest: Arch, facts: HostFacts) -> str | None:
+    """The best firmware on the host for an image without a kernel; None where QEMU has its own.
+
+    Raises `InfrastructureError` when there is none.
+    """
+    known = FIRMWARE[guest]
+    found = next((path for path in known if path in facts.firmware), None)
+    if found is None and known:
+        raise InfrastructureError(
+            "the image has no boot configuration that is understood, and the host has no firmware",
+            hint=f"install one of {', '.join(known)} on the host, or use deploy_linaro_kernel",
+        )
+    return found
+
+
+def kvm_remedy(facts: HostFacts) -> str | None:
+    """What may give the host a KVM that works."""
+    if facts.kvm_opens:
+        return None
+    if facts.kvm_exists:
+        return "let the host's user into the group kvm, or log in as root"
+    if facts.kernel_level in ("EL1", "SVC"):
+        return "have the boot loader start the host's kernel in EL2 (HYP mode)"
+    return "use a kernel with KVM on the host, started where it may use virtualization"
+
+
+def _sftp(facts: HostFacts) -> Finding:
+    if facts.sftp:
+        return Finding(what="sftp", found="sshd offers SFTP")
+    return Finding(
+        what="sftp",
+        severity=Severity.MISSING,
+        found="the host offers no SFTP",
+        remedy="install openssh-sftp-server in the host's image",
+    )
+
+
+def _programs(needs: VMNeeds, facts: HostFacts) -> Finding:
+    wanted = ["tar", "truncate", *(["taskset"] if needs.pins_cpus else [])]
+    missing = [name for name in wanted if name not in facts.tools]
+    if not missing:
+        return Finding(what="programs", found=f"{', '.join(wanted)} are there")
+    return Finding(
+        what="programs",
+        severity=Severity.MISSING,
+        found=f"the host has no {', no '.join(missing)}",
+        remedy="install tar, coreutils and util-linux, or a busybox with them, in the host's image",
+    )
+
+
+def _lock(facts: HostFacts) -> Finding:
+    if "flock" in facts.tools:
+        return Finding(what="flock", found="flock is there")
+    return Finding(
+        what="flock",
+        severity=Severity.DEGRADED,
+        found="the host has no flock: dispatchers of sub-jobs may send an image twice",
+        remedy="install util-linux in the host's image",
+    )
+
+
+def _network(facts: HostFacts) -> Finding:
+    if "ip" in facts.tools:
+        return Finding(what="network", found="ip is there")
+    return Finding(
+        what="network",
+        severity=Severity.DEGRADED,
+        found="the host has no ip: it has no part in its VMs' network",
+        remedy="install iproute2 in the host's image",
+    )
+
+
+def _qemu(guest: Arch, facts: HostFacts) -> Finding:
+    what = f"QEMU for {guest.value}"
+    try:
+        choice = kvm_choice(guest, facts) or tcg_choice(guest, facts)
+    except InfrastructureError as error:
+        return failure(what, error)
+    return Finding(what=what, found=f"{choice.binary} is there")
+
+
+def _memory(needs: VMNeeds, facts: HostFacts) -> Finding:
+    there = f"the host has {facts.memory_mib} MiB of memory"
+    wanted = f"the job's VMs together want {needs.memory_mib} MiB"
+    if needs.memory_mib > facts.memory_mib:
+        return Finding(
+            what="memory",
+            severity=Severity.MISSING,
+            found=f"{there}; {wanted}",
+            remedy="lower qemu_memory of the VMs' device types, or start fewer VMs",
+        )
+    if needs.memory_mib > facts.available_mib:
+        return Finding(
+            what="memory",
+            severity=Severity.DEGRADED,
+            found=f"{there}, of which {facts.available_mib} MiB are free; {wanted}",
+            remedy="end what else runs on the host, or start fewer VMs",
+        )
+    return Finding(what="memory", found=f"{there}; {wanted}")
+
+
+def _firmware(guest: Arch, facts: HostFacts) -> Finding:
+    try:
+        path = firmware_of(guest, facts)
+    except InfrastructureError as error:
+        return failure("firmware", error)
+    return Finding(what="firmware", found=path or "QEMU brings its own")
