@@ -8,27 +8,26 @@ import json
 import logging
 import os
 import re
-import signal
 import sys
 import traceback
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
-from lava_vmgroup import __version__, actions, output_txt
+from lava_vmgroup import __version__, actions, doctor_cli, output_txt
+from lava_vmgroup.admission import admit_job, admit_sub_job
 from lava_vmgroup.config import files
 from lava_vmgroup.config.coordinator import Endpoint, find_coordinator_config
 from lava_vmgroup.config.dispatcher import load_dispatcher
-from lava_vmgroup.config.inventory import backend_type, find_device, load_vm_type
+from lava_vmgroup.config.inventory import backend_type, find_device
 from lava_vmgroup.display import log_to_terminal
 from lava_vmgroup.errors import Canceled, ConfigurationError, JobError, VMGroupError
 from lava_vmgroup.job import expand, load_document, parse_job, to_document
-from lava_vmgroup.job.model import Group, Job
+from lava_vmgroup.job.model import Group
 from lava_vmgroup.job.schema import NAME_PATTERN
 from lava_vmgroup.job.sub_job import Assignment, is_sub_job, parse_sub_job
 from lava_vmgroup.log import LOGGER, JsonLinesHandler
@@ -38,6 +37,7 @@ from lava_vmgroup.results.printable import printable
 from lava_vmgroup.results.summary import render
 from lava_vmgroup.results.writers import write_all
 from lava_vmgroup.runner.group import GroupRun
+from lava_vmgroup.signals import canceling
 
 _EPILOG = """\
 exit status: 0 everything ran and passed, 1 test cases failed, 2 the job is wrong, 3 the
@@ -51,12 +51,14 @@ _OUTPUT = Path("results")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``lava-dispatch`` and return its exit status."""
-    options = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
     try:
-        return _dispatch(options)
+        if words[:1] == [doctor_cli.WORD]:
+            return doctor_cli.run(words[1:])
+        return _dispatch(_parser().parse_args(words))
     except VMGroupError as error:
         _complain(error)
-        return error.exit_status
+        return error.status if isinstance(error, Canceled) else error.exit_status
     except Exception:  # noqa: BLE001 - a bug must not look like any other end
         traceback.print_exc()
         return VMGroupError.exit_status
@@ -72,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         "job",
         type=Path,
         metavar="JOB",
-        help="the job file, JSON or YAML; or a sub-job, whose one node is run",
+        help="the job file, JSON or YAML; or a sub-job, whose one node is run; "
+        f"{doctor_cli.WORD!r} is a command, see lava-dispatch {doctor_cli.WORD} --help, and a job "
+        f"file of that name is ./{doctor_cli.WORD}",
     )
     only = parser.add_mutually_exclusive_group()
     only.add_argument(
@@ -158,7 +162,7 @@ def _dispatch(options: argparse.Namespace) -> int:
         _write_sub_jobs(group, options.expand_to, options.target)
         return 0
     search_path = files.search_path(options.config_dir)
-    _refuse([*actions.file_problems(job), *_type_problems(_device_types(job), search_path)])
+    admit_job(job, search_path)
     if options.validate:
         sys.stdout.write(f"{options.job}: valid, {len(group.nodes)} nodes\n")
         return 0
@@ -176,8 +180,7 @@ def _dispatch_sub_job(document: Any, folder: Path, options: argparse.Namespace) 
     group = parse_sub_job(document, folder, actions.parameter_schemas(), assignment)
     [node] = group.nodes
     search_path = files.search_path(options.config_dir)
-    types = [("device_type" if is_host else "config", node.device_type)]
-    _refuse([*actions.sub_job_problems(group), *_type_problems(types, search_path)])
+    admit_sub_job(group, search_path)
     if options.validate:
         sys.stdout.write(f"{options.job}: valid, 1 node of {group.size}\n")
         return 0
@@ -214,29 +217,6 @@ def _write_sub_jobs(group: Group, folder: Path, target: str | None) -> None:
         ) from error
 
 
-def _refuse(problems: list[str]) -> None:
-    """Refuse whatever was found wrong without a device, all at once."""
-    if problems:
-        raise JobError("the job is not valid", problems=problems)
-
-
-def _type_problems(
-    types: Iterable[tuple[str, str]], search_path: tuple[Path, ...]
-) -> Iterator[str]:
-    """Device types that the lab does not know, or that are not as needed."""
-    for place, name in types:
-        try:
-            load_vm_type(name, search_path)
-        except JobError as error:
-            yield f"{place}: {error.message}; {error.hint}"
-
-
-def _device_types(job: Job) -> Iterator[tuple[str, str]]:
-    yield "vm_group.host.device_type", job.host.device_type
-    for index, vm in enumerate(job.vms):
-        yield f"vm_group.vms[{index}].device_type", vm.device_type
-
-
 def _run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse.Namespace) -> int:
     """Run the group's nodes, keep the log, write the results, and show a summary."""
     output = (options.output_dir or _OUTPUT).resolve()
@@ -253,7 +233,7 @@ def _run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse
             # The consoles of a whole group would only hide each other.
             console_copy=text.console if group.is_sub_job else None,
         )
-        with log_to_terminal(level, sys.stderr), _canceling(run):
+        with log_to_terminal(level, sys.stderr), canceling(run.cancel):
             result = run.run()
     write_all(result, output)
     Console().print(render(result))
@@ -292,27 +272,6 @@ def _announce(lines: Sequence[str], descriptor: int) -> None:
             f"cannot write to file descriptor {descriptor}: {error.strerror}",
             hint="give --oob-fd one that is open",
         ) from error
-
-
-@contextmanager
-def _canceling(run: GroupRun) -> Iterator[None]:
-    """Have SIGINT and SIGTERM cancel the run instead of ending the process.
-
-    Afterwards they are ignored to the end of the process, which is near: a scheduler sends them
-    until it has come, and one too many must cost neither the results nor the exit status.
-    """
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        run.cancel(Canceled(f"canceled by {signal.Signals(number).name}", signal_number=number))
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
 
 
 def _complain(error: VMGroupError) -> None:

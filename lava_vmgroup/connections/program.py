@@ -19,6 +19,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
 
 _PACKAGES = {
+    "brz": "brz",
     "debugfs": "e2fsprogs",
     "git": "git",
     "mattrib": "mtools",
@@ -114,11 +115,18 @@ def run_tool(
     return subprocess.CompletedProcess(argv, process.returncode, output, errors)
 
 
-def _start(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+def find_tool(*names: str) -> str:
+    """Where a tool is that has one of these names; raises `InfrastructureError` if it is not."""
     # Tools for file systems are where an ordinary user's PATH does not lead.
-    program = shutil.which(argv[0], path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
-    if program is None:
+    folders = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    found = next((path for name in names if (path := shutil.which(name, path=folders))), None)
+    if found is None:
         raise InfrastructureError(
-            f"the dispatcher has no {argv[0]}", hint=f"install the package {_PACKAGES[argv[0]]}"
+            f"the dispatcher has no {names[0]}", hint=f"install the package {_PACKAGES[names[-1]]}"
         )
+    return found
+
+
+def _start(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    program = find_tool(argv[0])
     return subprocess.Popen([program, *argv[1:]], start_new_session=True, **options)

@@ -60,6 +60,11 @@ class HostNode(Node):
         self._vms_started = False
         self._vms_waited_for = False
 
+    @property
+    def is_up(self) -> bool:
+        """Whether the host needs no boot to be reached, and is left as it is."""
+        return not self._board.deploys
+
     def deploy_image(self, image: Path, deadline: Deadline, pflash: Sequence[Path] = ()) -> None:
         """See `Node.deploy_image`."""
         assert not pflash, "a board's flash is not the job's; refused with the job"

@@ -12,7 +12,9 @@ from lava_vmgroup.actions import commands
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import Canceled, VMGroupError
+from lava_vmgroup.findings import refuse
 from lava_vmgroup.job.model import Action
+from lava_vmgroup.nodes import tools
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import ActionResult, NodeResult, NodeState
 
@@ -66,6 +68,7 @@ class NodeRun:
 
     def _take_part(self) -> None:
         node, deadline = self._node, self._deadline
+        refuse(tools.look(node.job))
         is_sub_job = node.shared.group.is_sub_job
         limit_s = _ASSEMBLE_ELSEWHERE_S if is_sub_job else _ASSEMBLE_S
         node.join(deadline.sub("the group to assemble", limit_s))

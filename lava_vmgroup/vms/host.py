@@ -258,7 +258,9 @@ def _probe(choice: Accelerator, guest: Guest, link: SshLink, deadline: Deadline)
 
 
 def _last_words(result: CommandResult, default: str) -> str:
-    return (result.output.strip().splitlines() or [default])[-1]
+    lines = result.output.strip().splitlines()
+    # QEMU's own begin with its name; advice may follow.
+    return [default, *lines, *(line for line in lines if line.startswith("qemu-system"))][-1]
 
 
 def _version_in(output: str) -> str:

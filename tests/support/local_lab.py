@@ -6,9 +6,10 @@ Whole jobs take seconds here.  What a VM is said to be is a shell of this machin
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.support.lab import Lab, ending
@@ -37,6 +38,30 @@ def write_job(lab: Lab, document: Mapping[str, Any], **testdefs: str) -> Path:
     path = lab.folder / "job.json"
     path.write_text(json.dumps(document).replace("@FOLDER@", str(lab.folder)))
     return path
+
+
+def programs(folder: Path, wanted: Callable[[str], bool]) -> Path:
+    """Make a folder for PATH, with those of this machine's programs that are `wanted`."""
+    folder.mkdir()
+    for program in Path("/usr/bin").iterdir():
+        if wanted(program.name):
+            (folder / program.name).symlink_to(program)
+    return folder
+
+
+def only_programs(
+    sshd: Server,
+    wanted: Callable[[str], bool] = lambda _name: True,
+    replaced: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Have the host offer programs of this machine, and scripts of ours."""
+    folder = programs(sshd.home / "programs", lambda name: wanted(name) and name not in replaced)
+    for name, text in replaced.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    config = sshd.home.parent / "sshd_config"
+    home = f"SetEnv HOME={sshd.home}"
+    config.write_text(config.read_text().replace(home, f"{home} PATH={folder}"))
 
 
 @contextmanager

@@ -50,10 +50,14 @@ FLOORS = {
     "multinode.api": 5,
     "nodes": 6,
     "actions": 7,
+    "admission": 8,
+    "doctor": 8,
     "runner": 8,
-    "cli": 9,
+    "signals": 8,
     "coordinator_cli": 9,
-    "__main__": 10,
+    "doctor_cli": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 
 DOORS = {

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""What speaks against a job without a device: its files, and the types that the lab knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lava_vmgroup import actions
+from lava_vmgroup.config.inventory import load_vm_type
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.job.model import Group, Job
+
+
+def admit_job(job: Job, search_path: tuple[Path, ...]) -> None:
+    """Raise a `JobError` that says all that is wrong with a job's files and types."""
+    _refuse([*actions.file_problems(job), *_type_problems(_device_types(job), search_path)])
+
+
+def admit_sub_job(group: Group, search_path: tuple[Path, ...]) -> None:
+    """As `admit_job`, for a sub-job."""
+    [node] = group.nodes
+    types = [("device_type" if node.is_host else "config", node.device_type)]
+    _refuse([*actions.sub_job_problems(group), *_type_problems(types, search_path)])
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise JobError("the job is not valid", problems=problems)
+
+
+def _type_problems(
+    types: Iterable[tuple[str, str]], search_path: tuple[Path, ...]
+) -> Iterator[str]:
+    """Device types that the lab does not know, or that are not as needed."""
+    for place, name in types:
+        try:
+            load_vm_type(name, search_path)
+        except JobError as error:
+            yield f"{place}: {error.message}; {error.hint}"
+
+
+def _device_types(job: Job) -> Iterator[tuple[str, str]]:
+    yield "vm_group.host.device_type", job.host.device_type
+    for index, vm in enumerate(job.vms):
+        yield f"vm_group.vms[{index}].device_type", vm.device_type

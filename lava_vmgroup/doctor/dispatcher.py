@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""The dispatcher's own part: its programs, and room for what is downloaded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.errors import ConfigurationError
+from lava_vmgroup.findings import Finding, Severity
+from lava_vmgroup.job.model import Group
+from lava_vmgroup.nodes import tools
+
+_SMALL_BYTES = 1 << 30
+
+
+def look(group: Group, config: DispatcherConfig) -> list[Finding]:
+    """Whether the dispatcher has what the job needs of it."""
+    found = dict.fromkeys(one for node in group.nodes for one in tools.look(node))
+    return [*found, cache(config.lava_cachedir)]
+
+
+def cache(folder: Path) -> Finding:
+    """Whether there is room for downloads, and for images once they are unpacked."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(there, os.W_OK):
+        return Finding(
+            what="cache",
+            severity=Severity.MISSING,
+            found=f"{there} cannot be written to",
+            remedy="have LAVA_CACHEDIR lead to a folder of this user",
+            exit_status=ConfigurationError.exit_status,
+        )
+    free = shutil.disk_usage(there).free
+    words = f"{free >> 20} MiB are free for downloads and unpacked images in {folder}"
+    if free < _SMALL_BYTES:
+        return Finding(
+            what="cache",
+            severity=Severity.DEGRADED,
+            found=words,
+            remedy="make room, or have LAVA_CACHEDIR lead to where more is",
+        )
+    return Finding(what="cache", found=words)

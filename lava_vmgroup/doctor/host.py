@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""The host's part: it is booted as the job says, asked, and left as after a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from lava_vmgroup.actions import commands
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.settings import BOOT_COMMANDS
+from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.ssh_keys import JobKey
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import JobFiles, local_path
+from lava_vmgroup.deploy.unpack import SUFFIXES
+from lava_vmgroup.errors import Canceled, VMGroupError
+from lava_vmgroup.findings import Finding, Severity, failure
+from lava_vmgroup.job.expansion import IMAGE_COMMANDS
+from lava_vmgroup.job.model import Group, NodeJob
+from lava_vmgroup.job.reference import FileReference
+from lava_vmgroup.multinode.coordinator import Coordinator
+from lava_vmgroup.nodes.fitness import config_of, guest_of, memory_wanted, needs_of
+from lava_vmgroup.nodes.host import HostNode
+from lava_vmgroup.nodes.shared import Lab, Shared
+from lava_vmgroup.nodes.tools import references
+from lava_vmgroup.vms.accelerator import Guest, HostFacts
+from lava_vmgroup.vms.host import VMHost
+from lava_vmgroup.vms.images import ImageLibrary
+from lava_vmgroup.vms.introduction import OFFER_ID, Offer
+from lava_vmgroup.vms.preflight import disk, kvm_remedy, look
+
+_PREPARING = (*IMAGE_COMMANDS, *BOOT_COMMANDS, "dummy_deploy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What came of the look at a host."""
+
+    findings: tuple[Finding, ...] = ()
+    not_looked_at: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reached:
+    """A booted host and how to ask it."""
+
+    host: VMHost
+    link: SshLink
+    node: HostNode
+    deadline: Deadline
+
+
+def examine(
+    group: Group, lab: Lab, output: Path | None, token: CancelToken, *, boot: bool
+) -> Examined:
+    """Look at the job's host; one that is not up already only with leave to `boot` it.
+
+    The host's console is recorded in `output`.  Blocks as long as the job may take at most;
+    raises only `Canceled`.
+    """
+    with TemporaryDirectory(prefix="lava-vmgroup-") as work:
+        try:
+            with _host_node(group, lab, output or Path(work), Path(work), token) as node:
+                if not (boot or node.is_up):
+                    return Examined(not_looked_at=("the host, which has to be booted: --boot",))
+                return _examined(group, lab, node, token)
+        except Canceled:
+            raise
+        except VMGroupError as error:
+            return Examined(findings=(failure("host", error),))
+
+
+@contextmanager
+def _host_node(
+    group: Group, lab: Lab, output: Path, work: Path, token: CancelToken
+) -> Iterator[HostNode]:
+    """The host, alone in a group of its own."""
+    assert lab.device is not None, "a whole job has its host's device"
+    alone = replace(group.nodes[0], group_size=1, auto_start_vms=True)
+    group = replace(group, nodes=(alone,))
+    with (
+        JobFiles(group.settings.folder, lab.dispatcher, work / "files") as files,
+        Coordinator() as coordinator,
+    ):
+        shared = Shared(
+            group=group,
+            lab=lab,
+            coordinator=coordinator.endpoint,
+            output=output,
+            work=work,
+            key=JobKey(),
+            files=files,
+            images=ImageLibrary(work / "images"),
+        )
+        node = HostNode(alone, lab.device.hostname, shared, token)
+        try:
+            yield node
+        finally:
+            node.close()
+
+
+def _examined(group: Group, lab: Lab, node: HostNode, token: CancelToken) -> Examined:
+    deadline = Deadline.after("the job", group.settings.timeout_s, token)
+    node.join(deadline)
+    for action in takewhile(lambda one: one.command in _PREPARING, node.job.actions):
+        commands()[action.command].run(action, node, deadline)
+    node.ensure_booted(deadline)
+    offer = Offer.from_message(
+        node.client.wait(OFFER_ID, deadline)[node.name], node.job.target_group
+    )
+    host = node.shared.host_at(offer)
+    with host.dial(deadline) as link:
+        reached = _Reached(host=host, link=link, node=node, deadline=deadline)
+        facts = host.facts(link, deadline)
+        vms = [one for one in group.nodes if not one.is_host]
+        sizes = _Sizes(vms, group.settings.folder)
+        findings = [_host(facts)]
+        for vm in vms:
+            findings += _of_vm(vm, lab, facts, memory_wanted(vms, lab), reached)
+        findings.append(disk(sizes.images, sizes.layers, facts.free_bytes, offer.folder))
+    return Examined(findings=tuple(dict.fromkeys(findings)), not_looked_at=sizes.unknown)
+
+
+def _host(facts: HostFacts) -> Finding:
+    cards = f", interrupt controller {facts.gic}" if facts.gic else ""
+    return Finding(what="host", found=f"it answers; its architecture is {facts.arch.value}{cards}")
+
+
+def _of_vm(
+    job: NodeJob, lab: Lab, facts: HostFacts, wanted_mib: int, reached: _Reached
+) -> list[Finding]:
+    config = config_of(job, lab)
+    findings = look(needs_of(job, config, facts, wanted_mib), facts)
+    has_qemu = not any(
+        one.what.startswith("QEMU") and one.severity is Severity.MISSING for one in findings
+    )
+    if has_qemu and not job.launch_with:
+        findings.append(_acceleration(guest_of(config, facts), config, facts, reached))
+    return findings
+
+
+def _acceleration(
+    guest: Guest, config: DeviceConfig, facts: HostFacts, reached: _Reached
+) -> Finding:
+    """How QEMU itself says that a guest of this type would be run."""
+    what = f"{config.device_type} ({guest.machine})"
+    try:
+        choice = reached.host.accelerator(guest, reached.link, reached.node.log, reached.deadline)
+    except Canceled:
+        raise
+    except VMGroupError as error:
+        return failure(what, error)
+    program = f"{choice.binary} {choice.version}"
+    if choice.name == "kvm":
+        return Finding(what=what, found=f"{program} runs it with KVM")
+    return Finding(
+        what=what,
+        severity=Severity.DEGRADED,
+        found=f"{program} emulates it, slowly: {choice.why_not_kvm}",
+        remedy=kvm_remedy(facts),
+    )
+
+
+class _Sizes:
+    """How large the VMs' images are, as far as it is known before they are fetched."""
+
+    def __init__(self, vms: list[NodeJob], folder: Path) -> None:
+        self._paths: set[Path] = set()
+        self._unknown: dict[str, None] = {}
+        self.layers = 0
+        for vm in vms:
+            for action in vm.actions:
+                for reference in references(action):
+                    self._add(reference, folder)
+                for name in ("image", "rootfs"):
+                    if name in action.parameters and action.command in IMAGE_COMMANDS:
+                        self.layers += self._size(action.parameters[name], folder)
+
+    @property
+    def images(self) -> int:
+        """Bytes that go to the host."""
+        return sum(path.stat().st_blocks * 512 for path in self._paths)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What has no size yet."""
+        return tuple(f"the size of {name} once it is fetched" for name in self._unknown)
+
+    def _add(self, reference: FileReference, folder: Path) -> None:
+        path = local_path(reference.url, folder)
+        if path is None or path.suffix in SUFFIXES:
+            self._unknown[reference.shown] = None
+        else:
+            self._paths.add(path.resolve())
+
+    def _size(self, value: str | dict[str, str], folder: Path) -> int:
+        path = local_path(FileReference.of(value).url, folder)
+        return 0 if path is None or path.suffix in SUFFIXES else path.stat().st_size

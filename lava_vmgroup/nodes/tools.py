@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""The programs of the dispatcher's that a node's actions are carried out with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from lava_vmgroup.config.settings import DEPLOY_PARAMETERS
+from lava_vmgroup.connections.program import find_tool
+from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.findings import Finding, Severity, failure
+from lava_vmgroup.job.expansion import IMAGE_COMMANDS
+from lava_vmgroup.job.model import Action, NodeJob
+from lava_vmgroup.job.reference import FileReference
+from lava_vmgroup.testshell.source import SourceKind, parse_source
+
+_IMAGES = frozenset({"deploy_linaro_image", "deploy_image"})
+_BY_SUFFIX = {".zst": "zstd", ".qcow2": "qemu-img"}
+_REPOSITORIES = {SourceKind.GIT: ("git",), SourceKind.BZR: ("bzr", "brz")}
+_FAT_ONLY = ("mdir",)
+"""What is of use only for images with a FAT file system."""
+
+
+def look(job: NodeJob) -> list[Finding]:
+    """Whether each tool is there."""
+    wanted = dict.fromkeys(names for action in job.actions for names in _tools(action, job))
+    return [_finding(names) for names in wanted]
+
+
+def references(action: Action) -> Iterator[FileReference]:
+    """The files that a deploy action names."""
+    if action.command not in IMAGE_COMMANDS:
+        return
+    for name, value in action.parameters.items():
+        if name not in (*DEPLOY_PARAMETERS, "customize"):
+            for one in value if isinstance(value, list) else [value]:
+                yield FileReference.of(one)
+
+
+def _tools(action: Action, job: NodeJob) -> Iterator[tuple[str, ...]]:
+    """The names of each tool that an action needs; one of a tool's names is enough."""
+    parameters = action.parameters
+    is_image = action.command in _IMAGES
+    if is_image and (not job.is_host or "customize" in parameters):
+        yield from (("sfdisk",), ("debugfs",), _FAT_ONLY)
+    if not job.is_host and (is_image or "rootfs" in parameters):
+        yield ("qemu-img",)
+    for reference in references(action):
+        if urlsplit(reference.url).scheme == "scp":
+            yield ("ssh",)
+        if (tool := _BY_SUFFIX.get(PurePosixPath(reference.name).suffix)) is not None:
+            yield (tool,)
+    for entry in parameters.get("testdef_repos", ()):
+        if (names := _REPOSITORIES.get(parse_source(entry).kind)) is not None:
+            yield names
+
+
+def _finding(names: tuple[str, ...]) -> Finding:
+    what = names[0]
+    try:
+        return Finding(what=what, found=find_tool(*names))
+    except InfrastructureError as error:
+        if names != _FAT_ONLY:
+            return failure(what, error)
+        return Finding(
+            what=what,
+            severity=Severity.DEGRADED,
+            found=f"{error.message}: images with a FAT file system cannot be read",
+            remedy=error.hint,
+        )

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""Hosts that cannot carry a job's VMs: refused before anything is sent to them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.lab import Lab
+from tests.support.local_lab import local_lab, only_programs, programs, write_job
+from tests.support.sshd import Server
+
+
+@pytest.fixture
+def lab(tmp_path: Path, sshd: Server) -> Iterator[Lab]:
+    with local_lab(tmp_path, sshd) as made:
+        for name in ("kernel", "ramdisk"):
+            (made.folder / name).write_bytes(os.urandom(3 << 20))
+        yield made
+
+
+def job(lab: Lab) -> Path:
+    document: dict[str, Any] = {
+        "timeout": 120,
+        "vm_group": {
+            "host": {"device_type": "rack"},
+            "vms": [{"device_type": "kvm-aarch64", "role": "guest", "count": 2}],
+        },
+        "actions": [
+            {
+                "command": "deploy_linaro_kernel",
+                "parameters": {"kernel": "kernel", "ramdisk": "ramdisk", "role": "guest"},
+            },
+            {"command": "boot_linaro_image", "parameters": {"role": "guest"}},
+        ],
+    }
+    return write_job(lab, document)
+
+
+def configure(lab: Lab, text: str) -> None:
+    with (lab.config / "device-types/kvm-aarch64.conf").open("a") as file:
+        file.write(text)
+
+
+def refusals(lab: Lab) -> set[str]:
+    """What the VMs of a job were refused for, once nothing of it was sent."""
+    ended = lab.run(job(lab))
+
+    assert ended.status == 4, ended.stderr
+    assert ended.results["uploads"] == []
+    assert not (lab.folder / "vms/sha256").exists()
+    _, *vms = ended.results["nodes"]
+    assert [vm["error"]["class"] for vm in vms] == ["InfrastructureError"] * 2
+    return {f"{vm['error']['message']} | {vm['error']['hint']}" for vm in vms}
+
+
+def test_host_without_qemu(lab: Lab, sshd: Server) -> None:
+    only_programs(sshd, lambda name: not name.startswith("qemu"))
+
+    assert refusals(lab) == {
+        "the host has no qemu-system-aarch64 for a aarch64 guest (QEMU found: none) | "
+        "install qemu-system-arm in the host's image"
+    }
+
+
+def test_host_with_too_little_memory_for_all_vms_together(lab: Lab, sshd: Server) -> None:
+    configure(lab, "qemu_memory = 6000000\n")
+
+    (refusal,) = refusals(lab)
+    assert "MiB of memory; the job's VMs together want 12000000 MiB" in refusal
+
+
+def test_host_with_too_little_disk(lab: Lab, sshd: Server) -> None:
+    head = "Filesystem 1024-blocks Used Available Capacity Mounted on"
+    table = f"#!/bin/sh\necho {head}\necho /dev/sda 9999 7951 2048 80% /\n"
+    only_programs(sshd, replaced={"df": table})
+
+    (refusal,) = refusals(lab)
+    assert f"2 MiB free below {lab.folder}/vms, the images of VMs need 6 MiB" in refusal
+
+
+def test_host_without_sftp(lab: Lab, sshd: Server) -> None:
+    config = sshd.home.parent / "sshd_config"
+    config.write_text(config.read_text().replace("Subsystem sftp internal-sftp\n", ""))
+
+    (refusal,) = refusals(lab)
+    assert "no SFTP" in refusal
+
+
+def test_host_whose_qemu_does_not_know_the_machine(lab: Lab, sshd: Server) -> None:
+    configure(lab, "qemu_machine = arndale-5250\n")
+
+    ended = lab.run(job(lab))
+
+    assert ended.status == 4, ended.stderr
+    assert "cannot make the machine 'arndale-5250'" in ended.results["cause"]["message"]
+    assert "unsupported machine type" in ended.results["cause"]["message"]
+
+
+def test_dispatcher_without_a_tool_leaves_the_host_alone(
+    lab: Lab, sshd: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = job(lab)
+    path.write_text(path.read_text().replace('"kernel": "kernel"', '"kernel": "kernel.zst"'))
+    (lab.folder / "kernel").rename(lab.folder / "kernel.zst")
+    folder = programs(lab.folder / "tools", lambda name: name != "zstd")
+    monkeypatch.setenv("PATH", str(folder))
+
+    ended = lab.run(path)
+
+    assert ended.status == 4, ended.stderr
+    assert ended.results["cause"]["message"] == "the dispatcher has no zstd"
+    assert ended.results["cause"]["hint"] == "install the package zstd"
+    assert sshd.processes == []
