@@ -26,7 +26,12 @@ from rich.text import Text
 from lava_vmgroup.log import LOGGER, LineFormatter
 from lava_vmgroup.results.printable import one_line, printable
 
-_STATE_STYLES = {"Complete": "green", "Incomplete": "red", "Canceled": "yellow"}
+_STATE_STYLES = {
+    "Complete": "green",
+    "Incomplete": "red",
+    "Canceled": "yellow",
+    "Skipped": "yellow",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

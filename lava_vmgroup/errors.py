@@ -70,6 +70,19 @@ class InfrastructureError(VMGroupError):
     exit_status = 4
 
 
+class Unfit(InfrastructureError):
+    """The lab's administrator must act: host or dispatcher lack what was looked for beforehand."""
+
+
+class NodeSkipped(VMGroupError):
+    """An optional VM that its host cannot carry; nobody must act, and it is never a cause."""
+
+    @property
+    def described(self) -> str:
+        """The reason in one line, without the place."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
 class DeadlineExpired(VMGroupError):
     """A named limit passed; the message says which, how long it was and what was last seen."""
 

@@ -7,7 +7,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lava_vmgroup.errors import InfrastructureError, VMGroupError
+from lava_vmgroup.errors import InfrastructureError, Unfit, VMGroupError
 
 
 class Severity(enum.Enum):
@@ -46,10 +46,8 @@ def failure(what: str, error: VMGroupError) -> Finding:
 
 
 def refuse(findings: Iterable[Finding]) -> None:
-    """Raise an `InfrastructureError` that says all that is missing, if anything is."""
+    """Raise an `Unfit` that says all that is missing, if anything is."""
     missing = [one for one in findings if one.severity is Severity.MISSING]
     if missing:
         remedies = dict.fromkeys(one.remedy for one in missing if one.remedy)
-        raise InfrastructureError(
-            "; ".join(one.found for one in missing), hint="; ".join(remedies) or None
-        )
+        raise Unfit("; ".join(one.found for one in missing), hint="; ".join(remedies) or None)

@@ -122,7 +122,7 @@ def _examined(group: Group, lab: Lab, node: HostNode, token: CancelToken) -> Exa
         sizes = _Sizes(vms, group.settings.folder)
         findings = [_host(facts)]
         for vm in vms:
-            findings += _of_vm(vm, lab, facts, memory_wanted(vms, lab), reached)
+            findings += _of_vm(vm, lab, facts, memory_wanted(vm, vms, lab), reached)
         findings.append(disk(sizes.images, sizes.layers, facts.free_bytes, offer.folder))
     return Examined(findings=tuple(dict.fromkeys(findings)), not_looked_at=sizes.unknown)
 
@@ -142,7 +142,15 @@ def _of_vm(
     )
     if has_qemu and not job.launch_with:
         findings.append(_acceleration(guest_of(config, facts), config, facts, reached))
-    return findings
+    return [_skipping(one, job) for one in findings] if job.optional else findings
+
+
+def _skipping(finding: Finding, job: NodeJob) -> Finding:
+    """What is missing for an optional VM, which the job goes on without."""
+    if finding.severity is not Severity.MISSING:
+        return finding
+    found = f"{finding.found}: {job.role} is optional and will be skipped"
+    return replace(finding, severity=Severity.DEGRADED, found=found)
 
 
 def _acceleration(

@@ -74,6 +74,7 @@ def expand(job: Job, *, job_id: str, target_group: str) -> Group:
             actions=_vm_actions(job, number),
             launch_with=entry.launch_with,
             shell_prompt=entry.shell_prompt,
+            optional=entry.optional,
         )
         for index, (number, entry) in enumerate(instances, start=1)
     ]
@@ -117,7 +118,8 @@ def to_document(group: Group, node: NodeJob, *, secrets: bool = False) -> dict[s
     """The sub-job as JSON data in v1's format, as its scheduler handed it to a dispatcher.
 
     Beside v1's keys it has those that a node cannot do without here: ``job_folder``,
-    ``launch_with`` and ``shell_prompt``.  Without `secrets` these are masked, for people's eyes.
+    ``launch_with``, ``shell_prompt`` and ``optional``.  Without `secrets` these are masked, for
+    people's eyes.
     """
     settings = group.settings
     document: dict[str, Any] = {
@@ -146,6 +148,8 @@ def to_document(group: Group, node: NodeJob, *, secrets: bool = False) -> dict[s
         document["launch_with"] = list(node.launch_with)
     if node.shell_prompt is not None:
         document["shell_prompt"] = node.shell_prompt
+    if node.optional:
+        document["optional"] = True
     return document if secrets else masked(document)
 
 

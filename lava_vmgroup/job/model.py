@@ -46,6 +46,7 @@ class VMEntry:
     launch_with: tuple[str, ...] = ()
     """Commands for the host's shell; the last one attaches to the VM's console."""
     shell_prompt: str | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,8 @@ class NodeJob:
     submissions: tuple[Action, ...] = ()
     """Actions that submit the node's results when the whole group has ended."""
     shell_prompt: str | None = None
+    optional: bool = False
+    """Whether the job goes on without the VM when the host cannot carry it."""
 
     @property
     def number(self) -> int:

@@ -72,6 +72,12 @@ VM_SCHEMA: dict[str, Any] = {
             "minLength": 1,
             "description": "A regular expression for the prompt of the VM's shell.",
         },
+        "optional": {
+            "type": "boolean",
+            "default": False,
+            "description": "Whether the job goes on without the VM when the host cannot carry it. "
+            "See :doc:`doctor`.",
+        },
         "tags": {**_STRINGS, "description": "Meant for a scheduler; checked and not used."},
     },
 }

@@ -2,7 +2,7 @@
 """Sub-jobs: one node's part of a group, as a scheduler hands it to a dispatcher.
 
 The format is LAVA v1's.  Of what v1's own expansion left out, a sub-job here may have
-``launch_with``, ``shell_prompt``, ``tags`` and ``job_folder``.
+``launch_with``, ``shell_prompt``, ``optional``, ``tags`` and ``job_folder``.
 """
 
 from __future__ import annotations
@@ -112,6 +112,7 @@ SUB_JOB_SCHEMA: dict[str, Any] = {
         },
         "launch_with": VM_SCHEMA["properties"]["launch_with"],
         "shell_prompt": VM_SCHEMA["properties"]["shell_prompt"],
+        "optional": VM_SCHEMA["properties"]["optional"],
         "job_folder": {
             "type": "string",
             "pattern": r"^/",
@@ -170,6 +171,7 @@ def parse_sub_job(
         submissions=tuple(one for one in actions if one.command in SUBMIT_COMMANDS),
         launch_with=parse_launch_with(document.get("launch_with", [])),
         shell_prompt=document.get("shell_prompt"),
+        optional=document.get("optional", False),
     )
     return Group(settings=settings, target_group=node.target_group, nodes=(node,), is_sub_job=True)
 
@@ -217,7 +219,7 @@ def _contradictions(document: Mapping[str, Any], assignment: Assignment) -> Iter
 
 
 def _host_problems(document: Mapping[str, Any]) -> Iterator[str]:
-    for key in ("config", "launch_with", "shell_prompt"):
+    for key in ("config", "launch_with", "shell_prompt", "optional"):
         if key in document:
             yield f"{key}: only a VM's sub-job has it; is_vmhost is true"
 

@@ -145,6 +145,19 @@ class MultiNodeClient:
             return False
         return True
 
+    def skip(self, reason: str, deadline: Deadline) -> bool:
+        """Have the others' syncs and waits for all do without this member, which is not a failure.
+
+        False if the coordinator does not know how; the others then wait for their deadlines.
+        """
+        fields = {"reason": reason, "group_size": self._group_size}
+        try:
+            self._call(Command.SKIPPED, deadline, **fields)
+        except MultiNodeError as error:
+            self._log.warning("multinode", f"the group waits for a skipped member: {error}")
+            return False
+        return True
+
     def clear(self, deadline: Deadline) -> None:
         """Leave the group; it goes when all members have left."""
         self._call(Command.CLEAR_GROUP, deadline, group_size=self._group_size)

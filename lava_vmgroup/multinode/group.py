@@ -15,6 +15,9 @@ When a member has failed, waits that are not satisfied yet get ``nack`` with the
 reasons, because the failed one may be what they wait for.  Two go on: the wait for
 ``lava_vm_stop``, because a failed VM says it has closed like any other, and the first node's
 wait for the bundles, because a failed node has one too.  Neither waits for who has left.
+
+A skipped member is no failure: syncs, and waits for all members or for those of a role, do without
+it.  Only a wait for a message that nobody else sends is in vain.
 """
 
 from __future__ import annotations
@@ -101,6 +104,8 @@ class Group:
     bundles: dict[str, Any] = field(default_factory=dict)
     aggregate_pause: int = AGGREGATE_PAUSE
     failed: dict[str, str] = field(default_factory=dict)
+    skipped: set[str] = field(default_factory=set)
+    """Who takes no part, without having failed: syncs and waits for all do without."""
     enders: set[str] = field(default_factory=set)
     """The members whose failure ends the group."""
     cleared: set[str] = field(default_factory=set)
@@ -162,6 +167,8 @@ class Group:
                 return self._send(request)
             case Command.FAILED:
                 return self._fail(request)
+            case Command.SKIPPED:
+                return self._skip(request)
             case Command.CLEAR_GROUP:
                 self.cleared.add(request.client)
                 self.changed = True
@@ -269,6 +276,15 @@ class Group:
         self.changed = True
         return ACK
 
+    def _skip(self, request: Request) -> Reply:
+        if request.reason is None:
+            raise RequestRefused("lava_skipped has a reason")
+        self.skipped.add(request.client)
+        for sync in self.syncs.values():
+            self._end_round(sync)
+        self.changed = True
+        return ACK
+
     def _wait(self, request: Request) -> Reply:
         sent = self._sent(request, since=self.members[request.client].came)
         return Reply(response=Response.ACK, message=sent) if sent else self._unsatisfied(request)
@@ -285,8 +301,8 @@ class Group:
             if not self.complete:
                 # Members of the role may still be to come.
                 return self._unsatisfied(request)
-        if request.message_id == STOP_MESSAGE_ID:
-            awaited -= self.cleared
+        # A skipped member says like any other that it has closed.
+        awaited -= self.cleared if request.message_id == STOP_MESSAGE_ID else self.skipped
         if not awaited <= self.sent.get(request.message_id, {}).keys():
             return self._unsatisfied(request)
         return Reply(response=Response.ACK, message=self._sent(request))
@@ -302,12 +318,18 @@ class Group:
         if request.client in sync.released or _was_told(sync, request):
             return _release(sync, request)
         sync.entered.add(request.client)
-        if len(sync.entered) < self.size:
+        if not self._end_round(sync):
             return self._not_yet(sync, request)
+        return _release(sync, request) if request.hold else WAIT
+
+    def _end_round(self, sync: _Sync) -> bool:
+        """Release the members in a sync's open round if all are there that will be."""
+        if not sync.entered or len(sync.entered | self.skipped) < self.size:
+            return False
         # Whoever entered this round has fetched the one before, so nobody is forgotten here.
         sync.released, sync.entered = sync.entered, set()
         self.changed = True
-        return _release(sync, request) if request.hold else WAIT
+        return True
 
     def _held_sync(self, request: Request) -> Reply:
         sync = self.syncs.setdefault(request.message_id, _Sync())

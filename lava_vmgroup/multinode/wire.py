@@ -15,6 +15,7 @@ requests that it does not know:
 - ``token``: what a coordinator that was started with one wants to be told.
 - ``lava_failed`` with a ``reason`` tells the group that a member failed; ``"ends_group": true``
   that it is the group's end.
+- ``lava_skipped`` with a ``reason`` tells the group to do without a member.
 - ``lava_watch``, always held, is a member's presence.  It is answered when the group has come to
   its end by another member's failure, and the connection stays open even then.  The member is
   taken for dead when it has no such connection any more for a while and has not left the group;
@@ -157,6 +158,7 @@ class Command(enum.Enum):
     CLEAR_GROUP = "clear_group"
     COMPLETE = "complete"
     FAILED = "lava_failed"
+    SKIPPED = "lava_skipped"
     WATCH = "lava_watch"
     STATUS = "lava_status"
 

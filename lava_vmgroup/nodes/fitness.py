@@ -69,12 +69,17 @@ def needs_of(
     )
 
 
-def memory_wanted(nodes: Iterable[NodeJob], lab: Lab) -> int:
-    """MiB that VMs want together; those that the job launches itself may do with less."""
+def memory_wanted(job: NodeJob, nodes: Iterable[NodeJob], lab: Lab) -> int:
+    """MiB that a VM wants together with those of `nodes` that go before it.
+
+    The VMs that the job needs go before the optional ones, and these go in their order; those
+    that the job launches itself may do with less.
+    """
     return sum(
         config_of(node, lab).qemu_memory
         for node in nodes
-        if not node.is_host and not node.launch_with
+        if not (node.is_host or node.launch_with)
+        and (not node.optional or (job.optional and node.number <= job.number))
     )
 
 
@@ -88,12 +93,12 @@ def check_host(
     log: NodeLog,
     deadline: Deadline,
 ) -> None:
-    """Raise an `InfrastructureError` when the host cannot carry a VM; nothing is sent for that.
+    """Raise `Unfit` when the host cannot carry a VM; nothing is sent for that.
 
     What will only be slower, or less, is told once in a process.
     """
     facts = host.facts(link, deadline)
-    wanted_mib = memory_wanted(shared.group.nodes, shared.lab)
+    wanted_mib = memory_wanted(job, shared.group.nodes, shared.lab)
     findings = look(
         needs_of(job, config, facts, wanted_mib, wants_firmware=cargo.wants_firmware), facts
     )

@@ -16,7 +16,7 @@ from lava_vmgroup.console.login import login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import InfrastructureError, JobError, VMGroupError
+from lava_vmgroup.errors import InfrastructureError, JobError, NodeSkipped, Unfit, VMGroupError
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.fitness import Cargo, check_host, config_of, guest_of
@@ -227,11 +227,17 @@ class VMNode(Node):
     def _check_host(self, cargo: Cargo, link: SshLink, deadline: Deadline) -> None:
         """Refuse a host that cannot carry the VM before anything is sent there."""
         host = self._on
-        check_host(self.job, self.config, self.shared, host, cargo, link, self.log, deadline)
-        # Starting QEMU takes a slow host a while, in which the others may upload.
-        if not self.job.launch_with and host.is_first(self.job.device_type):
-            guest = guest_of(self.config, host.facts(link, deadline))
-            host.accelerator(guest, link, self.log, deadline)
+        try:
+            check_host(self.job, self.config, self.shared, host, cargo, link, self.log, deadline)
+            # Starting QEMU takes a slow host a while, in which the others may upload.
+            first = self.job.optional or host.is_first(self.job.device_type)
+            if first and not self.job.launch_with:
+                guest = guest_of(self.config, host.facts(link, deadline))
+                host.accelerator(guest, link, self.log, deadline)
+        except Unfit as error:
+            if not self.job.optional:
+                raise
+            raise NodeSkipped(error.message, hint=error.hint) from error
 
     def _meet_host(self, deadline: Deadline) -> VMHost:
         """Learn how to reach the host once it lets VMs start, be it by a test of its own."""

@@ -29,6 +29,8 @@ class NodeState(enum.Enum):
     COMPLETE = "Complete"
     INCOMPLETE = "Incomplete"
     CANCELED = "Canceled"
+    SKIPPED = "Skipped"
+    """An optional VM that its host could not carry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +147,8 @@ class NodeResult:
     runs: tuple[TestRun, ...] = ()
     error: VMGroupError | None = None
     """What ended the node early."""
+    skipped: str | None = None
+    """Why the node was skipped."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     """Facts found on the way, such as ``accelerator`` of a VM or ``host_ip``."""
 

@@ -19,6 +19,7 @@ _STATE_STYLES = {
     NodeState.COMPLETE: "green",
     NodeState.INCOMPLETE: "red",
     NodeState.CANCELED: "yellow",
+    NodeState.SKIPPED: "yellow",
 }
 _ENDINGS = {
     0: "every node completed and no test failed",
@@ -42,7 +43,12 @@ def render(result: JobResult) -> RenderableType:
     have an effect.
     """
     parts = chain(
-        [_nodes(result)], _failures(result), _errors(result), _urls(result), [_ending(result)]
+        [_nodes(result)],
+        _failures(result),
+        _skipped(result),
+        _errors(result),
+        _urls(result),
+        [_ending(result)],
     )
     return Group(*parts)
 
@@ -87,6 +93,12 @@ def _failures(result: JobResult) -> Iterator[RenderableType]:
     for row in failed:
         table.add_row(*map(_plain, row))
     yield table
+
+
+def _skipped(result: JobResult) -> Iterator[Text]:
+    for node in result.nodes:
+        if node.skipped is not None:
+            yield Text.assemble(("skipped: ", "bold"), _plain(f"{node.name}: {node.skipped}"))
 
 
 def _case_name(case: TestCase) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from lava_vmgroup.actions import commands
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import Canceled, VMGroupError
+from lava_vmgroup.errors import Canceled, NodeSkipped, VMGroupError
 from lava_vmgroup.findings import refuse
 from lava_vmgroup.job.model import Action
 from lava_vmgroup.nodes import tools
@@ -56,21 +56,28 @@ class NodeRun:
         # A host that ends takes its VMs with it, and they hear of it wherever they are.
         with node.client.watch(node.token.cancel, ends_group=node.job.is_host):
             error = self._guarded(self._take_part)
+            skipped = error if isinstance(error, NodeSkipped) else None
+            if skipped is not None:
+                error = None
+                node.log.warning("skipped", skipped.describe())
+                self._guarded(lambda: self._tell_skipped(skipped))
             if error is not None:
                 node.log.event("error", error.describe(), level=40, error=type(error).__name__)
                 self._on_failure(error)
                 self._guarded(lambda: self._tell_group(error))
             unclean = self._guarded(node.close)
-            result = self._result(error or unclean)
+            result = self._result(error or unclean, skipped)
             self._guarded(lambda: self._report(node, result))
             self._guarded(self._leave_group)
         return result
 
     def _take_part(self) -> None:
         node, deadline = self._node, self._deadline
-        refuse(tools.look(node.job))
-        is_sub_job = node.shared.group.is_sub_job
-        limit_s = _ASSEMBLE_ELSEWHERE_S if is_sub_job else _ASSEMBLE_S
+        group = node.shared.group
+        # A host is not touched for VMs that would fail for want of a tool here.
+        for job in group.nodes if node.job.is_host else [node.job]:
+            refuse(tools.look(job))
+        limit_s = _ASSEMBLE_ELSEWHERE_S if group.is_sub_job else _ASSEMBLE_S
         node.join(deadline.sub("the group to assemble", limit_s))
         for action in node.job.actions:
             self._run_action(action)
@@ -89,11 +96,12 @@ class NodeRun:
             raise
         finally:
             seconds = time.monotonic() - started
-            self._actions.append(
-                ActionResult(
-                    command=command, started_at=started_at, duration_s=seconds, error=error
+            if not isinstance(error, NodeSkipped):
+                self._actions.append(
+                    ActionResult(
+                        command=command, started_at=started_at, duration_s=seconds, error=error
+                    )
                 )
-            )
             node.log.event("action-end", f"{command} ends after {seconds:.1f} s", command=command)
 
     def _guarded(self, work: Callable[[], None]) -> VMGroupError | None:
@@ -122,13 +130,18 @@ class NodeRun:
         deadline = self._node.shared.cleanup("telling the group of the failure")
         client.fail(error.message, deadline, ends_group=self._node.job.is_host)
 
+    def _tell_skipped(self, skipped: NodeSkipped) -> None:
+        """Have nobody wait for this node."""
+        client = self._node.client.with_token(CancelToken())
+        client.skip(skipped.message, self._node.shared.cleanup("telling the group of the skip"))
+
     def _leave_group(self) -> None:
         client = self._node.client.with_token(CancelToken())
         client.clear(self._node.shared.cleanup("leaving the group"))
 
-    def _result(self, error: VMGroupError | None) -> NodeResult:
+    def _result(self, error: VMGroupError | None, skipped: NodeSkipped | None) -> NodeResult:
         node = self._node
-        state = NodeState.COMPLETE
+        state = NodeState.COMPLETE if skipped is None else NodeState.SKIPPED
         if error is not None:
             canceled = isinstance(error, Canceled)
             state = NodeState.CANCELED if canceled else NodeState.INCOMPLETE
@@ -145,6 +158,7 @@ class NodeRun:
             actions=tuple(self._actions),
             runs=node.recorder.runs,
             error=error,
+            skipped=None if skipped is None else skipped.described,
             # What was found out stands, whatever the job calls the same.
             attributes={**self._metadata, **node.attributes},
         )

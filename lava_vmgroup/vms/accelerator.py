@@ -7,7 +7,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.errors import InfrastructureError, Unfit
 
 
 class Arch(enum.Enum):
@@ -122,14 +122,14 @@ def kvm_choice(guest: Arch, facts: HostFacts) -> Accelerator | None:
 
 
 def tcg_choice(guest: Arch, facts: HostFacts) -> Accelerator:
-    """How the guest is emulated on this host; `InfrastructureError` when QEMU is not there."""
+    """How the guest is emulated on this host; `Unfit` when QEMU is not there."""
     for binary, cpu in _TCG[guest]:
         if binary in facts.qemu_programs:
             return Accelerator(binary=binary, name="tcg", cpu=cpu)
     wanted = " or ".join(binary for binary, _ in _TCG[guest])
     have = ", ".join(sorted(facts.qemu_programs)) or "none"
     package = "qemu-system-x86" if guest is Arch.X86_64 else "qemu-system-arm"
-    raise InfrastructureError(
+    raise Unfit(
         f"the host has no {wanted} for a {guest.value} guest (QEMU found: {have})",
         hint=f"install {package} in the host's image",
     )

@@ -16,7 +16,7 @@ from dataclasses import replace
 from lava_vmgroup.connections.ssh import CommandResult, SshLink, dial
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.errors import InfrastructureError, Unfit
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.vms.accelerator import (
     Accelerator,
@@ -143,7 +143,7 @@ class VMHost:
     ) -> Accelerator:
         """How to run a guest here: KVM where it works, else emulation, which is then said.
 
-        Raises `InfrastructureError` when QEMU can do neither.
+        Raises `Unfit` when QEMU can do neither.
         """
         facts = self.facts(link, deadline)
         with self._probing:
@@ -241,7 +241,7 @@ def _choose(
     )
     result = _probe(emulated, guest, link, deadline)
     if result.status != 0 and not guest.has_options:
-        raise InfrastructureError(
+        raise Unfit(
             f"{emulated.binary} on the host cannot make the machine {guest.machine!r}: "
             f"{_last_words(result, 'it does not say why')}",
             hint="correct qemu_machine, qemu_cpu, qemu_memory or qemu_smp of the VM's device type, "

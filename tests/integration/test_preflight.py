@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from tests.support.lab import Lab
-from tests.support.local_lab import local_lab, only_programs, programs, write_job
+from tests.support.local_lab import (
+    entry,
+    local_lab,
+    only_programs,
+    programs,
+    shell_action,
+    write_job,
+)
 from tests.support.sshd import Server
 
 
@@ -52,7 +59,7 @@ def refusals(lab: Lab) -> set[str]:
     assert ended.results["uploads"] == []
     assert not (lab.folder / "vms/sha256").exists()
     _, *vms = ended.results["nodes"]
-    assert [vm["error"]["class"] for vm in vms] == ["InfrastructureError"] * 2
+    assert [vm["error"]["class"] for vm in vms] == ["Unfit"] * 2
     return {f"{vm['error']['message']} | {vm['error']['hint']}" for vm in vms}
 
 
@@ -97,6 +104,45 @@ def test_host_whose_qemu_does_not_know_the_machine(lab: Lab, sshd: Server) -> No
     assert ended.status == 4, ended.stderr
     assert "cannot make the machine 'arndale-5250'" in ended.results["cause"]["message"]
     assert "unsupported machine type" in ended.results["cause"]["message"]
+
+
+MEETING = """
+metadata: {format: Lava-Test-Shell Test Definition 1.0, name: t, description: d}
+run:
+  steps:
+    - lava-send ready
+    - lava-wait-all ready
+    - lava-wait-all ready extra
+    - lava-sync together
+    - lava-test-case met --result pass
+"""
+
+
+def test_optional_vm_is_skipped_with_the_reason_and_nobody_waits_for_it(
+    lab: Lab, sshd: Server
+) -> None:
+    only_programs(sshd, lambda name: not name.startswith("qemu"))
+    (lab.folder / "vm.img").write_bytes(os.urandom(1 << 20))
+    extra = {"device_type": "kvm-aarch64", "role": "extra", "image": "vm.img", "optional": True}
+    document = {
+        "timeout": 60,
+        "vm_group": {"host": {"device_type": "rack"}, "vms": [entry("guest", count=2), extra]},
+        "actions": [
+            shell_action("meeting.yaml", "guest"),
+            shell_action("meeting.yaml", "host"),
+            shell_action("meeting.yaml", "extra"),
+        ],
+    }
+
+    ended = lab.run(write_job(lab, document, meeting=MEETING))
+
+    assert ended.status == 0, ended.stderr
+    nodes = ended.results["nodes"]
+    assert [node["state"] for node in nodes] == ["Complete", "Complete", "Complete", "Skipped"]
+    assert [node["counts"]["pass"] for node in nodes] == [1, 1, 1, 0]
+    assert nodes[-1]["skipped"].startswith("the host has no qemu-system-aarch64")
+    assert "skipped: vm1-job0.3: the host has no" in ended.stdout
+    assert ended.results["uploads"] == []
 
 
 def test_dispatcher_without_a_tool_leaves_the_host_alone(

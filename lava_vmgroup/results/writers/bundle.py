@@ -212,8 +212,12 @@ def _action_result(action: ActionResult) -> dict[str, str]:
 
 def _job_complete(node: NodeResult) -> dict[str, str]:
     entry = {"test_case_id": "job_complete", "result": Outcome.PASS.value}
-    if node.state is not NodeState.COMPLETE:
+    if node.state is NodeState.SKIPPED:
+        entry["result"] = Outcome.SKIP.value
+    elif node.state is not NodeState.COMPLETE:
         entry["result"] = Outcome.FAIL.value
+    if node.skipped is not None:
+        entry["message"] = node.skipped
     if node.error is not None:
         entry["message"] = node.error.describe()
     return entry

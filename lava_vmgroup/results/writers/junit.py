@@ -6,9 +6,9 @@ actions.  A verdict of fail is a failure and skip is skipped.  ``unknown`` is an
 gave no verdict, so it neither passed nor was left out on purpose, and a green report would hide
 that.  An action that failed is an error; a node that did not complete for another reason
 has the error in a test case ``job_complete``, and so has the job when no node accounts for its
-cause.  The classname of a test case is its suite, and its test set where it is in one.
-Measurement, units and reference are properties of a test case, each attachment is one with the
-file's path below the output directory.
+cause.  A node that was skipped has its reason there, too.  The classname of a test case is its
+suite, and its test set where it is in one.  Measurement, units and reference are properties of a
+test case, each attachment is one with the file's path below the output directory.
 """
 
 from __future__ import annotations
@@ -78,6 +78,10 @@ def _node_suite(node: NodeResult) -> ElementTree.Element:
     failures = [action.error for action in node.actions if action.error is not None]
     if node.error is not None and node.error not in failures:
         suite.append(_error_case(name, node.error))
+    elif node.skipped is not None:
+        skipped = _element("testcase", classname=name, name="job_complete", time=_seconds(0))
+        skipped.append(_element("skipped", message=one_line(node.skipped)))
+        suite.append(skipped)
     elif node.state is not NodeState.COMPLETE and not failures:
         suite.append(_error_case(name, VMGroupError(f"the node ended {node.state.value}")))
     return _counted(suite, node.duration_s)

@@ -10,8 +10,8 @@ null, and strings are as the test or the console wrote them::
     exit_status      what lava-dispatch ended with
     cause            the error to report first, or null
     nodes[]          host first: name, role, device_type, is_host, state (Complete, Incomplete,
-                     Canceled), started_at, duration_s, counts (pass, fail, skip, unknown),
-                     attributes, error (or null), actions[], runs[]
+                     Canceled, Skipped), started_at, duration_s, counts (pass, fail, skip, unknown),
+                     attributes, error (or null), skipped (the reason, or null), actions[], runs[]
       actions[]      command, started_at, duration_s, error (or null)
       runs[]         name, uuid, started_at, duration_s, finished, metadata, attachments[],
                      hardware[], software, cases[]
@@ -94,6 +94,7 @@ def _node(node: NodeResult) -> dict[str, Any]:
         "counts": {outcome.value: node.count(outcome) for outcome in Outcome},
         "attributes": dict(node.attributes),
         "error": _error(node.error),
+        "skipped": node.skipped,
         "actions": [_action(action) for action in node.actions],
         "runs": [_run(placed) for placed in placed_runs(node)],
     }

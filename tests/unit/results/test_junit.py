@@ -280,3 +280,14 @@ def test_write_makes_junit_xml(job_result: JobResult, tmp_path: Path) -> None:
 
     assert path == tmp_path / "junit.xml"
     assert path.read_text(encoding="utf-8") == junit.render(job_result)
+
+
+def test_skipped_node_is_skipped_with_its_reason(job_result: JobResult, vm: NodeResult) -> None:
+    skipped = replace(
+        vm, state=NodeState.SKIPPED, skipped="no room", error=None, actions=(), runs=()
+    )
+
+    element = case(replace(job_result, nodes=(skipped,)), f"{vm.name}.lava", "job_complete")
+
+    (verdict,) = element
+    assert (verdict.tag, verdict.get("message")) == ("skipped", "no room")
