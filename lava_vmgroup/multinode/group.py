@@ -105,7 +105,6 @@ class Group:
     aggregate_pause: int = AGGREGATE_PAUSE
     failed: dict[str, str] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)
-    """Who takes no part, without having failed: syncs and waits for all do without."""
     enders: set[str] = field(default_factory=set)
     """The members whose failure ends the group."""
     cleared: set[str] = field(default_factory=set)

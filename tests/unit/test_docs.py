@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup import actions, boards, coordinator_cli, testshell
+from lava_vmgroup import actions, boards, coordinator_cli, doctor_cli, testshell
 from lava_vmgroup.cli import _parser, main
 from lava_vmgroup.config.coordinator import CoordinatorConfig
 from lava_vmgroup.job.problems import problems
@@ -75,7 +75,8 @@ def test_job_in_the_readme_is_valid() -> None:
 def test_every_option_of_the_command_line_is_documented() -> None:
     pages = "".join(path.read_text(encoding="utf-8") for path in DOCS.glob("*.rst"))
     pages += (ROOT / "README.rst").read_text(encoding="utf-8")
-    usage = _parser().format_help() + coordinator_cli.parser().format_help()
+    parsers = (_parser(), doctor_cli.parser(), coordinator_cli.parser())
+    usage = "".join(parser.format_help() for parser in parsers)
     options = re.findall(r"--[a-z][a-z-]+", usage)
 
     undocumented = {option for option in options if option not in pages}

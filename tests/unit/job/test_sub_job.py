@@ -68,10 +68,11 @@ V1: dict[str, Any] = {
 """A sub-job as LAVA v1's daemon left it: the VM's type stands in a file beside it."""
 
 
-def test_sub_job_of_lavas_own_scheduler_is_taken(tmp_path: Path) -> None:
-    assignment = Assignment(target="vm9-job17.2", backend="kvm-arm")
+VM9 = Assignment(target="vm9-job17.2", backend="kvm-arm")
 
-    group = parse_sub_job(V1, tmp_path, actions.parameter_schemas(), assignment)
+
+def test_sub_job_of_lavas_own_scheduler_is_taken(tmp_path: Path) -> None:
+    group = parse_sub_job(V1, tmp_path, actions.parameter_schemas(), VM9)
 
     (node,) = group.nodes
     assert (node.device_type, node.target, node.number) == ("kvm-arm", "vm9-job17.2", 2)
@@ -90,3 +91,12 @@ def test_vm_whose_type_nobody_says_is_refused(tmp_path: Path) -> None:
         "config: missing; it says with dynamic_vm_backend_device_type what kind of VM this is, "
         "or a file does that --config names",
     )
+
+
+def test_vm_stays_optional_on_its_way_through_a_scheduler(tmp_path: Path) -> None:
+    group = parse_sub_job({**V1, "optional": True}, tmp_path, actions.parameter_schemas(), VM9)
+
+    document = to_document(group, group.nodes[0])
+
+    assert (group.nodes[0].optional, document["optional"]) == (True, True)
+    assert "optional" not in to_document(group, replace(group.nodes[0], optional=False))

@@ -349,7 +349,7 @@ def test_write_names_the_file_it_cannot_write(job_result: JobResult, tmp_path: P
 def test_skipped_node_is_skipped_with_its_reason(job_result: JobResult, vm: NodeResult) -> None:
     skipped = replace(vm, state=NodeState.SKIPPED, skipped="no room", error=None)
 
-    document = json.loads(bundle.render(replace(job_result, nodes=(skipped,))))
+    document = bundle_of(replace(job_result, nodes=(skipped,)))
 
     complete = document["test_runs"][-1]["test_results"][-1]
     assert (complete["result"], complete["message"]) == ("skip", "no room")

@@ -72,6 +72,7 @@ def test_keys_of_a_node(job_result: JobResult) -> None:
         "counts": {"pass": 0, "fail": 0, "skip": 0, "unknown": 0},
         "attributes": {"accelerator": "tcg"},
         "error": error,
+        "skipped": None,
         "actions": [
             {
                 "command": "deploy_linaro_image",
