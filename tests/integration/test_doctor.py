@@ -53,7 +53,7 @@ def doctor(lab: Lab, path: Path, *options: str) -> tuple[int, dict[str, Any], li
 
 
 def test_host_that_fits_is_said_to_fit_and_left_as_it_was(lab: Lab, sshd: Server) -> None:
-    keys = (sshd.home / ".ssh/authorized_keys").read_text()
+    keys = sshd.authorized_keys.read_text()
 
     status, found, not_looked_at = doctor(lab, job(lab, guests(2)))
 
@@ -63,7 +63,7 @@ def test_host_that_fits_is_said_to_fit_and_left_as_it_was(lab: Lab, sshd: Server
     assert "the job's VMs together want 1024 MiB" in found["memory"]["found"]
     assert "the images of VMs need 1 MiB" in found["disk"]["found"]
     assert found["qemu-img"]["where"] == "dispatcher"
-    assert (sshd.home / ".ssh/authorized_keys").read_text() == keys
+    assert sshd.authorized_keys.read_text() == keys
     assert not (lab.folder / "vms").exists()
 
 
