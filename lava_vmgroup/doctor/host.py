@@ -73,7 +73,9 @@ def examine(
         except Canceled:
             raise
         except VMGroupError as error:
-            return Examined(findings=(failure("host", error),))
+            return Examined(
+                findings=(failure("host", error),), not_looked_at=("what the host has for VMs",)
+            )
 
 
 @contextmanager

@@ -107,10 +107,11 @@ def test_host_that_is_away_is_the_finding(lab: Lab) -> None:
     known = lab.folder / "known_hosts"
     known.write_text(known.read_text().replace(known.read_text().split()[0], "[127.0.0.1]:1"))
 
-    status, found, _ = doctor(lab, job(lab, guests()))
+    status, found, not_looked_at = doctor(lab, job(lab, guests()))
 
     assert (status, found["host"]["severity"]) == (4, "missing")
     assert found["host"]["remedy"]
+    assert not_looked_at == ["what the host has for VMs"]
 
 
 def test_board_is_not_touched_unless_asked_for(lab: Lab) -> None:
