@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.lab import Lab
+from tests.support.lab import Lab, coordinator
 from tests.support.local_lab import (
     entry,
     local_lab,
@@ -118,31 +118,44 @@ run:
 """
 
 
-def test_optional_vm_is_skipped_with_the_reason_and_nobody_waits_for_it(
-    lab: Lab, sshd: Server
-) -> None:
+def job_with_an_optional_vm(lab: Lab, sshd: Server) -> Path:
+    """A job whose host lacks the QEMU that one of its VMs needs."""
     only_programs(sshd, lambda name: not name.startswith("qemu"))
     (lab.folder / "vm.img").write_bytes(os.urandom(1 << 20))
     extra = {"device_type": "kvm-aarch64", "role": "extra", "image": "vm.img", "optional": True}
     document = {
         "timeout": 60,
         "vm_group": {"host": {"device_type": "rack"}, "vms": [entry("guest", count=2), extra]},
-        "actions": [
-            shell_action("meeting.yaml", "guest"),
-            shell_action("meeting.yaml", "host"),
-            shell_action("meeting.yaml", "extra"),
-        ],
+        "actions": [shell_action("meeting.yaml", role) for role in ("guest", "host", "extra")],
     }
+    return write_job(lab, document, meeting=MEETING)
 
-    ended = lab.run(write_job(lab, document, meeting=MEETING))
 
-    assert ended.status == 0, ended.stderr
-    nodes = ended.results["nodes"]
+def assert_only_the_last_was_skipped(nodes: list[Any]) -> None:
     assert [node["state"] for node in nodes] == ["Complete", "Complete", "Complete", "Skipped"]
     assert [node["counts"]["pass"] for node in nodes] == [1, 1, 1, 0]
     assert nodes[-1]["skipped"].startswith("the host has no qemu-system-aarch64")
+
+
+def test_optional_vm_is_skipped_with_the_reason_and_nobody_waits_for_it(
+    lab: Lab, sshd: Server
+) -> None:
+    ended = lab.run(job_with_an_optional_vm(lab, sshd))
+
+    assert ended.status == 0, ended.stderr
+    assert_only_the_last_was_skipped(ended.results["nodes"])
     assert "skipped: vm1-job0.3: the host has no" in ended.stdout
     assert ended.results["uploads"] == []
+
+
+def test_optional_vm_of_another_dispatcher_is_skipped_as_well(lab: Lab, sshd: Server) -> None:
+    path = job_with_an_optional_vm(lab, sshd)
+    with coordinator(lab.folder) as port:
+        started = lab.start_sub_jobs(path, port)
+        ended = [lab.finish(started[number], f"results-{number}") for number in sorted(started)]
+
+    assert [one.status for one in ended] == [0, 0, 0, 0], [one.stderr for one in ended]
+    assert_only_the_last_was_skipped(ended[0].results["nodes"])
 
 
 def test_dispatcher_without_a_tool_leaves_the_host_alone(
