@@ -46,6 +46,8 @@ def _job_keys() -> str:
         "vm_group.host": schema.HOST_SCHEMA,
         "vm_group.vms": schema.VM_SCHEMA,
         "actions": schema.ACTION_SCHEMA,
+        "console_watch": schema.WATCH_SCHEMA,
+        "console_watch.patterns": schema.WATCH_PATTERN_SCHEMA,
         "Parameters of every action": {"properties": schema.ACTION_PARAMETERS},
     }
     lines = [_HEAD.format(module="schema")]

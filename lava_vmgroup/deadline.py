@@ -43,6 +43,10 @@ class Deadline:
             return part
         return Deadline(f"{name}, within {self.name}", self.limit_s, self.expires_at, self.token)
 
+    def renewed(self) -> Deadline:
+        """The same limit from now on."""
+        return Deadline.after(self.name, self.limit_s, self.token)
+
     @property
     def remaining_s(self) -> float:
         """Seconds left, never negative."""
@@ -52,6 +56,11 @@ class Deadline:
     def expired(self) -> bool:
         """Whether the moment has passed."""
         return time.monotonic() >= self.expires_at
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be tried: the moment has passed, or the work was canceled."""
+        return self.expired or (self.token is not None and self.token.reason is not None)
 
     def error(self, last_lines: Sequence[str] = ()) -> DeadlineExpired:
         """The error to raise when this deadline has passed."""

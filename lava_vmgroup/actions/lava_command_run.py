@@ -121,7 +121,7 @@ class _Commands:
         try:
             status, output = shell.run(command, limit)
         except DeadlineExpired as error:
-            if deadline.expired:
+            if deadline.is_over:
                 raise
             self._log += f"({error.message})\n"
             shell.interrupt(deadline.sub("ending the command", _INTERRUPT_S))

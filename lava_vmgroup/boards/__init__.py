@@ -17,6 +17,7 @@ from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.connections.ssh import Access
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.console.watch import Watch
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.tftp import KernelFiles
@@ -36,6 +37,8 @@ class BoardSetup:
     """Gets the files that the lab's configuration names."""
     job: str
     """The group's unique name, for what the driver leaves on shared ground for a while."""
+    watch: Watch | None = None
+    """Looks for faults on the board's console."""
 
 
 class Board(Protocol):

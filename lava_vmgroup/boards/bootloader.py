@@ -124,7 +124,7 @@ class Driver:
             try:
                 return self._start_once(system, deadline)
             except (DeadlineExpired, InfrastructureError) as error:
-                if attempt == tries or deadline.expired:
+                if attempt == tries or deadline.is_over:
                     raise
                 self._log.warning(
                     "boot-retry", f"boot attempt {attempt} of {tries} failed: {error.message}"
@@ -256,7 +256,7 @@ class Driver:
     def _open_console(self, deadline: Deadline) -> Console:
         config = self._config
         stream = _open_stream(config.connection_command, config.connection_timeout, deadline)
-        console = Console(stream, self._setup.recorder).__enter__()
+        console = Console(stream, self._setup.recorder, watch=self._setup.watch).__enter__()
         try:
             if config.connection_command_pattern and isinstance(stream, ProcessStream):
                 self._await_banner(console, deadline)

@@ -66,6 +66,7 @@ class Driver:
             self._link.open_stream(["sh", "-l", "-i"], limit, terminal=True),
             self._setup.recorder,
             typing_delay_s=config.typing_delay_s("test_shell"),
+            watch=self._setup.watch,
         ).__enter__()
         # The host keeps no memory of what is typed from here on.
         for command in ("unset HISTFILE", *config.login_commands):

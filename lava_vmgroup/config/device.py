@@ -89,6 +89,7 @@ class DeviceConfig:
     soft_boot_cmd: str = "reboot"
     pre_power_cmd: str = ""
     pre_os_cmd: str = ""
+    console_silence: Seconds = 0.0
     send_char: bool = True
     bootloader_serial_delay_ms: Count = 0
     test_shell_serial_delay_ms: Count = 0

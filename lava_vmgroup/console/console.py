@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A console: dialogue and lines on top of a stream of bytes.
 
-A pump thread reads the stream all the time, records it, and puts it into the console's inbox,
-from which the node's thread takes it; nothing is lost while the node is busy with something
-else.  Others may post to the inbox too (an answer from the coordinator, a cancel), so a node
-waits for all that can happen to it in one place.
+A pump thread reads the stream all the time, records it, shows it to whoever watches for faults,
+and puts it into the console's inbox, from which the node's thread takes it.  Others may post to the
+inbox too (an answer from the coordinator, a cancel), so a node waits for all that can happen to it
+in one place.
 
 The dialogue (`Console.expect`) is pexpect's.  Its window is bounded, so patterns must match
 within 4000 characters; test shells are read by whole lines (`Console.next_event`) instead.
@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import codecs
 import io
-import queue
 import re
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -26,9 +25,11 @@ import pexpect
 from pexpect.spawnbase import SpawnBase
 
 from lava_vmgroup.connections.stream import ByteStream
+from lava_vmgroup.console.inbox import Inbox
 from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.console.watch import Watch
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, TestError
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
 
 LINE_LIMIT = 65536
 """A longer line is delivered in pieces, so that no console can fill the memory."""
@@ -37,11 +38,10 @@ _WINDOW = 4000
 _PIECE = _WINDOW // 2
 """pexpect looks at no more than its window of what it is given at once."""
 _LAST_LINES = 20
-_INBOX_CHUNKS = 4096
 _JOIN_S = 5.0
-
-FATAL = re.compile(r"Kernel panic - not syncing[^\r\n]*")
-"""What no system comes back from; waiting on is pointless."""
+_CATCH_UP_S = 0.5
+_UNREAD_PIECES = 5000
+_SILENCE = "a sign of life on the console (console_silence)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +79,25 @@ class Console:
     """One console and its inbox; used by the thread of its node."""
 
     def __init__(
-        self, stream: ByteStream, recorder: Recorder, *, typing_delay_s: float = 0.0
+        self,
+        stream: ByteStream,
+        recorder: Recorder,
+        *,
+        typing_delay_s: float = 0.0,
+        watch: Watch | None = None,
     ) -> None:
         self.typing_delay_s = typing_delay_s
         """Seconds between two characters, for who listens now; 0 has lines sent at once."""
         self._stream = stream
         self._recorder = recorder
-        self._inbox: queue.Queue[Any] = queue.Queue(_INBOX_CHUNKS)
+        self._watch = watch
+        self._inbox = Inbox()
         self._posted: deque[Any] = deque()
-        self._closed = threading.Event()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._matcher = _Matcher(self)
         self._partial = ""
         self._unread = ""
+        self._silence: Deadline | None = None
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._tail = ""
         self._pump = threading.Thread(target=self._pump_stream, name="console", daemon=True)
@@ -105,7 +111,7 @@ class Console:
 
     def close(self) -> None:
         """Close the stream and wait for the pump to end."""
-        self._closed.set()
+        self._inbox.close()
         self._stream.close()
         self._pump.join(_JOIN_S)
         self._recorder.close()
@@ -131,31 +137,34 @@ class Console:
 
     def post(self, item: Any) -> None:
         """Put something into the inbox, from any thread; comes out of `next_event`."""
-        self._put(Posted(item))
+        self._inbox.put(Posted(item))
 
     def expect(self, patterns: Sequence[str | re.Pattern[str]], deadline: Deadline) -> Match:
         """Wait until the console shows one of `patterns`; the earliest match wins."""
-        compiled = [re.compile(one) if isinstance(one, str) else one for one in patterns]
+        compiled: list[Any] = [re.compile(one) if isinstance(one, str) else one for one in patterns]
         self._unread, self._partial = self._partial + self._unread, ""
+        self._listen(deadline)
         with deadline.waking(self._wake):
             while True:
                 deadline.check()
                 try:
-                    index = self._matcher.expect_list([*compiled, FATAL], deadline.remaining_s)
+                    index = self._matcher.expect_list(compiled, deadline.remaining_s)
                 except _Woken:
                     continue
                 except pexpect.TIMEOUT:
                     raise deadline.error(self.last_lines) from None
                 except pexpect.EOF:
                     raise self._ended() from None
-                if index == len(compiled):
-                    raise self._panicked(str(self._matcher.after))
                 found: Any = self._matcher.match
                 return Match(index, str(self._matcher.before), found)
 
-    def next_event(self, deadline: Deadline) -> Line | Posted:
-        """Wait for the next complete line, or for something posted."""
+    def next_event(self, deadline: Deadline, *, may_be_silent: bool = False) -> Line | Posted:
+        """Wait for the next complete line, or for something posted.
+
+        A console that `may_be_silent`, as others are waited for, has no limit for that.
+        """
         self._partial = self._matcher.take_text() + self._partial
+        self._listen(deadline, may_be_silent=may_be_silent)
         with deadline.waking(self._wake):
             while True:
                 if self._posted:
@@ -172,6 +181,20 @@ class Console:
                 except pexpect.EOF:
                     raise self._ended() from None
 
+    def unread_lines(self) -> Iterator[str]:
+        """The lines that have come and that nobody has read; never blocks."""
+        self._partial = self._matcher.take_text() + self._partial
+        self._silence = None
+        for _ in range(_UNREAD_PIECES):
+            while line := self._take_line():
+                yield line.text
+            try:
+                self._partial += self.next_text(0.0)
+            except _Woken:
+                continue
+            except (pexpect.TIMEOUT, pexpect.EOF):
+                return
+
     def next_text(self, timeout_s: float | None) -> str:
         """The next piece of text, for the matcher; raises pexpect's TIMEOUT and EOF."""
         if not self._unread:
@@ -180,21 +203,44 @@ class Console:
         return piece
 
     def _receive(self, timeout_s: float | None) -> str:
+        silence = self._silence
+        wait_s = timeout_s
+        if silence is not None and (timeout_s is None or silence.remaining_s < timeout_s):
+            wait_s = silence.remaining_s
         try:
-            item = self._inbox.get(timeout=timeout_s)
-        except queue.Empty:
+            item = self._inbox.get(wait_s)
+        except TimeoutError:
+            if silence is not None and silence.expired:
+                raise self._silent(silence) from None
             raise pexpect.TIMEOUT("nothing came") from None
         if item is _END:
-            self._put(_END)
+            self._inbox.put(_END)
             raise pexpect.EOF("the stream ended")
         if item is _WAKE:
             raise _Woken
         if isinstance(item, Posted):
             self._posted.append(item.item)
             raise _Woken
+        if silence is not None:
+            self._silence = silence.renewed()
         text = self._decoder.decode(item)
         self._remember(text)
         return text
+
+    def _listen(self, deadline: Deadline, *, may_be_silent: bool = False) -> None:
+        """Expect something of the console from now on."""
+        limit_s = self._watch.silence_s if self._watch is not None else 0.0
+        self._silence = None
+        # What must not be interrupted has its own, short limits.
+        if limit_s and not may_be_silent and deadline.token is not None:
+            self._silence = Deadline.after(_SILENCE, limit_s, deadline.token)
+
+    def _silent(self, silence: Deadline) -> DeadlineExpired:
+        """The end of the node: no second try and no other question to the console follows."""
+        error = silence.error(self.last_lines)
+        assert silence.token is not None, "only such waits have a limit for silence"
+        silence.token.cancel(error)
+        return error
 
     def _take_line(self) -> Line | None:
         text, newline, rest = self._partial.partition("\n")
@@ -203,8 +249,6 @@ class Console:
         if not newline or len(text) > LINE_LIMIT:
             text, rest = self._partial[:LINE_LIMIT], self._partial[LINE_LIMIT:]
         self._partial = rest
-        if panic := FATAL.search(text):
-            raise self._panicked(panic[0])
         return Line(text.rstrip("\r"))
 
     def _remember(self, text: str) -> None:
@@ -215,26 +259,21 @@ class Console:
     def _ended(self) -> InfrastructureError:
         return InfrastructureError("the console was closed", last_lines=self.last_lines)
 
-    def _panicked(self, text: str) -> TestError:
-        return TestError(f"the kernel died: {text}", last_lines=self.last_lines)
-
     def _wake(self) -> None:
-        self._put(_WAKE)
-
-    def _put(self, item: Any) -> None:
-        """Put into the bounded inbox; gives up only when the console is closed."""
-        while not self._closed.is_set():
-            try:
-                self._inbox.put(item, timeout=0.5)
-            except queue.Full:
-                continue
-            return
+        self._inbox.put(_WAKE)
 
     def _pump_stream(self) -> None:
+        watch = self._watch
         while data := self._stream.read():
             self._recorder.write(data)
-            self._put(data)
-        self._put(_END)
+            if watch is not None:
+                watch.feed(data)
+            self._inbox.put_text(data)
+        if watch is not None and watch.sees_something():
+            # The node's thread may be a moment behind, and knows which test case it is.
+            self._inbox.wait_until_read(_CATCH_UP_S)
+            watch.settle()
+        self._inbox.put(_END)
 
 
 class _Matcher(SpawnBase):  # type: ignore[type-arg]

@@ -87,7 +87,7 @@ def _expect_nudging(console: Console, patterns: Sequence[str], deadline: Deadlin
         try:
             return console.expect(patterns, deadline.sub(deadline.name, step_s))
         except DeadlineExpired:
-            if deadline.expired:
+            if deadline.is_over:
                 raise
             console.send_line("", deadline)
             step_s = max(1.0, deadline.limit_s / 2 / _NUDGES)

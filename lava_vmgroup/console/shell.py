@@ -40,7 +40,7 @@ class Shell:
                 break
             except DeadlineExpired:
                 # A kernel message may have torn what was typed or the prompt itself.
-                if attempt == _TRIES or deadline.expired:
+                if attempt == _TRIES or deadline.is_over:
                     raise
         return cls(console)
 
@@ -64,7 +64,7 @@ class Shell:
                 self.console.expect([re.compile(f"lava-interrupt-{attempt}\r?\n")], limit)
                 self.console.expect([PROMPT], limit)
             except DeadlineExpired:
-                if deadline.expired:
+                if deadline.is_over:
                     raise
             else:
                 return

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lava_vmgroup.console.faults import NAMES
 from lava_vmgroup.job.schema import MAX_VMS
 from lava_vmgroup.testshell.pattern import expression_problem
 
@@ -15,7 +16,7 @@ _BOOTING = ("boot_linaro_image", "boot_image", "lava_test_shell", "lava_command_
 
 def contradictions(document: Mapping[str, Any]) -> list[str]:
     """What does not fit together in a job whose every part has the right shape."""
-    found = []
+    found = [*watch_problems(document)]
     vms = document["vm_group"]["vms"]
     total = sum(vm.get("count", 1) for vm in vms)
     if total > MAX_VMS:
@@ -23,17 +24,29 @@ def contradictions(document: Mapping[str, Any]) -> list[str]:
     for index, vm in enumerate(vms):
         place = f"vm_group.vms[{index}]"
         if "shell_prompt" in vm:
-            found += prompt_problems(f"{place}.shell_prompt", vm["shell_prompt"])
+            found += expression_problems(f"{place}.shell_prompt", vm["shell_prompt"])
         found += _image_problems(place, vm, document["actions"])
     return found
 
 
-def prompt_problems(place: str, prompt: str) -> Iterator[str]:
-    problem = expression_problem(prompt)
+def watch_problems(document: Mapping[str, Any]) -> Iterator[str]:
+    """What does not fit in the ``console_watch`` of a job or a sub-job."""
+    taken = set(NAMES)
+    for index, own in enumerate(document.get("console_watch", {}).get("patterns", ())):
+        place = f"console_watch.patterns[{index}]"
+        if own["name"] in taken:
+            yield f"{place}.name: {own['name']!r} is taken; give the pattern a name of its own"
+        taken.add(own["name"])
+        yield from expression_problems(f"{place}.pattern", own["pattern"])
+
+
+def expression_problems(place: str, text: str) -> Iterator[str]:
+    """What keeps `text` from being an expression that is looked for on a console."""
+    problem = expression_problem(text)
     if problem is not None:
         yield f"{place}: {problem}"
-    elif re.search(prompt, ""):
-        yield f"{place}: expected an expression for some text; {prompt!r} fits where there is none"
+    elif re.search(text, ""):
+        yield f"{place}: expected an expression for some text; {text!r} fits where there is none"
 
 
 def _image_problems(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from lava_vmgroup.job.model import Action, Group, Job, NodeJob
+from lava_vmgroup.job.model import Action, ConsoleWatch, Group, Job, NodeJob
 from lava_vmgroup.job.secrets import masked
 
 IMAGE_COMMANDS = frozenset(
@@ -118,8 +118,8 @@ def to_document(group: Group, node: NodeJob, *, secrets: bool = False) -> dict[s
     """The sub-job as JSON data in v1's format, as its scheduler handed it to a dispatcher.
 
     Beside v1's keys it has those that a node cannot do without here: ``job_folder``,
-    ``launch_with``, ``shell_prompt`` and ``optional``.  Without `secrets` these are masked, for
-    people's eyes.
+    ``launch_with``, ``shell_prompt``, ``optional`` and ``console_watch``.  Without `secrets` these
+    are masked, for people's eyes.
     """
     settings = group.settings
     document: dict[str, Any] = {
@@ -136,6 +136,8 @@ def to_document(group: Group, node: NodeJob, *, secrets: bool = False) -> dict[s
         "actions": [_action_document(action) for action in (*node.actions, *node.submissions)],
         "job_folder": str(settings.folder),
     }
+    if watch := _watch_document(settings.console_watch):
+        document["console_watch"] = watch
     if settings.tags:
         document["tags"] = list(settings.tags)
     if not node.is_host:
@@ -151,6 +153,20 @@ def to_document(group: Group, node: NodeJob, *, secrets: bool = False) -> dict[s
     if node.optional:
         document["optional"] = True
     return document if secrets else masked(document)
+
+
+def _watch_document(watch: ConsoleWatch) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    if watch.silence_s is not None:
+        document["silence"] = watch.silence_s
+    if watch.ignore:
+        document["ignore"] = list(watch.ignore)
+    if watch.patterns:
+        document["patterns"] = [
+            {"name": own.name, "pattern": own.pattern, "severity": own.severity.value}
+            for own in watch.patterns
+        ]
+    return document
 
 
 def _action_document(action: Action) -> dict[str, Any]:

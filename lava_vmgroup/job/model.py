@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lava_vmgroup.console.faults import Fault
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
@@ -50,6 +52,18 @@ class VMEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleWatch:
+    """``console_watch``: what is looked for on the consoles of all nodes."""
+
+    silence_s: float | None = None
+    """How long a console may be silent; 0 is for ever, None what the device says."""
+    ignore: tuple[str, ...] = ()
+    """Names of faults that are none here."""
+    patterns: tuple[Fault, ...] = ()
+    """The job's own, tried everywhere in a line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSettings:
     """What a job says of itself, and each of its sub-jobs repeats."""
 
@@ -58,6 +72,7 @@ class JobSettings:
     logging_level: str
     tags: tuple[str, ...] = ()
     """What the job's author wants its results to be found by."""
+    console_watch: ConsoleWatch = ConsoleWatch()
     obsolete: tuple[str, ...] = ()
     """Keys of the job file that once had a meaning and are ignored."""
     folder: Path

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lava_vmgroup.console.faults import Fault, Place, Severity
 from lava_vmgroup.errors import JobError
-from lava_vmgroup.job.model import Action, HostEntry, Job, JobSettings, VMEntry
+from lava_vmgroup.job.model import Action, ConsoleWatch, HostEntry, Job, JobSettings, VMEntry
 from lava_vmgroup.job.problems import problems
 from lava_vmgroup.job.schema import OBSOLETE_KEYS
 
@@ -42,6 +43,7 @@ def parse_settings(document: Mapping[str, Any], folder: Path) -> JobSettings:
         timeout_s=document["timeout"],
         logging_level=document.get("logging_level", "INFO"),
         tags=tuple(document.get("tags", ())),
+        console_watch=_console_watch(document.get("console_watch", {})),
         obsolete=tuple(key for key in OBSOLETE_KEYS if key in document),
         folder=folder,
     )
@@ -50,6 +52,22 @@ def parse_settings(document: Mapping[str, Any], folder: Path) -> JobSettings:
 def parse_launch_with(commands: str | list[str]) -> tuple[str, ...]:
     """One command or several, as a sequence."""
     return (commands,) if isinstance(commands, str) else tuple(commands)
+
+
+def _console_watch(entry: Mapping[str, Any]) -> ConsoleWatch:
+    return ConsoleWatch(
+        silence_s=entry.get("silence"),
+        ignore=tuple(entry.get("ignore", ())),
+        patterns=tuple(
+            Fault(
+                name=own["name"],
+                severity=Severity(own.get("severity", Severity.FATAL.value)),
+                pattern=own["pattern"],
+                place=Place.ANYWHERE,
+            )
+            for own in entry.get("patterns", ())
+        ),
+    )
 
 
 def _vm(entry: Mapping[str, Any]) -> VMEntry:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lava_vmgroup.console.faults import NAMES, Severity
 from lava_vmgroup.job import refused
 from lava_vmgroup.job.reference import FILE_SCHEMA
 
@@ -123,6 +124,59 @@ VM_GROUP_SCHEMA: dict[str, Any] = {
     },
 }
 
+WATCH_PATTERN_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name", "pattern"],
+    "properties": {
+        "name": {
+            **NAME,
+            "description": "What the fault is called in messages and results.",
+        },
+        "pattern": {
+            "type": "string",
+            "minLength": 1,
+            "description": "A regular expression, looked for in each line of the console, in its "
+            "first 1000 characters. One that could take for ever is refused.",
+        },
+        "severity": {
+            "enum": [severity.value for severity in Severity],
+            "default": Severity.FATAL.value,
+            "description": "``fatal`` ends the node, ``error`` fails a test case, ``note`` is only "
+            "told.",
+        },
+    },
+}
+
+WATCH_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "description": "What is looked for on the consoles of all nodes. See :doc:`consoles`.",
+    "properties": {
+        "silence": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": MAX_TIMEOUT_S,
+            "description": "Seconds for which a console may be silent while something is expected "
+            "of it; then the node ends. 0 is for ever. By default the device's "
+            "``console_silence`` holds.",
+        },
+        "ignore": {
+            "type": "array",
+            "items": {"enum": list(NAMES)},
+            "uniqueItems": True,
+            "description": "Names of faults that are none for this job.",
+        },
+        "patterns": {
+            "type": "array",
+            "minItems": 1,
+            "items": WATCH_PATTERN_SCHEMA,
+            "description": "What else is a fault. Where one of these fits, it gives the line its "
+            "name and severity.",
+        },
+    },
+}
+
 ACTION_SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -198,6 +252,7 @@ JOB_SCHEMA: dict[str, Any] = {
             "description": "How much is told on standard error.",
         },
         "tags": {**_STRINGS, "description": "Labels that the results carry."},
+        "console_watch": WATCH_SCHEMA,
         "priority": {
             "type": "string",
             "pattern": r"^(?i:high|medium|low)\Z",

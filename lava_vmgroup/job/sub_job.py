@@ -2,7 +2,7 @@
 """Sub-jobs: one node's part of a group, as a scheduler hands it to a dispatcher.
 
 The format is LAVA v1's.  Of what v1's own expansion left out, a sub-job here may have
-``launch_with``, ``shell_prompt``, ``optional``, ``tags`` and ``job_folder``.
+``launch_with``, ``shell_prompt``, ``optional``, ``console_watch``, ``tags`` and ``job_folder``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.errors import JobError
-from lava_vmgroup.job.contradictions import prompt_problems
+from lava_vmgroup.job.contradictions import expression_problems, watch_problems
 from lava_vmgroup.job.expansion import (
     BACKEND_KEY,
     COUNTED_COMMANDS,
@@ -32,6 +32,7 @@ _JOB_KEYS = (
     "job_name",
     "logging_level",
     "tags",
+    "console_watch",
     "priority",
     "health_check",
     "notify",
@@ -196,6 +197,7 @@ def _uncounted(action: Action) -> Action:
 
 def _contradictions(document: Mapping[str, Any], assignment: Assignment) -> Iterator[str]:
     """What does not fit together in a sub-job whose every part has the right shape."""
+    yield from watch_problems(document)
     if int(document["sub_id"].rpartition(".")[2]) >= document["group_size"]:
         yield (
             f"sub_id: {document['sub_id']!r} is the number of a node that a group of "
@@ -238,4 +240,4 @@ def _vm_problems(document: Mapping[str, Any], assignment: Assignment) -> Iterato
     if not assignment.target and "target" not in document:
         yield "target: missing; it is the VM's name, or --target says it"
     if "shell_prompt" in document:
-        yield from prompt_problems("shell_prompt", document["shell_prompt"])
+        yield from expression_problems("shell_prompt", document["shell_prompt"])

@@ -48,6 +48,7 @@ class HostNode(Node):
             log=self.log,
             files=shared.files,
             job=shared.group.target_group,
+            watch=self.watch,
         )
         self._board = boards.load(setup)
         if not self._board.deploys:
@@ -81,6 +82,7 @@ class HostNode(Node):
         self._board.configure(settings.over(self.config))
         self._stop_using_system(deadline)
         self._shell = self._board.boot(deadline)
+        self.watch.system_is_up()
         self._open_to_vms(self._shell, deadline)
         if self.job.auto_start_vms and not self._vms_started:
             self.client.send(VM_START, {"host_ip": self.attributes["host_ip"]}, deadline)
@@ -130,6 +132,7 @@ class HostNode(Node):
 
     def close(self) -> None:
         """Let the VMs leave, take the job's traces off the host, and switch it off."""
+        self.watch.stop()
         try:
             client = self.client.with_token(CancelToken())
             client.send(VM_STOP, {}, self.shared.cleanup("telling the VMs to leave"))
@@ -158,6 +161,7 @@ class HostNode(Node):
     def _stop_using_system(self, deadline: Deadline) -> None:
         self._wait_for_vms(deadline)
         self._leave_system()
+        self.watch.expect_reset()
         self._touched = True
 
     def _open_to_vms(self, shell: Shell, deadline: Deadline) -> None:

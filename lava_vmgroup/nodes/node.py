@@ -19,6 +19,7 @@ from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode import api
 from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.nodes.console_watch import NodeWatch
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay, runner_command
@@ -47,6 +48,10 @@ class Node(abc.ABC):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.console_log = Recorder(self.folder / "console.log", shared.console_copy)
         self.recorder = RunRecorder(self.log)
+        settings = shared.group.settings.console_watch
+        self.watch = NodeWatch(settings, token, self.recorder, self.log)
+        silence_s = settings.silence_s
+        self.watch.silence_s = config.console_silence if silence_s is None else silence_s
         self.attributes: dict[str, str] = {}
         self.members: list[tuple[str, str]] = []
         """Name and role of every member of the group, once it is complete."""
@@ -158,7 +163,8 @@ class Node(abc.ABC):
         self.log.event("state", "running the tests", state="running the tests")
         session = Session(self.shell, self.recorder, self._answer, self.log)
         try:
-            session.run(runner_command(spec), deadline)
+            with self.watch.running_tests():
+                session.run(runner_command(spec), deadline)
         except VMGroupError:
             # The deadline may be what ended the tests; what they left is worth a moment more.
             after = Deadline.after("collecting the results of a failure", _AFTERMATH_S, self.token)

@@ -160,7 +160,10 @@ class VMNode(Node):
             reach_shell(self._console, login_of(config, *prompts), limit)
             self._shell = Shell.prepare(self._console, limit)
         except InfrastructureError as error:
+            if deadline.is_over:
+                raise
             raise self._explained(error) from error
+        self.watch.system_is_up()
         self._join_network(self._shell, deadline)
 
     def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
@@ -173,6 +176,7 @@ class VMNode(Node):
 
     def close(self) -> None:
         """Stop QEMU, remove the VM's folder, and tell the group that this VM is gone."""
+        self.watch.stop()
         try:
             self._stop(self.shared.cleanup("stopping the VM"))
         except VMGroupError as error:
@@ -280,7 +284,9 @@ class VMNode(Node):
             self.log.event("state", f"booting under {machine.accelerator.name}", state="booting")
             stream = self._folder.start(argv(machine), deadline)
         delay_s = self.config.typing_delay_s("test_shell")
-        return Console(stream, self.console_log, typing_delay_s=delay_s).__enter__()
+        return Console(
+            stream, self.console_log, typing_delay_s=delay_s, watch=self.watch
+        ).__enter__()
 
     def _launch_environment(self, deployed: _Deployed, *, can_launch: bool) -> dict[str, str]:
         """What launch_with's commands can refer to; empty is what there is not."""
@@ -369,6 +375,7 @@ class VMNode(Node):
 
     def _stop(self, deadline: Deadline) -> None:
         """End what runs of the VM on the host and remove the VM's folder there."""
+        self.watch.expect_reset()
         if self._console is not None:
             self._console.close()
         self._console = self._shell = None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 
@@ -46,6 +47,7 @@ def render(result: JobResult) -> RenderableType:
         [_nodes(result)],
         _failures(result),
         _skipped(result),
+        _findings(result),
         _errors(result),
         _urls(result),
         [_ending(result)],
@@ -108,7 +110,28 @@ def _case_name(case: TestCase) -> str:
 def _words(case: TestCase) -> str:
     """What there is to say of a failed test case: what it measured, and its message."""
     measured = f"{case.measurement or ''} {case.units or ''}".strip()
-    return ", ".join(filter(None, (measured, case.message)))
+    message, _, _ = (case.message or "").partition("\n")
+    return ", ".join(filter(None, (measured, message)))
+
+
+def _findings(result: JobResult) -> Iterator[RenderableType]:
+    """Faults on consoles; some nodes repeat one without end, so each is a row with its count."""
+    counts = Counter(
+        (node.name, finding.severity.value, finding.name, finding.test_case or "", finding.line)
+        for node in result.nodes
+        for finding in node.findings
+    )
+    if not counts:
+        return
+    table = Table(title=Text("on the consoles"), title_justify="left")
+    for heading in ("node", "severity", "name", "test case", "line"):
+        table.add_column(heading, overflow="fold")
+    for row, count in counts.items():
+        *cells, line = row
+        table.add_row(
+            *map(_plain, cells), _plain(line if count == 1 else f"{line} ({count} times)")
+        )
+    yield table
 
 
 def _errors(result: JobResult) -> Iterator[RenderableType]:

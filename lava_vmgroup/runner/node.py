@@ -82,6 +82,7 @@ class NodeRun:
         for action in node.job.actions:
             self._run_action(action)
         node.finish(deadline)
+        node.watch.check()
 
     def _run_action(self, action: Action) -> None:
         node, command = self._node, action.command
@@ -161,4 +162,5 @@ class NodeRun:
             skipped=None if skipped is None else skipped.described,
             # What was found out stands, whatever the job calls the same.
             attributes={**self._metadata, **node.attributes},
+            findings=node.watch.findings,
         )

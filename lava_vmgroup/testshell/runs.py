@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from lava_vmgroup.console.faults import Finding, Severity
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import Outcome, SoftwareContext, TestCase, TestRun
 from lava_vmgroup.testshell.collected import LeftBehind, read_results
 from lava_vmgroup.testshell.events import (
     EndRun,
+    EndTestCase,
     Event,
     InstallFailed,
     StartRun,
+    StartTestCase,
     TestCaseSignal,
     TestExited,
     TestSet,
@@ -26,6 +29,9 @@ from lava_vmgroup.testshell.signals import parse_line
 INSTALL_CASE = "lava-test-shell-install"
 RUN_CASE = "lava-test-shell-run"
 """LAVA's test cases for the scripts themselves; recorded when a script fails."""
+
+FAULT_CASE = "lava-console-"
+"""What the test case of a fault on the console begins with; the fault's name follows."""
 
 
 @dataclass(slots=True)
@@ -78,6 +84,7 @@ class RunRecorder:
         self._runs: dict[str, _Run] = {}
         self._current: _Run | None = None
         self._others: list[TestRun] = []
+        self.running_case: str | None = None
 
     def expect_tests(self, tests: Sequence[OverlayTest]) -> None:
         """Make the tests known that the next test shell runs."""
@@ -127,10 +134,34 @@ class RunRecorder:
                 self._script_failed(directory, RUN_CASE, f"exit code {code}")
             case InstallFailed(directory=directory):
                 self._script_failed(directory, INSTALL_CASE, "the install steps failed")
+            case StartTestCase(test_case_id=name):
+                self.running_case = name
+                self._log.debug("state", f"test case {name}", state=name)
+            case EndTestCase():
+                self.running_case = None
             case TestCaseSignal():
                 self._test_case(event)
             case TestSet(name=name) if self._current is not None:
                 self._current.test_set = name
+
+    def fault(self, finding: Finding) -> None:
+        """Fail a test case of the run that goes on for what the console shows.
+
+        What is fatal fails the test case that it interrupts; the thread is any.
+        """
+        run = self._current
+        if run is None:
+            return
+        case = finding.test_case if finding.severity is Severity.FATAL else None
+        self._record(
+            run,
+            TestCaseSignal(
+                test_case_id=case or f"{FAULT_CASE}{finding.name}",
+                result=Outcome.FAIL,
+                reported="fail",
+            ),
+            "\n".join((finding.line, *finding.lines)),
+        )
 
     def _begin(self, uuid: str) -> _Run:
         run = self._runs.setdefault(uuid, _Run(self._tests[uuid]))
@@ -141,7 +172,7 @@ class RunRecorder:
 
     def _end(self, run: _Run, *, finished: bool) -> None:
         run.ended, run.finished, run.test_set = time.monotonic(), finished, None
-        self._current = None
+        self._current = self.running_case = None
         name = run.test.definition.name
         self._log.event("run-end", f"test run {name} ends", name=name, finished=finished)
 

@@ -23,6 +23,7 @@ from lava_vmgroup.errors import (
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.testshell.events import (
+    EndRun,
     EndTestCase,
     Event,
     Malformed,
@@ -32,7 +33,7 @@ from lava_vmgroup.testshell.events import (
     RunnerExited,
     RunnerReturned,
     SendPart,
-    StartTestCase,
+    TestCaseSignal,
     TestRaised,
 )
 from lava_vmgroup.testshell.runs import RunRecorder
@@ -69,7 +70,6 @@ class Session:
         self._answer = answer
         self._log = log
         self._parser = SignalParser()
-        self._running_case: str | None = None
         self._token = CancelToken()
         self._calls: list[threading.Thread] = []
         self._transfer: Transfer | None = None
@@ -86,11 +86,15 @@ class Session:
                 pass
             self._console.expect([PROMPT], deadline.sub("the prompt after the tests", _PROMPT_S))
         except InfrastructureError as error:
-            during = f" in test case {self._running_case}" if self._running_case else ""
+            case = self._recorder.running_case
+            during = f" in test case {case}" if case else ""
             raise TestError(
                 f"the system went away during its test shell{during}: {error.message}",
                 last_lines=self._console.last_lines,
             ) from error
+        except VMGroupError:
+            self._take_unread()
+            raise
         finally:
             self._end_calls()
 
@@ -125,6 +129,13 @@ class Session:
                 self._note(signal)
         return False
 
+    def _take_unread(self) -> None:
+        """Keep the results that came before the end, which other threads may have brought."""
+        for line in self._console.unread_lines():
+            match self._parser.feed(line):
+                case TestCaseSignal() | EndTestCase() | EndRun() as signal:
+                    self._recorder.event(signal)
+
     def _complain(self, signal: Malformed, deadline: Deadline) -> None:
         """Tell of a broken marker, and free the helper that may wait for its answer."""
         self._log.warning("malformed", f"{signal.reason}: {signal.text[:_SHOWN]!r}")
@@ -135,9 +146,12 @@ class Session:
         """The console's next event, or None when a part has been typed again for want of one."""
         transfer = self._transfer
         try:
-            return self._console.next_event(transfer.patience(deadline) if transfer else deadline)
+            return self._console.next_event(
+                transfer.patience(deadline) if transfer else deadline,
+                may_be_silent=any(thread.is_alive() for thread in self._calls),
+            )
         except DeadlineExpired:
-            if transfer is None or deadline.expired:
+            if transfer is None or deadline.is_over:
                 raise
         with self._refusing(transfer.api, deadline):
             transfer.repeat(deadline)
@@ -146,11 +160,6 @@ class Session:
     def _note(self, signal: Event) -> None:
         """Take a signal that wants no answer."""
         match signal:
-            case StartTestCase(test_case_id=name):
-                self._running_case = name
-                self._log.debug("state", f"test case {name}", state=name)
-            case EndTestCase():
-                self._running_case = None
             case TestRaised(message=message):
                 raise TestError(f"the test raised an error: {message}")
             case SendPart():

@@ -34,7 +34,7 @@ def shell_action(testdef: str, role: str) -> dict[str, Any]:
 def write_job(lab: Lab, document: Mapping[str, Any], **testdefs: str) -> Path:
     """Put a job and its test definitions, by their names, where they can be run."""
     for name, text in testdefs.items():
-        (lab.folder / f"{name}.yaml").write_text(text)
+        (lab.folder / f"{name}.yaml").write_text(text.replace("@FOLDER@", str(lab.folder)))
     path = lab.folder / "job.json"
     path.write_text(json.dumps(document).replace("@FOLDER@", str(lab.folder)))
     return path

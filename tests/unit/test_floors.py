@@ -20,6 +20,7 @@ FLOORS = {
     "safe_yaml": 0,
     "sparse": 0,
     "testshell.pattern": 0,
+    "console.faults": 0,
     "job": 1,
     "config": 1,
     "multinode": 1,

@@ -8,7 +8,8 @@ that.  An action that failed is an error; a node that did not complete for anoth
 has the error in a test case ``job_complete``, and so has the job when no node accounts for its
 cause.  A node that was skipped has its reason there, too.  The classname of a test case is its
 suite, and its test set where it is in one.  Measurement, units and reference are properties of a
-test case, each attachment is one with the file's path below the output directory.
+test case, each attachment is one with the file's path below the output directory.  What a node's
+console showed is a property ``console-<name>`` of the suite with its actions.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def _run_suite(node: NodeResult, placed: PlacedRun) -> ElementTree.Element:
 
 def _node_suite(node: NodeResult) -> ElementTree.Element:
     name = f"{node.name}.lava"
-    suite = _suite(name, node, node.started_at, ())
+    found = [(f"console-{finding.name}", finding.line) for finding in node.findings]
+    suite = _suite(name, node, node.started_at, found)
     suite.extend(_action_case(name, action) for action in node.actions)
     failures = [action.error for action in node.actions if action.error is not None]
     if node.error is not None and node.error not in failures:
@@ -183,8 +185,9 @@ def _error(error: VMGroupError) -> ElementTree.Element:
 
 
 def _verdict(tag: str, message: str, **attributes: str) -> ElementTree.Element:
-    """An element with its message as attribute and as text: readers show one or the other."""
-    element = _element(tag, message=one_line(message), **attributes)
+    """An element with its message as text and, its first line, as attribute: readers differ."""
+    first, _, _ = message.partition("\n")
+    element = _element(tag, message=one_line(first), **attributes)
     element.text = printable(message)
     return element
 

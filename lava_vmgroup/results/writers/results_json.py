@@ -11,7 +11,10 @@ null, and strings are as the test or the console wrote them::
     cause            the error to report first, or null
     nodes[]          host first: name, role, device_type, is_host, state (Complete, Incomplete,
                      Canceled, Skipped), started_at, duration_s, counts (pass, fail, skip, unknown),
-                     attributes, error (or null), skipped (the reason, or null), actions[], runs[]
+                     attributes, error (or null), skipped (the reason, or null), faults[],
+                     actions[], runs[]
+      faults[]       on the console: name, severity (fatal, error, note), line, lines[], test_case
+                     (or null), seen_at
       actions[]      command, started_at, duration_s, error (or null)
       runs[]         name, uuid, started_at, duration_s, finished, metadata, attachments[],
                      hardware[], software, cases[]
@@ -38,6 +41,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lava_vmgroup.console.faults import Finding
 from lava_vmgroup.errors import Canceled, JobError, VMGroupError
 from lava_vmgroup.results import writers
 from lava_vmgroup.results.attachments import Placed, PlacedRun, placed_runs
@@ -95,8 +99,20 @@ def _node(node: NodeResult) -> dict[str, Any]:
         "attributes": dict(node.attributes),
         "error": _error(node.error),
         "skipped": node.skipped,
+        "findings": [_finding(finding) for finding in node.findings],
         "actions": [_action(action) for action in node.actions],
         "runs": [_run(placed) for placed in placed_runs(node)],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "name": finding.name,
+        "severity": finding.severity.value,
+        "line": finding.line,
+        "lines": list(finding.lines),
+        "test_case": finding.test_case,
+        "found_at": _time(finding.found_at),
     }
 
 

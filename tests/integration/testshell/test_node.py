@@ -25,7 +25,7 @@ from lava_vmgroup.console.typed_files import read_typed
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import Canceled, DeadlineExpired, InfrastructureError, TestError
-from lava_vmgroup.job.model import NodeJob
+from lava_vmgroup.job.model import ConsoleWatch, NodeJob
 from lava_vmgroup.log import LOGGER
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
@@ -87,7 +87,10 @@ def node(tmp_path: Path) -> Iterator[LocalNode]:
     shared = SimpleNamespace(
         output=tmp_path,
         coordinator=Endpoint(host="127.0.0.1", port=1),
-        group=SimpleNamespace(target_group="group", settings=SimpleNamespace(logging_level="INFO")),
+        group=SimpleNamespace(
+            target_group="group",
+            settings=SimpleNamespace(logging_level="INFO", console_watch=ConsoleWatch()),
+        ),
         lab=SimpleNamespace(
             dispatcher=DispatcherConfig(lava_server_ip="10.0.0.9", lava_proxy="http://lab:3128")
         ),

@@ -15,10 +15,12 @@ import pytest
 
 from lava_vmgroup.boards import BoardSetup, load
 from lava_vmgroup.boards.bootloader import Driver
+from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.config.settings import BootSettings, DeploySettings
 from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.console.watch import Sighting, Watch
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.tftp import KernelFiles
@@ -27,7 +29,6 @@ from lava_vmgroup.errors import (
     DeadlineExpired,
     InfrastructureError,
     JobError,
-    TestError,
     VMGroupError,
 )
 from lava_vmgroup.log import LOGGER, NodeLog
@@ -56,9 +57,9 @@ def boot(fault):
         return
     say("[    0.000000] Linux version 6.1\\r\\n")
     if fault == "panic":
-        say("[    1.0] Kernel panic - not syncing: VFS: Unable to mount root fs\\r\\n")
+        say("[    1.000000] Kernel panic - not syncing: VFS: Unable to mount root fs\\r\\n")
         return
-    say("[    0.9] Freeing unused kernel memory: 1024K\\r\\n")
+    say("[    0.900000] Freeing unused kernel memory: 1024K\\r\\n")
     if fault == "login":
         say("board name: ")
         user = sys.stdin.readline().strip()
@@ -92,7 +93,7 @@ def lab(
     os.mkfifo(tmp_path / "power")
     made: list[Driver] = []
 
-    def make(boots: str, **config: object) -> Driver:
+    def make(boots: str, watch: Watch | None = None, **config: object) -> Driver:
         (tmp_path / "boots").write_text(boots)
         keys: dict[str, object] = {
             "hostname": "board01",
@@ -120,6 +121,7 @@ def lab(
             log=NodeLog("board01"),
             files=job_files,
             job="job-1",
+            watch=watch,
         )
         driver = load(setup)
         assert isinstance(driver, Driver)
@@ -185,7 +187,6 @@ def test_failed_boot_is_tried_again(lab: Callable[..., Driver], fault: str) -> N
         ("deaf", DeadlineExpired, "timed out: the boot loader, before 'setenv serverip 10.0.2.2'"),
         ("hang", DeadlineExpired, "timed out: the kernel's first message, limit 1 s; last seen"),
         ("drop", InfrastructureError, "the console was closed"),
-        ("panic", TestError, "Kernel panic - not syncing: VFS: Unable to mount root fs"),
     ],
 )
 def test_end_of_a_failed_boot_says_where_it_stood(
@@ -195,6 +196,19 @@ def test_end_of_a_failed_boot_says_where_it_stood(
 
     with pytest.raises(error, match=message):
         driver.boot(soon())
+
+
+def test_boot_that_panics_is_not_tried_again(lab: Callable[..., Driver], tmp_path: Path) -> None:
+    token = CancelToken()
+
+    def end(sighting: Sighting) -> None:
+        token.cancel(InfrastructureError(sighting.line))
+
+    driver = lab("panic panic", watch=Watch(end), boot_retries=2)
+
+    with pytest.raises(InfrastructureError, match="Unable to mount root fs"):
+        driver.boot(Deadline.after("the test", 20.0, token))
+    assert log(tmp_path).count("Linux version") == 1
 
 
 @pytest.mark.parametrize(

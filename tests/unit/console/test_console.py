@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import queue
 import socket
 import threading
 from collections.abc import Iterator
@@ -8,10 +9,12 @@ import pytest
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.connections.stream import FdStream
+from lava_vmgroup.console import inbox
 from lava_vmgroup.console.console import LINE_LIMIT, Console, Line, Posted
 from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.console.watch import Sighting, Watch
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, PeerFailed, TestError
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, PeerFailed
 
 SOON = 20.0
 
@@ -22,7 +25,9 @@ class Far:
     def __init__(self, log: Path) -> None:
         near, self.end = socket.socketpair()
         self.log = log
-        self.console = Console(FdStream(near.detach()), Recorder(log))
+        self.seen: queue.SimpleQueue[Sighting] = queue.SimpleQueue()
+        self.watch = Watch(self.seen.put)
+        self.console = Console(FdStream(near.detach()), Recorder(log), watch=self.watch)
 
     def says(self, data: bytes) -> None:
         self.end.sendall(data)
@@ -127,15 +132,52 @@ def test_closed_console_is_an_infrastructure_error_with_last_lines(far: Far) -> 
         far.console.next_event(soon())
 
 
-@pytest.mark.parametrize("by_lines", [True, False])
-def test_kernel_panic_ends_any_wait(far: Far, by_lines: bool) -> None:
-    far.says(b"[   12.3] Kernel panic - not syncing: Attempted to kill init!\r\n")
+def test_results_that_came_before_the_end_can_still_be_read(far: Far) -> None:
+    far.says(b"zero\none\ntwo\nunfinished")
+    token = CancelToken()
+    far.console.next_event(soon(token))
+    token.cancel(PeerFailed("the host died"))
+    with pytest.raises(PeerFailed):
+        far.console.expect(["=> "], soon(token))
 
-    with pytest.raises(TestError, match="Kernel panic - not syncing: Attempted to kill init!"):
+    assert list(far.console.unread_lines()) == ["one", "two"]
+
+
+@pytest.mark.parametrize("by_lines", [True, False])
+def test_silent_console_ends_the_node_with_its_limit_and_last_line(
+    far: Far, by_lines: bool
+) -> None:
+    token = CancelToken()
+    far.watch.silence_s = 0.2
+    far.says(b"about to hang\n")
+    far.console.expect(["hang\n"], soon(token))
+
+    with pytest.raises(DeadlineExpired, match="console_silence.*0.2 s; last seen: 'about to hang"):
         if by_lines:
-            far.console.next_event(soon())
+            far.console.next_event(soon(token))
         else:
-            far.console.expect(["=> "], soon())
+            far.console.expect(["=> "], soon(token))
+
+    assert isinstance(token.reason, DeadlineExpired)
+
+
+def test_console_may_be_silent_while_others_are_waited_for(far: Far) -> None:
+    far.watch.silence_s = 0.1
+    threading.Timer(0.4, far.says, [b"answered\n"]).start()
+
+    assert far.console.next_event(soon(CancelToken()), may_be_silent=True) == Line("answered")
+
+
+def test_console_is_watched_while_nobody_reads_it(
+    far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "LIMIT", 1 << 16)
+    monkeypatch.setattr(inbox, "PATIENCE_S", 0.1)
+
+    far.says(b"x" * (1 << 18) + b"\n[   12.345678] Kernel panic - not syncing: at last\n")
+    far.says(b"[   12.345679] ---[ end Kernel panic - not syncing: at last ]---\n")
+
+    assert far.seen.get(timeout=SOON).line == "Kernel panic - not syncing: at last"
 
 
 @pytest.mark.parametrize("by_lines", [True, False])

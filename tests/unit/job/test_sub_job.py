@@ -44,6 +44,20 @@ def test_every_example_survives_its_way_through_a_scheduler(path: Path, tmp_path
         assert (back.size, back.is_sub_job) == (len(group.nodes), True)
 
 
+def test_watching_of_consoles_is_the_same_in_every_sub_job(tmp_path: Path) -> None:
+    own = {"name": "lost", "pattern": "lost \\d+ frames", "severity": "note"}
+    watch = {"silence": 90, "ignore": ["oom", "reset"], "patterns": [own]}
+    document = {**json.loads(JOBS[0].read_text()), "console_watch": watch}
+    job = parse_job(document, tmp_path, actions.parameter_schemas())
+    group = expand(job, job_id="17", target_group="group")
+
+    for node in group.nodes:
+        sub_job = to_document(group, node, secrets=True)
+        assert sub_job["console_watch"] == watch
+        back = parse_sub_job(sub_job, tmp_path, actions.parameter_schemas(), NOTHING)
+        assert back.settings == group.settings
+
+
 V1: dict[str, Any] = {
     "timeout": 18000,
     "job_name": "seed",

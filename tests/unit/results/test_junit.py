@@ -140,6 +140,24 @@ def test_failure_has_its_message(job_result: JobResult) -> None:
     assert (element[0].get("message"), element[0].text) == ("clock is off", "clock is off")
 
 
+def test_lines_of_a_console_are_whole_in_the_text_of_a_failure(
+    job_result: JobResult, vm: NodeResult, smoke_run: TestRun
+) -> None:
+    text = "INFO: task sh:9 blocked\nbefore\n  after"
+    copied = replace(smoke_run.cases[2], message=text)
+    node = replace(vm, runs=(replace(smoke_run, cases=(copied,)),))
+
+    (failure,) = case(replace(job_result, nodes=(node,)), "vm1.smoke", "time")
+
+    assert (failure.get("message"), failure.text) == ("INFO: task sh:9 blocked", text)
+
+
+def test_suite_of_a_node_has_what_its_console_showed(job_result: JobResult) -> None:
+    assert properties(suite(job_result, "vm1.lava"))["console-hung-task"] == (
+        "INFO: task sh:9 blocked"
+    )
+
+
 def test_skip_is_skipped(job_result: JobResult) -> None:
     element = case(job_result, "arndale01.smoke", "sound")
 

@@ -26,8 +26,11 @@ def shown(result: JobResult, *, terminal: bool = False, width: int = 120) -> str
 
 def cells(text: str, first: str) -> list[str]:
     """The cells of the first row of a table that starts with `first`."""
-    rows = ([cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines())
-    return next(row for row in rows if row and row[0] == first)
+    return next(row for row in rows(text) if row and row[0] == first)
+
+
+def rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines()]
 
 
 def test_each_node_has_its_row(job_result: JobResult) -> None:
@@ -72,6 +75,14 @@ def test_failed_case_shows_its_set_and_what_it_measured(
         "network: ping",
         "3 ms, too slow",
     ]
+
+
+def test_what_consoles_showed_is_told_with_its_count(job_result: JobResult, vm: NodeResult) -> None:
+    often = replace(job_result, nodes=(replace(vm, findings=3 * vm.findings),))
+
+    row = ["vm1", "error", "hung-task", "copy"]
+    assert [*row, "INFO: task sh:9 blocked"] in rows(shown(job_result))
+    assert [*row, "INFO: task sh:9 blocked (3 times)"] in rows(shown(often))
 
 
 def test_job_without_failures_has_no_list_of_them(job_result: JobResult, vm: NodeResult) -> None:

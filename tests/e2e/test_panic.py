@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""Real kernels that panic in a test, on a VM and then on the board, end their nodes at once."""
+
+from typing import Any
+from xml.etree import ElementTree
+
+from tests.e2e.test_vm_group import group
+from tests.support.lab import IMAGES, Lab
+
+VM_CRASHES = """\
+metadata: {format: Lava-Test-Shell Test Definition 1.0, name: vm-crashes, description: panics}
+run:
+  steps:
+    # What a system has written just before it dies may still be on its way.
+    - lava-test-case before --result pass
+    - lava-test-case vm-crash --shell 'sh -c "sleep 1; echo c >/proc/sysrq-trigger"'
+"""
+
+HOST_CRASHES = """\
+metadata: {format: Lava-Test-Shell Test Definition 1.0, name: host-crashes, description: panics}
+run:
+  steps:
+    - until ls -d /lava-vm-images/*/vm1-*; do sleep 0.5; done 2>/dev/null
+    - while ls -d /lava-vm-images/*/vm1-*; do sleep 0.5; done 2>/dev/null
+    - lava-test-case host-crash --shell 'sh -c "sleep 1; echo c >/proc/sysrq-trigger"'
+"""
+
+PANIC = "Kernel panic - not syncing: sysrq triggered crash"
+
+
+def shell(testdef: str, role: str) -> dict[str, Any]:
+    return {
+        "command": "lava_test_shell",
+        "parameters": {"testdef_urls": [testdef], "role": role},
+    }
+
+
+def test_panics_end_their_nodes_and_are_told_with_their_test_cases(lab: Lab) -> None:
+    image = str(IMAGES / "vm-arm64.img")
+    job = group({"device_type": "kvm-aarch64", "role": "guest", "image": image})
+    job["actions"][1:] = [shell("host.yaml", "host"), shell("testdef.yaml", "guest")]
+    (lab.folder / "host.yaml").write_text(HOST_CRASHES)
+
+    ended = lab.run(lab.write_job(job, VM_CRASHES))
+
+    assert ended.status == 7, ended.stderr
+    junit = ElementTree.parse(ended.output / "junit.xml").getroot()
+    for node, name in zip(ended.results["nodes"], ("host-crash", "vm-crash"), strict=True):
+        message = f"the console shows kernel-panic in test case {name}: {PANIC}"
+        assert node["error"]["message"] == message
+        assert node["error"]["class"] == "TestError"
+        assert any("Call trace:" in line for line in node["error"]["last_lines"])
+        assert [one["name"] for one in node["findings"]] == ["kernel-panic"]
+        (case,) = junit.iterfind(f".//testcase[@name='{name}']")
+        assert "Call trace:" in str(case.findtext("failure"))
+        assert message in " ".join(ended.stdout.split())
+    events = [one for one in ended.events if one["kind"] in ("console", "error")]
+    assert [one["kind"] for one in events] == ["console", "error"] * 2
