@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from lava_vmgroup.console.faults import Severity
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired
 from lava_vmgroup.job.model import Action, Scope
@@ -17,6 +18,7 @@ from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Attachment, Outcome, TestCase, TestRun
 from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
 from lava_vmgroup.testshell.pattern import pattern_problem
+from lava_vmgroup.testshell.runs import fault_case
 from lava_vmgroup.testshell.signals import parse_line
 
 RUN_NAME = "lava-command"
@@ -91,11 +93,14 @@ def run(action: Action, node: Node, deadline: Deadline) -> None:
     node.log.event("run-start", f"test run {RUN_NAME} begins", name=RUN_NAME)
     finished = False
     try:
-        for _ in range(action.parameters.get("iterations", 1)):
-            for command in action.parameters["commands"]:
-                commands.run(command, deadline)
+        with node.watch.running_tests():
+            for _ in range(action.parameters.get("iterations", 1)):
+                for command in action.parameters["commands"]:
+                    commands.run(command, deadline)
         finished = True
     finally:
+        node.watch.settle()
+        node.recorder.running_case = None
         node.recorder.add_run(commands.result(finished=finished))
         node.log.event("run-end", f"test run {RUN_NAME} ends", name=RUN_NAME, finished=finished)
 
@@ -108,12 +113,14 @@ class _Commands:
         self._limit_s: float | None = parameters.get("timeout")
         self._rules = _rules(parameters)
         self._cases: list[TestCase] = []
+        self._findings_before = len(node.watch.findings)
         self._log = ""
         self._started_at, self._started = datetime.now(UTC), time.monotonic()
 
     def run(self, command: str, deadline: Deadline) -> None:
         """Run one command, and record it and the results that it printed."""
         shell = self._node.shell
+        self._node.recorder.running_case = command
         self._log += f"$ {command}\n"
         limit = deadline
         if self._limit_s is not None:
@@ -138,7 +145,7 @@ class _Commands:
             uuid=str(uuid.uuid4()),
             started_at=self._started_at,
             duration_s=time.monotonic() - self._started,
-            cases=tuple(self._cases),
+            cases=(*self._cases, *self._faults()),
             finished=finished,
             attachments=(
                 Attachment(
@@ -146,6 +153,15 @@ class _Commands:
                 ),
             ),
         )
+
+    def _faults(self) -> Iterator[TestCase]:
+        """What the console showed meanwhile."""
+        for finding in self._node.watch.findings[self._findings_before :]:
+            if finding.severity is not Severity.NOTE:
+                name, message = fault_case(finding)
+                yield TestCase(
+                    name=name, outcome=Outcome.FAIL, message=message, recorded_at=finding.found_at
+                )
 
     def _parse(self, output: str) -> None:
         for line in output.splitlines():

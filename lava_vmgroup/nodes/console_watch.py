@@ -41,6 +41,7 @@ class NodeWatch(Watch):
         )
         self._token = token
         self._recorder = recorder
+        recorder.before_end = self.settle
         self._log = log
         self._findings: list[Finding] = []
         self._runs_tests = False

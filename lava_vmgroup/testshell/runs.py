@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -75,6 +75,16 @@ def _with_attachments(cases: list[TestCase], left: LeftBehind) -> list[TestCase]
     return merged
 
 
+def fault_case(finding: Finding) -> tuple[str, str]:
+    """The name of the test case that fails for a fault, and its message.
+
+    What is fatal fails the test case that it interrupts.
+    """
+    interrupted = finding.test_case if finding.severity is Severity.FATAL else None
+    name = interrupted or f"{FAULT_CASE}{finding.name}"
+    return name, "\n".join((finding.line, *finding.lines))
+
+
 class RunRecorder:
     """The test runs of one node, growing; what was recorded stays whatever happens later."""
 
@@ -85,6 +95,9 @@ class RunRecorder:
         self._current: _Run | None = None
         self._others: list[TestRun] = []
         self.running_case: str | None = None
+        """The test case that has begun and not ended."""
+        self.before_end: Callable[[], None] = lambda: None
+        """Called before a run ends, for what is still to be recorded in it."""
 
     def expect_tests(self, tests: Sequence[OverlayTest]) -> None:
         """Make the tests known that the next test shell runs."""
@@ -129,6 +142,7 @@ class RunRecorder:
             case StartRun(uuid=uuid) if uuid in self._tests:
                 self._begin(uuid)
             case EndRun(uuid=uuid) if uuid in self._runs:
+                self.before_end()
                 self._end(self._runs[uuid], finished=True)
             case TestExited(directory=directory, return_code=code) if code != 0:
                 self._script_failed(directory, RUN_CASE, f"exit code {code}")
@@ -145,22 +159,13 @@ class RunRecorder:
                 self._current.test_set = name
 
     def fault(self, finding: Finding) -> None:
-        """Fail a test case of the run that goes on for what the console shows.
-
-        What is fatal fails the test case that it interrupts; the thread is any.
-        """
+        """Fail a test case of the run that goes on for what the console shows; any thread may."""
         run = self._current
         if run is None:
             return
-        case = finding.test_case if finding.severity is Severity.FATAL else None
+        name, message = fault_case(finding)
         self._record(
-            run,
-            TestCaseSignal(
-                test_case_id=case or f"{FAULT_CASE}{finding.name}",
-                result=Outcome.FAIL,
-                reported="fail",
-            ),
-            "\n".join((finding.line, *finding.lines)),
+            run, TestCaseSignal(test_case_id=name, result=Outcome.FAIL, reported="fail"), message
         )
 
     def _begin(self, uuid: str) -> _Run:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from lava_vmgroup.actions import lava_command_run
+from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import Login, reach_shell
@@ -16,8 +17,9 @@ from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired, TestError
-from lava_vmgroup.job.model import Action
+from lava_vmgroup.job.model import Action, ConsoleWatch
 from lava_vmgroup.log import NodeLog
+from lava_vmgroup.nodes.console_watch import NodeWatch
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testshell.runs import RunRecorder
@@ -31,22 +33,30 @@ TERMINAL = "setsid --ctty --wait sh -c 'stty sane; PS1=\"root@board:~# \" exec {
 class ShellNode:
     """What the action knows of a node: a shell, here one on this machine, and a recorder."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self) -> None:
         self.log = NodeLog("board01")
         self.recorder = RunRecorder(self.log)
-        self.shell = shell
+        self.token = CancelToken()
+        self.watch = NodeWatch(ConsoleWatch(), self.token, self.recorder, self.log)
+        self.shell: Shell
 
     def ensure_booted(self, deadline: Deadline) -> None:
         """The shell runs."""
 
 
+SAYS = "printf '[   12.3456%s] %s\\n' 78 '{}'"
+"""A command that says something as a kernel does."""
+
+
 @contextmanager
 def shell_node(folder: Path, program: str) -> Iterator[ShellNode]:
     stream = ProcessStream(TERMINAL.format(shell=program))
-    with Console(stream, Recorder(folder / "console.log")) as console:
+    node = ShellNode()
+    with Console(stream, Recorder(folder / "console.log"), watch=node.watch) as console:
         soon = Deadline.after("the shell", 30.0)
         reach_shell(console, Login(test_image_prompts=["root@board:~# "]), soon)
-        yield ShellNode(Shell.prepare(console, soon))
+        node.shell = Shell.prepare(console, soon)
+        yield node
 
 
 @pytest.fixture(params=["bash --norc --noprofile", "dash", "busybox sh"])
@@ -63,7 +73,7 @@ def bash(tmp_path: Path) -> Iterator[ShellNode]:
 
 def run(node: ShellNode, *, limit_s: float = 60.0, **parameters: Any) -> None:
     action = Action(command="lava_command_run", parameters=parameters, place="actions[0]")
-    lava_command_run.run(action, cast(Node, node), Deadline.after("the job", limit_s))
+    lava_command_run.run(action, cast(Node, node), Deadline.after("the job", limit_s, node.token))
 
 
 def cases(node: ShellNode) -> list[tuple[str, Outcome]]:
@@ -78,6 +88,22 @@ def test_each_command_is_a_test_case(bash: ShellNode) -> None:
     assert result.finished
     assert cases(bash) == [("true", PASS), ("sh -c 'exit 3'", FAIL)] * 2
     assert [case.message for case in result.cases] == [None, "exit code 3"] * 2
+
+
+def test_faults_on_the_console_fail_test_cases(bash: ShellNode) -> None:
+    oops = SAYS.format("Oops: 0002 [#1] SMP")
+    panic = f"{{ sleep 1; {SAYS.format('Kernel panic - not syncing: at last')}; }} &"
+
+    with pytest.raises(TestError, match="kernel-panic in test case sleep 600: Kernel panic"):
+        run(bash, commands=[oops, "sleep 1", panic, "sleep 600"])
+
+    assert cases(bash) == [
+        (oops, PASS),
+        ("sleep 1", PASS),
+        (panic, PASS),
+        ("lava-console-oops", FAIL),
+        ("sleep 600", FAIL),
+    ]
 
 
 def test_output_is_attached(bash: ShellNode) -> None:

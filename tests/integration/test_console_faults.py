@@ -33,15 +33,15 @@ printf '[   12.345678] %s\\n' 'sysrq: Trigger a crash' '{PANIC}' 'CPU: 0 PID: 9 
 OOPSES = f"""{HEAD}
 run:
   steps:
-    - lava-test-case load --shell sh @FOLDER@/oops.sh
     - lava-test-case mine --shell echo eth0 lost 3 frames
     - sleep 1
+    - lava-test-case load --shell sh @FOLDER@/oops.sh
 """
 OOPS_SH = """\
+printf '[   12.345678] Out of memory: Killed process 3 (stress)\\n'
+sleep 1
 printf '[   12.3456%s] %s\\n' 78 'Internal error: Oops: 96000046 [#1] SMP' 79 'Call trace:' \\
     80 'stress invoked oom-killer: gfp_mask=0x140dca'
-sleep 1
-printf '[   14.345678] Out of memory: Killed process 3 (stress)\\n'
 """
 HANGS = f"{HEAD}run: {{steps: [lava-test-case hang --shell sleep 1000]}}\n"
 
@@ -114,13 +114,13 @@ def test_faults_that_nobody_dies_of_fail_test_cases_of_their_own(lab: Lab, sshd:
     assert ended.status == 1, ended.stderr
     guest = ended.results["nodes"][1]
     assert {case["name"]: case["result"] for case in guest["runs"][0]["cases"]} == {
+        "mine": "pass",
         "load": "pass",
         "lava-console-oops": "fail",
-        "mine": "pass",
     }
     assert [(one["name"], one["severity"], one["test_case"]) for one in guest["findings"]] == [
-        ("oops", "error", "load"),
         ("lost-frames", "note", "mine"),
+        ("oops", "error", "load"),
     ]
     assert traces(lab, sshd) == []
 
