@@ -113,7 +113,7 @@ class _Commands:
         self._limit_s: float | None = parameters.get("timeout")
         self._rules = _rules(parameters)
         self._cases: list[TestCase] = []
-        self._findings_before = len(node.watch.findings)
+        self._faults_before = len(node.watch.faults)
         self._log = ""
         self._started_at, self._started = datetime.now(UTC), time.monotonic()
 
@@ -156,11 +156,11 @@ class _Commands:
 
     def _faults(self) -> Iterator[TestCase]:
         """What the console showed meanwhile."""
-        for finding in self._node.watch.findings[self._findings_before :]:
-            if finding.severity is not Severity.NOTE:
-                name, message = fault_case(finding)
+        for fault in self._node.watch.faults[self._faults_before :]:
+            if fault.severity is not Severity.NOTE:
+                name, message = fault_case(fault)
                 yield TestCase(
-                    name=name, outcome=Outcome.FAIL, message=message, recorded_at=finding.found_at
+                    name=name, outcome=Outcome.FAIL, message=message, recorded_at=fault.seen_at
                 )
 
     def _parse(self, output: str) -> None:

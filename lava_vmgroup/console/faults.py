@@ -51,7 +51,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class SeenFault:
     """A fault that a node's console has shown."""
 
     name: str
@@ -62,7 +62,7 @@ class Finding:
     """Some lines before it, itself, and what followed at once, such as a call trace."""
     test_case: str | None
     """The test case that was running."""
-    found_at: datetime
+    seen_at: datetime
     """UTC."""
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.console.faults import Finding, Severity
+from lava_vmgroup.console.faults import SeenFault, Severity
 from lava_vmgroup.console.watch import Sighting, Watch
 from lava_vmgroup.errors import InfrastructureError, TestError, VMGroupError
 from lava_vmgroup.job.model import ConsoleWatch
@@ -17,7 +17,7 @@ from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.testshell.runs import RunRecorder
 
-MAX_FINDINGS = 25
+MAX_FAULTS = 25
 """Of each node; a kernel may repeat itself without end."""
 
 _LEVELS = {
@@ -43,7 +43,7 @@ class NodeWatch(Watch):
         self._recorder = recorder
         recorder.before_end = self.settle
         self._log = log
-        self._findings: list[Finding] = []
+        self._faults: list[SeenFault] = []
         self._runs_tests = False
         self._error: VMGroupError | None = None
 
@@ -54,9 +54,9 @@ class NodeWatch(Watch):
             raise self._error
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def faults(self) -> tuple[SeenFault, ...]:
         """What was found so far."""
-        return tuple(self._findings)
+        return tuple(self._faults)
 
     @contextmanager
     def running_tests(self) -> Iterator[None]:
@@ -69,37 +69,37 @@ class NodeWatch(Watch):
 
     def _found(self, sighting: Sighting) -> None:
         """Called by the thread that reads the console, or soon after by a timer."""
-        if len(self._findings) >= MAX_FINDINGS and sighting.fault.severity is not Severity.FATAL:
+        if len(self._faults) >= MAX_FAULTS and sighting.fault.severity is not Severity.FATAL:
             return
-        finding = Finding(
+        fault = SeenFault(
             name=sighting.fault.name,
             severity=sighting.fault.severity,
             line=one_line(sighting.line),
             lines=tuple(sighting.lines),
             test_case=sighting.test_case,
-            found_at=datetime.now(UTC),
+            seen_at=datetime.now(UTC),
         )
-        self._findings.append(finding)
+        self._faults.append(fault)
         self._log.event(
             "console",
-            f"{finding.name}{_during(finding)}: {finding.line}",
-            level=_LEVELS[finding.severity],
-            name=finding.name,
-            severity=finding.severity.value,
-            test_case=finding.test_case,
-            lines=list(finding.lines),
+            f"{fault.name}{_during(fault)}: {fault.line}",
+            level=_LEVELS[fault.severity],
+            name=fault.name,
+            severity=fault.severity.value,
+            test_case=fault.test_case,
+            lines=list(fault.lines),
         )
-        if finding.severity is not Severity.NOTE:
-            self._recorder.fault(finding)
-        if finding.severity is Severity.FATAL:
-            self._end_node(finding)
+        if fault.severity is not Severity.NOTE:
+            self._recorder.fault(fault)
+        if fault.severity is Severity.FATAL:
+            self._end_node(fault)
 
-    def _end_node(self, finding: Finding) -> None:
+    def _end_node(self, fault: SeenFault) -> None:
         kind = TestError if self._runs_tests else InfrastructureError
-        message = f"the console shows {finding.name}{_during(finding)}: {finding.line}"
-        self._error = kind(message, last_lines=finding.lines)
+        message = f"the console shows {fault.name}{_during(fault)}: {fault.line}"
+        self._error = kind(message, last_lines=fault.lines)
         self._token.cancel(self._error)
 
 
-def _during(finding: Finding) -> str:
-    return f" in test case {finding.test_case}" if finding.test_case else ""
+def _during(fault: SeenFault) -> str:
+    return f" in test case {fault.test_case}" if fault.test_case else ""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lava_vmgroup.console.faults import Finding
+from lava_vmgroup.console.faults import SeenFault
 from lava_vmgroup.errors import VMGroupError
 
 
@@ -152,7 +152,7 @@ class NodeResult:
     """Why the node was skipped."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     """Facts found on the way, such as ``accelerator`` of a VM or ``host_ip``."""
-    findings: tuple[Finding, ...] = ()
+    faults: tuple[SeenFault, ...] = ()
     """Faults that the node's console showed."""
 
     def count(self, outcome: Outcome) -> int:

@@ -47,7 +47,7 @@ def render(result: JobResult) -> RenderableType:
         [_nodes(result)],
         _failures(result),
         _skipped(result),
-        _findings(result),
+        _faults(result),
         _errors(result),
         _urls(result),
         [_ending(result)],
@@ -114,12 +114,12 @@ def _words(case: TestCase) -> str:
     return ", ".join(filter(None, (measured, message)))
 
 
-def _findings(result: JobResult) -> Iterator[RenderableType]:
+def _faults(result: JobResult) -> Iterator[RenderableType]:
     """Faults on consoles; some nodes repeat one without end, so each is a row with its count."""
     counts = Counter(
-        (node.name, finding.severity.value, finding.name, finding.test_case or "", finding.line)
+        (node.name, fault.severity.value, fault.name, fault.test_case or "", fault.line)
         for node in result.nodes
-        for finding in node.findings
+        for fault in node.faults
     )
     if not counts:
         return

@@ -162,5 +162,5 @@ class NodeRun:
             skipped=None if skipped is None else skipped.described,
             # What was found out stands, whatever the job calls the same.
             attributes={**self._metadata, **node.attributes},
-            findings=node.watch.findings,
+            faults=node.watch.faults,
         )

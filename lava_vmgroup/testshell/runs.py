@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from lava_vmgroup.console.faults import Finding, Severity
+from lava_vmgroup.console.faults import SeenFault, Severity
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import Outcome, SoftwareContext, TestCase, TestRun
 from lava_vmgroup.testshell.collected import LeftBehind, read_results
@@ -75,14 +75,14 @@ def _with_attachments(cases: list[TestCase], left: LeftBehind) -> list[TestCase]
     return merged
 
 
-def fault_case(finding: Finding) -> tuple[str, str]:
+def fault_case(fault: SeenFault) -> tuple[str, str]:
     """The name of the test case that fails for a fault, and its message.
 
     What is fatal fails the test case that it interrupts.
     """
-    interrupted = finding.test_case if finding.severity is Severity.FATAL else None
-    name = interrupted or f"{FAULT_CASE}{finding.name}"
-    return name, "\n".join((finding.line, *finding.lines))
+    interrupted = fault.test_case if fault.severity is Severity.FATAL else None
+    name = interrupted or f"{FAULT_CASE}{fault.name}"
+    return name, "\n".join((fault.line, *fault.lines))
 
 
 class RunRecorder:
@@ -158,12 +158,12 @@ class RunRecorder:
             case TestSet(name=name) if self._current is not None:
                 self._current.test_set = name
 
-    def fault(self, finding: Finding) -> None:
+    def fault(self, fault: SeenFault) -> None:
         """Fail a test case of the run that goes on for what the console shows; any thread may."""
         run = self._current
         if run is None:
             return
-        name, message = fault_case(finding)
+        name, message = fault_case(fault)
         self._record(
             run, TestCaseSignal(test_case_id=name, result=Outcome.FAIL, reported="fail"), message
         )

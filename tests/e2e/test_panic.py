@@ -50,7 +50,7 @@ def test_panics_end_their_nodes_and_are_told_with_their_test_cases(lab: Lab) -> 
         assert node["error"]["message"] == message
         assert node["error"]["class"] == "TestError"
         assert any("Call trace:" in line for line in node["error"]["last_lines"])
-        assert [one["name"] for one in node["findings"]] == ["kernel-panic"]
+        assert [one["name"] for one in node["faults"]] == ["kernel-panic"]
         (case,) = junit.iterfind(f".//testcase[@name='{name}']")
         assert "Call trace:" in str(case.findtext("failure"))
         assert message in " ".join(ended.stdout.split())

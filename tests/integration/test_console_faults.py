@@ -74,7 +74,7 @@ def test_kernel_panic_of_a_vm_ends_the_group_at_once_and_names_its_test_case(
     assert crasher["error"]["message"] == message
     assert " sysrq_handle_crash+0x20/0x28" in "\n".join(crasher["error"]["last_lines"])
     assert [case["result"] for case in crasher["runs"][0]["cases"]] == ["pass", "fail"]
-    assert [(one["name"], one["test_case"]) for one in crasher["findings"]] == [
+    assert [(one["name"], one["test_case"]) for one in crasher["faults"]] == [
         ("kernel-panic", "crash")
     ]
     assert host["error"]["class"] == friend["error"]["class"] == "PeerFailed"
@@ -118,7 +118,7 @@ def test_faults_that_nobody_dies_of_fail_test_cases_of_their_own(lab: Lab, sshd:
         "load": "pass",
         "lava-console-oops": "fail",
     }
-    assert [(one["name"], one["severity"], one["test_case"]) for one in guest["findings"]] == [
+    assert [(one["name"], one["severity"], one["test_case"]) for one in guest["faults"]] == [
         ("lost-frames", "note", "mine"),
         ("oops", "error", "load"),
     ]

@@ -74,7 +74,7 @@ def _run_suite(node: NodeResult, placed: PlacedRun) -> ElementTree.Element:
 
 def _node_suite(node: NodeResult) -> ElementTree.Element:
     name = f"{node.name}.lava"
-    found = [(f"console-{finding.name}", finding.line) for finding in node.findings]
+    found = [(f"console-{fault.name}", fault.line) for fault in node.faults]
     suite = _suite(name, node, node.started_at, found)
     suite.extend(_action_case(name, action) for action in node.actions)
     failures = [action.error for action in node.actions if action.error is not None]

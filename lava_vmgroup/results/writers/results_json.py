@@ -41,7 +41,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lava_vmgroup.console.faults import Finding
+from lava_vmgroup.console.faults import SeenFault
 from lava_vmgroup.errors import Canceled, JobError, VMGroupError
 from lava_vmgroup.results import writers
 from lava_vmgroup.results.attachments import Placed, PlacedRun, placed_runs
@@ -99,20 +99,20 @@ def _node(node: NodeResult) -> dict[str, Any]:
         "attributes": dict(node.attributes),
         "error": _error(node.error),
         "skipped": node.skipped,
-        "findings": [_finding(finding) for finding in node.findings],
+        "faults": [_fault(fault) for fault in node.faults],
         "actions": [_action(action) for action in node.actions],
         "runs": [_run(placed) for placed in placed_runs(node)],
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _fault(fault: SeenFault) -> dict[str, Any]:
     return {
-        "name": finding.name,
-        "severity": finding.severity.value,
-        "line": finding.line,
-        "lines": list(finding.lines),
-        "test_case": finding.test_case,
-        "found_at": _time(finding.found_at),
+        "name": fault.name,
+        "severity": fault.severity.value,
+        "line": fault.line,
+        "lines": list(fault.lines),
+        "test_case": fault.test_case,
+        "seen_at": _time(fault.seen_at),
     }
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lava_vmgroup.console.faults import Finding, Severity
+from lava_vmgroup.console.faults import SeenFault, Severity
 from lava_vmgroup.errors import DeadlineExpired, PeerFailed
 from lava_vmgroup.results.model import (
     ActionResult,
@@ -170,14 +170,14 @@ def vm(deadline: DeadlineExpired) -> NodeResult:
         ),
         error=deadline,
         attributes={"accelerator": "tcg"},
-        findings=(
-            Finding(
+        faults=(
+            SeenFault(
                 name="hung-task",
                 severity=Severity.ERROR,
                 line="INFO: task sh:9 blocked",
                 lines=("before", "[  99.000000] INFO: task sh:9 blocked"),
                 test_case="copy",
-                found_at=at(2),
+                seen_at=at(2),
             ),
         ),
     )

@@ -73,14 +73,14 @@ def test_keys_of_a_node(job_result: JobResult) -> None:
         "attributes": {"accelerator": "tcg"},
         "error": error,
         "skipped": None,
-        "findings": [
+        "faults": [
             {
                 "name": "hung-task",
                 "severity": "error",
                 "line": "INFO: task sh:9 blocked",
                 "lines": ["before", "[  99.000000] INFO: task sh:9 blocked"],
                 "test_case": "copy",
-                "found_at": "2026-03-01T09:02:00Z",
+                "seen_at": "2026-03-01T09:02:00Z",
             }
         ],
         "actions": [

@@ -78,7 +78,7 @@ def test_failed_case_shows_its_set_and_what_it_measured(
 
 
 def test_what_consoles_showed_is_told_with_its_count(job_result: JobResult, vm: NodeResult) -> None:
-    often = replace(job_result, nodes=(replace(vm, findings=3 * vm.findings),))
+    often = replace(job_result, nodes=(replace(vm, faults=3 * vm.faults),))
 
     row = ["vm1", "error", "hung-task", "copy"]
     assert [*row, "INFO: task sh:9 blocked"] in rows(shown(job_result))
