@@ -81,6 +81,11 @@ class Watch:
         self._timer: threading.Timer | None = None
         self._stopped = False
 
+    @property
+    def system_died(self) -> bool:
+        """Whether the system that ran last has told something fatal."""
+        return self._system.is_dead
+
     def system_is_up(self) -> None:
         """Take every reset for a fault from now on."""
         with self._lock:

@@ -31,6 +31,8 @@ from lava_vmgroup.vms.network import make_network
 
 _UNPACK_S = 60.0
 _HELLO_S = 60.0
+_DEAD_S = 3.0
+"""For a system that died as far as its console tells; one that lives answers in time."""
 _DIALING = "SSH to the host"
 
 
@@ -215,11 +217,14 @@ class HostNode(Node):
         root = self._device.vm_folder
         folders = [job_folder(root, self._group), *self._unpacked]
         self._unpacked.clear()
+        limit = self.shared.cleanup("cleaning up the host")
+        if self.watch.system_died:
+            limit = limit.sub("cleaning up a host whose system has died", _DEAD_S)
         with link:
             try:
                 link.check_run(
                     ["sh", "-c", _CLEAN_UP, self._group, root, bridge or "", *folders],
-                    self.shared.cleanup("cleaning up the host"),
+                    limit,
                 )
             except VMGroupError as error:
                 self.log.warning("cleanup", f"the host could not be cleaned up: {error}")
