@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.deadline import Deadline
@@ -55,22 +56,43 @@ class Shell:
 
         Raises `TestError` when the shell does not come back.
         """
-        for attempt, key in enumerate(_INTERRUPTS):
-            # The prompt may have been on its way already: only a new answer tells where we are.
+        if not self._find_prompt(_INTERRUPTS, deadline):
+            raise TestError(
+                "the shell did not come back after Ctrl-C", last_lines=self.console.last_lines
+            )
+
+    def await_prompt(self, deadline: Deadline) -> None:
+        """Wait for the prompt after a command has said that it is done, so that `run` can be used.
+
+        The kernel may have torn the prompt; then another one is asked for.  Raises
+        `InfrastructureError` when none comes.
+        """
+        try:
+            self.console.expect([PROMPT], deadline.sub("the shell's prompt", _PROMPT_S))
+        except DeadlineExpired:
+            if deadline.is_over:
+                raise
+            if not self._find_prompt(_TRIES * ("",), deadline):
+                raise InfrastructureError(
+                    "the shell's prompt does not come", last_lines=self.console.last_lines
+                ) from None
+
+    def _find_prompt(self, keys: Sequence[str], deadline: Deadline) -> bool:
+        """Press each key until a prompt follows that the shell shows after it."""
+        for attempt, key in enumerate(keys):
+            # A prompt may have been on its way already: only a new answer tells where we are.
             # Bash swallows the character after a Ctrl-C, so that is an Enter.
-            self.console.send(f"{key}\necho lava-'interrupt'-{attempt}\n", deadline)
+            self.console.send(f"{key}\necho lava-'prompt'-{attempt}\n", deadline)
             try:
-                limit = deadline.sub("the prompt after Ctrl-C", _PROMPT_S)
-                self.console.expect([re.compile(f"lava-interrupt-{attempt}\r?\n")], limit)
+                limit = deadline.sub("the shell's prompt", _PROMPT_S)
+                self.console.expect([re.compile(f"lava-prompt-{attempt}\r?\n")], limit)
                 self.console.expect([PROMPT], limit)
             except DeadlineExpired:
                 if deadline.is_over:
                     raise
             else:
-                return
-        raise TestError(
-            "the shell did not come back after Ctrl-C", last_lines=self.console.last_lines
-        )
+                return True
+        return False
 
     def check_run(self, command: str, deadline: Deadline) -> str:
         """Run one line of shell that must succeed; returns its output."""

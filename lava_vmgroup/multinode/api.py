@@ -6,13 +6,8 @@ from __future__ import annotations
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
-from lava_vmgroup.testshell.signals import (
-    Reply,
-    parse_arguments,
-    reply_sync,
-    reply_wait,
-    reply_wait_all,
-)
+from lava_vmgroup.testshell.replies import Reply, reply_sync, reply_wait, reply_wait_all
+from lava_vmgroup.testshell.signals import parse_arguments
 
 VM_START = "lava_vm_start"
 """The host tells the VMs to start; carries ``host_ip``."""

@@ -23,9 +23,9 @@ from lava_vmgroup.nodes.console_watch import NodeWatch
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay, runner_command
+from lava_vmgroup.testshell.replies import Reply
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
-from lava_vmgroup.testshell.signals import Reply
 from lava_vmgroup.vms.introduction import is_introduction
 
 _COLLECT_S = 120.0
@@ -148,6 +148,7 @@ class Node(abc.ABC):
             role=self.job.role,
             group=self.members,
             tests=tests,
+            first_number=self.recorder.expected,
             lava_test_dir=directory,
             target_group=self.shared.group.target_group,
             host_ip=self.attributes.get("host_ip"),

@@ -116,6 +116,9 @@ class TestRun:
     os, devices."""
     finished: bool = True
     """False when the run never reported its end (time-out, death of its system)."""
+    missing_records: int = 0
+    """How many of the results and other records of the run were lost on the way, for all that is
+    known; their tests have not failed."""
     attachments: tuple[Attachment, ...] = ()
     hardware: tuple[HardwareDevice, ...] = ()
     software: SoftwareContext = field(default_factory=SoftwareContext)

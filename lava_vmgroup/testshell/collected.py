@@ -70,6 +70,8 @@ class LeftBehind:
     image: str | None = None
     packages: tuple[tuple[str, str], ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    records: tuple[str, ...] = ()
+    """The records of the run as lines, in any order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +157,7 @@ def _left_behind(files: _Files) -> LeftBehind:
         image=next(iter(text("swcontext/build.txt").strip().splitlines()), None),
         packages=contexts.packages(text("swcontext/pkgs.txt")),
         metadata=parse_extra_metadata(text("extra_metadata")),
+        records=tuple(text("records.log").splitlines()),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testshell.parts import Part
+from lava_vmgroup.testshell.records import Place
 
 
 class MultiNodeApi(enum.Enum):
@@ -155,6 +156,29 @@ class PartWanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """A test has ended; its node prints again what the dispatcher says that it misses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What a whole record tells, perhaps not for the first time."""
+
+    place: Place
+    event: Event | None
+    """None when it is nothing to the dispatcher."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damaged:
+    """A record that did not come whole: its node has it still."""
+
+    text: str
+    call: Place | None = None
+    """Which record it is, if it is a call, so that somebody waits for its answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Malformed:
     """A marker that breaks the rules."""
 
@@ -180,5 +204,8 @@ Event: TypeAlias = (
     | MultiNodeCall
     | SendPart
     | PartWanted
+    | Settle
+    | Recorded
+    | Damaged
     | Malformed
 )

@@ -79,6 +79,9 @@ class OverlaySpec:
     group: Sequence[tuple[str, str]]
     """Name and role of every member, this node included."""
     tests: Sequence[OverlayTest]
+    first_number: int = 0
+    """The first test's number on the node: a program that an earlier action's test left running
+    must not record for one of these."""
     lava_test_dir: str = ""
     """Absolute path on the node; empty for ``/lava-<node>``."""
     target_group: str = ""
@@ -186,7 +189,7 @@ def _entries(spec: OverlaySpec) -> Iterator[TreeEntry]:
     yield _file("lava-environment", _environment(spec))
     yield _Folder(path="tests")
     work = []
-    for index, test in enumerate(spec.tests):
+    for index, test in enumerate(spec.tests, spec.first_number):
         name = f"{index}_{test.uuid}"
         work.append(f"{spec.directory}/tests/{name}\n")
         yield _Folder(path=f"tests/{name}")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -24,7 +24,8 @@ from lava_vmgroup.testshell.events import (
     TestSet,
 )
 from lava_vmgroup.testshell.overlay import OverlayTest
-from lava_vmgroup.testshell.signals import parse_line
+from lava_vmgroup.testshell.records import Place, find_record
+from lava_vmgroup.testshell.signals import parse_line, parse_signal
 
 INSTALL_CASE = "lava-test-shell-install"
 RUN_CASE = "lava-test-shell-run"
@@ -34,6 +35,16 @@ FAULT_CASE = "lava-console-"
 """What the test case of a fault on the console begins with; the fault's name follows."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A test case or a change of the set, at its place in the run."""
+
+    order: tuple[int, int]
+    """The number of its record and 0, or of the last record before it and a running number."""
+    told: TestCase | TestSet
+    signal: TestCaseSignal | None = None
+
+
 @dataclass(slots=True)
 class _Run:
     test: OverlayTest
@@ -41,9 +52,55 @@ class _Run:
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     finished: bool = False
-    cases: list[TestCase] = field(default_factory=list)
-    test_set: str | None = None
+    entries: list[_Entry] = field(default_factory=list)
+    came: set[int] = field(default_factory=set)
+    """The numbers of the records that have come."""
+    last: int = 0
+    noticed: dict[int, datetime] = field(default_factory=dict)
+    """When a record with a higher number came before this one: about when it was recorded."""
+    missing: frozenset[int] = frozenset()
     left_behind: LeftBehind = field(default_factory=LeftBehind)
+
+    @property
+    def cases(self) -> list[TestCase]:
+        """The test cases in the order in which they were recorded, with the sets they are in."""
+        test_set, cases = None, []
+        for entry in sorted(self.entries, key=lambda entry: entry.order):
+            if isinstance(entry.told, TestSet):
+                test_set = entry.told.name
+            else:
+                cases.append(replace(entry.told, test_set=test_set))
+        return cases
+
+    def note_record(self, number: int) -> None:
+        """Note that a record has come."""
+        for between in range(self.last + 1, number):
+            self.noticed[between] = datetime.now(UTC)
+        self.came.add(number)
+        self.last = max(self.last, number)
+
+    def add(
+        self, told: TestCase | TestSet, number: int | None, signal: TestCaseSignal | None = None
+    ) -> bool:
+        """Put something at its place; False when it is there already."""
+        if number is None:
+            order = (self.last, len(self.entries) + 1)
+        else:
+            order = (number, 0)
+            if signal is not None and (torn := self._without_number(number, signal)) is not None:
+                self.entries[torn] = _Entry(order, self.entries[torn].told, signal)
+                return False
+        self.entries.append(_Entry(order, told, signal))
+        return True
+
+    def _without_number(self, number: int, signal: TestCaseSignal) -> int | None:
+        """Where a late record is that came as a marker before, both its ends having been lost."""
+        for index, entry in enumerate(self.entries):
+            after, running = entry.order
+            fits = running and entry.signal == signal and after < number < self.last
+            if fits and not self.came.intersection(range(after + 1, number)):
+                return index
+        return None
 
     def as_result(self) -> TestRun:
         ended = self.ended if self.ended is not None else time.monotonic()
@@ -56,6 +113,7 @@ class _Run:
             cases=tuple(_with_attachments(self.cases, left)),
             metadata={**self.test.metadata, **left.metadata},
             finished=self.finished,
+            missing_records=len(self.missing),
             attachments=left.attachments,
             hardware=left.hardware,
             software=SoftwareContext(
@@ -92,6 +150,7 @@ class RunRecorder:
         self._log = log
         self._tests: dict[str, OverlayTest] = {}
         self._runs: dict[str, _Run] = {}
+        self._numbers: list[str] = []
         self._current: _Run | None = None
         self._others: list[TestRun] = []
         self.running_case: str | None = None
@@ -102,6 +161,12 @@ class RunRecorder:
     def expect_tests(self, tests: Sequence[OverlayTest]) -> None:
         """Make the tests known that the next test shell runs."""
         self._tests.update({test.uuid: test for test in tests})
+        self._numbers += [test.uuid for test in tests]
+
+    @property
+    def expected(self) -> int:
+        """How many tests are known: the number of the next one."""
+        return len(self._numbers)
 
     @property
     def runs(self) -> tuple[TestRun, ...]:
@@ -123,10 +188,52 @@ class RunRecorder:
                 continue
             run = self._runs.setdefault(uuid, _Run(self._tests[uuid]))
             run.left_behind = left
+            self._add_records(run, left.records)
             names = {case.name for case in run.cases}
             for name, kept in left.cases.items():
                 if kept.reported is not None and name not in names:
                     self._record(run, kept.as_signal(name))
+
+    def _add_records(self, run: _Run, lines: Sequence[str]) -> None:
+        """Take those of a run's records that never came whole on the console."""
+        for line in lines:
+            record = find_record(line)
+            if record is None or record.place.number in run.came:
+                continue
+            run.note_record(record.place.number)
+            event = parse_signal(record.text)
+            if isinstance(event, TestCaseSignal):
+                self._record(run, event, number=record.place.number)
+            elif isinstance(event, TestSet):
+                run.add(event, record.place.number)
+        run.missing -= run.came
+
+    def note_record(self, place: Place) -> None:
+        """Note that a record has come for the first time, whatever it tells."""
+        if run := self._run_at(place):
+            run.note_record(place.number)
+
+    def note_missing(self, missing: Mapping[int, Sequence[int]]) -> None:
+        """Note which records of the last test shell's tests never came whole."""
+        for test, numbers in missing.items():
+            if run := self._run_at(Place(test, 0)):
+                run.missing = frozenset(numbers) - run.came
+                if not run.missing:
+                    continue
+                name = run.test.definition.name
+                self._log.warning(
+                    "records",
+                    f"{len(run.missing)} of what test run {name} recorded never came whole on the "
+                    "console",
+                    name=name,
+                    numbers=sorted(run.missing),
+                )
+
+    def _run_at(self, place: Place) -> _Run | None:
+        """The run that a record belongs to; it has begun with its first record."""
+        if place.test >= len(self._numbers):
+            return None
+        return self._opened(self._numbers[place.test])
 
     def line(self, text: str) -> None:
         """Take a line that was no marker: the current test's own pattern may see a result."""
@@ -136,27 +243,31 @@ class RunRecorder:
         if signal is not None:
             self._record(self._current, signal)
 
-    def event(self, event: Event) -> None:
-        """Take an event of the test shell."""
+    def event(self, event: Event, place: Place | None = None) -> None:
+        """Take an event of the test shell, and where it stands if it was a record."""
+        run = (self._run_at(place) if place is not None else None) or self._current
+        number = place.number if place is not None else None
         match event:
             case StartRun(uuid=uuid) if uuid in self._tests:
-                self._begin(uuid)
+                run = self._opened(uuid)
+                if number is None or number == run.last:
+                    self._current = run
             case EndRun(uuid=uuid) if uuid in self._runs:
                 self.before_end()
                 self._end(self._runs[uuid], finished=True)
             case TestExited(directory=directory, return_code=code) if code != 0:
-                self._script_failed(directory, RUN_CASE, f"exit code {code}")
+                self._script_failed(directory, RUN_CASE, f"exit code {code}", number)
             case InstallFailed(directory=directory):
-                self._script_failed(directory, INSTALL_CASE, "the install steps failed")
+                self._script_failed(directory, INSTALL_CASE, "the install steps failed", number)
             case StartTestCase(test_case_id=name):
                 self.running_case = name
                 self._log.debug("state", f"test case {name}", state=name)
             case EndTestCase():
                 self.running_case = None
             case TestCaseSignal():
-                self._test_case(event)
-            case TestSet(name=name) if self._current is not None:
-                self._current.test_set = name
+                self._record_in(run, event, number)
+            case TestSet() if run is not None:
+                run.add(event, number)
 
     def fault(self, fault: SeenFault) -> None:
         """Fail a test case of the run that goes on for what the console shows; any thread may."""
@@ -164,43 +275,45 @@ class RunRecorder:
         if run is None:
             return
         name, message = fault_case(fault)
-        self._record(
-            run, TestCaseSignal(test_case_id=name, result=Outcome.FAIL, reported="fail"), message
-        )
+        signal = TestCaseSignal(test_case_id=name, result=Outcome.FAIL, reported="fail")
+        self._record(run, replace(signal, message=message))
 
-    def _begin(self, uuid: str) -> _Run:
-        run = self._runs.setdefault(uuid, _Run(self._tests[uuid]))
-        self._current = run
+    def _opened(self, uuid: str) -> _Run:
+        """A run, which begins now if nothing was heard of it before."""
+        if uuid in self._runs:
+            return self._runs[uuid]
+        run = self._runs[uuid] = _Run(self._tests[uuid])
         name = run.test.definition.name
         self._log.event("run-start", f"test run {name} begins", name=name, uuid=uuid)
         return run
 
     def _end(self, run: _Run, *, finished: bool) -> None:
-        run.ended, run.finished, run.test_set = time.monotonic(), finished, None
+        run.ended, run.finished = time.monotonic(), finished
+        run.add(TestSet(name=None), None)
         self._current = self.running_case = None
         name = run.test.definition.name
         self._log.event("run-end", f"test run {name} ends", name=name, finished=finished)
 
-    def _script_failed(self, directory: str, case: str, message: str) -> None:
+    def _script_failed(
+        self, directory: str, case: str, message: str, number: int | None = None
+    ) -> None:
         uuid = directory.partition("_")[2]
         if uuid not in self._tests:
             return
-        run = self._runs.get(uuid) or self._begin(uuid)
-        self._record(
-            run, TestCaseSignal(test_case_id=case, result=Outcome.FAIL, reported="fail"), message
-        )
+        run = self._opened(uuid)
+        signal = TestCaseSignal(test_case_id=case, result=Outcome.FAIL, reported="fail")
+        self._record(run, replace(signal, message=message), number=number)
         self._end(run, finished=False)
 
-    def _test_case(self, signal: TestCaseSignal) -> None:
-        if self._current is None:
-            self._log.warning(
-                "test-case", f"test case {signal.test_case_id} was recorded outside of a test run"
-            )
-            return
-        self._record(self._current, signal)
+    def _record_in(self, run: _Run | None, signal: TestCaseSignal, number: int | None) -> None:
+        if run is None:
+            name = signal.test_case_id
+            self._log.warning("test-case", f"test case {name} was recorded outside of a test run")
+        else:
+            self._record(run, signal, number=number)
 
-    def _record(self, run: _Run, signal: TestCaseSignal, message: str | None = None) -> None:
-        message = message or signal.message
+    def _record(self, run: _Run, signal: TestCaseSignal, *, number: int | None = None) -> None:
+        message = signal.message
         if message is None and signal.reported not in (signal.result.value, signal.result.name):
             message = f"the test reported {signal.reported!r}"
         case = TestCase(
@@ -209,11 +322,11 @@ class RunRecorder:
             measurement=signal.measurement,
             units=signal.units if signal.measurement is not None else None,
             message=message,
-            test_set=run.test_set,
             reference=signal.reference,
-            recorded_at=datetime.now(UTC),
+            recorded_at=run.noticed.get(number or 0) or datetime.now(UTC),
         )
-        run.cases.append(case)
+        if not run.add(case, number, signal):
+            return
         value = f" {case.measurement} {case.units or ''}".rstrip() if case.measurement else ""
         self._log.event(
             "test-case",

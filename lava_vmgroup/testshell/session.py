@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.console.console import Line, Posted
-from lava_vmgroup.console.shell import PROMPT, Shell
+from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import (
     DeadlineExpired,
@@ -23,6 +24,7 @@ from lava_vmgroup.errors import (
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.testshell.events import (
+    Damaged,
     EndRun,
     EndTestCase,
     Event,
@@ -30,22 +32,39 @@ from lava_vmgroup.testshell.events import (
     MultiNodeApi,
     MultiNodeCall,
     PartWanted,
+    Recorded,
     RunnerExited,
     RunnerReturned,
     SendPart,
+    Settle,
     TestCaseSignal,
     TestRaised,
+    TestSet,
+)
+from lava_vmgroup.testshell.records import Ledger, Place, enveloped
+from lava_vmgroup.testshell.replies import (
+    PartsReply,
+    Reply,
+    reply_again,
+    reply_nack,
+    reply_sent,
+    reply_settle,
 )
 from lava_vmgroup.testshell.runs import RunRecorder
-from lava_vmgroup.testshell.signals import PartsReply, Reply, SignalParser, reply_nack
+from lava_vmgroup.testshell.signals import SignalParser
 from lava_vmgroup.testshell.transfer import Transfer
 
-_PROMPT_S = 30.0
 _SHOWN = 200
 """Characters of a call that the log shows."""
 
-# A runner that cannot even be started says nothing itself.
-_RETURNED = 'echo "<LAVA_TEST_RUNNER>: returned $?"'
+_AGAIN_S = 3.0
+"""A record that comes again so soon after its answer has crossed it on the way."""
+
+_MAX_ANSWERS = 100
+"""How many answers to records are kept, for helpers that ask again."""
+
+# A runner that cannot even be started says nothing itself.  Nobody can ask for these words again.
+_RETURNED = 'set -- $?; for word in 1 2 3; do echo "<LAVA_TEST_RUNNER>: returned $1"; done; set --'
 
 Answer = Callable[[MultiNodeCall, CancelToken, Deadline], Reply | None]
 """Carries out a MultiNode call; blocks, and is ended by the token."""
@@ -56,6 +75,7 @@ class _Answered:
     """A MultiNode call has been carried out, or has failed."""
 
     call: MultiNodeCall
+    place: Place | None
     reply: Reply | None = None
     error: VMGroupError | None = None
 
@@ -70,6 +90,9 @@ class Session:
         self._answer = answer
         self._log = log
         self._parser = SignalParser()
+        self._ledger = Ledger()
+        self._answers: dict[Place, Reply] = {}
+        self._answered_at: dict[Place, float] = {}
         self._token = CancelToken()
         self._calls: list[threading.Thread] = []
         self._transfer: Transfer | None = None
@@ -84,7 +107,7 @@ class Session:
         try:
             while not self._serve(deadline):
                 pass
-            self._console.expect([PROMPT], deadline.sub("the prompt after the tests", _PROMPT_S))
+            self._shell.await_prompt(deadline)
         except InfrastructureError as error:
             case = self._recorder.running_case
             during = f" in test case {case}" if case else ""
@@ -97,6 +120,7 @@ class Session:
             raise
         finally:
             self._end_calls()
+            self._recorder.note_missing(self._ledger.missing())
 
     def _serve(self, deadline: Deadline) -> bool:
         """Take one line or one answer; True when the runner has said that it is done."""
@@ -112,7 +136,13 @@ class Session:
         match signal:
             case None:
                 self._recorder.line(line)
+            case Recorded(place=place, event=event):
+                self._take_record(place, event, deadline)
+            case Damaged():
+                self._take_damaged(signal, deadline)
             case RunnerExited():
+                return True
+            case RunnerReturned(status=0):
                 return True
             case RunnerReturned(status=status):
                 raise TestError(
@@ -120,7 +150,7 @@ class Session:
                     last_lines=self._console.last_lines,
                 )
             case MultiNodeCall():
-                self._start_call(signal, deadline)
+                self._start_call(signal, None, deadline)
             case PartWanted():
                 self._type_part(signal, deadline)
             case Malformed():
@@ -132,15 +162,76 @@ class Session:
     def _take_unread(self) -> None:
         """Keep the results that came before the end, which other threads may have brought."""
         for line in self._console.unread_lines():
-            match self._parser.feed(line):
-                case TestCaseSignal() | EndTestCase() | EndRun() as signal:
-                    self._recorder.event(signal)
+            told = self._parser.feed(line)
+            place = None
+            if isinstance(told, Recorded):
+                if not self._ledger.take(told.place):
+                    continue
+                place, told = told.place, told.event
+                self._recorder.note_record(place)
+            if isinstance(told, TestCaseSignal | TestSet | EndTestCase | EndRun):
+                self._recorder.event(told, place)
 
-    def _complain(self, signal: Malformed, deadline: Deadline) -> None:
+    def _take_record(self, place: Place, event: Event | None, deadline: Deadline) -> None:
+        """Take a record once; what comes again may want its answer again."""
+        if not self._ledger.take(place):
+            self._type_again(place, deadline)
+            return
+        self._recorder.note_record(place)
+        match event:
+            case None:
+                pass
+            case Settle():
+                self._type(reply_settle(self._ledger.wanted(place.test)), place, deadline)
+            case MultiNodeCall():
+                self._start_call(event, place, deadline)
+            case Malformed():
+                self._complain(event, deadline, place)
+            case _:
+                self._note(event, place)
+
+    def _take_damaged(self, damaged: Damaged, deadline: Deadline) -> None:
+        """Ask for a call at once, for its helper waits; other records when their test has ended."""
+        self._log.debug("records", f"a record came damaged: {damaged.text[:_SHOWN]!r}")
+        if damaged.call is not None and not self._ledger.has(damaged.call):
+            self._console.send_line(enveloped(damaged.call, reply_again()), deadline)
+
+    def _type(self, reply: Reply, place: Place | None, deadline: Deadline) -> None:
+        """Type an answer; one to a record is kept, for it may not arrive."""
+        if place is not None:
+            self._answers[place] = reply
+            if len(self._answers) > _MAX_ANSWERS:
+                del self._answers[next(iter(self._answers))]
+        if isinstance(reply, PartsReply):
+            self._transfer = Transfer(reply, self._console, place)
+            self._transfer.begin(deadline)
+        else:
+            line = reply if place is None else enveloped(place, reply)
+            self._console.send_line(line, deadline)
+        if place is not None:
+            self._answered_at[place] = time.monotonic()
+
+    def _type_again(self, place: Place, deadline: Deadline) -> None:
+        """Type the answer to a record again, unless it is on its way or there is none yet."""
+        reply = self._answers.get(place)
+        under_way = self._transfer is not None and self._transfer.name == place.word
+        if reply is None or under_way:
+            return
+        if time.monotonic() - self._answered_at[place] > _AGAIN_S:
+            self._type(reply, place, deadline)
+
+    def _complain(self, signal: Malformed, deadline: Deadline, place: Place | None = None) -> None:
         """Tell of a broken marker, and free the helper that may wait for its answer."""
         self._log.warning("malformed", f"{signal.reason}: {signal.text[:_SHOWN]!r}")
-        if signal.api is not None and (refusal := reply_nack(signal.api)):
-            self._console.send_line(refusal, deadline)
+        if signal.api is not None:
+            self._refuse(signal.api, place, deadline)
+
+    def _refuse(self, api: MultiNodeApi, place: Place | None, deadline: Deadline) -> None:
+        refusal = reply_nack(api)
+        if refusal is None and place is not None:
+            refusal = reply_sent()  # a lava-send does not ask what became of the message
+        if refusal is not None:
+            self._type(refusal, place, deadline)
 
     def _next_event(self, deadline: Deadline) -> Line | Posted | None:
         """The console's next event, or None when a part has been typed again for want of one."""
@@ -153,11 +244,11 @@ class Session:
         except DeadlineExpired:
             if transfer is None or deadline.is_over:
                 raise
-        with self._refusing(transfer.api, deadline):
+        with self._refusing(transfer.api, transfer.place, deadline):
             transfer.repeat(deadline)
         return None
 
-    def _note(self, signal: Event) -> None:
+    def _note(self, signal: Event, place: Place | None = None) -> None:
         """Take a signal that wants no answer."""
         match signal:
             case TestRaised(message=message):
@@ -165,50 +256,51 @@ class Session:
             case SendPart():
                 pass  # the call is told with its last part
             case _:
-                self._recorder.event(signal)
+                self._recorder.event(signal, place)
 
-    def _start_call(self, call: MultiNodeCall, deadline: Deadline) -> None:
+    def _start_call(self, call: MultiNodeCall, place: Place | None, deadline: Deadline) -> None:
         """Carry a call out beside the console, which goes on being read meanwhile."""
         words = one_line(" ".join((call.api.helper, call.message_id, *call.arguments)))
         words = words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
         self._log.event("multinode", words, api=call.api.value, message_id=call.message_id)
         self._log.debug("state", words, state=words)
         thread = threading.Thread(
-            target=self._carry_out, args=(call, deadline), name="multinode", daemon=True
+            target=self._carry_out, args=(call, place, deadline), name="multinode", daemon=True
         )
         self._calls.append(thread)
         thread.start()
 
-    def _carry_out(self, call: MultiNodeCall, deadline: Deadline) -> None:
+    def _carry_out(self, call: MultiNodeCall, place: Place | None, deadline: Deadline) -> None:
         try:
-            answered = _Answered(call, reply=self._answer(call, self._token, deadline))
+            answered = _Answered(call, place, reply=self._answer(call, self._token, deadline))
         except VMGroupError as error:
-            answered = _Answered(call, error=error)
+            answered = _Answered(call, place, error=error)
         self._console.post(answered)
 
     def _type_answer(self, answered: _Answered, deadline: Deadline) -> None:
-        api, reply = answered.call.api, answered.reply
-        with self._refusing(api, deadline):
+        api, reply, place = answered.call.api, answered.reply, answered.place
+        with self._refusing(api, place, deadline):
             if answered.error is not None:
                 raise answered.error
             self._log.debug("multinode", f"{api.helper} is done")
-        if isinstance(reply, PartsReply):
-            self._transfer = Transfer(reply, self._console)
-            self._transfer.begin(deadline)
-        elif reply is not None:
-            self._console.send_line(reply, deadline)
+            if reply is None and place is not None:
+                reply = reply_sent()
+        if reply is not None:
+            self._type(reply, place, deadline)
 
     def _type_part(self, wanted: PartWanted, deadline: Deadline) -> None:
         """Go on with a reply; a node that asks for one that has ended is late."""
         transfer = self._transfer
         if transfer is None or wanted.transfer != transfer.name:
             return
-        with self._refusing(transfer.api, deadline):
+        with self._refusing(transfer.api, transfer.place, deadline):
             if not transfer.serve(wanted, deadline):
                 self._transfer = None
 
     @contextmanager
-    def _refusing(self, api: MultiNodeApi, deadline: Deadline) -> Iterator[None]:
+    def _refusing(
+        self, api: MultiNodeApi, place: Place | None, deadline: Deadline
+    ) -> Iterator[None]:
         """Answer a call with a refusal when the group or the console cannot do what it asks for."""
         try:
             yield
@@ -216,8 +308,7 @@ class Session:
             raise
         except MultiNodeError as error:
             self._log.warning("multinode", error.describe())
-            if refusal := reply_nack(api):
-                self._console.send_line(refusal, deadline)
+            self._refuse(api, place, deadline)
 
     def _end_calls(self) -> None:
         self._token.cancel(TestError("the test shell has ended"))

@@ -4,20 +4,19 @@
 The wire is LAVA's.  A marker may stand anywhere in a line: kernel text, a prompt or a command's
 unfinished output may precede it.  LAVA also types ``echo LAVA_ACK`` after every signal; nothing
 here needs that, so signals are not answered.  Replies to MultiNode calls are typed as one line
-where that can carry them.  What one line cannot carry goes in parts, which are ours.
+where that can carry them.  What one line cannot carry goes in parts, which are ours, and so are the
+number and the check around the markers that the helpers print in a test (``records``).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
 
-from lava_vmgroup.errors import MultiNodeError
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testshell.definition import TestDefinition
 from lava_vmgroup.testshell.events import (
+    Damaged,
     EndRun,
     EndTestCase,
     Event,
@@ -26,10 +25,12 @@ from lava_vmgroup.testshell.events import (
     MultiNodeApi,
     MultiNodeCall,
     PartWanted,
+    Recorded,
     RunnerExited,
     RunnerReturned,
     RunnerStarted,
     SendPart,
+    Settle,
     StartRun,
     StartTestCase,
     TestCaseSignal,
@@ -37,13 +38,17 @@ from lava_vmgroup.testshell.events import (
     TestRaised,
     TestSet,
 )
-from lava_vmgroup.testshell.parts import MAX_PARTS, Part, decode, encode, parse_part, part_words
+from lava_vmgroup.testshell.parts import MAX_PARTS, Part, decode, parse_part
+from lava_vmgroup.testshell.records import (
+    Place,
+    damaged_call,
+    ends_in_record,
+    find_record,
+    holds_damaged_record,
+)
 
 MAX_WORDS_LENGTH = 4000
 """Characters between a marker's name and its end; a longer marker is malformed."""
-
-MAX_REPLY_LENGTH = 1000
-"""Characters of a reply in one line: no terminal drops the end of such a line."""
 
 _MAX_OPEN = 16
 """Messages in parts that may be open at once on one console."""
@@ -68,8 +73,6 @@ _UNFINISHED = re.compile(
     r"<LAVA_(?:SIGNAL_|MULTI_NODE> <LAVA_(?P<api>SEND|SYNC|WAIT_ALL|WAIT)(?:_PART)? )"
     r"[^<>%][^<>]{0,40}"
 )
-_PLAIN = re.compile(r"[!-;=?-~]+")
-"""What a word of a line may be: all of ASCII that is to be seen, but for ``<`` and ``>``."""
 _KERNEL_TEXT = re.compile(r"\[ {0,8}\d{1,8}\.\d{6}\] ")
 
 
@@ -102,37 +105,55 @@ class SignalParser:
 
     def __init__(self) -> None:
         self._torn = ""
-        self._open: dict[str, list[str]] = {}
+        self._open: dict[str, dict[int, str]] = {}
 
     def feed(self, line: str) -> Event | None:
         """As `parse_signal`, with regard to the lines before."""
-        whole, self._torn = self._torn + line, ""
-        event = parse_signal(whole)
-        if event is None or isinstance(event, Malformed):
-            self._torn = _torn_marker(whole)
+        torn, self._torn = self._torn, ""
+        event = _told(torn + line)
+        if event is None or isinstance(event, Malformed | Damaged):
+            self._torn = _torn_marker(torn + line)
             if self._torn:
                 return None
+        if holds_damaged_record(torn) and isinstance(event, Damaged):
+            # Nothing mends the record that was torn before, and this line may be something else.
+            event = _told(line) or event
         return self._put_together(event.part) if isinstance(event, SendPart) else event
 
     def _put_together(self, part: Part) -> Event:
-        """The whole call with its last part; what misses a part is told then, and only then."""
-        texts = self._open.pop(part.name, [])
-        if part.number == 1:
-            texts = []
-        if len(texts) == part.number - 1 and part.count <= MAX_PARTS:
-            texts.append(part.text)
-            if part.number == part.count:
-                return _sent(texts)
-            self._open[part.name] = texts
-            if len(self._open) > _MAX_OPEN:
-                del self._open[next(iter(self._open))]
-        if part.number < part.count:
+        """The whole call with its last part; what misses a part is told then, and only then.
+
+        The parts of a record may be sent again, so there the last one is the last that was missing.
+        """
+        place = Place.of_word(part.name)
+        texts = self._open.pop(part.name, {})
+        if part.number == 1 and place is None:
+            texts = {}
+        if part.count <= MAX_PARTS:
+            texts[part.number] = part.text
+        if len(texts) == part.count:
+            sent = _sent([texts[number] for number in sorted(texts)])
+            return sent if place is None else Recorded(place=place, event=sent)
+        self._open[part.name] = texts
+        if len(self._open) > _MAX_OPEN:
+            del self._open[next(iter(self._open))]
+        if part.number < part.count or place is not None:
             return SendPart(part=part)
         return Malformed(
             text=f"part {part.number} of {part.count}",
             reason=f"a message is not sent: not all of its {part.count} parts came undamaged",
             api=MultiNodeApi.SEND,
         )
+
+
+def _told(line: str) -> Event | None:
+    """What a line tells, its record if it has one."""
+    record = find_record(line)
+    if record is not None:
+        return Recorded(place=record.place, event=parse_signal(record.text))
+    if holds_damaged_record(line):
+        return Damaged(text=line, call=damaged_call(line))
+    return parse_signal(line)
 
 
 def _sent(texts: Sequence[str]) -> Event:
@@ -148,6 +169,8 @@ def _torn_marker(line: str) -> str:
     """The line up to kernel text that stands inside a marker, or nothing."""
     for kernel_text in _KERNEL_TEXT.finditer(line):
         head = line[: kernel_text.start()]
+        if ends_in_record(head):
+            return head[-2 * MAX_WORDS_LENGTH :]
         last = head[head.rfind("<") :] if "<" in head else ""
         unfinished = (
             "<LAVA_".startswith(last)
@@ -191,68 +214,6 @@ def parse_arguments(words: Iterable[str]) -> dict[str, str]:
             raise ValueError(f"{word!r} is not KEY=VALUE")
         data[key] = value
     return data
-
-
-def reply_sync(ok: bool) -> str:
-    """The line that ends a lava-sync."""
-    return _reply(MultiNodeApi.SYNC, () if ok else ("nack",))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartsReply:
-    """A reply that one line cannot carry: its parts are typed as the node asks for them."""
-
-    api: MultiNodeApi
-    texts: tuple[str, ...]
-
-    def lines(self, transfer: str) -> tuple[str, ...]:
-        """The lines to type, in order; `transfer` is the name by which the node asks for more."""
-        return tuple(
-            f"<LAVA_{self.api.value}_PART {words}>" for words in part_words(transfer, self.texts)
-        )
-
-
-Reply: TypeAlias = str | PartsReply
-"""What ends a call that waits: most often one line, of v1's form."""
-
-
-def reply_wait(data: Mapping[str, Mapping[str, str]] | None) -> Reply:
-    """What ends a lava-wait: each sender's keys and values; None refuses it.
-
-    Raises MultiNodeError when the node's cache file could not hold the data.
-    """
-    return _reply_data(MultiNodeApi.WAIT, data)
-
-
-def reply_wait_all(data: Mapping[str, Mapping[str, str]] | None) -> Reply:
-    """What ends a lava-wait-all; as `reply_wait`."""
-    return _reply_data(MultiNodeApi.WAIT_ALL, data)
-
-
-def reply_nack(api: MultiNodeApi) -> str | None:
-    """The line that refuses a call; None for a lava-send, which waits for nothing."""
-    return None if api is MultiNodeApi.SEND else _reply(api, ("nack",))
-
-
-def _reply_data(api: MultiNodeApi, data: Mapping[str, Mapping[str, str]] | None) -> Reply:
-    if data is None:
-        return _reply(api, ("nack",))
-    words = [
-        f"{sender}:{key}={value}" for sender, pairs in data.items() for key, value in pairs.items()
-    ]
-    line = _reply(api, words)
-    if len(line) <= MAX_REPLY_LENGTH and all(_PLAIN.fullmatch(word) for word in words):
-        return line
-    try:
-        return PartsReply(api=api, texts=encode(words))
-    except MultiNodeError as error:
-        raise MultiNodeError(
-            f"the reply to {api.helper} cannot be typed: {error.message}", hint=error.hint
-        ) from error
-
-
-def _reply(api: MultiNodeApi, words: Sequence[str]) -> str:
-    return " ".join((f"<LAVA_{api.value}_COMPLETE", *words)) + ">"
 
 
 def outcome_of(word: str) -> Outcome:
@@ -305,7 +266,10 @@ def _call_event(match: re.Match[str]) -> Event:
 
 
 def _send_part(match: re.Match[str]) -> Event:
-    part = parse_part(match[2] or "")
+    words = match[2] or ""
+    part = parse_part(words)
+    if part is None and Place.of_word(words.partition(" ")[0]) is not None:
+        return Damaged(text=match[0])
     if part is None:
         return Malformed(
             text=match[0], reason="a part of a message is damaged", api=MultiNodeApi.SEND
@@ -367,6 +331,7 @@ _SIGNALS: Mapping[str, Callable[[Sequence[str]], Event | None]] = {
 }
 _WANTED = re.compile(r"(\w{1,20}) (\d{1,5})( again)?")
 _PART_EVENTS: Mapping[str, Callable[[re.Match[str]], Event]] = {
+    "SETTLE": lambda _: Settle(),
     "SEND_PART": _send_part,
     "WANT_PART": _part_wanted,
 }

@@ -47,14 +47,12 @@ def install_script(
 
 def run_script(definition: TestDefinition, facts: Facts) -> str:
     """The text of run.sh."""
-    # The marker's name is printed apart: a trace (set -x) of these lines must be no marker.
     name = quoted(definition.name)
-    marker = f"printf '<LAVA_SIGNAL_%s %s %s>\\n' {{}} {name} {facts.uuid}"
     lines = [
         f"export TESTRUN_ID={name}",
-        marker.format("STARTRUN"),
+        f"lava-record STARTRUN {name} {facts.uuid}",
         *map(_step, definition.run_steps),
-        marker.format("ENDRUN"),
+        f"lava-record ENDRUN {name} {facts.uuid}",
     ]
     return _script(definition, facts, "-e", lines)
 

@@ -9,7 +9,8 @@ from lava_vmgroup.console.console import Console
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import MultiNodeError
 from lava_vmgroup.testshell.events import PartWanted
-from lava_vmgroup.testshell.signals import PartsReply
+from lava_vmgroup.testshell.records import Place
+from lava_vmgroup.testshell.replies import PartsReply
 
 PATIENCE_S = 10.0
 """How long a node that has been typed a part may say nothing before the part is typed again."""
@@ -27,9 +28,11 @@ class Transfer:
     it has not seen that, the transfer goes on.
     """
 
-    def __init__(self, reply: PartsReply, console: Console) -> None:
+    def __init__(self, reply: PartsReply, console: Console, place: Place | None = None) -> None:
         self.api = reply.api
-        self.name = str(next(_NAMES))
+        self.place = place
+        """Which record it answers, if any."""
+        self.name = str(next(_NAMES)) if place is None else place.word
         """What the node calls the reply: another one's parts must never be taken for its own."""
         self._lines = reply.lines(self.name)
         self._console = console

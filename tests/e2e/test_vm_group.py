@@ -96,7 +96,7 @@ def check_sub_jobs(lab: Lab, whole: Ended) -> None:
     assert runs_in(ended["0"].output / "bundle.json") == runs_in(whole.output / "bundle.json")
     text = (ended["1"].output / "output.txt").read_text(errors="replace")
     assert text.startswith("<LAVA_DISPATCHER>")
-    assert "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=guest-is-32-bit RESULT=pass>" in text
+    assert "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=guest-is-32-bit RESULT=pass " in text
     assert lab.traces() == []
 
 

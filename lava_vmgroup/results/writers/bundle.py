@@ -70,8 +70,15 @@ def _bundle(test_runs: Iterable[dict[str, Any]]) -> str:
 
 def _runs_of_node(result: JobResult, node: NodeResult) -> list[dict[str, Any]]:
     attributes = _attributes(result, node)
-    runs = [_test_run(run) for run in node.runs] + [_lava_run(result, node)]
-    return [{**run, "attributes": attributes} for run in runs]
+    runs = [
+        {**_test_run(run), "attributes": {**attributes, **_attributes_of_run(run)}}
+        for run in node.runs
+    ]
+    return [*runs, {**_lava_run(result, node), "attributes": attributes}]
+
+
+def _attributes_of_run(run: TestRun) -> dict[str, str]:
+    return {"missing_records": str(run.missing_records)} if run.missing_records else {}
 
 
 def _attributes(result: JobResult, node: NodeResult) -> dict[str, str]:

@@ -106,6 +106,8 @@ def _suite(
 
 def _facts_of_run(run: TestRun) -> list[tuple[str, str]]:
     facts = [] if run.finished else [("finished", "false")]
+    if run.missing_records:
+        facts.append(("missing_records", str(run.missing_records)))
     if run.software.image is not None:
         facts.append(("image", run.software.image))
     for source in run.software.sources:

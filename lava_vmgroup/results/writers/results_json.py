@@ -16,8 +16,8 @@ null, and strings are as the test or the console wrote them::
       faults[]       on the console: name, severity (fatal, error, note), line, lines[], test_case
                      (or null), seen_at
       actions[]      command, started_at, duration_s, error (or null)
-      runs[]         name, uuid, started_at, duration_s, finished, metadata, attachments[],
-                     hardware[], software, cases[]
+      runs[]         name, uuid, started_at, duration_s, finished, missing_records, metadata,
+                     attachments[], hardware[], software, cases[]
         hardware[]   device_type, description, attributes
         software     image, packages[] (name, version), sources[]
           sources[]  project_name, branch_vcs, branch_url, branch_revision, default_params,
@@ -133,6 +133,7 @@ def _run(placed: PlacedRun) -> dict[str, Any]:
         "started_at": _time(run.started_at),
         "duration_s": run.duration_s,
         "finished": run.finished,
+        "missing_records": run.missing_records,
         "metadata": dict(run.metadata),
         "attachments": [_attachment(one) for one in placed.attachments],
         "hardware": [_device(device) for device in run.hardware],

@@ -2,8 +2,9 @@
 # Sourced by the MultiNode helpers, which set $bin: requests to the dispatcher and its replies.
 #
 # A request is one marker line on standard output.  A reply is one line that the dispatcher types
-# on standard input, the console; other lines that arrive there are skipped.  What does not fit into
-# a line comes and goes in parts (lava-parts.sh).
+# on the console; other lines that arrive there are skipped.  What does not fit into a line comes
+# and goes in parts (lava-parts.sh).  In a test a request is a record (lava-words.sh), its reply has
+# the record's place, and a request that is not answered is printed again.
 # shellcheck shell=sh
 
 # A byte is a character, for lengths, patterns and awk.
@@ -47,7 +48,7 @@ request() {
     words=$*
     [ "${#words}" -le "$max_length" ] || fail "the message is longer than $max_length characters"
     debug "$api" "request: $words"
-    printf '<LAVA_MULTI_NODE> <LAVA_%s %s>\n' "$api" "$words"
+    record "<LAVA_MULTI_NODE> <LAVA_$api $words>"
 }
 
 # send_message ID KEY=VALUE...
@@ -71,38 +72,118 @@ send_message() {
         debug SEND "request: $1 in parts"
         send_parts "$@"
     fi
+    # In a test the dispatcher says that it has the message.  Who cannot read the console goes on.
+    [ -z "$place" ] || await_answer SEND || :
 }
 
 # await_reply API: sets $reply to the words between the reply's name and its ">"; a reply that comes
 # in parts leaves $reply empty and is in the cache file.
 await_reply() {
-    start="<LAVA_$1_COMPLETE"
+    await_answer "$1" || fail "the console ended before LAVA_$1 was answered"
+    debug "$1" "reply:$reply"
+    [ "$reply" != ' nack' ] || fail "Error:no-response  nack, Exit from LAVA_$1!"
+}
+
+# await_answer API: sets $reply as it came; fails when the console ends.
+await_answer() {
+    # A reader in the background is to fail, not to be stopped.
+    trap '' TTIN
+    repeater=
+    trap 'stop_repeating; rm -f "$LAVA_MULTI_NODE_CACHE.new"' EXIT
+    if [ -n "$place" ]; then
+        repeat_request &
+        repeater=$!
+    fi
+    # The standard input may be anything's, as in "command | while read word; do lava-send ...".
+    if [ -r "${LAVA_CONSOLE:-}" ]; then
+        read_answer "$1" <"$LAVA_CONSOLE"
+    else
+        read_answer "$1"
+    fi
+    answered=$?
+    stop_repeating
+    return "$answered"
+}
+
+# print_again: print the request where it is seen; the helper's output may have gone to no console.
+print_again() {
+    if [ -w "${LAVA_CONSOLE:-}" ]; then
+        cat "$record_file" >"$LAVA_CONSOLE"
+    else
+        cat "$record_file"
+    fi
+}
+
+# repeat_request: print it again, ever more rarely.
+repeat_request() {
+    child=
+    trap 'kill "$child" 2>/dev/null; exit 0' TERM
+    trap - EXIT
+    pause=1
+    waited=0
+    while :; do
+        sleep "${LAVA_REPEAT_PAUSE:-5}" >/dev/null 2>&1 &
+        child=$!
+        wait "$child"
+        # The helper may have been killed.
+        kill -0 "$$" 2>/dev/null || exit 0
+        waited=$((waited + 1))
+        if [ "$waited" -ge "$pause" ]; then
+            print_again
+            waited=0
+            [ "$pause" -ge 8 ] || pause=$((pause * 2))
+        fi
+    done
+}
+
+stop_repeating() {
+    if [ -n "$repeater" ]; then
+        kill "$repeater" 2>/dev/null
+        wait "$repeater" 2>/dev/null
+        repeater=
+    fi
+}
+
+# read_answer API
+read_answer() {
+    start="${place:+<$place}<LAVA_$1_COMPLETE"
     reply=
     taken=0
     transfer=
+    [ -z "$place" ] || transfer=${place%.*}_${place#*.}
     while IFS= read -r line || [ -n "$line" ]; do
         case $line in
             *"$start>"* | *"$start "*">"*)
                 reply=${line#*"$start"}
                 reply=${reply%%">"*}
-                debug "$1" "reply:$reply"
-                [ "$reply" != ' nack' ] || fail "Error:no-response  nack, Exit from LAVA_$1!"
-                return
+                # A damaged one is asked for again in time.
+                [ -z "$place" ] || check_reply "$1" || continue
+                return 0
                 ;;
-            *"$start "*) fail "the reply to LAVA_$1 was cut short" ;;
+            *"${place:+<$place}<LAVA_AGAIN "*) [ -z "$place" ] || print_again ;;
+            *"$start "*) [ -n "$place" ] || fail "the reply to LAVA_$1 was cut short" ;;
             *"<LAVA_$1_PART "*">"*)
                 line=${line#*"<LAVA_$1_PART "}
                 if take_part "${line%%">"*}" "$LAVA_MULTI_NODE_CACHE.new"; then
                     mv "$LAVA_MULTI_NODE_CACHE.new" "$LAVA_MULTI_NODE_CACHE" || fail "cannot write '$LAVA_MULTI_NODE_CACHE'"
-                    debug "$1" "reply: $taken parts"
-                    return
+                    reply=
+                    return 0
                 fi
+                [ "$taken" -eq 0 ] || stop_repeating
                 ;;
             '') ;;
             *) want_part again ;; # this may have been the part
         esac
     done
-    fail "the console ended before LAVA_$1 was answered"
+    return 1
+}
+
+# check_reply API: whether $reply is whole; takes its check away.
+check_reply() {
+    told=${reply##*" CHECK="}
+    reply=${reply%" CHECK=$told"}
+    check_text "$place<LAVA_$1_COMPLETE$reply"
+    [ "$check" = "$told" ]
 }
 
 # store_reply: one line "sender:key=value" for each word; no file when there is none.
@@ -121,7 +202,6 @@ store_reply() {
 request_data() {
     # Data of an earlier reply must not pass for this one's, whatever happens next.
     rm -f "$LAVA_MULTI_NODE_CACHE" "$LAVA_MULTI_NODE_CACHE.new"
-    trap 'rm -f "$LAVA_MULTI_NODE_CACHE.new"' EXIT
     request "$@"
     await_reply "$1"
     store_reply

@@ -71,30 +71,42 @@ join_program='
 }
 '
 
-# send_parts LINE...: print the markers of a message.
+# send_parts LINE...: print the markers of a message; in a test they are kept as one record.
 send_parts() {
-    printf '%s\n' "$@" | awk -v "name=$$" "$parts_program$split_program" ||
-        fail 'this message needs awk'
+    if keep_record "$1"; then
+        name=${place%.*}_${place#*.}
+        print_parts "$name" "$@" >"$record_file"
+        cat "$record_file"
+    else
+        print_parts "$$" "$@"
+    fi || fail 'this message needs awk'
+}
+
+# print_parts NAME LINE...
+print_parts() {
+    name=$1
+    shift
+    printf '%s\n' "$@" | awk -v "name=$name" "$parts_program$split_program"
 }
 
 # take_part WORDS FILE: append what a part holds to FILE, and ask for the next; true when it was the
 # last.  $taken says how many parts are in FILE already.
 take_part() {
-    place=${1#* }
-    place=${place%% *}
-    if [ "${place%%/*}" = "$((taken + 1))" ] && [ "${transfer:-${1%% *}}" = "${1%% *}" ]; then
+    part=${1#* }
+    part=${part%% *}
+    if [ "${part%%/*}" = "$((taken + 1))" ] && [ "${transfer:-${1%% *}}" = "${1%% *}" ]; then
         printf '%s\n' "$1" | awk "$parts_program$join_program" >>"$2"
         case $? in
             0)
                 taken=$((taken + 1))
                 transfer=${1%% *}
-                count=${place#*/}
+                count=${part#*/}
                 want_part
                 ;;
             1) want_part again ;;
             *) fail "cannot decode the reply with awk, or not write '$2'" ;;
         esac
-    elif [ "${place%%/*}" -le "$taken" ] 2>/dev/null; then
+    elif [ "${part%%/*}" -le "$taken" ] 2>/dev/null; then
         want_part
     else
         want_part again

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Sourced by the helpers: words for markers, and results kept on disk.
+# Sourced by the helpers: words for markers, records, and results kept on disk.
 # shellcheck shell=sh
 
 # fail MESSAGE...: end the helper.
@@ -24,11 +24,79 @@ check_id() {
     esac
 }
 
-# signal NAME WORDS...: the name is printed apart, so a trace of this line is no marker itself.
+# signal NAME WORDS...: a marker that nothing depends on.  The name is printed apart, so a trace of
+# this line is no marker itself.
 signal() {
     name=$1
     shift
     printf '<LAVA_SIGNAL_%s%s>\n' "$name" "${*:+ $*}"
+}
+
+# record TEXT: print a marker, in a test with its place and check.  It is kept too, for the
+# dispatcher may ask for it again.
+record() {
+    keep_record "$1" || line=$1
+    printf '%s\n' "$line"
+}
+
+# keep_record TEXT: sets $line to a new record among the test's, $place and $record_file; fails
+# where none can be kept.  Whoever makes the file has the number, whatever else records just now.
+keep_record() {
+    place=
+    records=${LAVA_RESULT_DIR:-}/records
+    [ -d "$records" ] || return
+    number=
+    { read -r number <"$records/last"; } 2>/dev/null
+    case $number in
+        *[!0-9]*) number= ;;
+    esac
+    test_number=${LAVA_RESULT_DIR##*/}
+    test_number=${test_number%%_*}
+    set -C
+    until
+        number=$((number + 1))
+        record_file=$records/$number
+        envelop "$test_number.$number" "$1"
+        { printf '%s\n' "$line" >"$record_file"; } 2>/dev/null
+    do
+        # Without the file, the number was not another's: nothing can be written here.
+        [ -e "$record_file" ] || break
+    done
+    set +C
+    [ -e "$record_file" ] || return
+    place=$test_number.$number
+    printf '%s\n' "$number" >"$records/last"
+}
+
+# envelop PLACE TEXT: sets $line to a record.
+envelop() {
+    check_text "$1${2%>}"
+    line="<$1${2%>} CHECK=$check>"
+}
+
+printable=' !"#$%&'\''()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\]^_`abcdefghijklmnopqrstuvwxyz{|}~'
+
+# check_text TEXT: sets $check.  No program is started; in pieces, because a shell looks at all of a
+# text to take one character of it.
+check_text() {
+    # A byte is a character.
+    locale=${LC_ALL-unset}
+    LC_ALL=C
+    check=0
+    text=$1
+    while [ -n "$text" ]; do
+        later=${text#????????}
+        [ "$later" != "$text" ] || later=
+        piece=${text%"$later"}
+        text=$later
+        while [ -n "$piece" ]; do
+            later=${piece#?}
+            before=${printable%%"${piece%"$later"}"*}
+            check=$(((check * 2039 + ${#before} + 1) % 999983))
+            piece=$later
+        done
+    done
+    if [ "$locale" = unset ]; then unset LC_ALL; else LC_ALL=$locale; fi
 }
 
 # keep ID FILE TEXT: a result on disk; the markers are what the dispatcher reads first.

@@ -19,9 +19,11 @@ import pytest
 
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.testshell.definition import parse_definition
-from lava_vmgroup.testshell.events import Event
+from lava_vmgroup.testshell.events import Event, MultiNodeCall, Recorded, Settle
 from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay
-from lava_vmgroup.testshell.signals import Reply, SignalParser
+from lava_vmgroup.testshell.records import enveloped, find_record
+from lava_vmgroup.testshell.replies import Reply, reply_sent, reply_settle
+from lava_vmgroup.testshell.signals import SignalParser
 from lava_vmgroup.testshell.tree import Tree
 
 LIMIT_S = 60.0
@@ -47,8 +49,10 @@ class Finished:
 
     @property
     def markers(self) -> list[str]:
-        """The lines that begin with a marker."""
-        return [line for line in self.lines if line.startswith("<LAVA_")]
+        """The lines that begin with a marker, without the number and check of records."""
+        lines = [record.text if (record := find_record(line)) else line for line in self.lines]
+        typed = "_COMPLETE"  # the terminal shows what is typed
+        return [line for line in lines if line.startswith("<LAVA_") and typed not in line]
 
 
 class Node:
@@ -166,11 +170,15 @@ def _attend(terminal: int, process: int, answer: Answer) -> Finished:
         finished.output += data.decode()
         *lines, pending = (pending + data).split(b"\n")
         for line in lines:
-            event = parser.feed(line.decode())
+            told = parser.feed(line.decode())
+            event = told.event if isinstance(told, Recorded) else told
             if event is None:
                 continue
-            finished.events.append(event)
-            reply = answer(event)
+            if not isinstance(event, Settle):
+                finished.events.append(event)
+            reply = reply_settle(()) if isinstance(event, Settle) else answer(event)
+            if isinstance(told, Recorded) and isinstance(event, Settle | MultiNodeCall):
+                reply = enveloped(told.place, str(reply or reply_sent()))
             if reply is not None:
                 os.write(terminal, f"{reply}\n".encode())
     pytest.fail(f"process {process} did not end; it printed:\n{finished.output}")

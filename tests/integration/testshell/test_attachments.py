@@ -74,7 +74,7 @@ def test_files_of_tests_come_back_with_their_types(node: Node) -> None:
     }
     assert (own["note.txt"].mime_type, own["note.txt"].content) == ("text/markdown", b"hello\n")
     assert own["return_code"].content == b"0\n"
-    assert b"<LAVA_SIGNAL_STARTRUN smoke uuid-0>" in own["stdout.log"].content
+    assert b"<LAVA_SIGNAL_STARTRUN smoke uuid-0 CHECK=" in own["stdout.log"].content
     assert {own[name].mime_type for name in ("stdout.log", "return_code", "run.sh")} == {
         "text/plain"
     }

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import yaml
 
 from lava_vmgroup.results.model import Outcome
-from lava_vmgroup.testshell import events, signals
+from lava_vmgroup.testshell import events, replies
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
+from lava_vmgroup.testshell.records import Place, enveloped
 from lava_vmgroup.testshell.tree import TreeEntry
 
 if TYPE_CHECKING:
@@ -30,17 +31,17 @@ def definition(name: str, *steps: str, install: tuple[str, ...] = ()) -> str:
     return yaml.safe_dump(content)
 
 
-def coordinator(event: events.Event) -> signals.Reply | None:
+def coordinator(event: events.Event) -> replies.Reply | None:
     """Answer every call the way a coordinator with two VMs might."""
     if not isinstance(event, MultiNodeCall):
         return None
     match event.api:
         case MultiNodeApi.SYNC:
-            return signals.reply_sync(event.message_id != "refused")
+            return replies.reply_sync(event.message_id != "refused")
         case MultiNodeApi.WAIT:
-            return signals.reply_wait({"vm2": {"port": "80", "path": "/a=b"}})
+            return replies.reply_wait({"vm2": {"port": "80", "path": "/a=b"}})
         case MultiNodeApi.WAIT_ALL:
-            return signals.reply_wait_all({"vm1": {"id": event.message_id}, "vm2": {}})
+            return replies.reply_wait_all({"vm1": {"id": event.message_id}, "vm2": {}})
         case MultiNodeApi.SEND:
             return None
 
@@ -72,6 +73,7 @@ def test_a_whole_run_is_told_by_lavas_markers_in_order(node: Node) -> None:
         "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=number RESULT=fail UNITS=s MEASUREMENT=1.5>",
         "<LAVA_SIGNAL_ENDRUN smoke uuid-0>",
         "<LAVA_TEST_RUNNER>: 0_uuid-0 exited with: 0",
+        "<LAVA_MULTI_NODE> <LAVA_SETTLE>",
         "<LAVA_TEST_RUNNER>: calling sync on device",
         "<LAVA_TEST_RUNNER>: exiting lava-test-runner",
     ]
@@ -125,6 +127,8 @@ def test_the_results_have_lavas_layout(node: Node) -> None:
         "results/a/units",
         "results/a/measurement",
         "results/b/c/result",
+        "records/last",
+        *(f"records/{number}" for number in range(1, 7)),
     }
     assert found.name.removeprefix("0_uuid-0-").isdigit()
     assert (found / "testdef.yaml").read_text() == text
@@ -147,10 +151,10 @@ def test_what_a_test_prints_is_kept_and_shown(node: Node) -> None:
     log = (node.result_directory(0) / "stdout.log").read_text().splitlines()
     assert [line for line in log if not line.startswith("+")] == [
         "installing",
-        "<LAVA_SIGNAL_STARTRUN smoke uuid-0>",
+        enveloped(Place(0, 1), "<LAVA_SIGNAL_STARTRUN smoke uuid-0>"),
         "to output",
         "to errors",
-        "<LAVA_SIGNAL_ENDRUN smoke uuid-0>",
+        enveloped(Place(0, 2), "<LAVA_SIGNAL_ENDRUN smoke uuid-0>"),
     ]
     assert set(log) <= set(finished.lines)
 
@@ -186,7 +190,7 @@ def test_a_failing_installer_skips_its_test_but_not_the_next(node: Node) -> None
         events.InstallFailed(directory="0_uuid-0"),
         events.StartRun(name="second", uuid="uuid-1"),
     ]
-    assert "<LAVA_TEST_RUNNER>: 0_uuid-0 installer failed, skipping" in finished.lines
+    assert "<LAVA_TEST_RUNNER>: 0_uuid-0 installer failed, skipping" in finished.markers
     assert not {"tested", "installed"} & set(finished.lines)
     found = node.result_directory(0)
     assert (found / "install_return_code").read_text() == "4\n"

@@ -21,7 +21,7 @@ from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.log import NodeLog
-from lava_vmgroup.testshell import signals, transfer
+from lava_vmgroup.testshell import replies, signals, transfer
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
@@ -86,19 +86,19 @@ class Group:
 
     def answer(
         self, call: MultiNodeCall, _: CancelToken, deadline: Deadline
-    ) -> signals.Reply | None:
+    ) -> replies.Reply | None:
         with self._changed:
             if call.api is MultiNodeApi.SEND:
                 self.sent[call.message_id] = signals.parse_arguments(call.arguments)
                 self._changed.notify_all()
                 return None
             if call.api is MultiNodeApi.SYNC:
-                return signals.reply_sync(ok=True)
+                return replies.reply_sync(ok=True)
             self._changed.wait_for(lambda: call.message_id in self.sent, deadline.remaining_s)
             data = self.sent[call.message_id]
         if call.api is MultiNodeApi.WAIT:
-            return signals.reply_wait({"vm2": data})
-        return signals.reply_wait_all({"vm1": data, "vm2": {}, "vm3": data})
+            return replies.reply_wait({"vm2": data})
+        return replies.reply_wait_all({"vm1": data, "vm2": {}, "vm3": data})
 
 
 @contextmanager
@@ -272,6 +272,6 @@ def test_a_short_plain_message_has_lavas_form_in_both_directions(node: Node) -> 
     _, terminal, _ = run(node, "lava-send ready url=http://a/?b=50% empty=", "lava-wait ready")
 
     log = (node.root / "console.log").read_text()
-    assert "<LAVA_MULTI_NODE> <LAVA_SEND ready url=http://a/?b=50% empty=>\n" in log
+    assert "<LAVA_MULTI_NODE> <LAVA_SEND ready url=http://a/?b=50% empty= CHECK=" in log
     assert terminal.typed == []
     assert node.cache.read_text() == "vm2:url=http://a/?b=50%\nvm2:empty=\n"

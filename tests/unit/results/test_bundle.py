@@ -226,6 +226,15 @@ def test_dates_are_utc_whatever_the_zone(job_result: JobResult, smoke_run: TestR
     assert document["test_runs"][0]["analyzer_assigned_date"] == "2026-03-01T09:02:00Z"
 
 
+def test_run_says_how_many_records_are_missing(job_result: JobResult, smoke_run: TestRun) -> None:
+    run, *others = bundle_of(with_run(job_result, replace(smoke_run, missing_records=3)))[
+        "test_runs"
+    ]
+
+    assert run["attributes"]["missing_records"] == "3"
+    assert all("missing_records" not in other["attributes"] for other in others)
+
+
 def test_runs_lava_have_uuids_of_their_own_that_stay(job_result: JobResult) -> None:
     once = [run["analyzer_assigned_uuid"] for run in bundle_of(job_result)["test_runs"]]
     again = [run["analyzer_assigned_uuid"] for run in bundle_of(job_result)["test_runs"]]

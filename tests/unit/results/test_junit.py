@@ -243,6 +243,16 @@ def test_unfinished_run_says_so(
     assert properties(element)["finished"] == "false"
 
 
+def test_run_says_how_many_records_are_missing(
+    job_result: JobResult, host: NodeResult, smoke_run: TestRun
+) -> None:
+    node = replace(host, runs=(replace(smoke_run, missing_records=3),))
+
+    element = suite(replace(job_result, nodes=(node,)), "arndale01.smoke")
+
+    assert properties(element)["missing_records"] == "3"
+
+
 @given(text=st.text())
 @example(text="\x00\x1b[31m\x0b\ud800\ufffe\uffff\r\n]]>&<\"'")
 def test_report_parses_and_is_legal_for_any_text(

@@ -180,6 +180,16 @@ def test_unfinished_run_says_so(
     assert run["finished"] is False
 
 
+def test_run_says_how_many_records_are_missing(
+    job_result: JobResult, host: NodeResult, smoke_run: TestRun
+) -> None:
+    node = replace(host, runs=(smoke_run, replace(smoke_run, missing_records=3)))
+
+    runs = document_of(replace(job_result, nodes=(node,)))["nodes"][0]["runs"]
+
+    assert [run["missing_records"] for run in runs] == [0, 3]
+
+
 def test_job_without_a_cause_has_null(job_result: JobResult) -> None:
     assert document_of(replace(job_result, cause=None))["cause"] is None
 

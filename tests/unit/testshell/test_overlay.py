@@ -165,10 +165,10 @@ def test_run_script_is_steps_between_markers() -> None:
         "set -e\n"
         "cd /lava-vm1-job0.1/tests/0_aa-11\n"
         "export TESTRUN_ID=plain\n"
-        "printf '<LAVA_SIGNAL_%s %s %s>\\n' STARTRUN plain aa-11\n"
+        "lava-record STARTRUN plain aa-11\n"
         "true\n"
         "false\n"
-        "printf '<LAVA_SIGNAL_%s %s %s>\\n' ENDRUN plain aa-11\n"
+        "lava-record ENDRUN plain aa-11\n"
     )
 
 

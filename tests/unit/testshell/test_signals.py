@@ -9,7 +9,7 @@ import pytest
 
 from lava_vmgroup.errors import MultiNodeError
 from lava_vmgroup.results.model import Outcome
-from lava_vmgroup.testshell import events, parts, signals
+from lava_vmgroup.testshell import events, parts, replies, signals
 from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall, TestCaseSignal
 
@@ -422,19 +422,19 @@ def test_arguments_without_a_key_or_an_equals_sign_are_refused(word: str) -> Non
 def test_replies_are_lavas_lines() -> None:
     data = {"vm1": {"ip": "10.0.0.1", "port": "80"}, "vm2": {}, "vm3": {"url": "a=b"}}
 
-    assert signals.reply_sync(True) == "<LAVA_SYNC_COMPLETE>"
-    assert signals.reply_sync(False) == "<LAVA_SYNC_COMPLETE nack>"
-    assert signals.reply_wait({}) == "<LAVA_WAIT_COMPLETE>"
-    assert signals.reply_wait(data) == (
+    assert replies.reply_sync(True) == "<LAVA_SYNC_COMPLETE>"
+    assert replies.reply_sync(False) == "<LAVA_SYNC_COMPLETE nack>"
+    assert replies.reply_wait({}) == "<LAVA_WAIT_COMPLETE>"
+    assert replies.reply_wait(data) == (
         "<LAVA_WAIT_COMPLETE vm1:ip=10.0.0.1 vm1:port=80 vm3:url=a=b>"
     )
-    assert signals.reply_wait(None) == "<LAVA_WAIT_COMPLETE nack>"
-    assert signals.reply_wait_all({"vm1": {"a": "b"}}) == "<LAVA_WAIT_ALL_COMPLETE vm1:a=b>"
-    assert signals.reply_wait_all(None) == "<LAVA_WAIT_ALL_COMPLETE nack>"
+    assert replies.reply_wait(None) == "<LAVA_WAIT_COMPLETE nack>"
+    assert replies.reply_wait_all({"vm1": {"a": "b"}}) == "<LAVA_WAIT_ALL_COMPLETE vm1:a=b>"
+    assert replies.reply_wait_all(None) == "<LAVA_WAIT_ALL_COMPLETE nack>"
 
 
 def test_a_refusal_is_known_for_every_call_that_waits() -> None:
-    assert {api: signals.reply_nack(api) for api in MultiNodeApi} == {
+    assert {api: replies.reply_nack(api) for api in MultiNodeApi} == {
         MultiNodeApi.SEND: None,
         MultiNodeApi.SYNC: "<LAVA_SYNC_COMPLETE nack>",
         MultiNodeApi.WAIT: "<LAVA_WAIT_COMPLETE nack>",
@@ -445,12 +445,12 @@ def test_a_refusal_is_known_for_every_call_that_waits() -> None:
 @pytest.mark.parametrize("value", ["a\nb", "a\0b", "\ud800"])
 def test_data_that_no_cache_file_holds_are_refused(value: str) -> None:
     with pytest.raises(MultiNodeError, match="the reply to lava-wait-all cannot be typed"):
-        signals.reply_wait_all({"vm1": {"key": value}})
+        replies.reply_wait_all({"vm1": {"key": value}})
 
 
 @pytest.mark.parametrize("value", ["a b", "a>b", "<", "a\tb", "a\x03b", "é", "", " ", "x" * 1000])
 def test_a_reply_is_one_line_only_where_the_line_carries_it_unchanged(value: str) -> None:
-    reply = signals.reply_wait({"vm1": {"key": value}})
+    reply = replies.reply_wait({"vm1": {"key": value}})
 
     assert isinstance(reply, str) == (value == "")
 
@@ -458,12 +458,12 @@ def test_a_reply_is_one_line_only_where_the_line_carries_it_unchanged(value: str
 def test_a_reply_of_a_megabyte_is_typed_and_one_of_more_is_refused() -> None:
     largest = (1 << 20) - len("a:b=\n")
 
-    reply = signals.reply_wait({"a": {"b": "x" * largest}})
+    reply = replies.reply_wait({"a": {"b": "x" * largest}})
 
-    assert isinstance(reply, signals.PartsReply)
+    assert isinstance(reply, replies.PartsReply)
     assert max(map(len, reply.lines("1"))) < 1000
     with pytest.raises(MultiNodeError, match="the data have more than 1048576 bytes"):
-        signals.reply_wait({"a": {"b": "x" * (largest + 1)}})
+        replies.reply_wait({"a": {"b": "x" * (largest + 1)}})
 
 
 def test_a_call_in_parts_is_told_whole_with_its_last_part() -> None:
