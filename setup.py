@@ -29,6 +29,7 @@ setup(
             "default-config/lava-dispatcher/*.conf",
             "default-config/lava-dispatcher/device-types/*.conf",
             "testshell/scripts/*",
+            "vms/*.sh",
             "job/*.json",
         ]
     },

@@ -105,5 +105,6 @@ def _access(config: DeviceConfig) -> Access:
         port=config.ssh_port,
         username=config.ssh_username,
         host_keys=known_host_keys(config.ssh_known_hosts, config.ssh_host, config.ssh_port),
+        patience_s=config.host_heartbeat_timeout,
     )
     return Access(address=address, key=KeyFile(config.ssh_identity_file))

@@ -201,6 +201,7 @@ class DeviceConfig:
 
     ssh_known_hosts: Path | None = None
     vm_folder: RemoteFolder = "/lava-vm-images"
+    host_heartbeat_timeout: Positive = 30
 
     qemu_arch: QemuArch = QemuArch.HOST
     qemu_machine: str = ""

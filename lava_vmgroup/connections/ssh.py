@@ -22,6 +22,7 @@ from lava_vmgroup.connections.stream import CHUNK
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError
 from lava_vmgroup.sparse import data_blocks
+from lava_vmgroup.vanished_peer import notice_vanished_peer
 
 BLOCK = 131072
 """Bytes per SFTP write; OpenSSH takes up to 256 KiB, and with this a slow host was quickest."""
@@ -41,6 +42,8 @@ class Address:
     username: str
     host_keys: tuple[tuple[str, str], ...]
     """The accepted keys of the host as (type, base64) pairs; any other is refused."""
+    patience_s: int = 30
+    """How long the host may be silent before its connections count as broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,44 @@ class ChannelStream:
 
     def close(self) -> None:
         """See `ByteStream.close`."""
+        self._channel.close()
+
+
+class LineChannel:
+    """Asks a command on the host questions of a line each, which it answers by a line each."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+        self._unread = b""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be asked any more."""
+        return self._channel.closed
+
+    def ask(self, question: str, deadline: Deadline) -> str:
+        """Send a line and wait for one.
+
+        Raises the deadline's error, and `InfrastructureError` when the command has ended.
+        """
+        try:
+            self._channel.settimeout(max(deadline.remaining_s, 0.001))
+            self._channel.sendall(f"{question}\n".encode())
+            while b"\n" not in self._unread:
+                self._channel.settimeout(max(deadline.remaining_s, 0.001))
+                chunk = self._channel.recv(CHUNK)
+                if not chunk:
+                    raise InfrastructureError("the command on the host has ended")
+                self._unread += chunk
+        except TimeoutError as error:
+            raise deadline.error() from error
+        except OSError as error:
+            raise InfrastructureError(str(error) or "closed") from error
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.decode(errors="replace")
+
+    def close(self) -> None:
+        """End the command's input; wakes who asks."""
         self._channel.close()
 
 
@@ -208,14 +249,11 @@ class SshLink:
 
         With `terminal` they are a terminal of the host's, for programs that want one.
         """
-        channel = self._open_channel(deadline)
-        try:
-            if terminal:
-                channel.get_pty(term="dumb", width=_COLUMNS, height=24)
-            channel.exec_command(shlex.join(argv))
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise self._failure(f"starting {argv[0]}", error, deadline) from error
-        return ChannelStream(channel)
+        return ChannelStream(self._started(argv, deadline, terminal=terminal))
+
+    def open_lines(self, argv: Sequence[str], deadline: Deadline) -> LineChannel:
+        """Start a command that answers line by line; the channel may be another thread's."""
+        return LineChannel(self._started(argv, deadline, terminal=False))
 
     def peer_ip(self) -> str:
         """The IP address of the host."""
@@ -294,6 +332,19 @@ class SshLink:
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._failure(f"renaming {old}", error, deadline) from error
 
+    def _started(
+        self, argv: Sequence[str], deadline: Deadline, *, terminal: bool
+    ) -> paramiko.Channel:
+        channel = self._open_channel(deadline)
+        try:
+            if terminal:
+                channel.get_pty(term="dumb", width=_COLUMNS, height=24)
+            with deadline.waking(channel.close):
+                channel.exec_command(shlex.join(argv))
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._failure(f"starting {argv[0]}", error, deadline) from error
+        return channel
+
     def _open_channel(self, deadline: Deadline) -> paramiko.Channel:
         deadline.check()
         try:
@@ -362,6 +413,7 @@ def _connect(address: Address, key: Identity, deadline: Deadline) -> paramiko.Tr
     connection = socket.create_connection(
         (address.host, address.port), timeout=max(deadline.remaining_s, 0.01)
     )
+    notice_vanished_peer(connection, address.patience_s)
     try:
         transport = paramiko.Transport(connection)
     except BaseException:

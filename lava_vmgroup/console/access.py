@@ -59,6 +59,7 @@ def open_to_ssh(
         port=config.ssh_port,
         username=config.ssh_username,
         host_keys=host_keys,
+        patience_s=config.host_heartbeat_timeout,
     )
     return Opened(ip=ip, access=Access(address=address, key=key))
 

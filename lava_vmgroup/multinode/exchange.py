@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.multinode.wire import REPLY_LIMIT, FrameDecoder, Reply
+from lava_vmgroup.vanished_peer import notice_vanished_peer
 
 CHUNK = 65536
 FIRST_RETRY_S = 0.05
@@ -21,17 +22,8 @@ LAST_RETRY_S = 1.0
 LONGEST_SELECT_S = 86400.0
 """The system refuses to wait for a month at once."""
 
-KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
-"""A machine that vanished is noticed after 25 s."""
-USER_TIMEOUT_MS = 25_000
-
-
-def notice_vanished_peers(connection: socket.socket) -> None:
-    """Have `connection` break off when the other machine has been silent for 25 s."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in KEEPALIVE.items():
-        connection.setsockopt(socket.IPPROTO_TCP, option, value)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+SILENCE_S = 25
+"""How long the other side's machine may be silent before it counts as gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +114,7 @@ def exchanging(
         token.waking(wake),
     ):
         connection.setblocking(False)
-        notice_vanished_peers(connection)
+        notice_vanished_peer(connection, SILENCE_S)
         with suppress(BlockingIOError):
             connection.connect(address)
         exchange = Exchange(connection, woken, token, deadline)

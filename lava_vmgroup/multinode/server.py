@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lava_vmgroup.log import NodeLog
-from lava_vmgroup.multinode.exchange import notice_vanished_peers
+from lava_vmgroup.multinode.exchange import SILENCE_S
 from lava_vmgroup.multinode.group import Hold, Released
 from lava_vmgroup.multinode.groups import Groups
 from lava_vmgroup.multinode.wire import (
+from lava_vmgroup.vanished_peer import notice_vanished_peer
     Command,
     FrameDecoder,
     FrameError,
@@ -192,7 +193,7 @@ class Server:
 
     def _take_in(self, accepted: socket.socket, *, local: bool) -> None:
         accepted.setblocking(False)
-        notice_vanished_peers(accepted)
+        notice_vanished_peer(accepted, SILENCE_S)
         connection = _Connection(
             socket=accepted,
             local=local,

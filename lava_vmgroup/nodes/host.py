@@ -25,9 +25,11 @@ from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.testshell.collected import MAX_BYTES
-from lava_vmgroup.vms.host import DIAL_S, job_folder
+from lava_vmgroup.vms.heartbeat import Heartbeat
+from lava_vmgroup.vms.host import DIAL_S
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
-from lava_vmgroup.vms.network import make_network
+from lava_vmgroup.vms.network import bridge_of, make_network
+from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 
 _UNPACK_S = 60.0
 _HELLO_S = 60.0
@@ -57,9 +59,9 @@ class HostNode(Node):
             _refuse_deployments(job, self._device.hostname)
         self._touched = False
         self._link: SshLink | None = None
-        self._unpacked: set[str] = set()
+        self._heartbeat: Heartbeat | None = None
         self._group = shared.group.target_group
-        self._bridge: str | None = None
+        self._supervisor = Supervisor(job_folder(self._device.vm_folder, self._group))
         self._vms_started = False
         self._vms_waited_for = False
 
@@ -94,12 +96,12 @@ class HostNode(Node):
         """See `Node.unpack`."""
         assert self._link is not None, "a booted host has its link"
         limit = deadline.sub("unpacking the tests", _UNPACK_S)
-        if self._link.run(["sh", "-c", _IS_FOREIGN, directory], limit).status == 0:
+        claim = ["sh", "-c", _CLAIM, directory, self._supervisor.ledger]
+        if self._link.run(claim, limit).status == _FOREIGN:
             raise JobError(
                 f"the host has other files in {directory}, which is removed when the job ends",
                 hint="give lava_test_dir a folder that is not there yet",
             )
-        self._unpacked.add(directory)
         command = ["sh", "-c", 'tar -xf - -C / && [ -d "$0" ]', directory]
         self._link.check_run(command, limit, stdin=archive)
 
@@ -173,15 +175,26 @@ class HostNode(Node):
         self._link = link = dial(access.address, access.key, deadline.sub(_DIALING, DIAL_S))
         host_ip = self.attributes.setdefault("host_ip", link.peer_ip())
         self.log.event("host", f"the host is reachable at {host_ip}", host_ip=host_ip)
+        self._be_supervised(link, deadline)
+        # What tests leave in the background ends with the job.
+        shell.run(f"export {self._supervisor.mark('.host')}", deadline)
         hellos = self._hellos(deadline.sub("the VMs to introduce themselves", _HELLO_S))
         network = None
         if any(hello.wants_network for hello in hellos):
             network = make_network(self._group, self.job.number, link, self.log, deadline)
-            self._bridge = network.bridge
             shell.run(network.host_setup(self.job.number), deadline)
         self._let_in([hello.public_key for hello in hellos if hello.public_key], link, deadline)
         offer = Offer(address=access.address, folder=self._device.vm_folder, network=network)
         self.client.send(OFFER_ID, offer.to_message(), deadline)
+
+    def _be_supervised(self, link: SshLink, deadline: Deadline) -> None:
+        """Have all that the job leaves on the host removed, even if this process dies."""
+        bridge, patience_s = bridge_of(self._group), self._device.host_heartbeat_timeout
+        told = self._supervisor.start(link, deadline, patience_s=patience_s, bridge=bridge)
+        for line in told:
+            self.log.warning("leftovers", f"an earlier job was not cleaned up: {line}")
+        channel = self._supervisor.listen(link, deadline)
+        self._heartbeat = Heartbeat(channel, patience_s, self.host_is_lost)
 
     def _hellos(self, deadline: Deadline) -> list[Hello]:
         vms = [name for name, _ in self.members if name != self.name]
@@ -210,22 +223,20 @@ class HostNode(Node):
     def _leave_system(self) -> None:
         """Remove the job's folder and key from the running host, as far as it still answers."""
         link, self._link = self._link, None
+        heartbeat, self._heartbeat = self._heartbeat, None
         self._shell = None
         if link is None:
             return
-        bridge, self._bridge = self._bridge, None
-        root = self._device.vm_folder
-        folders = [job_folder(root, self._group), *self._unpacked]
-        self._unpacked.clear()
         limit = self.shared.cleanup("cleaning up the host")
         if self.watch.system_died:
             limit = limit.sub("cleaning up a host whose system has died", _DEAD_S)
         with link:
+            if heartbeat is not None:
+                heartbeat.stop()
             try:
-                link.check_run(
-                    ["sh", "-c", _CLEAN_UP, self._group, root, bridge or "", *folders],
-                    limit,
-                )
+                if self.shared.host_loss is not None:
+                    raise self.shared.host_loss
+                self._supervisor.end(link, limit)
             except VMGroupError as error:
                 self.log.warning("cleanup", f"the host could not be cleaned up: {error}")
 
@@ -239,8 +250,12 @@ def _refuse_deployments(job: NodeJob, hostname: str) -> None:
         )
 
 
+_FOREIGN = 3
 # Test shells of earlier jobs may have left theirs behind.
-_IS_FOREIGN = '[ -e "$0" ] && [ ! -f "$0/lava-environment" ] && [ -n "$(ls -A "$0")" ]'
+_CLAIM = """
+[ ! -e "$0" ] || [ -f "$0/lava-environment" ] || [ -z "$(ls -A "$0")" ] || exit 3
+echo "folder $0" >>"$1"
+"""
 
 _PACK = """
 "$0/bin/lava-pack-results" "$0" "$1" >"$0/results.tar" 2>/dev/null
@@ -250,21 +265,8 @@ wc -c <"$0/results.tar"
 # A last line without an end would swallow the next one.
 _LET_IN = r"""
 umask 077
-mkdir -p ~/.ssh && cd ~/.ssh || exit 1
+mkdir -p ~/.ssh && cd ~/.ssh && exec 9<. || exit 1
+! command -v flock >/dev/null || flock 9
 [ -z "$(tail -c 1 authorized_keys 2>/dev/null)" ] || echo >>authorized_keys
 printf '%s\n' "$0" "$@" >>authorized_keys
-"""
-
-_CLEAN_UP = r"""
-PATH=$PATH:/usr/sbin:/sbin
-rm -f "$1"/sha256/*.part-"$0"-*
-[ -z "$2" ] || ip link del "$2"
-shift 2
-rm -rf "$@"
-keys=~/.ssh/authorized_keys
-if grep -q " lava-vmgroup-$0\$" "$keys" 2>/dev/null; then
-    sed -i "/ lava-vmgroup-$0\$/d" "$keys"
-    [ -s "$keys" ] || rm -f "$keys"
-fi
-sync
 """

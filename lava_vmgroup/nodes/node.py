@@ -105,6 +105,11 @@ class Node(abc.ABC):
     def close(self) -> None:
         """Stop what runs and remove what was left; never raises, blocks for a limited time."""
 
+    def host_is_lost(self, error: VMGroupError) -> None:
+        """End the node as its host is out of reach; from any thread."""
+        self.shared.host_loss = error
+        self.token.cancel(error)
+
     @abc.abstractmethod
     def finish(self, deadline: Deadline) -> None:
         """Do what the node still owes the group after its last action."""

@@ -14,6 +14,7 @@ from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.connections.ssh_keys import Identity, JobKey
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
+from lava_vmgroup.errors import VMGroupError
 from lava_vmgroup.job.model import Group
 from lava_vmgroup.results.model import Upload
 from lava_vmgroup.vms.host import VMHost
@@ -55,6 +56,8 @@ class Shared:
     """Takes all that consoles say, beside each node's own record."""
     grace_s: float = 30.0
     """How long each step of the clean-up may take; the runner shortens it when in a hurry."""
+    host_loss: VMGroupError | None = None
+    """Why the host is out of reach for good; its supervisor then removes what is there."""
     _host: VMHost | None = field(default=None)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -24,6 +24,7 @@ from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.vms.accelerator import Arch, HostFacts
 from lava_vmgroup.vms.folder import LAUNCH, LAYER, OVERLAY, VMFolder, flash_name, launch_program
+from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import StoredFile, stored
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
@@ -61,6 +62,7 @@ class VMNode(Node):
         self._console: Console | None = None
         self._folder: VMFolder | None = None
         self._host: VMHost | None = None
+        self._heartbeat: Heartbeat | None = None
 
     def join(self, deadline: Deadline) -> None:
         """Introduce the VM to the host, too."""
@@ -177,12 +179,7 @@ class VMNode(Node):
     def close(self) -> None:
         """Stop QEMU, remove the VM's folder, and tell the group that this VM is gone."""
         self.watch.stop()
-        try:
-            self._stop(self.shared.cleanup("stopping the VM"))
-        except VMGroupError as error:
-            self.log.warning("cleanup", f"the VM could not be removed from the host: {error}")
-        if self._link is not None:
-            self._link.close()
+        self._leave_host()
         try:
             cleanup = self.shared.cleanup("telling the group that the VM is gone")
             self.client.with_token(CancelToken()).send(VM_STOP, {}, cleanup)
@@ -226,7 +223,17 @@ class VMNode(Node):
             self.log.event("state", "waiting for the host", state="waiting for the host")
             self._host = self._meet_host(deadline)
             self._link = self._host.dial(deadline)
+            if not self.shared.runs_host:
+                self._be_heard(self._host, deadline)
         return self._link
+
+    def _be_heard(self, host: VMHost, deadline: Deadline) -> None:
+        """Have the host's supervisor remove the VM if this process dies."""
+        # A link of its own: what is uploaded may hold a beat up for longer than the host waits.
+        link = host.dial(deadline)
+        channel = host.supervisor.listen(link, deadline, self.name)
+        patience_s = host.offer.address.patience_s
+        self._heartbeat = Heartbeat(channel, patience_s, self.host_is_lost, link)
 
     def _check_host(self, cargo: Cargo, link: SshLink, deadline: Deadline) -> None:
         """Refuse a host that cannot carry the VM before anything is sent there."""
@@ -252,6 +259,19 @@ class VMNode(Node):
         group = self.shared.group.target_group
         return self.shared.host_at(Offer.from_message(offers.get(starter, {}), group))
 
+    def _leave_host(self) -> None:
+        """Remove the VM from the host; where that fails, the host's supervisor goes on trying."""
+        left = False
+        try:
+            self._stop(self.shared.cleanup("stopping the VM"))
+            left = True
+        except VMGroupError as error:
+            self.log.warning("cleanup", f"the VM could not be removed from the host: {error}")
+        if self._heartbeat is not None:
+            self._heartbeat.stop(leaving=left)
+        if self._link is not None:
+            self._link.close()
+
     def _store(self, file: StoredFile | None, link: SshLink, deadline: Deadline) -> str | None:
         if file is None:
             return None
@@ -265,7 +285,7 @@ class VMNode(Node):
 
     def _launch(self, deployed: _Deployed, link: SshLink, deadline: Deadline) -> Console:
         """Start the VM in a folder of its own; gives its console."""
-        self._folder = VMFolder(self._path, link)
+        self._folder = VMFolder(self.name, self._on, link)
         machine = self._describe(deployed, link, deadline)
         programs = {} if self._port is None else {HOOK: self._port.hook}
         if self.job.launch_with and machine is not None:
@@ -379,6 +399,8 @@ class VMNode(Node):
         if self._console is not None:
             self._console.close()
         self._console = self._shell = None
+        if self.shared.host_loss is not None:
+            raise self.shared.host_loss
         if self._folder is not None:
             self._folder.remove(deadline)
             self._folder = None

@@ -18,6 +18,7 @@ from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError, JobError
+from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.overlay_disk import DISK_BYTES
 
 OVERLAY = "overlay.tar"
@@ -30,59 +31,25 @@ LAUNCH = "launch"
 """For a VM launched by its job: the program that launches it as usual."""
 
 _STOP_S = 10.0
-_MARK = "LAVA_VM_MARK"
 
-_MAKE = 'mkdir -p "$0" && cd "$0" && truncate -s "$1" "$2" && tar -xf -'
+# When the job's folder is gone, or the VM's, the job has ended and nothing may start.
+_MAKE = 'mkdir "$0" && cd "$0" && truncate -s "$1" "$2" && tar -xf -'
 
-# When the folder is gone already, the job has ended and nothing may start.
 _LAUNCH = 'cd "$0" && exec "$@" 2>qemu.err'
 # A file takes the output, so that what a command leaves in the background holds nobody up.
 _COMMAND = 'cd "$0" && exec sh -c "$1" >launch.log 2>&1 </dev/null'
 # The host's terminal passes on what is typed, and the guest alone echoes it.
 _ON_TERMINAL = 'cd "$0" && { stty raw -echo 2>/dev/null; exec sh -c "$1"; }'
 
-# A process that ends loses its environment first, then becomes a zombie, and holds its files and
-# devices until its last thread is gone.  Shells drop the NULs between an environment's variables,
-# which busybox's grep would stop at.
-_STOP = r"""
-tries=0
-wait_a_little() {
-    [ "$tries" -lt 80 ] || exit 1
-    tries=$((tries + 1))
-    sleep 0.1
-}
-is_empty_zombie() {
-    set -- /proc/"$1"/task/*
-    [ $# -eq 1 ] && grep -qs '^State:[[:space:]]*Z' "$1/status"
-}
-marked() {
-    for process in /proc/[0-9]*; do
-        while IFS= read -r variables || [ -n "$variables" ]; do
-            case $variables in *"$1"*) echo "${process#/proc/}" ;; esac
-        done <"$process/environ"
-    done 2>/dev/null
-}
-seen=
-while found=$(marked "$1"); [ -n "$found" ]; do
-    if [ "$tries" -lt 20 ]; then signal=TERM; else signal=KILL; fi
-    for pid in $found; do kill "-$signal" "$pid" 2>/dev/null; done
-    seen="$seen $found"
-    wait_a_little
-done
-for pid in $seen; do
-    while [ -e "/proc/$pid/task" ] && ! is_empty_zombie "$pid"; do wait_a_little; done
-done
-rm -rf "$0" "$0.reserved"
-"""
-
 
 class VMFolder:
     """A VM's folder on the host, reached by the VM's own link."""
 
-    def __init__(self, path: str, link: SshLink) -> None:
-        self.path = path
+    def __init__(self, name: str, host: VMHost, link: SshLink) -> None:
+        self.path = f"{host.job_folder}/{name}"
+        self._supervisor = host.supervisor
         self._link = link
-        self._mark = f"{_MARK}={path}/"
+        self._mark = host.supervisor.mark(name)
 
     def make(self, programs: Mapping[str, bytes], deadline: Deadline) -> None:
         """Make the folder with an empty overlay and these small programs."""
@@ -138,7 +105,7 @@ class VMFolder:
     def remove(self, deadline: Deadline) -> None:
         """End the VM's programs, by force where they do not listen; remove its folder and claim."""
         limit = deadline.sub("stopping the VM's programs", _STOP_S)
-        self._link.check_run(["sh", "-c", _STOP, self.path, self._mark], limit)
+        self._supervisor.remove_vm(self.path, self._link, limit)
 
     def _lines_of(self, name: str, deadline: Deadline) -> list[str]:
         read = self._link.run(["cat", f"{self.path}/{name}"], deadline)

@@ -30,6 +30,7 @@ from lava_vmgroup.vms.introduction import Offer
 from lava_vmgroup.vms.preflight import FIRMWARE, TOOLS, why_no_kvm
 from lava_vmgroup.vms.qemu import machine_option
 from lava_vmgroup.vms.store import ImageStore
+from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 
 DIAL_S = 60.0
 """How long a host may take to let us in."""
@@ -73,7 +74,7 @@ true
 
 # Each VM's claim is a file beside its folder; the folder of all is the lock.
 _RESERVE = r"""
-mkdir -p "$0" && cd "$0" || exit 1
+cd "$0" || exit 1
 vm=$1 mib=$2 total=$3
 shift 3
 exec 9<.
@@ -123,6 +124,7 @@ class VMHost:
         self._accelerators: dict[Guest, Accelerator] = {}
         self._claimed: set[str] = set()
         self.job_folder = job_folder(offer.folder, job)
+        self.supervisor = Supervisor(self.job_folder)
         self.store = ImageStore(offer.folder, job)
 
     def dial(self, deadline: Deadline) -> SshLink:
@@ -182,9 +184,16 @@ class VMHost:
                 return None
 
 
-def job_folder(folder: str, job: str) -> str:
-    """Where everything of one job's VMs is below the host's folder for VMs, but for the images."""
-    return f"{folder}/job-{job}"
+def firmware_for(arch: Arch, present: frozenset[str]) -> str | None:
+    """The best firmware on the host for an image without a kernel of its own."""
+    found = next((path for path in FIRMWARE[arch] if path in present), None)
+    if found is None and FIRMWARE[arch]:
+        raise InfrastructureError(
+            "the image has no boot configuration that is understood, and the host has no firmware",
+            hint=f"install one of {', '.join(FIRMWARE[arch])} on the host, "
+            "or use deploy_linaro_kernel",
+        )
+    return found
 
 
 def _ask(folder: str, link: SshLink, deadline: Deadline) -> HostFacts:

@@ -82,6 +82,7 @@ class Offer:
             "username": self.address.username,
             "folder": self.folder,
             "host_keys": json.dumps(self.address.host_keys),
+            "patience_s": str(self.address.patience_s),
         }
         if self.network is not None:
             data["subnet"] = str(self.network.subnet)
@@ -97,6 +98,7 @@ class Offer:
                 port=int(data["port"]),
                 username=data["username"],
                 host_keys=tuple((str(kind), str(key)) for kind, key in _pairs(data["host_keys"])),
+                patience_s=int(data["patience_s"]),
             )
             return cls(address=address, folder=data["folder"], network=_network(data, group))
         except (KeyError, ValueError, TypeError) as error:

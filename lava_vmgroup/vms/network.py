@@ -119,6 +119,11 @@ def user_mac(number: int) -> str:
     return f"52:54:00:75:00:{number:02x}"
 
 
+def bridge_of(group: str) -> str:
+    """The name of the bridge that a group's network has on its host, where it has one."""
+    return f"lava-{_digest(group).hex()[:8]}"
+
+
 def make_network(
     group: str, number: int, link: SshLink, log: NodeLog, deadline: Deadline
 ) -> GroupNetwork:
@@ -128,7 +133,7 @@ def make_network(
     """
     limit = deadline.sub("making the VMs' network", _SETUP_S)
     subnet = free_subnet(link.run(["sh", "-c", _ROUTES], limit).output)
-    bridge = f"lava-{_digest(group).hex()[:8]}"
+    bridge = bridge_of(group)
     network = GroupNetwork(group=group, subnet=subnet, bridge=bridge)
     made = link.run(["sh", "-c", _MAKE, bridge, network.address(number).with_prefixlen], limit)
     if made.status == 0:

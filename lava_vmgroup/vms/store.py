@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.once import Once
 from lava_vmgroup.results.model import Upload
+from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 
 _LOOK_S = 0.5
 """How often to look whether another dispatcher still fills the store."""
@@ -51,6 +52,7 @@ class ImageStore:
     """
 
     def __init__(self, root: str, job: str) -> None:
+        self._root = root
         self._folder = f"{root}/sha256"
         self._job = job
         self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
@@ -107,7 +109,9 @@ class ImageStore:
         if link.size_of(remote, deadline) == size:
             return 0
         self._make_room(local, link, deadline)
-        with _locked(self._folder, link, log, deadline):
+        supervisor = Supervisor(job_folder(self._root, self._job))
+        lock = ["env", supervisor.mark(log.node), "sh", "-c", _LOCK, self._folder]
+        with _held(lock, link, log, deadline):
             if link.size_of(remote, deadline) == size:
                 return 0
             return self._send(local, remote, link, log, deadline)
@@ -166,14 +170,14 @@ class ImageStore:
 
 
 @contextmanager
-def _locked(path: str, link: SshLink, log: NodeLog, deadline: Deadline) -> Iterator[None]:
-    """Hold a folder on the host for us alone; the host's kernel lets go of it however we end.
+def _held(lock: Sequence[str], link: SshLink, log: NodeLog, deadline: Deadline) -> Iterator[None]:
+    """Hold a lock on the host for us alone; the host's kernel lets go of it however we end.
 
     On a host without ``flock`` nothing is held.  Blocks while somebody else holds it.
     """
     told = False
     while True:
-        with link.holding(["sh", "-c", _LOCK, path], deadline) as answer:
+        with link.holding(lock, deadline) as answer:
             if answer != _TAKEN:
                 yield
                 return

@@ -19,6 +19,7 @@ FLOORS = {
     "progress": 0,
     "safe_yaml": 0,
     "sparse": 0,
+    "vanished_peer": 0,
     "testshell.pattern": 0,
     "console.faults": 0,
     "job": 1,

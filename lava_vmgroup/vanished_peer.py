@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+"""TCP connections that break off when the machine at their other end is gone."""
+
+from __future__ import annotations
+
+import socket
+
+_PROBES = 3
+
+
+def notice_vanished_peer(connection: socket.socket, silence_s: int) -> None:
+    """Have `connection` break off when the other machine has been silent for `silence_s` seconds."""
+    interval_s = max(1, silence_s // (_PROBES + 2))
+    options = {
+        socket.TCP_KEEPIDLE: max(1, silence_s - _PROBES * interval_s),
+        socket.TCP_KEEPINTVL: interval_s,
+        socket.TCP_KEEPCNT: _PROBES,
+        socket.TCP_USER_TIMEOUT: silence_s * 1000,
+    }
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in options.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""What a job leaves on its host, and the supervisor there that removes it, whatever becomes of us.
+
+The supervisor is a shell program on the host that outlives every connection.  It acts when it is
+told to, or when it has not heard a dispatcher's heartbeat for too long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+
+from lava_vmgroup.connections.ssh import LineChannel, SshLink
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import InfrastructureError
+
+_START_S = 60.0
+
+_START = 'mkdir -p "${0%/*}" && cat >"$0.sh" && exec sh "$0.sh" start "$@"'
+# Where the program is gone the job has ended, and nothing is left of its VMs.
+_REMOVE = '[ ! -e "$0" ] || exec sh "$0" remove "$1"'
+
+
+class Supervisor:
+    """The supervisor of a job, in the job's folder on the host."""
+
+    def __init__(self, job_folder: str) -> None:
+        self._folder = job_folder
+        self._program = f"{job_folder}/.supervisor/program"
+
+    def mark(self, vm: str) -> str:
+        """What stands in the environment of programs that end with this VM, and with the job."""
+        return f"LAVA_VM_MARK={self._folder}/{vm}/"
+
+    @property
+    def ledger(self) -> str:
+        """The file on the host to which ``folder PATH`` is added for a folder to be removed."""
+        return f"{self._folder}/.supervisor/ledger"
+
+    def start(
+        self, link: SshLink, deadline: Deadline, *, patience_s: int, bridge: str = ""
+    ) -> Sequence[str]:
+        """Make the job's folder with a living supervisor that removes it and the `bridge`.
+
+        It gives the job up after `patience_s` seconds without a heartbeat.  Returns what was done
+        about earlier jobs that nobody has cleaned up.
+        """
+        words = ["sh", "-c", _START, self._folder, self._folder, str(patience_s), bridge]
+        program = (resources.files("lava_vmgroup.vms") / "supervisor.sh").read_bytes()
+        limit = deadline.sub("the host's supervisor to start", _START_S)
+        return _run(link, "starting the supervisor", words, limit, program)
+
+    def listen(self, link: SshLink, deadline: Deadline, vm: str | None = None) -> LineChannel:
+        """Open the way for the heartbeats of the job, or of a `vm` of its own dispatcher."""
+        name = "beat" if vm is None else f"vms/{vm}"
+        words = ["env", self.mark(".supervisor"), "sh", self._program, "beat"]
+        return link.open_lines([*words, self._folder, name], deadline)
+
+    def remove_vm(self, vm_folder: str, link: SshLink, deadline: Deadline) -> None:
+        """End the programs of a VM, by force where they do not listen; remove its folder."""
+        _run(link, "ending the VM", ["sh", "-c", _REMOVE, self._program, vm_folder], deadline)
+
+    def end(self, link: SshLink, deadline: Deadline) -> None:
+        """Have everything of the job ended and removed, with the supervisor."""
+        _run(link, "cleaning up", ["sh", self._program, "end", self._folder], deadline)
+
+
+def job_folder(folder: str, job: str) -> str:
+    """Where everything of one job's VMs is below the host's folder for VMs, but for the images."""
+    return f"{folder}/job-{job}"
+
+
+def _run(
+    link: SshLink, doing: str, words: Sequence[str], deadline: Deadline, stdin: bytes = b""
+) -> list[str]:
+    result = link.run(words, deadline, stdin=stdin)
+    said = result.output.strip().splitlines()
+    if result.status != 0:
+        reason = said[-1] if said else f"status {result.status}"
+        raise InfrastructureError(f"{doing} failed on the host: {reason}", last_lines=said[-20:])
+    return said

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+# The supervisor of a job on its host, for any POSIX shell on Linux.  It ends what runs of the job
+# and removes what is there of it: when it is told to, or when the dispatcher is not heard any more.
+#
+#   start FOLDER LIMIT [BRIDGE]  takes care of dead jobs, then starts the job's supervisor
+#   beat FOLDER NAME             hears a dispatcher's heartbeat, a line each, and answers
+#   remove FOLDER                ends a VM
+#   end FOLDER                   ends the job
+#   watch FOLDER [NAME]          is the supervisor; FOLDER gets its NAME with it
+#
+# The folder job-GROUP has a folder for each VM, and in .supervisor:
+#   program    this
+#   owner      who the supervisor is: process, when that started, boot of the host
+#   ledger     what else is to be removed, and for how many looks to be patient
+#   beat       the last heartbeat of the host's dispatcher
+#   vms/NAME   the last heartbeat of a VM's dispatcher, where that is another one
+#   said       why something could not be removed
+
+PATH=$PATH:/usr/sbin:/sbin
+
+# A process number comes again, and so do the starting times of another boot.
+identity() {
+    boot=unknown
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    { read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null
+    # A program's name may have spaces and brackets.
+    set -- "$1" ${stat##*)}
+    [ "$2" != Z ] && echo "$1 ${21} $boot"
+}
+
+owner_of() {
+    owner=
+    { read -r owner <"$1/.supervisor/owner"; } 2>/dev/null
+    [ -n "$owner" ]
+}
+
+is_supervised() {
+    owner_of "$1" && [ "$(identity "${owner%% *}")" = "$owner" ]
+}
+
+# A process that ends loses its environment first, then becomes a zombie, and holds its files and
+# devices until its last thread is gone.  Shells drop the NULs between an environment's variables,
+# which busybox's grep would stop at.
+wait_a_little() {
+    [ "$tries" -lt 80 ] || return 1
+    tries=$((tries + 1))
+    sleep 0.1
+}
+
+is_empty_zombie() {
+    set -- /proc/"$1"/task/*
+    [ $# -eq 1 ] && grep -qs '^State:[[:space:]]*Z' "$1/status"
+}
+
+marked() {
+    for process in /proc/[0-9]*; do
+        while IFS= read -r variables || [ -n "$variables" ]; do
+            case $variables in *"LAVA_VM_MARK=$1/"*) echo "${process#/proc/}" ;; esac
+        done <"$process/environ"
+    done 2>/dev/null
+}
+
+stop_programs() {
+    tries=0 signaled=
+    while found=$(marked "$1"); [ -n "$found" ]; do
+        if [ "$tries" -lt 20 ]; then signal=TERM; else signal=KILL; fi
+        for pid in $found; do kill "-$signal" "$pid" 2>/dev/null; done
+        signaled="$signaled $found"
+        wait_a_little || { echo "processes that do not end:" $found >&2; return 1; }
+    done
+    for pid in $signaled; do
+        while [ -e "/proc/$pid/task" ] && ! is_empty_zombie "$pid"; do
+            wait_a_little || { echo "a process that does not end: $pid" >&2; return 1; }
+        done
+    done
+}
+
+remove_vm() {
+    job=${1%/*}
+    stop_programs "$1" &&
+        rm -rf "$1" "$1.reserved" "${job%/*}"/sha256/*.part-"${job##*/job-}-${1##*/}"
+}
+
+# Other jobs change the file, too.
+remove_keys() (
+    [ -e ~/.ssh/authorized_keys ] || exit 0
+    cd ~/.ssh && exec 9<. || exit 1
+    ! command -v flock >/dev/null || flock 9
+    ours=" lava-vmgroup-$(echo "$1" | sed 's/[.]/[.]/g')\$"
+    grep -q "$ours" authorized_keys || exit 0
+    sed -i "/$ours/d" authorized_keys
+    [ -s authorized_keys ] || rm authorized_keys
+)
+
+# The owner is the last to go, or what a power cut leaves would be nobody's.
+remove_job() {
+    group=${1##*/job-} ended=0
+    stop_programs "$1" || ended=1
+    remove_keys "$group" || ended=1
+    while read -r kind value; do
+        case $kind in
+            bridge) [ ! -e "/sys/class/net/$value" ] || ip link del "$value" ;;
+            folder) rm -rf "$value" ;;
+        esac || ended=1
+    done <"$1/.supervisor/ledger"
+    rm -rf "$1"/* "${1%/*}"/sha256/*.part-"$group"-* || ended=1
+    [ "$ended" = 1 ] || { rm -rf "$1"/.supervisor/[!o]* && rm -rf "$1"; } || ended=1
+    sync
+    return "$ended"
+}
+
+# What does not change for too many looks is dead.  Looks are counted, as a host's clock may jump.
+look() {
+    heard=
+    for file in "$1/.supervisor/beat" "$1"/.supervisor/vms/*; do
+        name=${file#"$1/.supervisor/"} beat= missed=0
+        [ "$name" = beat ] || [ -e "$file" ] || continue
+        { read -r beat <"$file"; } 2>/dev/null
+        for entry in $seen; do
+            case $entry in "$name=$beat="*) missed=$((${entry##*=} + 1)) ;; esac
+        done
+        if [ "$missed" -lt "$limit" ]; then
+            heard="$heard $name=$beat=$missed"
+        elif [ "$name" = beat ]; then
+            told=yes
+        else
+            remove_vm "$1/${name#vms/}" && rm -f "$file"
+        fi
+    done
+    seen=$heard
+}
+
+watch() {
+    told= seen= limit=30
+    trap '' HUP INT
+    trap 'told=yes' TERM
+    while read -r kind value; do
+        [ "$kind" != limit ] || limit=$value
+    done <"$1/.supervisor/ledger"
+    identity $$ >"$1/.supervisor/owner.new" &&
+        mv "$1/.supervisor/owner.new" "$1/.supervisor/owner" || exit 1
+    [ -z "$2" ] || { mv "$1" "$2" && shift; } || exit 1
+    while [ -z "$told" ] && [ -d "$1/.supervisor" ]; do
+        sleep 1 &
+        nap=$!
+        wait "$nap"
+        look "$1"
+    done
+    kill "$nap" 2>/dev/null
+    [ ! -d "$1/.supervisor" ] || remove_job "$1" 2>"$1/.supervisor/said"
+}
+
+# It must outlive the connection; without a session of its own it is at least not hung up.
+launch() {
+    program=$1/.supervisor/program
+    set -- sh "$program" watch "$@"
+    ! command -v setsid >/dev/null || set -- setsid "$@"
+    "$@" </dev/null >/dev/null 2>&1 &
+}
+
+# What a dead job has left of this boot of the host may be one whose supervisor alone has died: it
+# gets another one, which finds out.
+adopt() {
+    for owner_file in "$1"/job-*/.supervisor/owner; do
+        folder=${owner_file%/.supervisor/owner}
+        [ -e "$owner_file" ] && ! is_supervised "$folder" || continue
+        { read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null || boot=unknown
+        case $owner in
+            *" $boot") launch "$folder" && echo "adopted ${folder##*/}" ;;
+            *) remove_job "$folder" && echo "removed ${folder##*/}" ;;
+        esac
+    done
+}
+
+start() {
+    end "$1" || return 1
+    adopt "${1%/*}"
+    new=${1%/*}/.${1##*/}
+    rm -rf "$new" && mkdir -p "$new/.supervisor/vms" || return 1
+    {
+        echo "limit $2"
+        [ -z "$3" ] || echo "bridge $3"
+    } >"$new/.supervisor/ledger"
+    : >"$new/.supervisor/beat"
+    mv "$0" "$new/.supervisor/program" && launch "$new" "$1" || return 1
+    tries=0
+    until is_supervised "$1"; do
+        wait_a_little || { echo "the supervisor does not start" >&2; return 1; }
+    done
+}
+
+end() {
+    [ -d "$1/.supervisor" ] || return 0
+    if is_supervised "$1"; then
+        supervisor=$owner
+        kill -TERM "${owner%% *}"
+        while [ "$(identity "${supervisor%% *}")" = "$supervisor" ]; do sleep 0.05; done
+    else
+        remove_job "$1"
+    fi
+    [ ! -d "$1/.supervisor" ] || { cat "$1/.supervisor/said" >&2; return 1; }
+}
+
+beat() {
+    file=$1/.supervisor/$2 count=0
+    while read -r said; do
+        case $said in
+            beat)
+                # Whom the supervisor gave up for dead does not come back.
+                if [ "$2" = beat ] || [ "$count" -gt 0 ]; then [ -e "$file" ]; fi &&
+                    { echo "$$.$count" >"$file"; } 2>/dev/null && echo alive || echo ended
+                count=$((count + 1))
+                ;;
+            bye) rm -f "$file" && echo bye ;;
+        esac
+    done
+}
+
+command=$1
+shift
+case $command in
+    start | beat | end | watch) "$command" "$@" ;;
+    remove) remove_vm "$1" ;;
+esac
