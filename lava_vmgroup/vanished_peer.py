@@ -9,7 +9,7 @@ _PROBES = 3
 
 
 def notice_vanished_peer(connection: socket.socket, silence_s: int) -> None:
-    """Have `connection` break off when the other machine has been silent for `silence_s` seconds."""
+    """Have `connection` break off when the other machine is silent for `silence_s` seconds."""
     interval_s = max(1, silence_s // (_PROBES + 2))
     options = {
         socket.TCP_KEEPIDLE: max(1, silence_s - _PROBES * interval_s),

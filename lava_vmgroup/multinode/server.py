@@ -23,7 +23,6 @@ from lava_vmgroup.multinode.exchange import SILENCE_S
 from lava_vmgroup.multinode.group import Hold, Released
 from lava_vmgroup.multinode.groups import Groups
 from lava_vmgroup.multinode.wire import (
-from lava_vmgroup.vanished_peer import notice_vanished_peer
     Command,
     FrameDecoder,
     FrameError,
@@ -32,6 +31,7 @@ from lava_vmgroup.vanished_peer import notice_vanished_peer
     Response,
     encode_frame,
 )
+from lava_vmgroup.vanished_peer import notice_vanished_peer
 
 CHUNK = 65536
 ACCEPT_BATCH = 100

@@ -285,7 +285,7 @@ class VMNode(Node):
 
     def _launch(self, deployed: _Deployed, link: SshLink, deadline: Deadline) -> Console:
         """Start the VM in a folder of its own; gives its console."""
-        self._folder = VMFolder(self.name, self._on, link)
+        self._folder = VMFolder(self.name, self._on.supervisor, link)
         machine = self._describe(deployed, link, deadline)
         programs = {} if self._port is None else {HOOK: self._port.hook}
         if self.job.launch_with and machine is not None:

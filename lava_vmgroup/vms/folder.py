@@ -18,8 +18,8 @@ from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError, JobError
-from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.overlay_disk import DISK_BYTES
+from lava_vmgroup.vms.supervisor import Supervisor
 
 OVERLAY = "overlay.tar"
 """The file behind the guest's disk with the test shell's files."""
@@ -45,11 +45,11 @@ _ON_TERMINAL = 'cd "$0" && { stty raw -echo 2>/dev/null; exec sh -c "$1"; }'
 class VMFolder:
     """A VM's folder on the host, reached by the VM's own link."""
 
-    def __init__(self, name: str, host: VMHost, link: SshLink) -> None:
-        self.path = f"{host.job_folder}/{name}"
-        self._supervisor = host.supervisor
+    def __init__(self, name: str, supervisor: Supervisor, link: SshLink) -> None:
+        self.path = f"{supervisor.folder}/{name}"
+        self._supervisor = supervisor
         self._link = link
-        self._mark = host.supervisor.mark(name)
+        self._mark = supervisor.mark(name)
 
     def make(self, programs: Mapping[str, bytes], deadline: Deadline) -> None:
         """Make the folder with an empty overlay and these small programs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The heartbeat by which a host's supervisor knows that a dispatcher lives, and we that the host does.
+"""The heartbeat: a host's supervisor knows by it that we live, and we that the host does.
 
 Each beat is answered, so a link over which nothing goes any more is noticed by both sides.
 """
@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from lava_vmgroup.connections.ssh import LineChannel, SshLink
+from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.ssh_channels import LineChannel
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, VMGroupError
 
@@ -61,12 +62,13 @@ class Heartbeat:
     def _beat(self) -> None:
         limit_s = self._patience_s - self._pause_s
         while True:
+            loss: VMGroupError | None = None
             try:
                 answer = self._channel.ask("beat", Deadline.after("the host's answer", limit_s))
+                if answer != "alive":
+                    loss = _given_up()
             except VMGroupError as error:
                 loss = self._explained(error)
-            else:
-                loss = None if answer == "alive" else _given_up()
             if self._stopped.is_set():
                 return
             if loss is not None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 
-from lava_vmgroup.connections.ssh import LineChannel, SshLink
+from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.ssh_channels import LineChannel
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
 
@@ -25,17 +26,17 @@ class Supervisor:
     """The supervisor of a job, in the job's folder on the host."""
 
     def __init__(self, job_folder: str) -> None:
-        self._folder = job_folder
+        self.folder = job_folder
         self._program = f"{job_folder}/.supervisor/program"
 
     def mark(self, vm: str) -> str:
         """What stands in the environment of programs that end with this VM, and with the job."""
-        return f"LAVA_VM_MARK={self._folder}/{vm}/"
+        return f"LAVA_VM_MARK={self.folder}/{vm}/"
 
     @property
     def ledger(self) -> str:
         """The file on the host to which ``folder PATH`` is added for a folder to be removed."""
-        return f"{self._folder}/.supervisor/ledger"
+        return f"{self.folder}/.supervisor/ledger"
 
     def start(
         self, link: SshLink, deadline: Deadline, *, patience_s: int, bridge: str = ""
@@ -45,7 +46,7 @@ class Supervisor:
         It gives the job up after `patience_s` seconds without a heartbeat.  Returns what was done
         about earlier jobs that nobody has cleaned up.
         """
-        words = ["sh", "-c", _START, self._folder, self._folder, str(patience_s), bridge]
+        words = ["sh", "-c", _START, self.folder, self.folder, str(patience_s), bridge]
         program = (resources.files("lava_vmgroup.vms") / "supervisor.sh").read_bytes()
         limit = deadline.sub("the host's supervisor to start", _START_S)
         return _run(link, "starting the supervisor", words, limit, program)
@@ -54,7 +55,7 @@ class Supervisor:
         """Open the way for the heartbeats of the job, or of a `vm` of its own dispatcher."""
         name = "beat" if vm is None else f"vms/{vm}"
         words = ["env", self.mark(".supervisor"), "sh", self._program, "beat"]
-        return link.open_lines([*words, self._folder, name], deadline)
+        return link.open_lines([*words, self.folder, name], deadline)
 
     def remove_vm(self, vm_folder: str, link: SshLink, deadline: Deadline) -> None:
         """End the programs of a VM, by force where they do not listen; remove its folder."""
@@ -62,7 +63,7 @@ class Supervisor:
 
     def end(self, link: SshLink, deadline: Deadline) -> None:
         """Have everything of the job ended and removed, with the supervisor."""
-        _run(link, "cleaning up", ["sh", self._program, "end", self._folder], deadline)
+        _run(link, "cleaning up", ["sh", self._program, "end", self.folder], deadline)
 
 
 def job_folder(folder: str, job: str) -> str:

@@ -103,8 +103,8 @@ remove_job() {
             folder) rm -rf "$value" ;;
         esac || ended=1
     done <"$1/.supervisor/ledger"
-    rm -rf "$1"/* "${1%/*}"/sha256/*.part-"$group"-* || ended=1
-    [ "$ended" = 1 ] || { rm -rf "$1"/.supervisor/[!o]* && rm -rf "$1"; } || ended=1
+    rm -rf "${1:?}"/* "${1%/*}"/sha256/*.part-"$group"-* || ended=1
+    [ "$ended" = 1 ] || { rm -rf "${1:?}"/.supervisor/[!o]* && rm -rf "$1"; } || ended=1
     sync
     return "$ended"
 }
@@ -113,7 +113,7 @@ remove_job() {
 look() {
     heard=
     for file in "$1/.supervisor/beat" "$1"/.supervisor/vms/*; do
-        name=${file#"$1/.supervisor/"} beat= missed=0
+        name=${file#"$1/.supervisor/"} beat='' missed=0
         [ "$name" = beat ] || [ -e "$file" ] || continue
         { read -r beat <"$file"; } 2>/dev/null
         for entry in $seen; do
@@ -131,7 +131,7 @@ look() {
 }
 
 watch() {
-    told= seen= limit=30
+    told='' seen='' limit=30
     trap '' HUP INT
     trap 'told=yes' TERM
     while read -r kind value; do

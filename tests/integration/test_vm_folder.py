@@ -12,7 +12,9 @@ from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.vms.folder import VMFolder, launch_program
+from lava_vmgroup.vms.supervisor import Supervisor
 from tests.support.sshd import Server
+from tests.support.supervised import supervised
 
 
 def soon() -> Deadline:
@@ -23,6 +25,12 @@ def soon() -> Deadline:
 def link(sshd: Server) -> Iterator[SshLink]:
     with dial(sshd.address, sshd.key, soon()) as link:
         yield link
+
+
+@pytest.fixture
+def supervisor(sshd: Server, tmp_path: Path) -> Iterator[Supervisor]:
+    with supervised(sshd, tmp_path, "1") as made:
+        yield made
 
 
 def read_until(stream: ByteStream, wanted: bytes) -> bytes:
@@ -46,15 +54,15 @@ def pid_in(path: Path) -> int:
 
 
 def test_removing_ends_what_went_into_the_background_and_nothing_else(
-    link: SshLink, tmp_path: Path
+    link: SshLink, supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    ours = VMFolder(str(tmp_path / "vm1"), link)
-    neighbour = VMFolder(str(tmp_path / "vm1x"), link)
+    ours = VMFolder("vm1", supervisor, link)
+    neighbour = VMFolder("vm1x", supervisor, link)
     for folder in (ours, neighbour):
         folder.make({}, soon())
         # Ends by force only; the last command is the console.
         stubborn = "trap '' TERM; while :; do sleep 0.1; done"
-        commands = [f'setsid sh -c "{stubborn}" & echo $! >../pid-$NAME', "exec cat"]
+        commands = [f'setsid sh -c "{stubborn}" & echo $! >../../pid-$NAME', "exec cat"]
         environment = {"NAME": Path(folder.path).name}
         folder.start_by(commands, environment, soon())
     pids = [pid_in(tmp_path / f"pid-{name}") for name in ("vm1", "vm1x")]
@@ -71,9 +79,9 @@ def test_removing_ends_what_went_into_the_background_and_nothing_else(
 
 
 def test_last_command_is_attached_to_on_a_terminal_that_adds_nothing(
-    link: SshLink, tmp_path: Path
+    link: SshLink, supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    folder = VMFolder(str(tmp_path / "vm1"), link)
+    folder = VMFolder("vm1", supervisor, link)
     folder.make({}, soon())
     commands = ["echo prepared >state", 'tty >/dev/null && cat state && echo "$VALUE" && exec cat']
 
@@ -86,19 +94,23 @@ def test_last_command_is_attached_to_on_a_terminal_that_adds_nothing(
     folder.remove(soon())
 
 
-def test_command_that_fails_is_told_with_its_words(link: SshLink, tmp_path: Path) -> None:
-    folder = VMFolder(str(tmp_path / "vm1"), link)
+def test_command_that_fails_is_told_with_its_words(
+    link: SshLink, supervisor: Supervisor, tmp_path: Path
+) -> None:
+    folder = VMFolder("vm1", supervisor, link)
     folder.make({}, soon())
 
     with pytest.raises(JobError, match=r"'echo no such pool; exit 4' ended with status 4.*no such"):
         folder.start_by(["echo no such pool; exit 4", "touch started"], {}, soon())
 
-    assert not (tmp_path / "vm1/started").exists()
+    assert not (Path(folder.path) / "started").exists()
     folder.remove(soon())
 
 
-def test_nothing_starts_when_the_folder_is_gone(link: SshLink, tmp_path: Path) -> None:
-    folder = VMFolder(str(tmp_path / "vm1"), link)
+def test_nothing_starts_when_the_folder_is_gone(
+    link: SshLink, supervisor: Supervisor, tmp_path: Path
+) -> None:
+    folder = VMFolder("vm1", supervisor, link)
     folder.make({}, soon())
     folder.remove(soon())
 
@@ -106,13 +118,15 @@ def test_nothing_starts_when_the_folder_is_gone(link: SshLink, tmp_path: Path) -
     assert not (tmp_path / "started").exists()
 
 
-def test_usual_launch_takes_more_options(link: SshLink, tmp_path: Path) -> None:
-    folder = VMFolder(str(tmp_path / "vm1"), link)
+def test_usual_launch_takes_more_options(
+    link: SshLink, supervisor: Supervisor, tmp_path: Path
+) -> None:
+    folder = VMFolder("vm1", supervisor, link)
     usual = launch_program(["printf", "<%s>", "a b"], ["$HOME"])
     folder.make({"launch": usual}, soon())
 
     console = folder.start_by(["./launch -device 'virtio rng'"], {}, soon())
 
     assert read_until(console, b"HOME>") == b"<a b><-device><virtio rng><$HOME>"
-    assert os.access(tmp_path / "vm1/launch", os.X_OK)
+    assert os.access(Path(folder.path) / "launch", os.X_OK)
     folder.remove(soon())

@@ -19,6 +19,7 @@ from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import Offer
 from lava_vmgroup.vms.store import ImageStore, digest_of
 from tests.support.sshd import Server
+from tests.support.supervised import supervised
 
 FACTS = HostFacts(
     arch=Arch.AARCH64,
@@ -40,16 +41,18 @@ def link(sshd: Server) -> Iterator[SshLink]:
 
 
 @pytest.fixture
-def process(sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], VMHost]:
+def process(
+    sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], VMHost]]:
     """Makes the host as one more process sees it."""
     monkeypatch.setattr(VMHost, "facts", lambda *_: FACTS)
-    return lambda: VMHost(
-        Offer(address=sshd.address, folder=str(tmp_path / "vms")), sshd.key, "group"
-    )
+    offer = Offer(address=sshd.address, folder=str(tmp_path / "vms"))
+    with supervised(sshd, tmp_path / "vms", "group"):
+        yield lambda: VMHost(offer, sshd.key, "group")
 
 
 def end(host: VMHost, vm: str, link: SshLink) -> None:
-    VMFolder(f"{host.job_folder}/{vm}", link).remove(soon())
+    VMFolder(vm, host.supervisor, link).remove(soon())
 
 
 def test_each_vm_gets_the_cpus_that_the_fewest_others_have(

@@ -27,6 +27,7 @@ from lava_vmgroup.vms.accelerator import Arch, HostFacts
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import OFFER_ID, Offer
 from tests.support.sshd import Server
+from tests.support.supervised import supervised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +90,9 @@ def pair(sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         host.send(
             OFFER_ID, Offer(address=sshd.address, folder=str(tmp_path / "vms")).to_message(), soon()
         )
-        yield Pair(vm=node, host=host)
-        node.close()
+        with supervised(sshd, tmp_path / "vms", "group"):
+            yield Pair(vm=node, host=host)
+            node.close()
 
 
 def test_vm_that_boots_again_replaces_the_running_one(pair: Pair, tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def test_vm_that_closes_is_gone_and_says_so(pair: Pair, tmp_path: Path) -> None:
     pair.vm.close()
 
     assert not is_running(int((tmp_path / "pids").read_text()))
-    assert list((tmp_path / "vms/job-group").iterdir()) == []
+    assert [path.name for path in (tmp_path / "vms/job-group").iterdir()] == [".supervisor"]
     assert pair.host.wait(VM_STOP, soon()) == {"vm1": {}}
 
 

@@ -64,7 +64,7 @@ FLOORS = {
 
 DOORS = {
     "pexpect": {"console.console"},
-    "paramiko": {"connections.ssh", "connections.ssh_keys"},
+    "paramiko": {"connections.ssh", "connections.ssh_channels", "connections.ssh_keys"},
     "jsonschema": {"job.problems", "testshell.definition", "testshell.definition_schema"},
     "requests": {"deploy.http"},
     "yaml": {"job.load", "safe_yaml", "testshell.definition"},

@@ -18,6 +18,7 @@ from lava_vmgroup.testshell.collected import read_results
 from lava_vmgroup.testshell.definition import parse_definition
 from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay
 from tests.support.sshd import Server
+from tests.support.supervised import supervised
 
 LIMIT_S = 60.0
 TEXT = yaml.safe_dump(
@@ -33,13 +34,18 @@ def soon() -> Deadline:
 
 
 @pytest.fixture
-def host(sshd: Server) -> Iterator[HostNode]:
-    """A host of which nothing is there but its link, which is all that its files need."""
+def host(sshd: Server, tmp_path: Path) -> Iterator[HostNode]:
+    """A host of which nothing is there but its link and supervisor: all that its files need."""
     node = HostNode.__new__(HostNode)
-    with dial(sshd.address, sshd.key, soon()) as link:
-        node._link = link
-        node._unpacked = set()
+    with (
+        supervised(sshd, tmp_path / "vms", "1") as node._supervisor,
+        dial(sshd.address, sshd.key, soon()) as node._link,
+    ):
         yield node
+
+
+def to_remove(host: HostNode) -> str:
+    return Path(host._supervisor.ledger).read_text()
 
 
 def overlay(directory: Path) -> bytes:
@@ -67,7 +73,7 @@ def test_a_folder_of_an_earlier_test_shell_is_used_again(host: HostNode, tmp_pat
     for _ in range(2):
         host.unpack(overlay(directory), str(directory), soon())
 
-    assert host._unpacked == {str(directory)}
+    assert str(directory) in to_remove(host)
 
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(
@@ -81,4 +87,4 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(
         host.unpack(overlay(directory), str(directory), soon())
 
     assert [path.name for path in directory.iterdir()] == ["file"]
-    assert host._unpacked == set()
+    assert str(directory) not in to_remove(host)
