@@ -65,11 +65,15 @@ def only_programs(
 
 
 @contextmanager
-def local_lab(folder: Path, sshd: Server) -> Iterator[Lab]:
-    """A lab with this machine as its only host, ``rack01`` of type ``rack``."""
+def local_lab(folder: Path, sshd: Server, **device: int) -> Iterator[Lab]:
+    """A lab with this machine as its only host, ``rack01`` of type ``rack``.
+
+    `device` is more of its configuration; its ``ssh_port`` may be one that leads to `sshd`.
+    """
     sshd.accept_new_key(folder / "id")
     ((kind, key),) = sshd.address.host_keys
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{sshd.address.port} {kind} {key}\n")
+    port = device.get("ssh_port", sshd.address.port)
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
     config = folder / "config"
     for name in ("devices", "device-types"):
         (config / name).mkdir(parents=True)
@@ -77,11 +81,12 @@ def local_lab(folder: Path, sshd: Server) -> Iterator[Lab]:
         "client_type": "dummy",
         "dummy_driver": "ssh",
         "ssh_host": "127.0.0.1",
-        "ssh_port": sshd.address.port,
+        "ssh_port": port,
         "ssh_username": sshd.address.username,
         "ssh_identity_file": folder / "id",
         "ssh_known_hosts": folder / "known_hosts",
         "vm_folder": folder / "vms",
+        **device,
     }
     text = "".join(f"{name} = {value}\n" for name, value in rack.items())
     (config / "device-types/rack.conf").write_text(text)

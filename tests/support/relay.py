@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""A TCP relay on loopback that can stop forwarding, as a network that is cut without a word."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+class Relay:
+    """Forwards connections to a port of loopback, in both directions, while it is not frozen."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._open = threading.Event()
+        self._open.set()
+        self._sockets: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def freeze(self) -> None:
+        """Take nothing and give nothing any more; connections stay."""
+        self._open.clear()
+
+    def thaw(self) -> None:
+        """Go on as if nothing had been."""
+        self._open.set()
+
+    def close(self) -> None:
+        """End all connections."""
+        for one in (self._listener, *self._sockets):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self.thaw()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+                self._sockets += [near, far]
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=self._forward, args=pair, daemon=True).start()
+
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while chunk := source.recv(65536):
+                self._open.wait()
+                target.sendall(chunk)
+            target.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def relay(port: int) -> Iterator[Relay]:
+    """A relay to a port."""
+    made = Relay(port)
+    try:
+        yield made
+    finally:
+        made.close()
