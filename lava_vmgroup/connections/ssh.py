@@ -44,7 +44,7 @@ class Address:
     host_keys: tuple[tuple[str, str], ...]
     """The accepted keys of the host as (type, base64) pairs; any other is refused."""
     patience_s: int = 30
-    """How long the host may be silent before its connections count as broken."""
+    """How many seconds the host may be silent before it is given up, and gives us up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +345,8 @@ def _connect(address: Address, key: Identity, deadline: Deadline) -> paramiko.Tr
     connection = socket.create_connection(
         (address.host, address.port), timeout=max(deadline.remaining_s, 0.01)
     )
-    notice_vanished_peer(connection, address.patience_s)
+    # Later than the heartbeat, which knows what to say.
+    notice_vanished_peer(connection, 2 * address.patience_s)
     try:
         transport = paramiko.Transport(connection)
     except BaseException:

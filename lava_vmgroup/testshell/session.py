@@ -109,6 +109,8 @@ class Session:
                 pass
             self._shell.await_prompt(deadline)
         except InfrastructureError as error:
+            if deadline.token is not None:
+                deadline.token.check()  # the host out of reach is not its system's end
             case = self._recorder.running_case
             during = f" in test case {case}" if case else ""
             raise TestError(
