@@ -6,10 +6,13 @@ from __future__ import annotations
 import socket
 
 _PROBES = 3
+_LONGEST_S = 32767
+"""What the system takes."""
 
 
 def notice_vanished_peer(connection: socket.socket, silence_s: int) -> None:
     """Have `connection` break off when the other machine is silent for `silence_s` seconds."""
+    silence_s = min(silence_s, _LONGEST_S)
     interval_s = max(1, silence_s // (_PROBES + 2))
     options = {
         socket.TCP_KEEPIDLE: max(1, silence_s - _PROBES * interval_s),

@@ -7,6 +7,7 @@ comes next on the host (another test shell, a reboot, the end) finds them closed
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -177,7 +178,7 @@ class HostNode(Node):
         self.log.event("host", f"the host is reachable at {host_ip}", host_ip=host_ip)
         self._be_supervised(link, deadline)
         # What tests leave in the background ends with the job.
-        shell.run(f"export {self._supervisor.mark('.host')}", deadline)
+        shell.run(f"export {shlex.quote(self._supervisor.mark('.host'))}", deadline)
         hellos = self._hellos(deadline.sub("the VMs to introduce themselves", _HELLO_S))
         network = None
         if any(hello.wants_network for hello in hellos):

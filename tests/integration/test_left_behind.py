@@ -102,7 +102,7 @@ def jobs_on_host(lab: Lab) -> set[str]:
 
 
 def test_killed_dispatcher_leaves_nothing_in_any_phase(tmp_path: Path, sshd: Server) -> None:
-    with local_lab(tmp_path, sshd, host_heartbeat_timeout=4) as lab:
+    with local_lab(tmp_path, sshd, host_heartbeat_timeout=3) as lab:
         living = start(lab, "living")
         started(lab, "living", living)
         (kept,) = jobs_on_host(lab)

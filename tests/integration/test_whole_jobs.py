@@ -14,6 +14,13 @@ from tests.support.sshd import Server
 
 HEAD = "metadata: {format: Lava-Test-Shell Test Definition 1.0, name: t, description: d}\n"
 MEETING = f"{HEAD}run: {{steps: [lava-sync together]}}\n"
+SURVIVING = f"""{HEAD}
+run:
+  steps:
+    - until [ -e @FOLDER@/vms/job-*/vm1-job17.4 ]; do sleep 0.2; done
+    - while [ -e @FOLDER@/vms/job-*/vm1-job17.4 ]; do sleep 0.2; done
+    - lava-test-case victim-is-gone --result pass
+"""
 ABSENT = f"{HEAD}run: {{steps: [lava-wait never-sent]}}\n"
 FAILING = f"""{HEAD}
 run:
@@ -25,7 +32,7 @@ run:
 
 @pytest.fixture
 def lab(tmp_path: Path, sshd: Server) -> Iterator[Lab]:
-    with local_lab(tmp_path, sshd) as made:
+    with local_lab(tmp_path, sshd, host_heartbeat_timeout=3) as made:
         yield made
 
 
@@ -64,20 +71,24 @@ def says(word: str, event: Mapping[str, Any]) -> bool:
     return event["kind"] == "multinode" and word in event["message"]
 
 
-def test_dispatcher_that_is_killed_is_named_by_all_others(lab: Lab, sshd: Server) -> None:
+def test_dispatcher_that_is_killed_is_named_by_all_others_and_its_vm_removed(
+    lab: Lab, sshd: Server
+) -> None:
     document = job(
         entry("friend", count=3),
         entry("victim"),
         actions=[
-            shell_action("meeting.yaml", "host"),
+            shell_action("surviving.yaml", "host"),
             shell_action("meeting.yaml", "friend"),
             shell_action("absent.yaml", "victim"),
         ],
     )
-    path = write_job(lab, document, meeting=MEETING, absent=ABSENT)
+    path = write_job(lab, document, meeting=MEETING, absent=ABSENT, surviving=SURVIVING)
     with coordinator(lab.folder) as port:
         started = lab.start_sub_jobs(path, port)
         for number, process in started.items():
+            if number == "0":
+                continue  # its test looks at the host only
             word = "lava-wait" if number == "4" else "lava-sync"
             events = follow(lab.folder / f"results-{number}/events.jsonl", process)
             assert any(says(word, event) for event in events), process.communicate()
@@ -88,10 +99,13 @@ def test_dispatcher_that_is_killed_is_named_by_all_others(lab: Lab, sshd: Server
             number: lab.finish(process, f"results-{number}") for number, process in started.items()
         }
 
-    for one in ended.values():
+    for number, one in ended.items():
         assert one.status == 6, one.stderr
         own = one.results["nodes"][0]
-        assert "vm1-job17.4 failed: its connection to the coordinator" in own["error"]["message"]
+        end = "left the group" if number == "0" else "failed: its connection to the coordinator"
+        assert f"vm1-job17.4 {end}" in own["error"]["message"]
+    (run,) = ended["0"].results["nodes"][0]["runs"]
+    assert {case["name"]: case["result"] for case in run["cases"]}["victim-is-gone"] == "pass"
     assert traces(lab, sshd) == []
 
 
