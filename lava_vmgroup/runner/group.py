@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import queue
 import secrets
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -39,6 +38,7 @@ from lava_vmgroup.results.model import JobResult, NodeResult
 from lava_vmgroup.runner.gathering import Gathering
 from lava_vmgroup.runner.node import NodeRun
 from lava_vmgroup.runner.submission import submissions_of, submitted
+from lava_vmgroup.scratch import scratch_folder
 from lava_vmgroup.vms.images import ImageLibrary
 
 _HURRY_S = 5.0
@@ -87,11 +87,11 @@ class GroupRun:
         for key in settings.obsolete:
             self._log.event("obsolete", f"{key} in the job is obsolete and ignored", key=key)
         with (
-            tempfile.TemporaryDirectory(prefix="lava-vmgroup-") as work,
-            JobFiles(settings.folder, self._lab.dispatcher, Path(work) / "files") as files,
+            scratch_folder() as work,
+            JobFiles(settings.folder, self._lab.dispatcher, work / "files") as files,
             self._meeting() as coordinator,
         ):
-            shared = self._share(Path(work), files, coordinator)
+            shared = self._share(work, files, coordinator)
             gathering = self._gathering()
             results = gathering.merged(self._run_nodes(shared, gathering))
         cause = cause_of([*self._errors, *gathering.errors])

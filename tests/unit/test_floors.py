@@ -18,6 +18,7 @@ FLOORS = {
     "once": 0,
     "progress": 0,
     "safe_yaml": 0,
+    "scratch": 0,
     "sparse": 0,
     "vanished_peer": 0,
     "testshell.pattern": 0,
