@@ -19,7 +19,7 @@ from lava_vmgroup.console.access import open_to_ssh
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import JobError, PeerFailed, TestError, VMGroupError
+from lava_vmgroup.errors import InfrastructureError, JobError, PeerFailed, TestError, VMGroupError
 from lava_vmgroup.job.expansion import IMAGE_COMMANDS
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
@@ -97,12 +97,15 @@ class HostNode(Node):
         """See `Node.unpack`."""
         assert self._link is not None, "a booted host has its link"
         limit = deadline.sub("unpacking the tests", _UNPACK_S)
-        claim = ["sh", "-c", _CLAIM, directory, self._supervisor.ledger]
-        if self._link.run(claim, limit).status == _FOREIGN:
+        words = ["sh", "-c", _CLAIM, directory, self._supervisor.ledger]
+        claimed = self._link.run(words, limit)
+        if claimed.status == _FOREIGN:
             raise JobError(
                 f"the host has other files in {directory}, which is removed when the job ends",
                 hint="give lava_test_dir a folder that is not there yet",
             )
+        if claimed.status != 0:
+            raise InfrastructureError(f"the host takes no tests: {claimed.output.strip()}")
         command = ["sh", "-c", 'tar -xf - -C / && [ -d "$0" ]', directory]
         self._link.check_run(command, limit, stdin=archive)
 

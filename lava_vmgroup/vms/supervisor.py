@@ -18,8 +18,8 @@ from lava_vmgroup.errors import InfrastructureError
 _START_S = 60.0
 
 _START = 'mkdir -p "${0%/*}" && cat >"$0.sh" && exec sh "$0.sh" start "$@"'
-# Where the program is gone the job has ended, and nothing is left of its VMs.
-_REMOVE = '[ ! -e "$0" ] || exec sh "$0" remove "$1"'
+# Where the program is gone the job has ended, and nothing is left of it.
+_DO = '[ ! -e "$0" ] || exec sh "$0" "$@"'
 
 
 class Supervisor:
@@ -59,11 +59,13 @@ class Supervisor:
 
     def remove_vm(self, vm_folder: str, link: SshLink, deadline: Deadline) -> None:
         """End the programs of a VM, by force where they do not listen; remove its folder."""
-        _run(link, "ending the VM", ["sh", "-c", _REMOVE, self._program, vm_folder], deadline)
+        words = ["sh", "-c", _DO, self._program, "remove", vm_folder]
+        _run(link, "ending the VM", words, deadline)
 
     def end(self, link: SshLink, deadline: Deadline) -> None:
         """Have everything of the job ended and removed, with the supervisor."""
-        _run(link, "cleaning up", ["sh", self._program, "end", self.folder], deadline)
+        words = ["sh", "-c", _DO, self._program, "end", self.folder]
+        _run(link, "cleaning up", words, deadline)
 
 
 def job_folder(folder: str, job: str) -> str:

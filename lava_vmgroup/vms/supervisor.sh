@@ -143,10 +143,9 @@ watch() {
     while [ -z "$told" ] && [ -d "$1/.supervisor" ]; do
         sleep 1 &
         nap=$!
-        wait "$nap"
+        wait "$nap" || kill "$nap"
         look "$1"
     done
-    kill "$nap" 2>/dev/null
     [ ! -d "$1/.supervisor" ] || remove_job "$1" 2>"$1/.supervisor/said"
 }
 
@@ -165,15 +164,16 @@ adopt() {
         folder=${owner_file%/.supervisor/owner}
         [ -e "$owner_file" ] && ! is_supervised "$folder" || continue
         { read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null || boot=unknown
-        case $owner in
-            *" $boot") launch "$folder" && echo "adopted ${folder##*/}" ;;
-            *) remove_job "$folder" && echo "removed ${folder##*/}" ;;
-        esac
+        if [ "${owner##* }" = "$boot" ] && [ -e "$folder/.supervisor/program" ]; then
+            launch "$folder" && echo "adopted ${folder##*/}"
+        else
+            remove_job "$folder" && echo "removed ${folder##*/}"
+        fi
     done
 }
 
 start() {
-    end "$1" || return 1
+    end "$1" || { rm -f "$0" && return 1; }
     adopt "${1%/*}"
     new=${1%/*}/.${1##*/}
     rm -rf "$new" && mkdir -p "$new/.supervisor/vms" || return 1
