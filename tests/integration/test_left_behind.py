@@ -103,18 +103,17 @@ def jobs_on_host(lab: Lab) -> set[str]:
 
 def test_killed_dispatcher_leaves_nothing_in_any_phase(tmp_path: Path, sshd: Server) -> None:
     with local_lab(tmp_path, sshd, host_heartbeat_timeout=3) as lab:
-        living = start(lab, "living")
-        started(lab, "living", living)
-        (kept,) = jobs_on_host(lab)
-        names = ("connecting", "booting", "testing", "cleaning", "twice")
+        names = ("connecting", "booting", "testing", "cleaning", "twice", "living")
         launch = {"cleaning": [STUBBORN]}
         jobs = {name: start(lab, name, *launch.get(name, [])) for name in names}
         event(lab, "connecting", jobs["connecting"], state="connecting")
         jobs["connecting"].kill()
         event(lab, "booting", jobs["booting"], state="booting")
         jobs["booting"].kill()
-        for name in ("testing", "cleaning", "twice"):
+        for name in ("testing", "cleaning", "twice", "living"):
             started(lab, name, jobs[name])
+        living = jobs.pop("living")
+        kept = job_of(lab, living).name
         jobs["testing"].kill()
         jobs["cleaning"].send_signal(signal.SIGINT)
         event(lab, "cleaning", jobs["cleaning"], kind="error")
