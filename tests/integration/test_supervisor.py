@@ -8,9 +8,9 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -45,6 +45,8 @@ class Host:
     folder: Path
     home: Path
     environment: dict[str, str]
+    started: list[subprocess.Popen[Any]] = field(default_factory=list)
+    """What a test that fails may leave."""
 
     @property
     def keys(self) -> Path:
@@ -103,7 +105,9 @@ class Job:
         path = self.folder / vm
         path.mkdir()
         environment = {**self.host.environment, "LAVA_VM_MARK": f"{path}/"}
-        return subprocess.Popen(["sleep", "600"], cwd=path, env=environment)
+        vm_process = subprocess.Popen(["sleep", "600"], cwd=path, env=environment)
+        self.host.started.append(vm_process)
+        return vm_process
 
     def have_been_before_a_power_cut(self) -> None:
         """Look like a job of the host's last boot, whose process numbers others have now."""
@@ -121,6 +125,7 @@ class Job:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self.host.started.append(process)
         assert process.stdin is not None
         assert process.stdout is not None
         return Heart(process=process, stdin=process.stdin, stdout=process.stdout)
@@ -157,7 +162,11 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
     (home / ".ssh").mkdir(parents=True)
     (home / ".ssh/authorized_keys").write_text("ssh-ed25519 BBBB owner\n")
     path = f"{programs}:{os.environ['PATH']}"
-    yield Host(folder=tmp_path / "vms", home=home, environment={"HOME": str(home), "PATH": path})
+    host = Host(folder=tmp_path / "vms", home=home, environment={"HOME": str(home), "PATH": path})
+    yield host
+    for process in host.started:
+        process.kill()
+        process.wait()
     for owner in (tmp_path / "vms").glob("job-*/.supervisor/owner"):
         with suppress(ProcessLookupError):
             os.kill(int(owner.read_text().split()[0]), signal.SIGKILL)
