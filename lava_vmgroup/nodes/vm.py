@@ -179,7 +179,14 @@ class VMNode(Node):
     def close(self) -> None:
         """Stop QEMU, remove the VM's folder, and tell the group that this VM is gone."""
         self.watch.stop()
-        self._leave_host()
+        try:
+            self._stop(self.shared.cleanup("stopping the VM"))
+        except VMGroupError as error:
+            self.log.warning("cleanup", f"the VM could not be removed from the host: {error}")
+        if self._heartbeat is not None:
+            self._heartbeat.stop(leaving=self._folder is None)
+        if self._link is not None:
+            self._link.close()
         try:
             cleanup = self.shared.cleanup("telling the group that the VM is gone")
             self.client.with_token(CancelToken()).send(VM_STOP, {}, cleanup)
@@ -224,16 +231,8 @@ class VMNode(Node):
             self._host = self._meet_host(deadline)
             self._link = self._host.dial(deadline)
             if not self.shared.runs_host:
-                self._be_heard(self._host, deadline)
+                self._heartbeat = self._host.heartbeat(self.name, self.host_is_lost, deadline)
         return self._link
-
-    def _be_heard(self, host: VMHost, deadline: Deadline) -> None:
-        """Have the host's supervisor remove the VM if this process dies."""
-        # A link of its own: what is uploaded may hold a beat up for longer than the host waits.
-        link = host.dial(deadline)
-        channel = host.supervisor.listen(link, deadline, self.name)
-        patience_s = host.offer.address.patience_s
-        self._heartbeat = Heartbeat(channel, patience_s, self.host_is_lost, link)
 
     def _check_host(self, cargo: Cargo, link: SshLink, deadline: Deadline) -> None:
         """Refuse a host that cannot carry the VM before anything is sent there."""
@@ -258,19 +257,6 @@ class VMNode(Node):
             self.attributes["host_ip"] = told["host_ip"]
         group = self.shared.group.target_group
         return self.shared.host_at(Offer.from_message(offers.get(starter, {}), group))
-
-    def _leave_host(self) -> None:
-        """Remove the VM from the host; where that fails, the host's supervisor goes on trying."""
-        left = False
-        try:
-            self._stop(self.shared.cleanup("stopping the VM"))
-            left = True
-        except VMGroupError as error:
-            self.log.warning("cleanup", f"the VM could not be removed from the host: {error}")
-        if self._heartbeat is not None:
-            self._heartbeat.stop(leaving=left)
-        if self._link is not None:
-            self._link.close()
 
     def _store(self, file: StoredFile | None, link: SshLink, deadline: Deadline) -> str | None:
         if file is None:
@@ -407,6 +393,8 @@ class VMNode(Node):
 
     def _explained(self, error: InfrastructureError) -> InfrastructureError:
         """A console that closed early, explained by what QEMU said."""
+        if error is self.shared.host_loss:
+            return error
         assert self._folder is not None, "a VM with a console has a folder"
         said = self._folder.complaints(self.shared.cleanup("reading QEMU's messages"))
         if not said:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lava_vmgroup.connections.ssh import CommandResult, SshLink, dial
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, Unfit
+from lava_vmgroup.errors import InfrastructureError, Unfit, VMGroupError
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.vms.accelerator import (
     Accelerator,
@@ -26,6 +26,7 @@ from lava_vmgroup.vms.accelerator import (
     kvm_choice,
     tcg_choice,
 )
+from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.introduction import Offer
 from lava_vmgroup.vms.preflight import FIRMWARE, TOOLS, why_no_kvm
 from lava_vmgroup.vms.qemu import machine_option
@@ -132,6 +133,15 @@ class VMHost:
         with self._dialing:
             return dial(self.offer.address, self._key, deadline.sub("SSH to the host", DIAL_S))
 
+    def heartbeat(
+        self, vm: str, on_loss: Callable[[VMGroupError], None], deadline: Deadline
+    ) -> Heartbeat:
+        """Have the host's supervisor remove a VM if this process, which runs no host, dies."""
+        # A link of its own: what is uploaded may hold a beat up for longer than the host waits.
+        link = self.dial(deadline)
+        channel = self.supervisor.listen(link, deadline, vm)
+        return Heartbeat(channel, self.offer.address.patience_s, on_loss, link)
+
     def facts(self, link: SshLink, deadline: Deadline) -> HostFacts:
         """What the host is and has; asked once."""
         with self._asking:
@@ -182,18 +192,6 @@ class VMHost:
                 return chosen
             case _:
                 return None
-
-
-def firmware_for(arch: Arch, present: frozenset[str]) -> str | None:
-    """The best firmware on the host for an image without a kernel of its own."""
-    found = next((path for path in FIRMWARE[arch] if path in present), None)
-    if found is None and FIRMWARE[arch]:
-        raise InfrastructureError(
-            "the image has no boot configuration that is understood, and the host has no firmware",
-            hint=f"install one of {', '.join(FIRMWARE[arch])} on the host, "
-            "or use deploy_linaro_kernel",
-        )
-    return found
 
 
 def _ask(folder: str, link: SshLink, deadline: Deadline) -> HostFacts:
