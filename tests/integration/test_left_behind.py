@@ -10,12 +10,13 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.support.lab import Lab, follow
 from tests.support.local_lab import LAUNCH, entry, local_lab, shell_action
+from tests.support.processes import until
 from tests.support.relay import relay
 from tests.support.sshd import Server
 
@@ -29,14 +30,6 @@ run:
     - while [ ! -e @FOLDER@/go ]; do sleep 0.2; done
 """
 STUBBORN = "setsid sh -c \"trap '' TERM; while :; do sleep 0.1; done\" &"
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that takes as long as it takes."""
-    end = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.1)
 
 
 def write(lab: Lab, name: str, *launch: str) -> Path:

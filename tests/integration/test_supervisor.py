@@ -15,27 +15,13 @@ from typing import IO, Any
 import pytest
 
 from lava_vmgroup.vms import supervisor
+from tests.support.processes import is_running, until
 
 PROGRAM = Path(supervisor.__file__).with_suffix(".sh")
 SHELLS = {"dash": ["/usr/bin/dash"], "bash": ["/usr/bin/bash"], "busybox": ["/usr/bin/busybox"]}
 LIMIT_S = 60.0
 PATIENT = 600
 IMPATIENT = 2
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that takes as long as it takes."""
-    end = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return b"Z" not in Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1]
-    except FileNotFoundError:
-        return False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.vms.folder import VMFolder, launch_program
 from lava_vmgroup.vms.supervisor import Supervisor
+from tests.support.processes import is_running
 from tests.support.sshd import Server
 from tests.support.supervised import supervised
 
@@ -40,13 +41,6 @@ def read_until(stream: ByteStream, wanted: bytes) -> bytes:
         assert chunk, f"the stream ended after {seen!r}"
         seen += chunk
     return seen
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return b"Z" not in Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1]
-    except FileNotFoundError:
-        return False
 
 
 def pid_in(path: Path) -> int:

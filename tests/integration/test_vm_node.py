@@ -26,6 +26,7 @@ from lava_vmgroup.runner.group import GroupRun
 from lava_vmgroup.vms.accelerator import Arch, HostFacts
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import OFFER_ID, Offer
+from tests.support.processes import is_running
 from tests.support.sshd import Server
 from tests.support.supervised import supervised
 
@@ -40,13 +41,6 @@ class Pair:
 
 def soon() -> Deadline:
     return Deadline.after("the test", 60.0)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return b"Z" not in Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1]
-    except FileNotFoundError:
-        return False
 
 
 @pytest.fixture

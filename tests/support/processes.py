@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""Processes of this machine, and waiting for what they do."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_LIMIT_S = 60.0
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and not only what its parent has not asked for yet."""
+    try:
+        return b"Z" not in Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1]
+    except FileNotFoundError:
+        return False
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that takes as long as it takes."""
+    end = time.monotonic() + _LIMIT_S
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
