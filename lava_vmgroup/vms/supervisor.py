@@ -17,7 +17,11 @@ from lava_vmgroup.errors import InfrastructureError
 
 _START_S = 60.0
 
-_START = 'mkdir -p "${0%/*}" && cat >"$0.sh" && exec sh "$0.sh" start "$@"'
+_START = """
+root=${0%/*} made=
+[ -d "$root" ] || { mkdir -p "$root" && made=$root; }
+cat >"$0.sh" && exec sh "$0.sh" start "$@" "$made"
+"""
 # Where the program is gone the job has ended, and nothing is left of it.
 _DO = '[ ! -e "$0" ] || exec sh "$0" "$@"'
 

@@ -2,11 +2,12 @@
 # The supervisor of a job on its host, for any POSIX shell on Linux.  It ends what runs of the job
 # and removes what is there of it: when it is told to, or when the dispatcher is not heard any more.
 #
-#   start FOLDER LIMIT [BRIDGE]  takes care of dead jobs, then starts the job's supervisor
-#   beat FOLDER NAME             hears a dispatcher's heartbeat, a line each, and answers
-#   remove FOLDER                ends a VM
-#   end FOLDER                   ends the job
-#   watch FOLDER [NAME]          is the supervisor; FOLDER gets its NAME with it
+#   start FOLDER LIMIT BRIDGE ROOT  takes care of dead jobs, then starts the job's supervisor; of a
+#                                   ROOT that was made for it, nothing stays if nobody uses it
+#   beat FOLDER NAME                hears a dispatcher's heartbeat, a line each, and answers
+#   remove FOLDER                   ends a VM
+#   end FOLDER                      ends the job
+#   watch FOLDER [NAME]             is the supervisor; FOLDER gets its NAME with it
 #
 # The folder job-GROUP has a folder for each VM, and in .supervisor:
 #   program    this
@@ -94,17 +95,19 @@ remove_keys() (
 
 # The owner is the last to go, or what a power cut leaves would be nobody's.
 remove_job() {
-    group=${1##*/job-} ended=0
+    group=${1##*/job-} ended=0 root=''
     stop_programs "$1" || ended=1
     remove_keys "$group" || ended=1
     while read -r kind value; do
         case $kind in
             bridge) [ ! -e "/sys/class/net/$value" ] || ip link del "$value" ;;
             folder) rm -rf "$value" ;;
+            root) root=$value ;;
         esac || ended=1
     done <"$1/.supervisor/ledger"
     rm -rf "${1:?}"/* "${1%/*}"/sha256/*.part-"$group"-* || ended=1
     [ "$ended" = 1 ] || { rm -rf "${1:?}"/.supervisor/[!o]* && rm -rf "$1"; } || ended=1
+    [ -z "$root" ] || rmdir "$root" 2>/dev/null
     sync
     return "$ended"
 }
@@ -180,6 +183,7 @@ start() {
     {
         echo "limit $2"
         [ -z "$3" ] || echo "bridge $3"
+        [ -z "$4" ] || echo "root $4"
     } >"$new/.supervisor/ledger"
     : >"$new/.supervisor/beat"
     mv "$0" "$new/.supervisor/program" && launch "$new" "$1" || return 1
