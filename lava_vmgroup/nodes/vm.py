@@ -31,7 +31,7 @@ from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
 from lava_vmgroup.vms.network import HOOK, Port, user_mac
 from lava_vmgroup.vms.overlay_disk import OverlayDisk
 from lava_vmgroup.vms.preflight import firmware_of
-from lava_vmgroup.vms.qemu import Machine, NetworkCard, argv, argv_around
+from lava_vmgroup.vms.qemu import Machine, NetworkCard, argv, argv_around, with_console
 
 _NETWORK_S = 30.0
 
@@ -343,7 +343,7 @@ class VMNode(Node):
             kernel=deployed.kernel,
             initrd=deployed.initrd,
             dtb=deployed.dtb,
-            append=_with_console(deployed.append, config.qemu_console or _CONSOLES[guest.arch]),
+            append=with_console(deployed.append, config.qemu_console or _CONSOLES[guest.arch]),
             firmware=self._firmware(deployed, guest.arch, facts),
             pflash=[f"{self._path}/{flash_name(n)}" for n, _ in enumerate(deployed.pflash)],
             cards=self._cards(),
@@ -393,15 +393,9 @@ class VMNode(Node):
 
     def _explained(self, error: InfrastructureError) -> InfrastructureError:
         """A console that closed early, explained by what QEMU said."""
-        if error is self.shared.host_loss:
+        if error is self.shared.host_loss or self._folder is None:
             return error
-        assert self._folder is not None, "a VM with a console has a folder"
         said = self._folder.complaints(self.shared.cleanup("reading QEMU's messages"))
         if not said:
             return error
         return InfrastructureError(f"QEMU ended: {said[-1]}", last_lines=said)
-
-
-def _with_console(append: str, console: str) -> str:
-    """A kernel's command line that surely talks to the console we listen to."""
-    return append if "console=" in append else f"{append} console={console}".strip()

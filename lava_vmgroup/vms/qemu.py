@@ -145,3 +145,8 @@ def _as_linux_finds_them(machine: Machine, devices: list[list[str]]) -> list[str
 def _escaped(path: str) -> str:
     """A comma would end the option's value; QEMU takes two for one."""
     return path.replace(",", ",,")
+
+
+def with_console(append: str, console: str) -> str:
+    """A kernel's command line that surely talks to the console we listen to."""
+    return append if "console=" in append else f"{append} console={console}".strip()

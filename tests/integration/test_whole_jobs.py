@@ -46,7 +46,7 @@ def job(*vms: Mapping[str, Any], actions: list[Any]) -> dict[str, Any]:
 
 def traces(lab: Lab, sshd: Server) -> list[str]:
     """What a job should have removed from its host and did not."""
-    left = [path.name for path in (lab.folder / "vms").iterdir() if path.name != "sha256"]
+    left = [path.name for path in (lab.folder / "vms").glob("*") if path.name != "sha256"]
     keys = sshd.authorized_keys.read_text().splitlines()
     return left + [key for key in keys if "lava-vmgroup" in key]
 
