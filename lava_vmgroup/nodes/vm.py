@@ -396,6 +396,4 @@ class VMNode(Node):
         if error is self.shared.host_loss or self._folder is None:
             return error
         said = self._folder.complaints(self.shared.cleanup("reading QEMU's messages"))
-        if not said:
-            return error
-        return InfrastructureError(f"QEMU ended: {said[-1]}", last_lines=said)
+        return InfrastructureError(f"QEMU ended: {said[-1]}", last_lines=said) if said else error
