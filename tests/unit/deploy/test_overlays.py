@@ -149,6 +149,7 @@ def test_later_archive_wins(tmp_path: Path) -> None:
         (b"no archive" * 100, "overlay0 cannot be unpacked"),
         (gzip.compress(tar(member("x"), content=bytes(9000)))[:60], "overlay0 cannot be unpacked"),
     ],
+    ids=["outside", "link", "garbage", "cut"],
 )
 def test_unusable_archive_is_the_jobs_fault(archive: bytes, expected: str, tmp_path: Path) -> None:
     with pytest.raises(JobError, match=expected):
