@@ -44,7 +44,7 @@ lava-dispatcher: test-packages
 	folder="$(LAVA)/lava-dispatcher_$$version"; \
 	test ! -d "$$folder" || exit 0; \
 	echo "Unpacking lava-dispatcher $$version into $$folder"; \
-	mkdir -p "$(LAVA)" && work=$$(mktemp -d "$(LAVA)/new.XXXXXX") && cd "$$work" || exit 1; \
+	mkdir -p "$(LAVA)" && work=$$(mktemp -d -p "$(LAVA)") && cd "$$work" || exit 1; \
 	trap 'rm -rf "$$work"' EXIT; \
 	for attempt in 1 2 3; do \
 		test ! -d "$$folder" || exit 0; \
