@@ -8,7 +8,7 @@ each of these once.  The woken call then raises the token's reason.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from lava_vmgroup.errors import VMGroupError
@@ -30,14 +30,7 @@ class CancelToken:
 
     def cancel(self, reason: VMGroupError) -> None:
         """Ask the work to stop; the first reason given stands."""
-        with self._lock:
-            if self._reason is not None:
-                return
-            self._reason = reason
-            wakers = list(self._wakers)
-        self._event.set()
-        for wake in wakers:
-            wake()
+        cancel_all([(self, reason)])
 
     def check(self) -> None:
         """Raise the reason if the work was asked to stop."""
@@ -72,3 +65,18 @@ class CancelToken:
 
         with self.waking(pass_on):
             yield
+
+    def _accept(self, reason: VMGroupError) -> list[Callable[[], None]]:
+        """Take the reason, if it is the first; returns who is to be woken."""
+        with self._lock:
+            if self._reason is not None:
+                return []
+            self._reason = reason
+            return [self._event.set, *self._wakers]
+
+
+def cancel_all(reasons: Iterable[tuple[CancelToken, VMGroupError]]) -> None:
+    """Cancel several tokens at once: when the first work wakes, all have their reasons."""
+    wakers = [wake for token, reason in reasons for wake in token._accept(reason)]
+    for wake in wakers:
+        wake()

@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.cancel import CancelToken, cancel_all
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deadline import Deadline
@@ -191,7 +191,8 @@ class GroupRun:
         if hurry:
             shared.grace_s = _HURRY_S
         self._log.warning("cancel", f"{reason.message}; cleaning up")
-        # The host comes last, or VMs could hear first that their host has ended.
-        for token in reversed(self._tokens):
-            # An error of its own for each, as errors learn where they happened.
-            token.cancel(Canceled(reason.message, signal_number=reason.signal_number))
+        # An error of its own for each, as errors learn where they happened.
+        cancel_all(
+            (token, Canceled(reason.message, signal_number=reason.signal_number))
+            for token in self._tokens
+        )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from lava_vmgroup.actions import commands
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import Canceled, NodeSkipped, VMGroupError
+from lava_vmgroup.errors import Canceled, NodeSkipped, PeerFailed, VMGroupError
 from lava_vmgroup.findings import refuse
 from lava_vmgroup.job.model import Action
 from lava_vmgroup.nodes import tools
@@ -93,7 +93,7 @@ class NodeRun:
         try:
             commands()[command].run(action, node, self._deadline)
         except VMGroupError as failure:
-            error = failure
+            error = self._reason_for(failure)
             raise
         finally:
             seconds = time.monotonic() - started
@@ -110,7 +110,8 @@ class NodeRun:
         try:
             work()
         except VMGroupError as error:
-            return error.at(node=self._node.name, action=self._current_action)
+            reason = self._reason_for(error)
+            return reason.at(node=self._node.name, action=self._current_action)
         except Exception as error:  # noqa: BLE001 - the last resort of a thread
             self._node.log.event("bug", traceback.format_exc(), level=40)
             bug = VMGroupError(
@@ -119,6 +120,11 @@ class NodeRun:
             bug.__cause__ = error
             return bug.at(node=self._node.name, action=self._current_action)
         return None
+
+    def _reason_for(self, error: VMGroupError) -> VMGroupError:
+        """Why the node ends; of a peer that ends for the same reason it may have heard before."""
+        reason = self._node.token.reason
+        return reason if isinstance(error, PeerFailed) and reason is not None else error
 
     @property
     def _current_action(self) -> str | None:

@@ -17,6 +17,7 @@ from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.errors import Canceled, JobError, PeerFailed
 from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
+from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.nodes.shared import Lab
 from lava_vmgroup.results.model import JobResult, NodeState
 from lava_vmgroup.runner.group import GroupRun
@@ -141,6 +142,21 @@ def test_cancel_ends_every_node_and_switches_the_board_off(tmp_path: Path) -> No
     assert {node.state for node in result.nodes} == {NodeState.CANCELED}
     assert result.exit_status == 143
     assert (tmp_path / "power").read_text() == "off\n"
+
+
+def test_peer_that_was_canceled_first_is_no_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = make_run(tmp_path, hard_reset_command="true")
+
+    def hear_of_peer_first(client: MultiNodeClient, *_: object) -> None:
+        group.cancel(Canceled("canceled by SIGTERM", signal_number=15))
+        client._token.wait(60)
+        raise PeerFailed("vm1-job1.2 failed: canceled by SIGTERM")
+
+    monkeypatch.setattr(MultiNodeClient, "wait", hear_of_peer_first)
+
+    assert {node.state for node in group.run().nodes} == {NodeState.CANCELED}
 
 
 def test_nothing_temporary_is_left_on_the_dispatcher(
