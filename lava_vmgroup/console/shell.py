@@ -84,7 +84,9 @@ class Shell:
             # Bash swallows the character after a Ctrl-C, so that is an Enter.
             self.console.send(f"{key}\necho lava-'prompt'-{attempt}\n", deadline)
             try:
-                limit = deadline.sub("the shell's prompt", _PROMPT_S)
+                # Each key has its time, however little there is.
+                fair_s = deadline.remaining_s / (len(keys) - attempt)
+                limit = deadline.sub("the shell's prompt", min(_PROMPT_S, fair_s))
                 self.console.expect([re.compile(f"lava-prompt-{attempt}\r?\n")], limit)
                 self.console.expect([PROMPT], limit)
             except DeadlineExpired:

@@ -149,6 +149,17 @@ def test_an_interrupted_command_gives_the_prompt_back(console: Console) -> None:
     assert shell.run("echo again", soon()) == (0, "again")
 
 
+def test_command_that_ignores_the_first_interrupt_gets_another_in_time(console: Console) -> None:
+    shell = prepared(console)
+    script = 'trap "trap - INT" INT; echo be""gun; while :; do sleep 0.1; done'
+    console.send_line(f"bash -c '{script}'", soon())
+    console.expect(["begun"], soon())
+
+    shell.interrupt(Deadline.after("interrupting", 9.0))
+
+    assert shell.run("echo again", soon()) == (0, "again")
+
+
 def test_files_are_read_from_a_console(console: Console, tmp_path: Path) -> None:
     shell = prepared(console)
     data = os.urandom(9000)
