@@ -74,6 +74,10 @@ class Unfit(InfrastructureError):
     """The lab's administrator must act: host or dispatcher lack what was looked for beforehand."""
 
 
+class LinkLost(InfrastructureError):
+    """The connection to a host broke off; it can perhaps be made again."""
+
+
 class NodeSkipped(VMGroupError):
     """An optional VM that its host cannot carry; nobody must act, and it is never a cause."""
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.connections.ssh import Access
+from lava_vmgroup.connections.ssh_access import Access
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.watch import Watch

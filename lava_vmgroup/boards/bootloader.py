@@ -13,7 +13,7 @@ from lava_vmgroup.boards import BoardSetup
 from lava_vmgroup.config.commands import BootCommand, CommandKind, substitute
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import ProcessStream, run_configured
-from lava_vmgroup.connections.ssh import Access
+from lava_vmgroup.connections.ssh_access import Access
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.connections.tcp import open_tcp
 from lava_vmgroup.console.console import Console

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from lava_vmgroup.boards import BoardSetup
 from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.connections.ssh import Access, Address, SshLink, dial, known_host_keys
+from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.ssh_access import Access, Address, known_host_keys
 from lava_vmgroup.connections.ssh_keys import KeyFile
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.shell import Shell

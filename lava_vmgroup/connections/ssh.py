@@ -1,50 +1,39 @@
 # SPDX-License-Identifier: MIT
 """SSH and SFTP to the host, by paramiko: commands, byte streams and files.
 
-Commands are lists of words here and are quoted once, where they are sent.  The host's key is
-always known beforehand (it is read over the serial console) and a different one is refused.
+Commands are lists of words here and are quoted once, where they are sent.
 """
 
 from __future__ import annotations
 
 import shlex
-import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import paramiko
 
-from lava_vmgroup.connections.ssh_channels import ChannelStream, LineChannel
+from lava_vmgroup.connections.ssh_access import Access, Address, connect
+from lava_vmgroup.connections.ssh_channels import ChannelStream, LineChannel, broke_off
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.connections.stream import CHUNK
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import ConfigurationError, InfrastructureError
+from lava_vmgroup.errors import InfrastructureError, LinkLost
 from lava_vmgroup.sparse import data_blocks
-from lava_vmgroup.vanished_peer import notice_vanished_peer
 
 BLOCK = 131072
 """Bytes per SFTP write; OpenSSH takes up to 256 KiB, and with this a slow host was quickest."""
 
-_RETRY_S = 0.2
-_SSH_PORT = 22
+_TRIES = 3
+_LOOK_S = 0.2
 _COLUMNS = 1024
 """A terminal's width; shells break the echo of longer lines."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where and as whom to reach the host."""
-
-    host: str
-    port: int
-    username: str
-    host_keys: tuple[tuple[str, str], ...]
-    """The accepted keys of the host as (type, base64) pairs; any other is refused."""
-    patience_s: int = 30
-    """How many seconds the host may be silent before it is given up, and gives us up."""
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,42 +44,18 @@ class CommandResult:
     output: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """A way into a host: where it is, and the key that it accepts."""
-
-    address: Address
-    key: Identity
-
-
-def known_host_keys(known_hosts: Path, host: str, port: int) -> tuple[tuple[str, str], ...]:
-    """The keys of a host in a file like ``~/.ssh/known_hosts``.
-
-    Raises `ConfigurationError` when the file cannot be read or does not have the host.
-    """
-    name = host if port == _SSH_PORT else f"[{host}]:{port}"
-    try:
-        entry = paramiko.HostKeys(str(known_hosts)).lookup(name)
-    except (OSError, paramiko.SSHException) as error:
-        raise ConfigurationError(
-            f"cannot read the SSH host keys in {known_hosts}: {error}",
-            hint="set ssh_known_hosts to a file like ~/.ssh/known_hosts",
-        ) from error
-    if not entry:
-        raise ConfigurationError(
-            f"{known_hosts} has no key of {name}",
-            hint=f"add the output of: ssh-keyscan -p {port} {host} "
-            "(compare it with the host's /etc/ssh/ssh_host_*_key.pub first)",
-        )
-    return tuple((kind, key.get_base64()) for kind, key in entry.items())
-
-
 class SshLink:
-    """One SSH connection to the host, for one thread."""
+    """An SSH connection to the host, which is made again when it has broken off.
 
-    def __init__(self, transport: paramiko.Transport, address: Address) -> None:
+    Only what has not begun, or may be begun again, is done over the new connection; a command that
+    ran raises `LinkLost`.  Commands may be started by any thread; files are one thread's.
+    """
+
+    def __init__(self, transport: paramiko.Transport, access: Access) -> None:
         self._transport = transport
-        self._address = address
+        self._access = access
+        self._connecting = threading.Lock()
+        self._closed = False
         self._sftp: paramiko.SFTPClient | None = None
 
     def __enter__(self) -> Self:
@@ -102,10 +67,17 @@ class SshLink:
     @property
     def local_name(self) -> str:
         """What the link connects to, for messages."""
-        return f"{self._address.username}@{self._address.host}:{self._address.port}"
+        address = self._access.address
+        return f"{address.username}@{address.host}:{address.port}"
+
+    @property
+    def patience_s(self) -> int:
+        """How long the host may be out of reach before it is given up."""
+        return self._access.address.patience_s
 
     def close(self) -> None:
-        """Close the connection and all its channels; from any thread."""
+        """Close the connection and all its channels for good; from any thread."""
+        self._closed = True
         self._transport.close()
 
     def run(
@@ -129,6 +101,8 @@ class SshLink:
                 if not channel.status_event.wait(deadline.remaining_s):
                     raise deadline.error()
                 deadline.check()
+                if broke_off(channel):
+                    raise LinkLost(f"{self.local_name} broke off while {argv[0]} ran there")
                 return CommandResult(channel.exit_status, output.decode(errors="replace"))
         except TimeoutError as error:
             raise deadline.error() from error
@@ -194,12 +168,14 @@ class SshLink:
 
     def size_of(self, remote: str, deadline: Deadline) -> int | None:
         """The size of a file on the host in bytes, None when there is none."""
-        try:
-            return self._files(deadline).stat(remote).st_size
-        except FileNotFoundError:
-            return None
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise self._failure(f"looking at {remote}", error, deadline) from error
+
+        def look(files: paramiko.SFTPClient) -> int | None:
+            try:
+                return files.stat(remote).st_size
+            except FileNotFoundError:
+                return None
+
+        return self._on_files(f"looking at {remote}", deadline, look)
 
     def put(
         self,
@@ -212,13 +188,10 @@ class SshLink:
 
         `progress` is called with the position reached.  Returns the number of bytes sent.
         """
-        sent = 0
-        try:
-            with (
-                local.open("rb") as source,
-                self._files(deadline).open(remote, "wb") as target,
-                deadline.waking(self._drop_files),
-            ):
+
+        def copy(files: paramiko.SFTPClient) -> int:
+            sent = 0
+            with local.open("rb") as source, files.open(remote, "wb") as target:
                 target.set_pipelined(True)
                 for position, block in data_blocks(source, BLOCK):
                     deadline.check()
@@ -229,40 +202,33 @@ class SshLink:
                         progress(position + len(block))
                 target.flush()
                 target.truncate(local.stat().st_size)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise self._failure(f"copying {local.name} to {remote}", error, deadline) from error
-        return sent
+            return sent
+
+        return self._on_files(f"copying {local.name} to {remote}", deadline, copy)
 
     def put_bytes(self, data: bytes, remote: str, deadline: Deadline) -> None:
         """Write a small file on the host, over what is there; its length never shrinks."""
-        try:
-            with (
-                self._files(deadline).open(remote, "r+b") as target,
-                deadline.waking(self._drop_files),
-            ):
+
+        def write(files: paramiko.SFTPClient) -> None:
+            with files.open(remote, "r+b") as target:
                 target.set_pipelined(True)
                 target.write(data)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise self._failure(f"writing {remote}", error, deadline) from error
+
+        self._on_files(f"writing {remote}", deadline, write)
 
     def get_bytes(self, remote: str, size: int, deadline: Deadline) -> bytes:
         """The first `size` bytes of a file on the host, fewer when it is shorter."""
-        try:
-            with (
-                self._files(deadline).open(remote, "rb") as source,
-                deadline.waking(self._drop_files),
-            ):
+
+        def read(files: paramiko.SFTPClient) -> bytes:
+            with files.open(remote, "rb") as source:
                 source.prefetch(size)
                 return source.read(size)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise self._failure(f"reading {remote}", error, deadline) from error
+
+        return self._on_files(f"reading {remote}", deadline, read)
 
     def rename(self, old: str, new: str, deadline: Deadline) -> None:
         """Rename a file on the host over whatever has the new name."""
-        try:
-            self._files(deadline).posix_rename(old, new)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise self._failure(f"renaming {old}", error, deadline) from error
+        self._on_files(f"renaming {old}", deadline, lambda files: files.posix_rename(old, new))
 
     def _started(
         self, argv: Sequence[str], deadline: Deadline, *, terminal: bool
@@ -278,26 +244,68 @@ class SshLink:
         return channel
 
     def _open_channel(self, deadline: Deadline) -> paramiko.Channel:
-        deadline.check()
-        try:
-            return self._transport.open_session(timeout=deadline.remaining_s)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise self._failure("opening a channel", error, deadline) from error
+        return self._trying(
+            "opening a channel",
+            deadline,
+            lambda transport: transport.open_session(timeout=deadline.remaining_s),
+        )
 
-    def _files(self, deadline: Deadline) -> paramiko.SFTPClient:
-        deadline.check()
+    def _on_files(
+        self, doing: str, deadline: Deadline, work: Callable[[paramiko.SFTPClient], Result]
+    ) -> Result:
+        """Do something with the host's files, again from its beginning if the link breaks off."""
+
+        def attempt(transport: paramiko.Transport) -> Result:
+            with deadline.waking(self._drop_files):
+                return work(self._files(transport, deadline))
+
+        return self._trying(doing, deadline, attempt)
+
+    def _trying(
+        self, doing: str, deadline: Deadline, work: Callable[[paramiko.Transport], Result]
+    ) -> Result:
+        """Do something over the connection, and over another one if it breaks off."""
+        tries_left = _TRIES
+        while True:
+            transport = self._connected(deadline)
+            tries_left -= 1
+            try:
+                return work(transport)
+            except (OSError, EOFError, paramiko.SSHException) as error:
+                # Its thread may need a moment to find out.
+                transport.join(_LOOK_S)
+                if transport.is_active() or self._closed or not tries_left:
+                    raise self._failure(doing, error, deadline) from error
+
+    def _connected(self, deadline: Deadline) -> paramiko.Transport:
+        """The connection, made again if it has broken off."""
+        while not self._connecting.acquire(timeout=_LOOK_S):
+            deadline.check()
+        try:
+            deadline.check()
+            if not self._transport.is_active() and not self._closed:
+                limit = deadline.sub(f"{self.local_name} to be reached again", self.patience_s)
+                self._transport = connect(self._access, limit)
+                self._sftp = None
+                if self._closed:
+                    self._transport.close()
+            return self._transport
+        finally:
+            self._connecting.release()
+
+    def _files(self, transport: paramiko.Transport, deadline: Deadline) -> paramiko.SFTPClient:
         if self._sftp is None:
-            self._sftp = self._open_sftp(deadline)
+            self._sftp = self._open_sftp(transport)
         if (channel := self._sftp.get_channel()) is not None:
             channel.settimeout(deadline.remaining_s)
         return self._sftp
 
-    def _open_sftp(self, deadline: Deadline) -> paramiko.SFTPClient:
+    def _open_sftp(self, transport: paramiko.Transport) -> paramiko.SFTPClient:
         try:
-            files = paramiko.SFTPClient.from_transport(self._transport)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            if not self._transport.is_active():
-                raise self._failure("opening SFTP", error, deadline) from error
+            files = paramiko.SFTPClient.from_transport(transport)
+        except (OSError, EOFError, paramiko.SSHException):
+            if not transport.is_active():
+                raise
             files = None
         if files is None:
             raise InfrastructureError(
@@ -319,54 +327,6 @@ class SshLink:
 
 
 def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
-    """Connect and log in with a key.
-
-    A host that has just booted may not listen yet, so a refused connection is tried again until
-    the deadline; a wrong host key or a refused login is not.
-    """
-    while True:
-        try:
-            return SshLink(_connect(address, key, deadline), address)
-        except (paramiko.AuthenticationException, paramiko.BadHostKeyException) as error:
-            raise InfrastructureError(
-                f"the host at {address.host}:{address.port} refused the login: {error}"
-            ) from error
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            deadline.check()
-            if deadline.remaining_s < _RETRY_S:
-                raise InfrastructureError(
-                    f"no SSH at {address.host}:{address.port}: {error or 'closed'}",
-                    hint="is openssh-server installed in the host's image, and running?",
-                ) from error
-            deadline.pause(_RETRY_S)
-
-
-def _connect(address: Address, key: Identity, deadline: Deadline) -> paramiko.Transport:
-    connection = socket.create_connection(
-        (address.host, address.port), timeout=max(deadline.remaining_s, 0.01)
-    )
-    # Later than the heartbeat, which knows what to say.
-    notice_vanished_peer(connection, 2 * address.patience_s)
-    try:
-        transport = paramiko.Transport(connection)
-    except BaseException:
-        connection.close()
-        raise
-    try:
-        with deadline.waking(transport.close):
-            transport.start_client(timeout=deadline.remaining_s)
-            _check_host_key(transport, address)
-            transport.auth_publickey(address.username, key.private)
-    except BaseException:
-        transport.close()
-        raise
-    return transport
-
-
-def _check_host_key(transport: paramiko.Transport, address: Address) -> None:
-    offered = transport.get_remote_server_key()
-    if (offered.get_name(), offered.get_base64()) not in address.host_keys:
-        raise InfrastructureError(
-            f"{address.host}:{address.port} shows an SSH host key that is not the board's",
-            hint="do ssh_host and ssh_port lead to this board, and is ssh_known_hosts up to date?",
-        )
+    """Connect to a host; see `connect`."""
+    access = Access(address=address, key=key)
+    return SshLink(connect(access, deadline), access)

@@ -7,7 +7,18 @@ import paramiko
 
 from lava_vmgroup.connections.stream import CHUNK
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.errors import InfrastructureError, LinkLost
+
+_FIND_OUT_S = 0.5
+
+
+def broke_off(channel: paramiko.Channel) -> bool:
+    """Whether a channel ended without its command, as its connection is gone.
+
+    What could not be sent tells sooner than the channel does, so that is waited for a little.
+    """
+    channel.status_event.wait(_FIND_OUT_S)
+    return channel.closed and not channel.eof_received and channel.exit_status < 0
 
 
 class ChannelStream:
@@ -33,8 +44,13 @@ class ChannelStream:
             self._channel.sendall(data)
         except TimeoutError as error:
             raise deadline.error() from error
-        except OSError as error:
+        except (OSError, EOFError, paramiko.SSHException) as error:
             raise InfrastructureError("the console connection is closed") from error
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether the stream has ended and the command has not."""
+        return broke_off(self._channel)
 
     def close(self) -> None:
         """See `ByteStream.close`."""
@@ -65,15 +81,20 @@ class LineChannel:
                 self._channel.settimeout(max(deadline.remaining_s, 0.001))
                 chunk = self._channel.recv(CHUNK)
                 if not chunk:
-                    raise InfrastructureError("the command on the host has ended")
+                    raise self._end()
                 self._unread += chunk
         except TimeoutError as error:
             raise deadline.error() from error
-        except OSError as error:
-            raise InfrastructureError(str(error) or "closed") from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._end() from error
         line, _, self._unread = self._unread.partition(b"\n")
         return line.decode(errors="replace")
 
     def close(self) -> None:
         """End the command's input; wakes who asks."""
         self._channel.close()
+
+    def _end(self) -> InfrastructureError:
+        if broke_off(self._channel):
+            return LinkLost("the connection to the host broke off")
+        return InfrastructureError("the command on the host has ended")

@@ -12,7 +12,7 @@ import shlex
 from dataclasses import dataclass
 
 from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.connections.ssh import Access, Address
+from lava_vmgroup.connections.ssh_access import Access, Address
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline

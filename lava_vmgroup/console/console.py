@@ -181,13 +181,15 @@ class Console:
                 except pexpect.EOF:
                     raise self._ended() from None
 
-    def unread_lines(self) -> Iterator[str]:
-        """The lines that have come and that nobody has read; never blocks."""
+    def unread_events(self) -> Iterator[Line | Posted]:
+        """What has come and nobody has read; never blocks."""
         self._partial = self._matcher.take_text() + self._partial
         self._silence = None
         for _ in range(_UNREAD_PIECES):
+            while self._posted:
+                yield Posted(self._posted.popleft())
             while line := self._take_line():
-                yield line.text
+                yield line
             try:
                 self._partial += self.next_text(0.0)
             except _Woken:
@@ -218,11 +220,11 @@ class Console:
             raise pexpect.EOF("the stream ended")
         if item is _WAKE:
             raise _Woken
+        if silence is not None:
+            self._silence = silence.renewed()
         if isinstance(item, Posted):
             self._posted.append(item.item)
             raise _Woken
-        if silence is not None:
-            self._silence = silence.renewed()
         text = self._decoder.decode(item)
         self._remember(text)
         return text

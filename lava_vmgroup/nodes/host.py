@@ -8,13 +8,16 @@ comes next on the host (another test shell, a reboot, the end) finds them closed
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lava_vmgroup import boards
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
-from lava_vmgroup.connections.ssh import Access, SshLink, dial
+from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.ssh_access import Access
+from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.access import open_to_ssh
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
@@ -30,6 +33,7 @@ from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.host import DIAL_S
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
 from lava_vmgroup.vms.network import bridge_of, make_network
+from lava_vmgroup.vms.spool import SpooledStream
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 
 _UNPACK_S = 60.0
@@ -63,6 +67,7 @@ class HostNode(Node):
         self._heartbeat: Heartbeat | None = None
         self._group = shared.group.target_group
         self._supervisor = Supervisor(job_folder(self._device.vm_folder, self._group))
+        self._records_read = 0
         self._vms_started = False
         self._vms_waited_for = False
 
@@ -118,6 +123,22 @@ class HostNode(Node):
         archive = self._link.get_bytes(packed, int(size), deadline)
         self._link.check_run(["rm", "-f", packed], deadline)
         return archive
+
+    @contextmanager
+    def records(self, deadline: Deadline) -> Iterator[ByteStream]:
+        """See `Node.records`: what is added to a file, over SSH."""
+        assert self._link is not None, "a booted host has its link"
+        stream = SpooledStream(self._supervisor.records, self._link, deadline, self._records_read)
+        try:
+            yield stream
+        finally:
+            stream.close()
+            self._records_read = stream.position
+
+    @property
+    def records_file(self) -> str:
+        """See `Node.records_file`."""
+        return self._supervisor.records.path
 
     def message_sent(self, message_id: str) -> None:
         """The host's test may start the VMs itself."""
@@ -195,10 +216,15 @@ class HostNode(Node):
         """Have all that the job leaves on the host removed, even if this process dies."""
         bridge, patience_s = bridge_of(self._group), self._device.host_heartbeat_timeout
         told = self._supervisor.start(link, deadline, patience_s=patience_s, bridge=bridge)
+        self._records_read = 0
         for line in told:
             self.log.warning("leftovers", f"an earlier job was not cleaned up: {line}")
-        channel = self._supervisor.listen(link, deadline)
-        self._heartbeat = Heartbeat(channel, patience_s, self.host_is_lost)
+        self._heartbeat = Heartbeat(
+            self._supervisor.listen(link, deadline),
+            lambda limit: self._supervisor.listen(link, limit, again=True),
+            patience_s,
+            self.host_is_lost,
+        )
 
     def _hellos(self, deadline: Deadline) -> list[Hello]:
         vms = [name for name, _ in self.members if name != self.name]

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.settings import BOOT_COMMANDS, DEFAULT_BOOT, BootSettings, DeploySettings
+from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
@@ -22,6 +24,7 @@ from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.nodes.console_watch import NodeWatch
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
+from lava_vmgroup.testshell.feed import Feed
 from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay, runner_command
 from lava_vmgroup.testshell.replies import Reply
 from lava_vmgroup.testshell.runs import RunRecorder
@@ -47,6 +50,7 @@ class Node(abc.ABC):
         self.folder = shared.output / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.console_log = Recorder(self.folder / "console.log", shared.console_copy)
+        self._records_log = Recorder(self.folder / "records.log", shared.console_copy)
         self.recorder = RunRecorder(self.log)
         settings = shared.group.settings.console_watch
         self.watch = NodeWatch(settings, token, self.recorder, self.log)
@@ -100,6 +104,19 @@ class Node(abc.ABC):
     @abc.abstractmethod
     def collect(self, directory: str, deadline: Deadline) -> bytes:
         """What the tests of the last run left in `directory`, as a tar of its results folder."""
+
+    def records(self, deadline: Deadline) -> AbstractContextManager[ByteStream | None]:
+        """The way by which the node's tests record beside its console, if there is one.
+
+        It goes on where the last one ended.
+        """
+        del deadline
+        return nullcontext()
+
+    @property
+    def records_file(self) -> str:
+        """Where the node's tests write for `records`; empty where they find a port for that."""
+        return ""
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -162,14 +179,15 @@ class Node(abc.ABC):
             server_ip=self.shared.lab.dispatcher.lava_server_ip,
             exports=self.shared.lab.dispatcher.proxy_variables,
             repeat_count=repeat_count,
+            records_file=self.records_file,
         )
         self.log.event("state", "installing the tests", state="installing the tests")
         self.unpack(build_overlay(spec), str(spec.directory), deadline)
         self.recorder.expect_tests(tests)
         self.log.event("state", "running the tests", state="running the tests")
-        session = Session(self.shell, self.recorder, self._answer, self.log)
         try:
-            with self.watch.running_tests():
+            with self.watch.running_tests(), self._feed(deadline) as feed:
+                session = Session(self.shell, self.recorder, self._answer, self.log, feed)
                 session.run(runner_command(spec), deadline)
         except VMGroupError:
             # The deadline may be what ended the tests; what they left is worth a moment more.
@@ -178,6 +196,16 @@ class Node(abc.ABC):
             raise
         self._collect(spec, deadline.sub("collecting the results", _COLLECT_S))
         self.test_shell_ended(deadline)
+
+    @contextmanager
+    def _feed(self, deadline: Deadline) -> Iterator[Feed | None]:
+        """What the node's tests record beside its console."""
+        with self.records(deadline) as stream:
+            if stream is None:
+                yield None
+                return
+            with Feed(stream, self.shell.console, self._records_log) as feed:
+                yield feed
 
     def _collect(self, spec: OverlaySpec, deadline: Deadline, *, interrupted: bool = False) -> None:
         """Bring what the tests left to the recorder; results need nothing of it."""

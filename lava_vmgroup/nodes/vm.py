@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.device import QemuNetwork
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
@@ -22,34 +24,17 @@ from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.fitness import Cargo, check_host, config_of, guest_of
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
-from lava_vmgroup.vms.accelerator import Arch, HostFacts
-from lava_vmgroup.vms.folder import LAUNCH, LAYER, OVERLAY, VMFolder, flash_name, launch_program
+from lava_vmgroup.nodes.vm_plan import Deployed, VMPlan
+from lava_vmgroup.vms.folder import LAUNCH, OVERLAY, VMFolder, launch_program
 from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import StoredFile, stored
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
-from lava_vmgroup.vms.network import HOOK, Port, user_mac
+from lava_vmgroup.vms.network import HOOK
 from lava_vmgroup.vms.overlay_disk import OverlayDisk
-from lava_vmgroup.vms.preflight import firmware_of
-from lava_vmgroup.vms.qemu import Machine, NetworkCard, argv, argv_around, with_console
+from lava_vmgroup.vms.qemu import Machine, argv, argv_around
 
 _NETWORK_S = 30.0
-
-_CONSOLES = {Arch.AARCH32: "ttyAMA0", Arch.AARCH64: "ttyAMA0", Arch.X86_64: "ttyS0"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Deployed:
-    """What the next boot uses; paths on the host."""
-
-    disk: str | None = None
-    disk_size: int = 0
-    kernel: str | None = None
-    initrd: str | None = None
-    dtb: str | None = None
-    append: str = ""
-    firmware: str | None = None
-    pflash: tuple[str, ...] = ()
 
 
 class VMNode(Node):
@@ -58,9 +43,10 @@ class VMNode(Node):
     def __init__(self, job: NodeJob, name: str, shared: Shared, token: CancelToken) -> None:
         super().__init__(job, name, shared, token, config_of(job, shared.lab))
         self._link: SshLink | None = None
-        self._deployed: _Deployed | None = None
+        self._deployed: Deployed | None = None
         self._console: Console | None = None
         self._folder: VMFolder | None = None
+        self._records_read = 0
         self._host: VMHost | None = None
         self._heartbeat: Heartbeat | None = None
 
@@ -89,7 +75,7 @@ class VMNode(Node):
         self._check_host(cargo, link, deadline)
         self._stop(deadline)
         if by_firmware:
-            self._deployed = _Deployed(
+            self._deployed = Deployed(
                 disk=self._store(prepared.disk, link, deadline),
                 disk_size=image.stat().st_size,
                 pflash=self._store_all(flash, link, deadline),
@@ -100,7 +86,7 @@ class VMNode(Node):
             root = f"/dev/vda{self._settings.root_part or prepared.partition or ''}"
             arguments = self.config.kernel_arguments("boot_cmds")
             append = arguments.replace(self.config.root_device, root)
-        self._deployed = _Deployed(
+        self._deployed = Deployed(
             disk=self._store(prepared.disk, link, deadline),
             disk_size=image.stat().st_size,
             kernel=self._store(prepared.kernel, link, deadline),
@@ -127,7 +113,7 @@ class VMNode(Node):
         self._stop(deadline)
         remote = {name: self._store(file, link, deadline) for name, file in given.items()}
         arguments = "boot_cmds" if files.rootfs else "boot_cmds_ramdisk"
-        self._deployed = _Deployed(
+        self._deployed = Deployed(
             disk=remote.get("rootfs"),
             disk_size=disk_size,
             kernel=remote.get("kernel"),
@@ -150,7 +136,7 @@ class VMNode(Node):
                     hint=f"give role {self.job.role!r} a deploy action, or the VM an image",
                 )
             self._check_host(Cargo(), link, deadline)
-            deployed = _Deployed()
+            deployed = Deployed()
         self._stop(deadline)
         if settings.chooses_commands:
             key = "boot_cmds" if deployed.disk else "boot_cmds_ramdisk"
@@ -175,6 +161,17 @@ class VMNode(Node):
     def collect(self, directory: str, deadline: Deadline) -> bytes:
         """See `Node.collect`."""
         return self._overlay.collect(directory, deadline)
+
+    @contextmanager
+    def records(self, deadline: Deadline) -> Iterator[ByteStream]:
+        """See `Node.records`: what the guest writes to its port."""
+        assert self._folder is not None, "a booted VM has its folder"
+        stream = self._folder.records(self._records_read, deadline)
+        try:
+            yield stream
+        finally:
+            stream.close()
+            self._records_read = stream.position
 
     def close(self) -> None:
         """Stop QEMU, remove the VM's folder, and tell the group that this VM is gone."""
@@ -209,20 +206,13 @@ class VMNode(Node):
         return self._host
 
     @property
-    def _path(self) -> str:
-        return f"{self._on.job_folder}/{self.name}"
+    def _plan(self) -> VMPlan:
+        return VMPlan(job=self.job, name=self.name, config=self.config, host=self._on)
 
     @property
     def _overlay(self) -> OverlayDisk:
         assert self._link is not None, "a booted VM has its link to the host"
-        return OverlayDisk(f"{self._path}/{OVERLAY}", self._link, self.shell, self.log)
-
-    @property
-    def _port(self) -> Port | None:
-        """Where the VM is on the group's network, if it is there."""
-        network = self._on.offer.network
-        wanted = QemuNetwork.GROUP in self.config.qemu_networks
-        return network.port(self.job.number) if network is not None and wanted else None
+        return OverlayDisk(f"{self._plan.folder}/{OVERLAY}", self._link, self.shell, self.log)
 
     def _reach_host(self, deadline: Deadline) -> SshLink:
         """The VM's own connection to the host, as soon as the host says that VMs may start."""
@@ -269,11 +259,12 @@ class VMNode(Node):
         paths = (self._store(file, link, deadline) for file in files)
         return tuple(path for path in paths if path is not None)
 
-    def _launch(self, deployed: _Deployed, link: SshLink, deadline: Deadline) -> Console:
+    def _launch(self, deployed: Deployed, link: SshLink, deadline: Deadline) -> Console:
         """Start the VM in a folder of its own; gives its console."""
         self._folder = VMFolder(self.name, self._on.supervisor, link)
+        self._records_read = 0
         machine = self._describe(deployed, link, deadline)
-        programs = {} if self._port is None else {HOOK: self._port.hook}
+        programs = {} if self._plan.port is None else {HOOK: self._plan.port.hook}
         if self.job.launch_with and machine is not None:
             programs[LAUNCH] = launch_program(*argv_around(machine))
         self._folder.make(programs, deadline)
@@ -283,36 +274,18 @@ class VMNode(Node):
         if self.job.launch_with:
             self.log.event("state", "booting by launch_with", state="booting")
             limit = deadline.sub("launch_with", self.config.boot_linaro_timeout)
-            environment = self._launch_environment(deployed, can_launch=machine is not None)
+            environment = self._plan.environment(deployed, can_launch=machine is not None)
             stream = self._folder.start_by(self.job.launch_with, environment, limit)
         else:
             assert machine is not None, "without launch_with there is a machine to describe"
             self.log.event("state", f"booting under {machine.accelerator.name}", state="booting")
-            stream = self._folder.start(argv(machine), deadline)
+            stream = self._folder.start(argv(machine), deadline, disk_bytes=deployed.disk_size)
         delay_s = self.config.typing_delay_s("test_shell")
         return Console(
             stream, self.console_log, typing_delay_s=delay_s, watch=self.watch
         ).__enter__()
 
-    def _launch_environment(self, deployed: _Deployed, *, can_launch: bool) -> dict[str, str]:
-        """What launch_with's commands can refer to; empty is what there is not."""
-        port = self._port
-        return {
-            "LAVA_VM_NAME": self.name,
-            "LAVA_VM_DIR": self._path,
-            "LAVA_VM_LAUNCH": f"{self._path}/{LAUNCH}" if can_launch else "",
-            "LAVA_VM_DISK": f"{self._path}/{LAYER}" if deployed.disk else "",
-            "LAVA_VM_OVERLAY": f"{self._path}/{OVERLAY}",
-            "LAVA_VM_KERNEL": deployed.kernel or "",
-            "LAVA_VM_INITRD": deployed.initrd or "",
-            "LAVA_VM_DTB": deployed.dtb or "",
-            "LAVA_VM_APPEND": deployed.append,
-            "LAVA_VM_BRIDGE": port.bridge or "" if port else "",
-            "LAVA_VM_MAC": port.mac if port else "",
-            "LAVA_VM_IP": str(port.address.ip) if port else "",
-        }
-
-    def _describe(self, deployed: _Deployed, link: SshLink, deadline: Deadline) -> Machine | None:
+    def _describe(self, deployed: Deployed, link: SshLink, deadline: Deadline) -> Machine | None:
         """The machine to launch, with the accelerator that the host really has.
 
         None for a VM that the job launches itself, on a host without the QEMU for it.
@@ -332,44 +305,11 @@ class VMNode(Node):
             self.attributes["accelerator"] = accelerator.name
             self.attributes["qemu_binary"] = accelerator.binary
             self.attributes["qemu_version"] = accelerator.version
-        return Machine(
-            name=self.name,
-            machine=guest.machine,
-            memory_mib=config.qemu_memory,
-            cpus=config.qemu_smp,
-            accelerator=accelerator,
-            disk=f"{self._path}/{LAYER}" if deployed.disk else None,
-            overlay=f"{self._path}/{OVERLAY}",
-            kernel=deployed.kernel,
-            initrd=deployed.initrd,
-            dtb=deployed.dtb,
-            append=with_console(deployed.append, config.qemu_console or _CONSOLES[guest.arch]),
-            firmware=self._firmware(deployed, guest.arch, facts),
-            pflash=[f"{self._path}/{flash_name(n)}" for n, _ in enumerate(deployed.pflash)],
-            cards=self._cards(),
-            host_cpus=cpus,
-            options=config.qemu_options,
-        )
-
-    def _firmware(self, deployed: _Deployed, arch: Arch, facts: HostFacts) -> str | None:
-        if deployed.firmware or deployed.kernel or deployed.pflash or self.job.launch_with:
-            return deployed.firmware
-        return firmware_of(arch, facts)
-
-    def _cards(self) -> list[NetworkCard]:
-        cards = []
-        for network in self.config.qemu_networks:
-            if network is QemuNetwork.USER:
-                mac = user_mac(self.job.number)
-                cards.append(NetworkCard(name="user", netdev="user", mac=mac))
-            elif (port := self._port) is not None:
-                netdev = port.netdev(self._path)
-                cards.append(NetworkCard(name="group", netdev=netdev, mac=port.mac))
-        return cards
+        return self._plan.machine(deployed, guest, accelerator, facts, cpus)
 
     def _join_network(self, shell: Shell, deadline: Deadline) -> None:
         """Give the guest its address; one that cannot take it goes without, which is said."""
-        port = self._port
+        port = self._plan.port
         if port is None:
             return
         limit = deadline.sub("the guest's network", _NETWORK_S)

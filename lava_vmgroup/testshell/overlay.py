@@ -29,6 +29,7 @@ from lava_vmgroup.errors import JobError
 from lava_vmgroup.results.model import SoftwareSource
 from lava_vmgroup.testshell import steps
 from lava_vmgroup.testshell.definition import TestDefinition, metadata_text
+from lava_vmgroup.testshell.records import RECORDS_PORT
 from lava_vmgroup.testshell.source import parameter_problems
 from lava_vmgroup.testshell.steps import Facts, SkipInstall, assignments, quoted
 from lava_vmgroup.testshell.tree import Tree, TreeEntry
@@ -100,6 +101,8 @@ class OverlaySpec:
     """For the tests' REPEAT_COUNT, which they have when it is more than 0."""
     debug: bool = False
     """Whether the MultiNode helpers print debug lines."""
+    records_file: str = ""
+    """Where records are written beside the console; empty for a port of a VM's, if it has one."""
     multi_node_cache: str = MULTI_NODE_CACHE
     """Where the node keeps the data of the last lava-wait."""
 
@@ -211,6 +214,8 @@ def _environment(spec: OverlaySpec) -> str:
         "LAVA_IS_HOST": "yes" if spec.is_host else "",
         "LAVA_HOST_IP": spec.host_ip or "",
         "LAVA_STEPS_SHELL": spec.steps_shell,
+        "LAVA_RECORDS": spec.records_file,
+        "LAVA_RECORDS_PORT": "" if spec.records_file else RECORDS_PORT,
         "LAVA_MULTI_NODE_CACHE": spec.multi_node_cache,
         "LAVA_MULTI_NODE_DEBUG": "yes" if spec.debug else "",
     }

@@ -5,7 +5,8 @@ A record is a marker with its place before it and a check as its last word,
 ``<0.17<LAVA_SIGNAL_ENDRUN smoke uuid CHECK=123456>``: the seventeenth record of the first test.
 Whatever the kernel writes into it, and whatever piece of it is lost, what is left is not taken for
 a marker that a test printed itself.  The node keeps its records and prints again what the
-dispatcher misses.  What is typed in answer to a record has the same form, with the record's place.
+dispatcher misses.  Where a node has a channel beside its console, most records go by that first.
+What is typed in answer to a record has the same form, with the record's place.
 The shell's side is ``scripts/lava-words.sh``.
 """
 
@@ -14,6 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+RECORDS_PORT = "lava-vmgroup.records"
+"""The name by which a VM finds its port for records."""
 
 MAX_WANTED = 100
 """Records that a node is asked for at once: what fits a line that is typed."""

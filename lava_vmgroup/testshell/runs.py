@@ -56,6 +56,8 @@ class _Run:
     came: set[int] = field(default_factory=set)
     """The numbers of the records that have come."""
     last: int = 0
+    last_on_console: int = 0
+    """Among which records a line of the console stands."""
     noticed: dict[int, datetime] = field(default_factory=dict)
     """When a record with a higher number came before this one: about when it was recorded."""
     missing: frozenset[int] = frozenset()
@@ -72,8 +74,10 @@ class _Run:
                 cases.append(replace(entry.told, test_set=test_set))
         return cases
 
-    def note_record(self, number: int) -> None:
+    def note_record(self, number: int, *, on_console: bool = True) -> None:
         """Note that a record has come."""
+        if on_console:
+            self.last_on_console = max(self.last_on_console, number)
         for between in range(self.last + 1, number):
             self.noticed[between] = datetime.now(UTC)
         self.came.add(number)
@@ -84,7 +88,7 @@ class _Run:
     ) -> bool:
         """Put something at its place; False when it is there already."""
         if number is None:
-            order = (self.last, len(self.entries) + 1)
+            order = (self.last_on_console, len(self.entries) + 1)
         else:
             order = (number, 0)
             if signal is not None and (torn := self._without_number(number, signal)) is not None:
@@ -208,10 +212,10 @@ class RunRecorder:
                 run.add(event, record.place.number)
         run.missing -= run.came
 
-    def note_record(self, place: Place) -> None:
+    def note_record(self, place: Place, *, on_console: bool = True) -> None:
         """Note that a record has come for the first time, whatever it tells."""
         if run := self._run_at(place):
-            run.note_record(place.number)
+            run.note_record(place.number, on_console=on_console)
 
     def note_missing(self, missing: Mapping[int, Sequence[int]]) -> None:
         """Note which records of the last test shell's tests never came whole."""
@@ -250,7 +254,7 @@ class RunRecorder:
         match event:
             case StartRun(uuid=uuid) if uuid in self._tests:
                 run = self._opened(uuid)
-                if number is None or number == run.last:
+                if number is None or number == run.last_on_console:
                     self._current = run
             case EndRun(uuid=uuid) if uuid in self._runs:
                 self.before_end()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from lava_vmgroup.cancel import CancelToken
@@ -41,6 +41,7 @@ from lava_vmgroup.testshell.events import (
     TestRaised,
     TestSet,
 )
+from lava_vmgroup.testshell.feed import FedLine, Feed
 from lava_vmgroup.testshell.records import Ledger, Place, enveloped
 from lava_vmgroup.testshell.replies import (
     PartsReply,
@@ -59,6 +60,9 @@ _SHOWN = 200
 
 _AGAIN_S = 3.0
 """A record that comes again so soon after its answer has crossed it on the way."""
+
+_OVERTAKEN_S = 1.0
+"""How much sooner a line of the console may come than a record that was written before it."""
 
 _MAX_ANSWERS = 100
 """How many answers to records are kept, for helpers that ask again."""
@@ -83,13 +87,23 @@ class _Answered:
 class Session:
     """Runs one ``lava-test-runner`` to its end."""
 
-    def __init__(self, shell: Shell, recorder: RunRecorder, answer: Answer, log: NodeLog) -> None:
+    def __init__(
+        self,
+        shell: Shell,
+        recorder: RunRecorder,
+        answer: Answer,
+        log: NodeLog,
+        feed: Feed | None = None,
+    ) -> None:
+        """`feed` posts to the shell's console what comes beside it."""
         self._shell = shell
         self._console = shell.console
         self._recorder = recorder
         self._answer = answer
         self._log = log
+        self._feed = feed
         self._parser = SignalParser()
+        self._fed_parser = SignalParser()
         self._ledger = Ledger()
         self._answers: dict[Place, Reply] = {}
         self._answered_at: dict[Place, float] = {}
@@ -124,14 +138,28 @@ class Session:
             self._end_calls()
             self._recorder.note_missing(self._ledger.missing())
 
-    def _serve(self, deadline: Deadline) -> bool:
-        """Take one line or one answer; True when the runner has said that it is done."""
-        event = self._next_event(deadline)
+    def _serve(self, deadline: Deadline, patience: Deadline | None = None) -> bool:
+        """Take one line or one answer; True when the runner has said that it is done.
+
+        It is waited for until `patience`, which is the `deadline` of all that follows if not given.
+        """
+        event = self._next_event(patience or deadline)
         if isinstance(event, Line):
             return self._take_line(event.text, deadline)
-        if event is not None and isinstance(event.item, _Answered):
-            self._type_answer(event.item, deadline)
+        match event and event.item:
+            case FedLine(text=text):
+                self._take_fed(text, deadline)
+            case _Answered() as answered:
+                self._type_answer(answered, deadline)
         return False
+
+    def _take_fed(self, line: str, deadline: Deadline) -> None:
+        """Take a line that came beside the console, where nothing but records is of interest."""
+        assert self._feed is not None, "who posts a line is there"
+        self._feed.taken()
+        told = self._fed_parser.feed(line)
+        if isinstance(told, Recorded):
+            self._take_record(told.place, told.event, deadline, on_console=False)
 
     def _take_line(self, line: str, deadline: Deadline) -> bool:
         signal = self._parser.feed(line)
@@ -163,27 +191,33 @@ class Session:
 
     def _take_unread(self) -> None:
         """Keep the results that came before the end, which other threads may have brought."""
-        for line in self._console.unread_lines():
-            told = self._parser.feed(line)
-            place = None
+        for event in self._console.unread_events():
+            told, place, on_console = None, None, isinstance(event, Line)
+            if isinstance(event, Line):
+                told = self._parser.feed(event.text)
+            elif isinstance(event.item, FedLine):
+                told = self._fed_parser.feed(event.item.text)
             if isinstance(told, Recorded):
                 if not self._ledger.take(told.place):
                     continue
                 place, told = told.place, told.event
-                self._recorder.note_record(place)
+                self._recorder.note_record(place, on_console=on_console)
             if isinstance(told, TestCaseSignal | TestSet | EndTestCase | EndRun):
                 self._recorder.event(told, place)
 
-    def _take_record(self, place: Place, event: Event | None, deadline: Deadline) -> None:
+    def _take_record(
+        self, place: Place, event: Event | None, deadline: Deadline, *, on_console: bool = True
+    ) -> None:
         """Take a record once; what comes again may want its answer again."""
         if not self._ledger.take(place):
             self._type_again(place, deadline)
             return
-        self._recorder.note_record(place)
+        self._recorder.note_record(place, on_console=on_console)
         match event:
             case None:
                 pass
             case Settle():
+                self._await_fed(place.test, deadline)
                 self._type(reply_settle(self._ledger.wanted(place.test)), place, deadline)
             case MultiNodeCall():
                 self._start_call(event, place, deadline)
@@ -191,6 +225,14 @@ class Session:
                 self._complain(event, deadline, place)
             case _:
                 self._note(event, place)
+
+    def _await_fed(self, test: int, deadline: Deadline) -> None:
+        """Wait a little for the records of a test that the console has overtaken."""
+        patience = deadline.sub("records on their way", _OVERTAKEN_S)
+        with suppress(DeadlineExpired):
+            while self._feed is not None and test in self._ledger.missing():
+                self._serve(deadline, patience)
+        deadline.check()
 
     def _take_damaged(self, damaged: Damaged, deadline: Deadline) -> None:
         """Ask for a call at once, for its helper waits; other records when their test has ended."""

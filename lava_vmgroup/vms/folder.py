@@ -19,6 +19,7 @@ from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.vms.overlay_disk import DISK_BYTES
+from lava_vmgroup.vms.spool import Spool, SpooledStream
 from lava_vmgroup.vms.supervisor import Supervisor
 
 OVERLAY = "overlay.tar"
@@ -30,12 +31,29 @@ LAYER = "disk.qcow2"
 LAUNCH = "launch"
 """For a VM launched by its job: the program that launches it as usual."""
 
+CONSOLE = "console"
+"""What QEMU's names for the console's two ends begin with."""
+
+RECORDS = "records.out"
+"""What the guest writes to its port for records."""
+
 _STOP_S = 10.0
+_SPOOL_BYTES = 4 << 30
+"""How much a VM may write to its console, and as much to its records, in all."""
 
 # When the job's folder is gone, or the VM's, the job has ended and nothing may start.
-_MAKE = 'mkdir "$0" && cd "$0" && truncate -s "$1" "$2" && tar -xf -'
+_MAKE = 'mkdir "$0" && cd "$0" && truncate -s "$1" "$2" && : >"$3" && tar -xf -'
 
-_LAUNCH = 'cd "$0" && exec "$@" 2>qemu.err'
+# The program outlives the link; without a session of its own it is at least not hung up.
+_LAUNCH = """
+cd "$0" && mkfifo -m 600 "$1.in" && : >"$1.out" || exit 1
+ulimit -f "$2" 2>/dev/null
+shift 2
+set -- sh -c 'trap "" HUP; "$@"' sh "$@"
+! command -v setsid >/dev/null || set -- setsid "$@"
+"$@" </dev/null >/dev/null 2>qemu.err &
+echo $! >pid
+"""
 # A file takes the output, so that what a command leaves in the background holds nobody up.
 _COMMAND = 'cd "$0" && exec sh -c "$1" >launch.log 2>&1 </dev/null'
 # The host's terminal passes on what is typed, and the guest alone echoes it.
@@ -53,7 +71,7 @@ class VMFolder:
 
     def make(self, programs: Mapping[str, bytes], deadline: Deadline) -> None:
         """Make the folder with an empty overlay and these small programs."""
-        command = ["sh", "-c", _MAKE, self.path, str(DISK_BYTES), OVERLAY]
+        command = ["sh", "-c", _MAKE, self.path, str(DISK_BYTES), OVERLAY, RECORDS]
         self._link.check_run(command, deadline, stdin=_archive(programs))
 
     def add_layer(self, disk: str, size: int, work: Path, deadline: Deadline) -> None:
@@ -73,10 +91,27 @@ class VMFolder:
             target = f"{self.path}/{flash_name(number)}"
             self._link.check_run(["cp", source, target], deadline)
 
-    def start(self, argv: Sequence[str], deadline: Deadline) -> ByteStream:
-        """Start a program whose standard input and output are the VM's console."""
-        command = ["env", self._mark, "sh", "-c", _LAUNCH, self.path, *argv]
-        return self._link.open_stream(command, deadline)
+    def start(self, argv: Sequence[str], deadline: Deadline, *, disk_bytes: int = 0) -> ByteStream:
+        """Start a QEMU whose console is the pipe `CONSOLE`; returns the console.
+
+        `disk_bytes` is the size of the largest file that it may write.
+        """
+        blocks = (max(disk_bytes, DISK_BYTES) + _SPOOL_BYTES) // 512
+        command = ["env", self._mark, "sh", "-c", _LAUNCH, self.path, CONSOLE, str(blocks), *argv]
+        self._link.check_run(command, deadline)
+        spool = Spool(
+            folder=self.path,
+            file=f"{CONSOLE}.out",
+            pipe=f"{CONSOLE}.in",
+            pid_file="pid",
+            mark=self._mark,
+        )
+        return SpooledStream(spool, self._link, deadline)
+
+    def records(self, position: int, deadline: Deadline) -> SpooledStream:
+        """What the guest writes to its port for records, from a position on."""
+        spool = Spool(folder=self.path, file=RECORDS, mark=self._mark)
+        return SpooledStream(spool, self._link, deadline, position)
 
     def start_by(
         self, commands: Sequence[str], environment: Mapping[str, str], deadline: Deadline

@@ -1,24 +1,30 @@
 # SPDX-License-Identifier: MIT
 """The heartbeat: a host's supervisor knows by it that we live, and we that the host does.
 
-Each beat is answered, so a link over which nothing goes any more is noticed by both sides.
+Each beat is answered, so a link over which nothing goes any more is noticed by both sides.  A link
+that breaks off is made again while the host is patient.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.ssh_channels import LineChannel
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, VMGroupError
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, LinkLost, VMGroupError
 
 _BEATS = 6
 """How many beats go into the time that a host is patient."""
 _LONGEST_PAUSE_S = 5.0
 _CLOSE_S = 5.0
+
+Listen = Callable[[Deadline], LineChannel]
+"""Opens the way to the supervisor, again."""
 
 
 class Heartbeat:
@@ -27,6 +33,7 @@ class Heartbeat:
     def __init__(
         self,
         channel: LineChannel,
+        listen_again: Listen,
         patience_s: float,
         on_loss: Callable[[VMGroupError], None],
         link: SshLink | None = None,
@@ -36,11 +43,12 @@ class Heartbeat:
         A `link` for the heartbeat alone is closed with it.
         """
         self._channel = channel
+        self._listen_again = listen_again
         self._link = link
         self._patience_s = patience_s
         self._pause_s = min(_LONGEST_PAUSE_S, patience_s / _BEATS)
         self._on_loss = on_loss
-        self._stopped = threading.Event()
+        self._token = CancelToken()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
 
@@ -49,7 +57,7 @@ class Heartbeat:
 
         Blocks for some seconds at most.
         """
-        self._stopped.set()
+        self._token.cancel(InfrastructureError("the heartbeat was stopped"))
         if leaving and not self._channel.is_closed:
             self._thread.join(_CLOSE_S)
             with suppress(VMGroupError):
@@ -60,32 +68,46 @@ class Heartbeat:
             self._link.close()
 
     def _beat(self) -> None:
-        limit_s = self._patience_s - self._pause_s
+        heard_at = time.monotonic()
         while True:
-            loss: VMGroupError | None = None
-            try:
-                answer = self._channel.ask("beat", Deadline.after("the host's answer", limit_s))
-                if answer != "alive":
-                    loss = _given_up()
-            except VMGroupError as error:
-                loss = self._explained(error)
-            if self._stopped.is_set():
+            limit_s = heard_at + self._patience_s - time.monotonic()
+            loss = self._ask(Deadline.after("the host's answer", limit_s, self._token))
+            if self._token.reason is not None:
                 return
             if loss is not None:
                 self._channel.close()
                 self._on_loss(loss)
                 return
-            self._stopped.wait(self._pause_s)
+            heard_at = time.monotonic()
+            self._token.wait(self._pause_s)
 
-    def _explained(self, error: VMGroupError) -> VMGroupError:
-        if not isinstance(error, DeadlineExpired):
-            return InfrastructureError(
-                f"the connection to the host broke off: {error.message}",
-                hint="did the host's SSH server or the host end?",
-            )
+    def _ask(self, deadline: Deadline) -> VMGroupError | None:
+        """Beat once; returns why the host is lost, if it is."""
+        broken: LinkLost | None = None
+        while True:
+            try:
+                if broken is not None:
+                    self._channel = self._listen_again(deadline)
+                return None if self._channel.ask("beat", deadline) == "alive" else _given_up()
+            except LinkLost as error:
+                self._channel.close()
+                broken = error
+            except DeadlineExpired:
+                return self._silent() if broken is None else self._gone(broken)
+            except VMGroupError as error:
+                return self._gone(broken or error)
+
+    def _silent(self) -> VMGroupError:
         return InfrastructureError(
             f"the host has not answered for {self._patience_s:g} s",
             hint="is it up, and is the network? host_heartbeat_timeout is this limit",
+        )
+
+    def _gone(self, error: VMGroupError) -> VMGroupError:
+        again = ", and did not come back" if isinstance(error, LinkLost) else ""
+        return InfrastructureError(
+            f"the connection to the host has ended: {error.message}{again}",
+            hint="did the host's SSH server or the host end?",
         )
 
 

@@ -140,7 +140,13 @@ class VMHost:
         # A link of its own: what is uploaded may hold a beat up for longer than the host waits.
         link = self.dial(deadline)
         channel = self.supervisor.listen(link, deadline, vm)
-        return Heartbeat(channel, self.offer.address.patience_s, on_loss, link)
+        return Heartbeat(
+            channel,
+            lambda limit: self.supervisor.listen(link, limit, vm, again=True),
+            self.offer.address.patience_s,
+            on_loss,
+            link,
+        )
 
     def facts(self, link: SshLink, deadline: Deadline) -> HostFacts:
         """What the host is and has; asked once."""

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lava_vmgroup.connections.ssh import Address
+from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.errors import MultiNodeError
 from lava_vmgroup.vms.network import GroupNetwork
 

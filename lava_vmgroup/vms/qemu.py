@@ -6,10 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lava_vmgroup.testshell.records import RECORDS_PORT
 from lava_vmgroup.vms.accelerator import Accelerator
 
 OVERLAY_SERIAL = "lava-overlay"
 """The serial number by which a guest finds the disk with the test shell's files."""
+
+STDIO = "stdio,signal=off"
+"""QEMU's own input and output, as a character device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,10 @@ class Machine:
     """A qcow2 image."""
     overlay: str
     """A raw file that holds the test shell's files as a tar archive."""
+    console: str
+    """The character device, without an id, behind the serial console."""
+    records: str
+    """A file for what the guest writes to its port for records."""
     kernel: str | None = None
     initrd: str | None = None
     dtb: str | None = None
@@ -51,7 +59,7 @@ class Machine:
 
 
 def argv(machine: Machine) -> list[str]:
-    """The words that launch `machine`, its serial console on standard input and output."""
+    """The words that launch `machine`."""
     before, after = argv_around(machine)
     return [*before, *after]
 
@@ -72,7 +80,7 @@ def argv_around(machine: Machine) -> tuple[list[str], list[str]]:
             accelerator.cpu,
         ),
         *("-m", str(machine.memory_mib), "-smp", str(machine.cpus)),
-        *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
+        *("-chardev", f"{machine.console},id=console", "-serial", "chardev:console"),
     ]
     if machine.kernel is not None:
         words += ["-kernel", machine.kernel, "-append", machine.append]
@@ -84,7 +92,7 @@ def argv_around(machine: Machine) -> tuple[list[str], list[str]]:
         words += ["-initrd", machine.initrd]
     if machine.dtb is not None:
         words += ["-dtb", machine.dtb]
-    devices = [*_drives(machine), *_cards(machine)]
+    devices = [*_drives(machine), *_cards(machine), *_records_port(machine)]
     if _by_mmio(machine):
         return [*words, *machine.options], devices
     return [*words, *devices, *machine.options], []
@@ -109,6 +117,14 @@ def _drive(machine: Machine, name: str, path: str, image_format: str, serial: st
     return [
         *("-drive", f"if=none,id={name},format={image_format},file={_escaped(path)}"),
         *("-device", f"virtio-blk-{_bus(machine)},drive={name},serial={serial}"),
+    ]
+
+
+def _records_port(machine: Machine) -> list[str]:
+    return [
+        *("-chardev", f"file,id=records,path={_escaped(machine.records)}"),
+        *("-device", f"virtio-serial-{_bus(machine)}"),
+        *("-device", f"virtserialport,chardev=records,name={RECORDS_PORT}"),
     ]
 
 

@@ -14,6 +14,7 @@ from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.ssh_channels import LineChannel
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.vms.spool import Spool
 
 _START_S = 60.0
 
@@ -42,6 +43,12 @@ class Supervisor:
         """The file on the host to which ``folder PATH`` is added for a folder to be removed."""
         return f"{self.folder}/.supervisor/ledger"
 
+    @property
+    def records(self) -> Spool:
+        """The file on the host to which the host's tests write records."""
+        folder = f"{self.folder}/.supervisor"
+        return Spool(folder=folder, file="records", mark=self.mark(".supervisor"))
+
     def start(
         self, link: SshLink, deadline: Deadline, *, patience_s: int, bridge: str = ""
     ) -> Sequence[str]:
@@ -55,11 +62,16 @@ class Supervisor:
         limit = deadline.sub("the host's supervisor to start", _START_S)
         return _run(link, "starting the supervisor", words, limit, program)
 
-    def listen(self, link: SshLink, deadline: Deadline, vm: str | None = None) -> LineChannel:
-        """Open the way for the heartbeats of the job, or of a `vm` of its own dispatcher."""
+    def listen(
+        self, link: SshLink, deadline: Deadline, vm: str | None = None, *, again: bool = False
+    ) -> LineChannel:
+        """Open the way for the heartbeats of the job, or of a `vm` of its own dispatcher.
+
+        `again` goes on with those that were heard before.
+        """
         name = "beat" if vm is None else f"vms/{vm}"
-        words = ["env", self.mark(".supervisor"), "sh", self._program, "beat"]
-        return link.open_lines([*words, self.folder, name], deadline)
+        words = ["env", self.mark(".supervisor"), "sh", self._program, "beat", self.folder, name]
+        return link.open_lines([*words, "1"] if again else words, deadline)
 
     def remove_vm(self, vm_folder: str, link: SshLink, deadline: Deadline) -> None:
         """End the programs of a VM, by force where they do not listen; remove its folder."""

@@ -4,7 +4,8 @@
 #
 #   start FOLDER LIMIT BRIDGE ROOT  takes care of dead jobs, then starts the job's supervisor; of a
 #                                   ROOT that was made for it, nothing stays if nobody uses it
-#   beat FOLDER NAME                hears a dispatcher's heartbeat, a line each, and answers
+#   beat FOLDER NAME [HEARD]        hears a dispatcher's heartbeat, a line each, and answers; it may
+#                                   have been HEARD before
 #   remove FOLDER                   ends a VM
 #   end FOLDER                      ends the job
 #   watch FOLDER [NAME]             is the supervisor; FOLDER gets its NAME with it
@@ -14,6 +15,7 @@
 #   owner      who the supervisor is: process, when that started, boot of the host
 #   ledger     what else is to be removed, and for how many looks to be patient
 #   beat       the last heartbeat of the host's dispatcher
+#   records    what the host's tests have recorded
 #   vms/NAME   the last heartbeat of a VM's dispatcher, where that is another one
 #   said       why something could not be removed
 
@@ -185,7 +187,7 @@ start() {
         [ -z "$3" ] || echo "bridge $3"
         [ -z "$4" ] || echo "root $4"
     } >"$new/.supervisor/ledger"
-    : >"$new/.supervisor/beat"
+    : >"$new/.supervisor/beat" && : >"$new/.supervisor/records"
     mv "$0" "$new/.supervisor/program" && launch "$new" "$1" || return 1
     tries=0
     until is_supervised "$1"; do
@@ -206,7 +208,7 @@ end() {
 }
 
 beat() {
-    file=$1/.supervisor/$2 count=0
+    file=$1/.supervisor/$2 count=${3:-0}
     while read -r said; do
         case $said in
             beat)

@@ -10,7 +10,7 @@ import pytest
 from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import JobError
+from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.vms.folder import VMFolder, launch_program
 from lava_vmgroup.vms.supervisor import Supervisor
 from tests.support.processes import is_running
@@ -108,7 +108,8 @@ def test_nothing_starts_when_the_folder_is_gone(
     folder.make({}, soon())
     folder.remove(soon())
 
-    assert folder.start(["touch", str(tmp_path / "started")], soon()).read() == b""
+    with pytest.raises(InfrastructureError, match="ended with status 1"):
+        folder.start(["touch", str(tmp_path / "started")], soon())
     assert not (tmp_path / "started").exists()
 
 

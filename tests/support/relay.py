@@ -2,6 +2,7 @@
 """A TCP relay on loopback that can stop forwarding, as a network that is cut without a word."""
 
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,16 @@ class Relay:
     def thaw(self) -> None:
         """Go on as if nothing had been."""
         self._open.set()
+
+    def cut(self) -> None:
+        """Have all connections break off; new ones are welcome."""
+        sockets, self._sockets = self._sockets, []
+        for one in sockets:
+            # Without a word of goodbye: what is unsent is thrown away.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RD)
+            one.close()
 
     def close(self) -> None:
         """End all connections."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.connections.ssh import Address
+from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.connections.ssh_keys import JobKey
 
 SSHD = "/usr/sbin/sshd"

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Sourced by the MultiNode helpers, which set $bin: requests to the dispatcher and its replies.
 #
-# A request is one marker line on standard output.  A reply is one line that the dispatcher types
+# A request is one marker line, by the channel for records or on standard output.  A reply is one line that the dispatcher types
 # on the console; other lines that arrive there are skipped.  What does not fit into a line comes
 # and goes in parts (lava-parts.sh).  In a test a request is a record (lava-words.sh), its reply has
-# the record's place, and a request that is not answered is printed again.
+# the record's place, and a request that is not answered is printed again, on the console.
 # shellcheck shell=sh
 
 # A byte is a character, for lengths, patterns and awk.
@@ -48,7 +48,7 @@ request() {
     words=$*
     [ "${#words}" -le "$max_length" ] || fail "the message is longer than $max_length characters"
     debug "$api" "request: $words"
-    record "<LAVA_MULTI_NODE> <LAVA_$api $words>"
+    deliver "<LAVA_MULTI_NODE> <LAVA_$api $words>"
 }
 
 # send_message ID KEY=VALUE...

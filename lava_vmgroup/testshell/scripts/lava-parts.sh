@@ -76,7 +76,7 @@ send_parts() {
     if keep_record "$1"; then
         name=${place%.*}_${place#*.}
         print_parts "$name" "$@" >"$record_file"
-        cat "$record_file"
+        say_kept cat "$record_file"
     else
         print_parts "$$" "$@"
     fi || fail 'this message needs awk'

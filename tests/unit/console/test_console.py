@@ -140,7 +140,7 @@ def test_results_that_came_before_the_end_can_still_be_read(far: Far) -> None:
     with pytest.raises(PeerFailed):
         far.console.expect(["=> "], soon(token))
 
-    assert list(far.console.unread_lines()) == ["one", "two"]
+    assert list(far.console.unread_events()) == [Line("one"), Line("two")]
 
 
 @pytest.mark.parametrize("by_lines", [True, False])

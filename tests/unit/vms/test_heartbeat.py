@@ -9,7 +9,7 @@ import pytest
 
 from lava_vmgroup.connections.ssh_channels import LineChannel
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, VMGroupError
+from lava_vmgroup.errors import InfrastructureError, LinkLost, VMGroupError
 from lava_vmgroup.vms.heartbeat import Heartbeat
 
 PATIENCE_S = 3.0
@@ -38,7 +38,15 @@ def has_ended(_: Deadline) -> str:
 
 
 def breaks(_: Deadline) -> str:
-    raise InfrastructureError("Socket is closed")
+    raise InfrastructureError("the command on the host has ended")
+
+
+def breaks_off(_: Deadline) -> str:
+    raise LinkLost("the connection broke off")
+
+
+def never_again(deadline: Deadline) -> LineChannel:
+    raise deadline.error()
 
 
 def is_silent(deadline: Deadline) -> str:
@@ -49,7 +57,8 @@ def is_silent(deadline: Deadline) -> str:
     ("answer", "reason"),
     [
         (has_ended, "supervisor has ended this node: it heard nothing from here for too long"),
-        (breaks, "the connection to the host broke off: Socket is closed"),
+        (breaks, "the connection to the host has ended: the command on the host has ended"),
+        (breaks_off, "has ended: the connection broke off, and did not come back"),
         (is_silent, "the host has not answered for 3 s"),
     ],
 )
@@ -57,7 +66,7 @@ def test_loss_of_the_host_is_explained(answer: Callable[[Deadline], str], reason
     host = Host(answer)
     losses: queue.Queue[VMGroupError] = queue.Queue()
 
-    heartbeat = Heartbeat(cast(LineChannel, host), PATIENCE_S, losses.put)
+    heartbeat = Heartbeat(cast(LineChannel, host), never_again, PATIENCE_S, losses.put)
     loss = losses.get(timeout=LIMIT_S)
     heartbeat.stop()
 
@@ -71,10 +80,25 @@ def test_vm_that_leaves_says_so_and_its_host_is_not_lost() -> None:
     host = Host(lambda _: "alive")
     losses: queue.Queue[VMGroupError] = queue.Queue()
 
-    heartbeat = Heartbeat(cast(LineChannel, host), PATIENCE_S, losses.put)
+    heartbeat = Heartbeat(cast(LineChannel, host), never_again, PATIENCE_S, losses.put)
     assert host.asked.get(timeout=LIMIT_S) == "beat"
     heartbeat.stop(leaving=True)
 
     *_, last = iter(host.asked.queue)
     assert last == "bye"
+    assert losses.empty()
+
+
+def test_heartbeat_goes_on_over_another_connection() -> None:
+    broken, working = Host(breaks_off), Host(lambda _: "alive")
+    losses: queue.Queue[VMGroupError] = queue.Queue()
+
+    heartbeat = Heartbeat(
+        cast(LineChannel, broken), lambda _: cast(LineChannel, working), PATIENCE_S, losses.put
+    )
+    asked = [working.asked.get(timeout=LIMIT_S) for _ in range(2)]
+    heartbeat.stop()
+
+    assert asked == ["beat", "beat"]
+    assert broken.is_closed
     assert losses.empty()

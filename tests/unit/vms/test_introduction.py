@@ -5,7 +5,7 @@ import ipaddress
 
 import pytest
 
-from lava_vmgroup.connections.ssh import Address
+from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.errors import MultiNodeError
 from lava_vmgroup.vms.introduction import Hello, Offer

@@ -82,6 +82,8 @@ MACHINE = Machine(
     accelerator=Accelerator(binary="qemu-system-aarch64", name="kvm", cpu="host,aarch64=off"),
     disk="/images/a,b/disk.qcow2",
     overlay="/images/overlay.tar",
+    console="pipe,path=console",
+    records="/images/a,b/records",
     kernel="/images/kernel",
     initrd="/images/initrd",
     append="root=/dev/vda1 console=ttyAMA0,38400n8",
@@ -134,11 +136,14 @@ def test_guest_that_restarts_ends_its_qemu() -> None:
     assert "-no-reboot" in argv(MACHINE)
 
 
-def test_console_is_on_standard_input_and_output_and_signals_are_the_guests() -> None:
+def test_console_and_port_for_records_are_where_they_are_looked_for() -> None:
     words = argv(MACHINE)
 
-    assert following(words, "-chardev") == ["stdio,id=console,signal=off"]
+    console, records = following(words, "-chardev")
+    assert console == "pipe,path=console,id=console"
+    assert records == "file,id=records,path=/images/a,,b/records"
     assert following(words, "-serial") == ["chardev:console"]
+    assert "virtserialport,chardev=records,name=lava-vmgroup.records" in words
 
 
 def test_firmware_serves_an_image_without_kernel() -> None:

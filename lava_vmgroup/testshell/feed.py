@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""What a node's tests record beside its console, brought to whoever reads the console."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Self
+
+from lava_vmgroup.connections.stream import ByteStream
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.recorder import Recorder
+
+LINE_LIMIT = 16384
+"""Bytes; a longer line is delivered in pieces."""
+
+_WAITING = 1000
+"""Lines that may wait to be taken; no more is read then."""
+_JOIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class FedLine:
+    """One line, without its end."""
+
+    text: str
+
+
+class Feed:
+    """Posts the lines of a stream to a console; a context manager that ends with the stream.
+
+    Whoever takes a line from the console says so by `taken`.
+    """
+
+    def __init__(self, stream: ByteStream, console: Console, recorder: Recorder) -> None:
+        self._stream = stream
+        self._console = console
+        self._recorder = recorder
+        self._room = threading.Semaphore(_WAITING)
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="records", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed = True
+        self._stream.close()
+        self._room.release()
+        self._thread.join(_JOIN_S)
+        self._recorder.close()
+
+    def taken(self) -> None:
+        """Make room for another line."""
+        self._room.release()
+
+    def _run(self) -> None:
+        unfinished = b""
+        while data := self._stream.read():
+            self._recorder.write(data)
+            *lines, unfinished = (unfinished + data).split(b"\n")
+            while len(unfinished) > LINE_LIMIT:
+                lines.append(unfinished[:LINE_LIMIT])
+                unfinished = unfinished[LINE_LIMIT:]
+            for line in lines:
+                self._room.acquire()
+                if self._closed:
+                    return
+                self._console.post(FedLine(line.decode(errors="replace")))
