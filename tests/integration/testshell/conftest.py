@@ -74,6 +74,7 @@ class Node:
         host_ip: str | None = None,
         debug: bool = False,
         files: Tree = (),
+        records_file: str = "",
     ) -> None:
         """Unpack an overlay whose tests have the UUIDs uuid-0, uuid-1 and so on."""
         spec = OverlaySpec(
@@ -86,6 +87,7 @@ class Node:
             steps_shell=str(self.shell),
             debug=debug,
             multi_node_cache=str(self.cache),
+            records_file=records_file,
             tests=[
                 OverlayTest(
                     definition=parse_definition(text, source="test"),
