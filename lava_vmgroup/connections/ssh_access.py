@@ -7,6 +7,7 @@ and a different one is refused.
 
 from __future__ import annotations
 
+import logging
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,10 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError
 from lava_vmgroup.vanished_peer import notice_vanished_peer
 
-RETRY_S = 0.2
+# What it has to say comes as errors of ours.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+_RETRY_S = 0.2
 _SSH_PORT = 22
 
 
@@ -81,12 +85,12 @@ def connect(access: Access, deadline: Deadline) -> paramiko.Transport:
             ) from error
         except (OSError, EOFError, paramiko.SSHException) as error:
             deadline.check()
-            if deadline.remaining_s < RETRY_S:
+            if deadline.remaining_s < _RETRY_S:
                 raise InfrastructureError(
                     f"no SSH at {address.host}:{address.port}: {error or 'closed'}",
                     hint="is openssh-server installed in the host's image, and running?",
                 ) from error
-            deadline.pause(RETRY_S)
+            deadline.pause(_RETRY_S)
 
 
 def _connect(address: Address, key: Identity, deadline: Deadline) -> paramiko.Transport:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.bundles import assert_valid
 from tests.support.coordinators import our_coordinator
 
@@ -20,6 +22,12 @@ ROOT = Path(__file__).parents[2]
 EMULATED_BOARD = ROOT / "examples/emulated-board"
 IMAGES = EMULATED_BOARD / "images"
 RUN_LIMIT_S = 660.0
+
+
+@pytest.fixture(scope="session")
+def images() -> None:
+    """The images of the emulated board, built where they are not there yet."""
+    subprocess.run([sys.executable, str(EMULATED_BOARD / "build_images.py")], check=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A lab whose host is this machine: a real OpenSSH server on loopback, and shells for VMs.
+"""A lab whose host is this machine: a real OpenSSH server on loopback.
 
-Whole jobs take seconds here.  What a VM is said to be is a shell of this machine, started by
-``launch_with``, so nothing that tests do may need a machine of its own.
+Whole jobs take seconds here.  A VM is either a shell of this machine, started by ``launch_with``,
+whose tests may then do nothing that needs a machine of its own; or a real guest, emulated.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tests.support.lab import Lab, ending
+from tests.support.lab import IMAGES, Lab, ending
 from tests.support.sshd import Server
 
 PROMPT = "guest> "
@@ -23,6 +23,21 @@ def entry(role: str, **more: Any) -> dict[str, Any]:
     """An item of ``vm_group.vms``: shells that stand for VMs."""
     vm = {"device_type": "kvm-aarch64", "role": role, "shell_prompt": PROMPT}
     return {**vm, "launch_with": LAUNCH, **more}
+
+
+def guest(role: str, **more: Any) -> dict[str, Any]:
+    """An item of ``vm_group.vms``: a real guest, deployed by `guest_actions`."""
+    return {"device_type": "kvm-aarch64", "role": role, **more}
+
+
+def guest_actions(role: str) -> list[dict[str, Any]]:
+    """What deploys and boots real guests: busybox on Debian's kernel, as `images` has made it."""
+    files = {name: str(IMAGES / name) for name in ("kernel", "ramdisk")}
+    quiet = ["console=ttyAMA0", "loglevel=3"]
+    return [
+        {"command": "deploy_linaro_kernel", "parameters": {**files, "role": role}},
+        {"command": "boot_linaro_image", "parameters": {"boot_cmds": quiet, "role": role}},
+    ]
 
 
 def shell_action(testdef: str, role: str) -> dict[str, Any]:
