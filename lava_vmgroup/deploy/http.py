@@ -9,6 +9,7 @@ import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 from requests import exceptions
@@ -16,7 +17,7 @@ from requests.utils import should_bypass_proxies
 
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, JobError
+from lava_vmgroup.errors import ConfigurationError, InfrastructureError, JobError
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.progress import Progress
@@ -89,6 +90,12 @@ class _TroubleError(Exception):
     """An attempt failed in a way that the next one may not."""
 
 
+def _told(error: Exception, reference: FileReference) -> str:
+    """What an error says, without a query, which may be a secret."""
+    query = urlsplit(reference.url).query
+    return str(error).replace(f"?{query}", "?...") if query else str(error)
+
+
 class HttpClient:
     """Downloads with the dispatcher's cookies and proxy."""
 
@@ -154,15 +161,22 @@ class HttpClient:
                     with deadline.waking(lambda: _wake(answer)):
                         _receive(answer, part, start, progress)
                 return part.version
+        except exceptions.InvalidHeader:
+            raise ConfigurationError(
+                f"cannot download {reference.shown}: LAVA_COOKIES cannot stand in a request",
+                hint="write it as one line of printable characters, as name=value; name=value",
+            ) from None
         except _WRONG_URL as error:
-            raise JobError(f"cannot download {reference.shown}: {error}") from error
+            raise JobError(
+                f"cannot download {reference.shown}: {_told(error, reference)}"
+            ) from None
         except exceptions.SSLError as error:
             raise InfrastructureError(
-                f"cannot download {reference.shown}: {error}",
+                f"cannot download {reference.shown}: {_told(error, reference)}",
                 hint="does the dispatcher trust the server's certificate?",
             ) from error
         except requests.RequestException as error:
-            raise _TroubleError(str(error)) from error
+            raise _TroubleError(_told(error, reference)) from None
 
     def _headers(self, part: Part, known: Version | None) -> dict[str, str | None]:
         wanted: dict[str, str | None] = {"Accept-Encoding": "identity"}

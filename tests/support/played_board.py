@@ -27,8 +27,8 @@ echo 'Linux version 6.1'
 until [ "$name:$word" = "tester:$wanted" ]; do
     printf 'board login: '
     read -r name
-    printf 'Password: '
     stty -echo
+    printf 'Password: '
     read -r word
     stty echo
     echo

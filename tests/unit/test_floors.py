@@ -15,6 +15,7 @@ FLOORS = {
     "cancel": 0,
     "deadline": 0,
     "log": 0,
+    "masking": 0,
     "once": 0,
     "progress": 0,
     "safe_yaml": 0,
