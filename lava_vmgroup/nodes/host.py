@@ -217,7 +217,8 @@ class HostNode(Node):
             self._device,
             self.shared.lab.dispatcher.lava_server_ip,
             self.shared.key,
-            f"lava-vmgroup-{self._group}",
+            self._group,
+            claim=self._supervisor.owner,
             log=self.log,
             deadline=deadline,
         )

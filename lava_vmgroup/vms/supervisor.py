@@ -42,6 +42,11 @@ class Supervisor:
         """The file on the host to which ``folder PATH`` is added for a folder to be removed."""
         return f"{self.folder}/.supervisor/ledger"
 
+    @property
+    def owner(self) -> str:
+        """The file on the host that is there once the supervisor runs."""
+        return f"{self.folder}/.supervisor/owner"
+
     def start(
         self, link: SshLink, deadline: Deadline, *, patience_s: int, bridge: str = ""
     ) -> Sequence[str]:

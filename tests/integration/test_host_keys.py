@@ -9,14 +9,14 @@ from tests.support.local_lab import entry, local_lab, shell_action, write_job
 from tests.support.played_board import TYPE, board_lab
 from tests.support.sshd import Server, make_key
 
-HELLO = f"{HEAD}run: {{steps: [lava-test-case hello --result pass]}}\n"
+HELLO = f"{HEAD}run: {{steps: ['cat ~/.ssh/authorized_keys >>@FOLDER@/authorized']}}\n"
 
 
 def run(lab: Lab, device_type: str) -> Ended:
     document = {
         "timeout": 120,
         "vm_group": {"host": {"device_type": device_type}, "vms": [entry("guest")]},
-        "actions": [shell_action("hello.yaml", "guest")],
+        "actions": [shell_action("hello.yaml", "host")],
     }
     return lab.run(write_job(lab, document, hello=HELLO))
 
@@ -24,19 +24,22 @@ def run(lab: Lab, device_type: str) -> Ended:
 def refusal(ended: Ended) -> str:
     """Why the host was refused, by the results of the job, which ends for that reason."""
     assert ended.status == 4, ended.stderr
-    host, guest = ended.results["nodes"]
-    assert guest["error"]["class"] == "PeerFailed"
+    host, _ = ended.results["nodes"]
     assert host["error"]["class"] == "InfrastructureError"
     return str(host["error"]["message"])
 
 
-def test_board_is_used_that_shows_the_key_which_was_read_on_its_console(
+def test_each_job_has_a_key_of_its_own_on_a_board_that_shows_its_own(
     tmp_path: Path, sshd: Server
 ) -> None:
     with board_lab(tmp_path, sshd) as lab:
-        ended = run(lab, TYPE)
+        jobs = [run(lab, TYPE) for _ in range(2)]
 
-    assert ended.status == 0, ended.stderr
+    assert [job.status for job in jobs] == [0, 0], [job.stderr for job in jobs]
+    lines = (tmp_path / "authorized").read_text().splitlines()
+    keys = [line.split() for line in lines if " lava-vmgroup-" in line]
+    assert [kind for kind, _, _ in keys] == ["ssh-ed25519"] * 2
+    assert len({key for _, key, _ in keys}) == 2
     assert "lava-vmgroup" not in sshd.authorized_keys.read_text()
 
 
