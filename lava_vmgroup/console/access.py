@@ -88,20 +88,20 @@ def _authorize(shell: Shell, key: JobKey, job: str, claim: str, deadline: Deadli
     # One line to type: the key is there with its watch, or not at all.
     shell.check_run(
         f"(umask 077; mkdir -p ~/.ssh && {{ {end_last_line}; echo {shlex.quote(line)}; }} "
-        f">>~/.ssh/authorized_keys) && {_watch(job, claim)}",
+        f">>~/.ssh/authorized_keys) && {_watch(job, claim, round(_UNCLAIMED_S * deadline.scale))}",
         deadline,
     )
 
 
-def _watch(job: str, claim: str) -> str:
-    """Shell code that removes the job's key unless it is claimed, counting looks, not time.
+def _watch(job: str, claim: str, looks: int) -> str:
+    """Shell code that removes the job's key unless it is claimed before so many looks.
 
     It outlives the console, and its shell says nothing of it.
     """
     ours = f" {_MARK}{job.replace('.', '[.]')}$"
     remove = f"sed -i '/{ours}/d' $f; [ -s $f ] || rm $f"
     return (
-        f"""( (trap "" HUP; f=~/.ssh/authorized_keys n={_UNCLAIMED_S}; """
+        f"""( (trap "" HUP; f=~/.ssh/authorized_keys n={looks}; """
         f"""while grep -q '{ours}' $f && [ ! -e {shlex.quote(claim)} ]; do sleep 1; """
         f"""n=$((n-1)); [ $n -gt 0 ] || {{ {remove}; }}; done) </dev/null >/dev/null 2>&1 &)"""
     )

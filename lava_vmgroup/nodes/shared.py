@@ -55,7 +55,9 @@ class Shared:
     console_copy: Callable[[bytes], None] | None = None
     """Takes all that consoles say, beside each node's own record."""
     grace_s: float = 30.0
-    """How long each step of the clean-up may take; the runner shortens it when in a hurry."""
+    """How long a step of the clean-up may take on usual hardware; less when the runner hurries."""
+    timeout_scale: float = 1.0
+    """Stretches all limits that the job's author has not given; the runner sets it."""
     host_loss: VMGroupError | None = None
     """Why the host is out of reach for good; its supervisor then removes what is there."""
     _host: VMHost | None = field(default=None)
@@ -81,4 +83,9 @@ class Shared:
 
     def cleanup(self, name: str) -> Deadline:
         """A deadline for one step of the clean-up, which no cancel ends."""
-        return Deadline.after(name, self.grace_s)
+        return Deadline.after(name, self.cleanup_s, scale=self.timeout_scale)
+
+    @property
+    def cleanup_s(self) -> float:
+        """How long one step of the clean-up may take."""
+        return self.grace_s * self.timeout_scale

@@ -112,7 +112,7 @@ class GroupRun:
             cause=cause,
             exit_status=exit_status_of(cause, results),
         )
-        limit_s = shared.grace_s if isinstance(cause, Canceled) else _SUBMIT_S
+        limit_s = shared.cleanup_s if isinstance(cause, Canceled) else _SUBMIT_S
         wishes = submissions_of(self._group, result, gathering.submitting)
         result = submitted(result, wishes, self._output, self._inbox, limit_s, self._announce)
         if not self._group.is_sub_job:
@@ -150,6 +150,8 @@ class GroupRun:
 
     def _run_nodes(self, shared: Shared, gathering: Gathering) -> tuple[NodeResult, ...]:
         nodes = [self._make_node(job, shared) for job in self._group.nodes]
+        # Who runs beside slow hardware is slow, too.
+        shared.timeout_scale = max(node.config.timeout_scale for node in nodes)
         threads = [
             threading.Thread(target=self._run_node, args=(node, gathering), name=node.name)
             for node in nodes
@@ -180,7 +182,7 @@ class GroupRun:
 
     def _run_node(self, node: Node, gathering: Gathering) -> None:
         limit_s = self._group.settings.timeout_s
-        deadline = Deadline.after("the job", limit_s, node.token)
+        deadline = Deadline.after("the job", limit_s, node.token, node.shared.timeout_scale)
         self._inbox.put(NodeRun(node, deadline, self._node_failed, gathering.report).run())
 
     def _node_failed(self, error: VMGroupError) -> None:
