@@ -8,7 +8,6 @@ always known beforehand (it is read over the serial console) and a different one
 from __future__ import annotations
 
 import shlex
-import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +15,12 @@ from pathlib import Path
 from typing import Self
 
 import paramiko
+from paramiko.ssh_exception import IncompatiblePeer
 
 from lava_vmgroup.connections.ssh_channels import ChannelStream, LineChannel
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.connections.stream import CHUNK
+from lava_vmgroup.connections.tcp import connect
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError
 from lava_vmgroup.sparse import data_blocks
@@ -327,7 +328,7 @@ def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
     while True:
         try:
             return SshLink(_connect(address, key, deadline), address)
-        except (paramiko.AuthenticationException, paramiko.BadHostKeyException) as error:
+        except (paramiko.AuthenticationException, IncompatiblePeer) as error:
             raise InfrastructureError(
                 f"the host at {address.host}:{address.port} refused the login: {error}"
             ) from error
@@ -342,9 +343,7 @@ def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
 
 
 def _connect(address: Address, key: Identity, deadline: Deadline) -> paramiko.Transport:
-    connection = socket.create_connection(
-        (address.host, address.port), timeout=max(deadline.remaining_s, 0.01)
-    )
+    connection = connect(address.host, address.port, deadline)
     # Later than the heartbeat, which knows what to say.
     notice_vanished_peer(connection, 2 * address.patience_s)
     try:

@@ -68,7 +68,7 @@ DOORS = {
     "pexpect": {"console.console"},
     "paramiko": {"connections.ssh", "connections.ssh_channels", "connections.ssh_keys"},
     "jsonschema": {"job.problems", "testshell.definition", "testshell.definition_schema"},
-    "requests": {"deploy.http"},
+    "requests": {"deploy.http", "deploy.http_connections"},
     "yaml": {"job.load", "safe_yaml", "testshell.definition"},
 }
 """The only modules that may import each of these libraries."""
