@@ -329,6 +329,7 @@ def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
         try:
             return SshLink(_connect(address, key, deadline), address)
         except (paramiko.AuthenticationException, IncompatiblePeer) as error:
+            deadline.check()
             raise InfrastructureError(
                 f"the host at {address.host}:{address.port} refused the login: {error}"
             ) from error
