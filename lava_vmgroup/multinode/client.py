@@ -65,7 +65,7 @@ class MultiNodeClient:
         self._instance = secrets.token_hex(16)
         self._log = NodeLog(client_name)
 
-    def with_token(self, token: CancelToken) -> MultiNodeClient:
+    def with_token(self, token: CancelToken | None) -> MultiNodeClient:
         """The same member under another token, for what has to be said after a cancel."""
         twin = MultiNodeClient(
             self._endpoint,

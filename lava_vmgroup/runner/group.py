@@ -25,7 +25,7 @@ from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.errors import Canceled, VMGroupError
+from lava_vmgroup.errors import Canceled, DeadlineExpired, VMGroupError
 from lava_vmgroup.job.model import Group, NodeJob
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.coordinator import Coordinator
@@ -74,6 +74,7 @@ class GroupRun:
         self._inbox: queue.SimpleQueue[NodeResult | Canceled | None] = queue.SimpleQueue()
         self._tokens: list[CancelToken] = []
         self._errors: list[VMGroupError] = []
+        self._hurrying: list[threading.Timer] = []
         self._lock = threading.Lock()
 
     def cancel(self, reason: Canceled) -> None:
@@ -167,7 +168,9 @@ class GroupRun:
                 self._cancel_all(event, shared, hurry=cancels > 1)
             elif event is not None:
                 results[event.name] = event
-        for thread in threads:
+        for timer in self._hurrying:
+            timer.cancel()
+        for thread in (*threads, *self._hurrying):
             thread.join()
         return tuple(results[node.name] for node in nodes)
 
@@ -191,10 +194,20 @@ class GroupRun:
 
     def _cancel_all(self, reason: Canceled, shared: Shared, *, hurry: bool) -> None:
         if hurry:
-            shared.grace_s = _HURRY_S
+            self._hurry(shared)
         self._log.warning("cancel", f"{reason.message}; cleaning up")
         # An error of its own for each, as errors learn where they happened.
         cancel_all(
             (token, Canceled(reason.message, signal_number=reason.signal_number))
             for token in self._tokens
         )
+
+    def _hurry(self, shared: Shared) -> None:
+        """Have all steps of the clean-up end soon, those that have begun as well."""
+        begun = shared.hurry(_HURRY_S)
+        late = DeadlineExpired(
+            f"timed out: a step of the hurried clean-up, limit {shared.cleanup_s:g} s"
+        )
+        timer = threading.Timer(shared.cleanup_s, begun.cancel, [late])
+        self._hurrying.append(timer)
+        timer.start()

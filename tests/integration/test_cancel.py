@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from tests.integration.test_left_behind import STUBBORN, jobs_on_host
 from tests.integration.test_whole_jobs import ABSENT, HEAD, MEETING, job, says, traces
 from tests.support.lab import Ended, Lab, coordinator, follow
-from tests.support.local_lab import entry, local_lab, shell_action, write_job
+from tests.support.local_lab import LAUNCH, entry, local_lab, shell_action, write_job
+from tests.support.processes import until
 from tests.support.relay import Relay, relay
 from tests.support.sshd import Server
 
@@ -171,6 +173,26 @@ def test_results_so_far_are_kept_when_others_are_waited_for(lab: Lab, sshd: Serv
         for run in node["runs"]
     )
     assert cases[0] == ("done", "pass")
+    assert traces(lab, sshd) == []
+
+
+def test_second_signal_in_the_midst_of_the_clean_up_leaves_nothing_either(
+    lab: Lab, sshd: Server
+) -> None:
+    stubborn = entry("guest", launch_with=[STUBBORN, LAUNCH])
+    document = job(stubborn, actions=[shell_action("absent.yaml", "guest")])
+    process = lab.start(write_job(lab, document, absent=ABSENT))
+    events = follow(lab.folder / "results/events.jsonl", process)
+    assert any(says("lava-wait", event) for event in events)
+    process.send_signal(signal.SIGINT)
+    assert any(event["kind"] == "error" for event in events)
+    process.send_signal(signal.SIGINT)
+
+    ended = lab.finish(process)
+
+    assert ended.status == 130, ended.stderr
+    assert {node["state"] for node in ended.results["nodes"]} == {"Canceled"}
+    until(lambda: not jobs_on_host(lab))
     assert traces(lab, sshd) == []
 
 
