@@ -2,7 +2,7 @@
 """Time limits as values: every blocking call takes one, and its name is in the message.
 
 A deadline also carries the token that cancels the work it limits, so that one argument tells a
-blocking call everything that may end it early.
+blocking call everything that may end it early, and how much slower than usual the hardware is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.errors import DeadlineExpired
@@ -26,26 +26,38 @@ class Deadline:
     expires_at: float
     token: CancelToken | None = None
     """Cancels the work; None for work that must not be interrupted, such as cleaning up."""
+    scale: float = 1.0
+    """Stretches the limits of parts, where the hardware is slow."""
 
     @classmethod
-    def after(cls, name: str, limit_s: float, token: CancelToken | None = None) -> Deadline:
-        """A deadline `limit_s` seconds from now."""
-        return cls(name, limit_s, time.monotonic() + limit_s, token)
+    def after(
+        cls, name: str, limit_s: float, token: CancelToken | None = None, scale: float = 1.0
+    ) -> Deadline:
+        """A deadline `limit_s` seconds from now; `scale` is for its parts."""
+        return cls(name, limit_s, time.monotonic() + limit_s, token, scale)
 
     def sub(self, name: str, limit_s: float) -> Deadline:
-        """A deadline for a part of the work, never later than this one.
+        """A deadline for a part of the work, stretched by the scale, never later than this one."""
+        return self.exactly(name, limit_s * self.scale)
+
+    def exactly(self, name: str, limit_s: float) -> Deadline:
+        """The same for a limit that the job's author gave: it is not stretched.
 
         When this one comes first, the part carries both names and this one's limit, so that the
         message blames the limit that really passed.
         """
-        part = Deadline.after(name, limit_s, self.token)
+        part = Deadline.after(name, limit_s, self.token, self.scale)
         if part.expires_at <= self.expires_at:
             return part
-        return Deadline(f"{name}, within {self.name}", self.limit_s, self.expires_at, self.token)
+        return replace(self, name=f"{name}, within {self.name}")
+
+    def beyond(self, name: str, limit_s: float) -> Deadline:
+        """A deadline for what follows this work and may outlast it, stretched by the scale."""
+        return Deadline.after(name, limit_s * self.scale, self.token, self.scale)
 
     def renewed(self) -> Deadline:
         """The same limit from now on."""
-        return Deadline.after(self.name, self.limit_s, self.token)
+        return Deadline.after(self.name, self.limit_s, self.token, self.scale)
 
     @property
     def remaining_s(self) -> float:

@@ -3,13 +3,16 @@
 
 Each class carries the exit status that ``lava-dispatch`` ends with when the error is the cause
 of the job's end.  The message says what was tried and what came instead; ``hint`` says what to
-do; ``last_lines`` holds the last console lines where a console was involved.
+do; ``last_lines`` holds the last console lines where a console was involved.  Passwords in URLs are
+masked, as messages quote what jobs, configurations and programs say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
+
+from lava_vmgroup.masking import masked
 
 
 class VMGroupError(Exception):
@@ -25,9 +28,10 @@ class VMGroupError(Exception):
         hint: str | None = None,
         last_lines: Sequence[str] = (),
     ) -> None:
+        message = masked(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = masked(hint)
         self.last_lines = tuple(last_lines)
         self.node: str | None = None
         self.action: str | None = None
@@ -54,7 +58,7 @@ class JobError(VMGroupError):
         self, message: str, *, problems: Iterable[str] = (), hint: str | None = None
     ) -> None:
         super().__init__(message, hint=hint)
-        self.problems = tuple(problems)
+        self.problems = tuple(masked(problem) for problem in problems)
         """Every problem found in the file, each with its place, for errors that have several."""
 
 

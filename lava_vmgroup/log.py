@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from lava_vmgroup.masking import masked
+
 LOGGER = logging.getLogger("lava_vmgroup")
 
 
@@ -23,8 +25,12 @@ class NodeLog:
         self.node = node
 
     def event(self, kind: str, message: str, *, level: int = logging.INFO, **fields: Any) -> None:
-        """Tell one event: `kind` and `fields` are for machines, `message` is for people."""
-        LOGGER.log(level, "%s", message, extra={"node": self.node, "kind": kind, "fields": fields})
+        """Tell one event: `kind` and `fields` are for machines, `message` is for people.
+
+        None of them is told with secrets.
+        """
+        extra = {"node": self.node, "kind": kind, "fields": masked(fields)}
+        LOGGER.log(level, "%s", masked(message), extra=extra)
 
     def debug(self, kind: str, message: str, **fields: Any) -> None:
         """Tell an event that only someone who looks for a fault wants to read."""

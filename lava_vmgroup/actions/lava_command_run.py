@@ -124,7 +124,7 @@ class _Commands:
         self._log += f"$ {command}\n"
         limit = deadline
         if self._limit_s is not None:
-            limit = deadline.sub(f"the command {command!r}", self._limit_s)
+            limit = deadline.exactly(f"the command {command!r}", self._limit_s)
         try:
             status, output = shell.run(command, limit)
         except DeadlineExpired as error:

@@ -66,7 +66,7 @@ def run(action: Action, node: Node, deadline: Deadline) -> None:
     """Boot the node unless it runs already, and run the definitions one after the other."""
     shared, parameters = node.shared, action.parameters
     if "timeout" in parameters:
-        deadline = deadline.sub("lava_test_shell", parameters["timeout"])
+        deadline = deadline.exactly("lava_test_shell", parameters["timeout"])
     skipped = parameters.get("skip_install")
     with tempfile.TemporaryDirectory(dir=shared.work, prefix=f"{node.name}-tests-") as work:
         loader = Loader(

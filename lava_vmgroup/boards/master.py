@@ -88,7 +88,7 @@ class Driver(bootloader.Driver):
             setup.config,
             setup.dispatcher.lava_server_ip,
             JobKey(),
-            f"lava-vmgroup-{setup.job}",
+            setup.job,
             log=self._log,
             deadline=deadline,
         )

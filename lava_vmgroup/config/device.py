@@ -19,6 +19,7 @@ from lava_vmgroup.config.typed import (
     Positive,
     Regex,
     RemoteFolder,
+    Scale,
     Seconds,
     Sections,
     ShellWords,
@@ -90,6 +91,7 @@ class DeviceConfig:
     pre_power_cmd: str = ""
     pre_os_cmd: str = ""
     console_silence: Seconds = 0.0
+    timeout_scale: Scale = 1.0
     send_char: bool = True
     bootloader_serial_delay_ms: Count = 0
     test_shell_serial_delay_ms: Count = 0

@@ -32,6 +32,7 @@ ShellWords = Annotated[tuple[str, ...], "shell words"]
 Count = Annotated[int, "0 or more"]
 Positive = Annotated[int, "1 or more"]
 Seconds = Annotated[float, "0 or more"]
+Scale = Annotated[float, "1 to 100"]
 RemoteFolder = Annotated[str, "a folder of another machine"]
 Sections = Mapping[str, Mapping[str, str]]
 """Names, each with the keys of the file's section of that name."""
@@ -39,6 +40,7 @@ Sections = Mapping[str, Mapping[str, str]]
 NO_KEY: Mapping[str, Any] = types.MappingProxyType({"key": False})
 """The metadata of a field that no file sets."""
 
+_LARGEST_SCALE = 100
 _BOOLEANS = {
     **dict.fromkeys(("y", "1", "yes", "on", "true"), True),
     **dict.fromkeys(("n", "0", "no", "off", "false"), False),
@@ -146,6 +148,16 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _scale(text: str) -> float:
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = math.nan
+    if not 1 <= scale <= _LARGEST_SCALE:
+        raise ValueError(f"a number from 1 to {_LARGEST_SCALE}")
+    return scale
+
+
 def _boolean(text: str) -> bool:
     try:
         return _BOOLEANS[text.lower()]
@@ -244,6 +256,7 @@ _CONVERTERS: Mapping[Any, Callable[[str], Any]] = {
     Count: _whole(0),
     Positive: _whole(1),
     Seconds: _seconds,
+    Scale: _scale,
     bool: _boolean,
     Path: _path,
     Regex: _regex,

@@ -20,6 +20,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError
 
 _TERMINATE_S = 3.0
+_LOOK_S = 0.5
 
 
 class ProcessStream:
@@ -79,16 +80,28 @@ def end_session(process: subprocess.Popen[bytes]) -> None:
 
 
 def outputs_of(process: subprocess.Popen[bytes], deadline: Deadline) -> tuple[bytes, bytes]:
-    """What a process that leads its own session prints to its end, which the deadline brings."""
+    """What a process that leads its own session prints to its end, which the deadline brings.
+
+    What it has left in other sessions may hold its output for as long as it likes.
+    """
     with deadline.waking(lambda: end_session(process)):
-        try:
-            outputs = process.communicate(timeout=deadline.remaining_s)
-        except subprocess.TimeoutExpired as error:
-            end_session(process)
-            process.communicate()
-            raise deadline.error() from error
+        while True:
+            try:
+                outputs = process.communicate(timeout=min(deadline.remaining_s, _LOOK_S))
+                break
+            except subprocess.TimeoutExpired:
+                if deadline.is_over:
+                    end_session(process)
+                    _close_outputs(process)
+                    break
     deadline.check()
     return outputs
+
+
+def _close_outputs(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 def run_configured(command: str, purpose: str, deadline: Deadline) -> None:

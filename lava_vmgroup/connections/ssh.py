@@ -284,7 +284,7 @@ class SshLink:
         try:
             deadline.check()
             if not self._transport.is_active() and not self._closed:
-                limit = deadline.sub(f"{self.local_name} to be reached again", self.patience_s)
+                limit = deadline.exactly(f"{self.local_name} to be reached again", self.patience_s)
                 self._transport = connect(self._access, limit)
                 self._sftp = None
                 if self._closed:

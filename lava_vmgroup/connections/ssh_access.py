@@ -8,12 +8,13 @@ and a different one is refused.
 from __future__ import annotations
 
 import logging
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
+from paramiko.ssh_exception import IncompatiblePeer
 
+from lava_vmgroup.connections import tcp
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError
@@ -79,7 +80,8 @@ def connect(access: Access, deadline: Deadline) -> paramiko.Transport:
     while True:
         try:
             return _connect(address, access.key, deadline)
-        except (paramiko.AuthenticationException, paramiko.BadHostKeyException) as error:
+        except (paramiko.AuthenticationException, IncompatiblePeer) as error:
+            deadline.check()
             raise InfrastructureError(
                 f"the host at {address.host}:{address.port} refused the login: {error}"
             ) from error
@@ -94,9 +96,7 @@ def connect(access: Access, deadline: Deadline) -> paramiko.Transport:
 
 
 def _connect(address: Address, key: Identity, deadline: Deadline) -> paramiko.Transport:
-    connection = socket.create_connection(
-        (address.host, address.port), timeout=max(deadline.remaining_s, 0.01)
-    )
+    connection = tcp.connect(address.host, address.port, deadline)
     # Later than the heartbeat, which knows what to say.
     notice_vanished_peer(connection, 2 * address.patience_s)
     try:

@@ -13,6 +13,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
 
 CHUNK = 65536
+_LOOK_S = 0.5
 
 
 class ByteStream(Protocol):
@@ -70,8 +71,9 @@ class FdStream:
             if not self._enter():
                 raise InfrastructureError("the console connection is closed")
             try:
-                if not self._wait(selectors.EVENT_WRITE, deadline):
-                    raise deadline.error()
+                if not self._wait(selectors.EVENT_WRITE, min(deadline.remaining_s, _LOOK_S)):
+                    deadline.check()
+                    continue
                 view = view[os.write(self._fd, view) :]
             except BlockingIOError:
                 continue
@@ -93,12 +95,12 @@ class FdStream:
         if idle:
             self._release()
 
-    def _wait(self, event: int, deadline: Deadline | None) -> bool:
+    def _wait(self, event: int, limit_s: float | None) -> bool:
         """Whether the descriptor became ready before the stream was closed or it was too late."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._fd, event)
             selector.register(self._stop_r, selectors.EVENT_READ)
-            ready = selector.select(None if deadline is None else deadline.remaining_s)
+            ready = selector.select(limit_s)
         fds = {key.fd for key, _ in ready}
         return self._fd in fds and self._stop_r not in fds
 

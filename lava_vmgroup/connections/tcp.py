@@ -1,23 +1,70 @@
 # SPDX-License-Identifier: MIT
-"""A console that a serial server offers on a plain TCP port."""
+"""TCP connections, whose making a cancel ends, and consoles that are offered as such."""
 
 from __future__ import annotations
 
+import errno
+import os
+import select
 import socket
+from typing import Any
 
 from lava_vmgroup.connections.stream import FdStream
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
 
+_LOOK_S = 0.1
+
+
+def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
+    """A connection to `host`:`port`; looking the name up may block.
+
+    Raises `InfrastructureError` for a name that nobody has, `OSError` when nobody answers there,
+    and what `Deadline.check` raises.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno != socket.EAI_NONAME:
+            raise
+        raise InfrastructureError(
+            f"there is no host {host!r}", hint="is its name right, and known to the dispatcher?"
+        ) from error
+    refusal = OSError("no address")
+    for family, kind, protocol, _, address in found:
+        connection = socket.socket(family, kind, protocol)
+        try:
+            _finish(connection, address, deadline)
+        except OSError as error:
+            connection.close()
+            refusal = error
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise refusal
+
 
 def open_tcp(host: str, port: int, deadline: Deadline) -> FdStream:
     """Connect to `host`:`port`; raises `InfrastructureError` when nobody answers."""
     try:
-        connection = socket.create_connection((host, port), timeout=deadline.remaining_s or 0.001)
-    except TimeoutError as error:
-        raise deadline.error() from error
+        return FdStream(connect(host, port, deadline).detach())
     except OSError as error:
         raise InfrastructureError(
             f"cannot connect to the console at {host}:{port}: {error.strerror or error}"
         ) from error
-    return FdStream(connection.detach())
+
+
+def _finish(connection: socket.socket, address: Any, deadline: Deadline) -> None:
+    connection.setblocking(False)
+    error = connection.connect_ex(address)
+    if error == errno.EINPROGRESS:
+        waiting = select.poll()
+        waiting.register(connection, select.POLLOUT)
+        while not waiting.poll(_LOOK_S * 1000):
+            deadline.check()
+        error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error:
+        raise OSError(error, os.strerror(error))
+    connection.settimeout(max(deadline.remaining_s, 0.001))

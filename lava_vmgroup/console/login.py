@@ -85,7 +85,7 @@ def _expect_nudging(console: Console, patterns: Sequence[str], deadline: Deadlin
     step_s = deadline.remaining_s / 2
     while True:
         try:
-            return console.expect(patterns, deadline.sub(deadline.name, step_s))
+            return console.expect(patterns, deadline.exactly(deadline.name, step_s))
         except DeadlineExpired:
             if deadline.is_over:
                 raise

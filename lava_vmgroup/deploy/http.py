@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 from requests import exceptions
@@ -16,7 +16,8 @@ from requests.utils import should_bypass_proxies
 
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, JobError
+from lava_vmgroup.deploy.http_connections import session
+from lava_vmgroup.errors import ConfigurationError, InfrastructureError, JobError
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.progress import Progress
@@ -26,13 +27,8 @@ _PATIENCE_S = 300.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _CHUNK = 65536
-_TRY_AGAIN = frozenset({408, 429, *range(500, 600)})
-_WRONG_URL = (
-    exceptions.InvalidURL,
-    exceptions.InvalidSchema,
-    exceptions.MissingSchema,
-    exceptions.TooManyRedirects,
-)
+# What a server cannot do today, it will not do tomorrow.
+_TRY_AGAIN = frozenset({408, 429, *range(500, 600)}) - {501, 505}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +85,30 @@ class _TroubleError(Exception):
     """An attempt failed in a way that the next one may not."""
 
 
+def _meaning(error: requests.RequestException, reference: FileReference) -> Exception:
+    """What is to be done about an error: the next attempt may end better, or somebody must act."""
+    query = urlsplit(reference.url).query
+    # A query may be a secret.
+    said = str(error).replace(f"?{query}", "?...") if query else str(error)
+    text = f"cannot download {reference.shown}: {said}"
+    match error:
+        case exceptions.InvalidHeader():
+            return ConfigurationError(
+                f"cannot download {reference.shown}: LAVA_COOKIES cannot stand in a request",
+                hint="write it as one line of printable characters, as name=value; name=value",
+            )
+        case exceptions.SSLError():
+            return InfrastructureError(
+                text, hint="does the dispatcher trust the server's certificate?"
+            )
+        case (
+            exceptions.ConnectionError() | exceptions.Timeout() | exceptions.ChunkedEncodingError()
+        ):
+            return _TroubleError(said)
+        case _:
+            return JobError(text)
+
+
 class HttpClient:
     """Downloads with the dispatcher's cookies and proxy."""
 
@@ -109,7 +129,7 @@ class HttpClient:
 
         None, and no file, when the server still has the version `known`.  Trouble with the
         connection or the server is tried again with growing pauses; a file that the server
-        refuses is a `JobError` at once.  While a server says nothing, a cancel may take 30 s.
+        refuses is a `JobError` at once.
         """
         progress = Progress(log, reference.name, deadline)
         pause, last_byte = _FIRST_PAUSE_S, time.monotonic()
@@ -140,29 +160,26 @@ class HttpClient:
     ) -> Version | None:
         limit = min(_SILENCE_S, max(deadline.remaining_s, 0.1))
         try:
-            with requests.get(
-                reference.url,
-                stream=True,
-                timeout=limit,
-                headers=self._headers(part, known),
-                proxies=self._proxies(reference.url),
-            ) as answer:
+            with (
+                session(deadline) as web,
+                web.get(
+                    reference.url,
+                    stream=True,
+                    timeout=limit,
+                    headers=self._headers(part, known),
+                    proxies=self._proxies(reference.url),
+                ) as answer,
+            ):
                 if answer.status_code == requests.codes.not_modified and known is not None:
                     return None
                 start = _start(reference, answer, part)
                 if start is not None:
-                    with deadline.waking(lambda: _wake(answer)):
-                        _receive(answer, part, start, progress)
+                    _receive(answer, part, start, progress)
+                    deadline.check()
                 return part.version
-        except _WRONG_URL as error:
-            raise JobError(f"cannot download {reference.shown}: {error}") from error
-        except exceptions.SSLError as error:
-            raise InfrastructureError(
-                f"cannot download {reference.shown}: {error}",
-                hint="does the dispatcher trust the server's certificate?",
-            ) from error
         except requests.RequestException as error:
-            raise _TroubleError(str(error)) from error
+            deadline.check()
+            raise _meaning(error, reference) from None
 
     def _headers(self, part: Part, known: Version | None) -> dict[str, str | None]:
         wanted: dict[str, str | None] = {"Accept-Encoding": "identity"}
@@ -222,9 +239,3 @@ def _receive(answer: requests.Response, part: Part, start: int, progress: Progre
     progress(done, total or done)
     if total and done != total:
         raise _TroubleError(f"the connection ended after {done} of {total} bytes")
-
-
-def _wake(answer: requests.Response) -> None:
-    """Free a thread that reads the answer."""
-    with contextlib.suppress(ValueError, RuntimeError, OSError):
-        answer.raw.shutdown()

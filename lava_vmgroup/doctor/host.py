@@ -108,7 +108,8 @@ def _host_node(
 
 
 def _examined(group: Group, lab: Lab, node: HostNode, token: CancelToken) -> Examined:
-    deadline = Deadline.after("the job", group.settings.timeout_s, token)
+    node.shared.timeout_scale = node.config.timeout_scale
+    deadline = Deadline.after("the job", group.settings.timeout_s, token, node.shared.timeout_scale)
     node.join(deadline)
     for action in takewhile(lambda one: one.command in _PREPARING, node.job.actions):
         commands()[action.command].run(action, node, deadline)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from lava_vmgroup.job.model import Action, ConsoleWatch, Group, Job, NodeJob
-from lava_vmgroup.job.secrets import masked
+from lava_vmgroup.masking import masked
 
 IMAGE_COMMANDS = frozenset(
     {"deploy_linaro_image", "deploy_image", "deploy_linaro_kernel", "deploy_kernel"}

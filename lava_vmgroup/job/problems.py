@@ -21,7 +21,7 @@ from lava_vmgroup.job.place import list_of, place, shown
 from lava_vmgroup.job.refused import PARAMETERS as REFUSED_PARAMETERS
 from lava_vmgroup.job.refused import command_refusal
 from lava_vmgroup.job.schema import ACTION_PARAMETERS, JOB_SCHEMA
-from lava_vmgroup.job.secrets import masked
+from lava_vmgroup.masking import masked
 
 _TYPE_NAMES = {
     "object": "an object",

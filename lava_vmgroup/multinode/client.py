@@ -7,6 +7,7 @@ A coordinator that knows of holds answers once; any other says ``wait`` and is a
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import socket
 from collections.abc import Mapping
@@ -64,7 +65,7 @@ class MultiNodeClient:
         self._instance = secrets.token_hex(16)
         self._log = NodeLog(client_name)
 
-    def with_token(self, token: CancelToken) -> MultiNodeClient:
+    def with_token(self, token: CancelToken | None) -> MultiNodeClient:
         """The same member under another token, for what has to be said after a cancel."""
         twin = MultiNodeClient(
             self._endpoint,
@@ -163,6 +164,9 @@ class MultiNodeClient:
         self._call(Command.CLEAR_GROUP, deadline, group_size=self._group_size)
 
     def _wait_for(self, command: Command, deadline: Deadline, **fields: Any) -> Reply:
+        if "messageID" in fields:
+            awaited = f"{command.value} {fields['messageID']!r}"
+            deadline = deadline.exactly(awaited, math.inf)
         try:
             return self._call(command, deadline, **fields)
         except DeadlineExpired as error:

@@ -163,9 +163,10 @@ class HostNode(Node):
         """Let the VMs leave, take the job's traces off the host, and switch it off."""
         self.watch.stop()
         try:
-            client = self.client.with_token(CancelToken())
-            client.send(VM_STOP, {}, self.shared.cleanup("telling the VMs to leave"))
-            client.wait_all(VM_STOP, self.shared.cleanup("waiting for the VMs to close"))
+            limit = self.shared.cleanup("telling the VMs to leave")
+            self.client.with_token(limit.token).send(VM_STOP, {}, limit)
+            limit = self.shared.cleanup("waiting for the VMs to close")
+            self.client.with_token(limit.token).wait_all(VM_STOP, limit)
         except VMGroupError as error:
             text = f"not all VMs are known to be closed; leaving the host anyway: {error.message}"
             self.log.warning("cleanup", text)
@@ -243,7 +244,8 @@ class HostNode(Node):
             self._device,
             self.shared.lab.dispatcher.lava_server_ip,
             self.shared.key,
-            f"lava-vmgroup-{self._group}",
+            self._group,
+            claim=self._supervisor.owner,
             log=self.log,
             deadline=deadline,
         )

@@ -55,7 +55,8 @@ class Node(abc.ABC):
         settings = shared.group.settings.console_watch
         self.watch = NodeWatch(settings, token, self.recorder, self.log)
         silence_s = settings.silence_s
-        self.watch.silence_s = config.console_silence if silence_s is None else silence_s
+        labs_s = config.console_silence * config.timeout_scale
+        self.watch.silence_s = labs_s if silence_s is None else silence_s
         self.attributes: dict[str, str] = {}
         self.members: list[tuple[str, str]] = []
         """Name and role of every member of the group, once it is complete."""
@@ -191,7 +192,7 @@ class Node(abc.ABC):
                 session.run(runner_command(spec), deadline)
         except VMGroupError:
             # The deadline may be what ended the tests; what they left is worth a moment more.
-            after = Deadline.after("collecting the results of a failure", _AFTERMATH_S, self.token)
+            after = deadline.beyond("collecting the results of a failure", _AFTERMATH_S)
             self._collect(spec, after, interrupted=True)
             raise
         self._collect(spec, deadline.sub("collecting the results", _COLLECT_S))

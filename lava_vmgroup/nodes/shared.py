@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
@@ -55,9 +56,12 @@ class Shared:
     console_copy: Callable[[bytes], None] | None = None
     """Takes all that consoles say, beside each node's own record."""
     grace_s: float = 30.0
-    """How long each step of the clean-up may take; the runner shortens it when in a hurry."""
+    """How long a step of the clean-up may take on usual hardware."""
+    timeout_scale: float = 1.0
+    """Stretches all limits that the job's author has not given; the runner sets it."""
     host_loss: VMGroupError | None = None
     """Why the host is out of reach for good; its supervisor then removes what is there."""
+    _cleaning: CancelToken = field(default_factory=CancelToken)
     _host: VMHost | None = field(default=None)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -80,5 +84,16 @@ class Shared:
         return self._host.store.uploads() if self._host is not None else ()
 
     def cleanup(self, name: str) -> Deadline:
-        """A deadline for one step of the clean-up, which no cancel ends."""
-        return Deadline.after(name, self.grace_s)
+        """A deadline for one step of the clean-up, which no cancel of the job ends."""
+        return Deadline.after(name, self.cleanup_s, self._cleaning, self.timeout_scale)
+
+    def hurry(self, grace_s: float) -> CancelToken:
+        """Give steps of the clean-up less time; the token ends those that have begun."""
+        self.grace_s = grace_s
+        begun, self._cleaning = self._cleaning, CancelToken()
+        return begun
+
+    @property
+    def cleanup_s(self) -> float:
+        """How long one step of the clean-up may take."""
+        return self.grace_s * self.timeout_scale

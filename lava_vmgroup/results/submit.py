@@ -20,7 +20,7 @@ from xml.parsers.expat import ExpatError
 
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import Canceled, InfrastructureError, VMGroupError
-from lava_vmgroup.job.secrets import MASK
+from lava_vmgroup.masking import MASK
 from lava_vmgroup.results.model import JobResult
 from lava_vmgroup.results.writers import bundle
 

@@ -84,7 +84,7 @@ class Gathering:
     def _limit(self, node: Node, token: CancelToken) -> Deadline:
         """The others have the job's time, unless it is over, and that for cleaning up."""
         remaining_s = 0.0 if node.token.reason is not None else self._deadline.remaining_s
-        limit_s = remaining_s + _CLEANUP_STEPS * node.shared.grace_s
+        limit_s = remaining_s + _CLEANUP_STEPS * node.shared.cleanup_s
         return Deadline.after("the others' results", limit_s, token)
 
 

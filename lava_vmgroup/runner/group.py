@@ -25,7 +25,7 @@ from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.errors import Canceled, VMGroupError
+from lava_vmgroup.errors import Canceled, DeadlineExpired, VMGroupError
 from lava_vmgroup.job.model import Group, NodeJob
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.coordinator import Coordinator
@@ -74,6 +74,7 @@ class GroupRun:
         self._inbox: queue.SimpleQueue[NodeResult | Canceled | None] = queue.SimpleQueue()
         self._tokens: list[CancelToken] = []
         self._errors: list[VMGroupError] = []
+        self._hurrying: list[threading.Timer] = []
         self._lock = threading.Lock()
 
     def cancel(self, reason: Canceled) -> None:
@@ -112,7 +113,7 @@ class GroupRun:
             cause=cause,
             exit_status=exit_status_of(cause, results),
         )
-        limit_s = shared.grace_s if isinstance(cause, Canceled) else _SUBMIT_S
+        limit_s = shared.cleanup_s if isinstance(cause, Canceled) else _SUBMIT_S
         wishes = submissions_of(self._group, result, gathering.submitting)
         result = submitted(result, wishes, self._output, self._inbox, limit_s, self._announce)
         if not self._group.is_sub_job:
@@ -150,6 +151,8 @@ class GroupRun:
 
     def _run_nodes(self, shared: Shared, gathering: Gathering) -> tuple[NodeResult, ...]:
         nodes = [self._make_node(job, shared) for job in self._group.nodes]
+        # Who runs beside slow hardware is slow, too.
+        shared.timeout_scale = max(node.config.timeout_scale for node in nodes)
         threads = [
             threading.Thread(target=self._run_node, args=(node, gathering), name=node.name)
             for node in nodes
@@ -165,7 +168,9 @@ class GroupRun:
                 self._cancel_all(event, shared, hurry=cancels > 1)
             elif event is not None:
                 results[event.name] = event
-        for thread in threads:
+        for timer in self._hurrying:
+            timer.cancel()
+        for thread in (*threads, *self._hurrying):
             thread.join()
         return tuple(results[node.name] for node in nodes)
 
@@ -180,7 +185,7 @@ class GroupRun:
 
     def _run_node(self, node: Node, gathering: Gathering) -> None:
         limit_s = self._group.settings.timeout_s
-        deadline = Deadline.after("the job", limit_s, node.token)
+        deadline = Deadline.after("the job", limit_s, node.token, node.shared.timeout_scale)
         self._inbox.put(NodeRun(node, deadline, self._node_failed, gathering.report).run())
 
     def _node_failed(self, error: VMGroupError) -> None:
@@ -189,10 +194,20 @@ class GroupRun:
 
     def _cancel_all(self, reason: Canceled, shared: Shared, *, hurry: bool) -> None:
         if hurry:
-            shared.grace_s = _HURRY_S
+            self._hurry(shared)
         self._log.warning("cancel", f"{reason.message}; cleaning up")
         # An error of its own for each, as errors learn where they happened.
         cancel_all(
             (token, Canceled(reason.message, signal_number=reason.signal_number))
             for token in self._tokens
         )
+
+    def _hurry(self, shared: Shared) -> None:
+        """Have all steps of the clean-up end soon, those that have begun as well."""
+        begun = shared.hurry(_HURRY_S)
+        late = DeadlineExpired(
+            f"timed out: a step of the hurried clean-up, limit {shared.cleanup_s:g} s"
+        )
+        timer = threading.Timer(shared.cleanup_s, begun.cancel, [late])
+        self._hurrying.append(timer)
+        timer.start()

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from lava_vmgroup.actions import commands
-from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import Canceled, NodeSkipped, PeerFailed, VMGroupError
 from lava_vmgroup.findings import refuse
@@ -133,18 +132,18 @@ class NodeRun:
 
     def _tell_group(self, error: VMGroupError) -> None:
         """Have the others' waits for this node given up, with the reason."""
-        client = self._node.client.with_token(CancelToken())
         deadline = self._node.shared.cleanup("telling the group of the failure")
+        client = self._node.client.with_token(deadline.token)
         client.fail(error.message, deadline, ends_group=self._node.job.is_host)
 
     def _tell_skipped(self, skipped: NodeSkipped) -> None:
         """Have nobody wait for this node."""
-        client = self._node.client.with_token(CancelToken())
-        client.skip(skipped.message, self._node.shared.cleanup("telling the group of the skip"))
+        deadline = self._node.shared.cleanup("telling the group of the skip")
+        self._node.client.with_token(deadline.token).skip(skipped.message, deadline)
 
     def _leave_group(self) -> None:
-        client = self._node.client.with_token(CancelToken())
-        client.clear(self._node.shared.cleanup("leaving the group"))
+        deadline = self._node.shared.cleanup("leaving the group")
+        self._node.client.with_token(deadline.token).clear(deadline)
 
     def _result(self, error: VMGroupError | None, skipped: NodeSkipped | None) -> NodeResult:
         node = self._node

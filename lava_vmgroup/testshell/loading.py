@@ -12,6 +12,7 @@ from pathlib import Path
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import local_path
 from lava_vmgroup.errors import JobError
+from lava_vmgroup.masking import masked
 from lava_vmgroup.results.model import SoftwareSource
 from lava_vmgroup.testshell.definition import (
     RepositoryToInstall,
@@ -121,7 +122,7 @@ class Loader:
                 version=fetched.revision or definition.version,
             ),
             uuid=str(uuid.uuid4()),
-            source=fetched.text,
+            source=masked(fetched.text),
             parameters=source.parameters,
             location=fetched.location,
             url=fetched.url,

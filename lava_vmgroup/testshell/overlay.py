@@ -54,7 +54,7 @@ class OverlayTest:
     definition: TestDefinition
     uuid: str
     source: str
-    """The YAML text that `definition` was read from; kept beside the results."""
+    """The YAML text that `definition` was read from, without secrets; kept beside the results."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Shell variables of the job; they override the definition's params."""
     location: str = "URL"

@@ -2,7 +2,8 @@
 """Repositories of test definitions, fetched by their own programs, git and bzr.
 
 What a job says of a repository is never an option of these programs, nor a transport that runs
-commands, and no program asks anybody for a password.
+commands, and no program asks anybody for a password.  One that the job gives is not on a command
+line, where every user of the dispatcher could read it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from types import MappingProxyType
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from lava_vmgroup.connections.program import run_tool
 from lava_vmgroup.deadline import Deadline
@@ -36,6 +38,13 @@ _GIT_ENVIRONMENT = {
     "SSH_ASKPASS": "true",
 }
 
+_HTTP = frozenset({"http", "https"})
+_CREDENTIAL_HELPER = (
+    '!f() { [ "$1" != get ] || '
+    'printf "username=%s\\npassword=%s\\n" "$LAVA_GIT_USERNAME" "$LAVA_GIT_PASSWORD"; }; f'
+)
+"""What git runs, by a shell, for what to log in with."""
+
 Ended = subprocess.CompletedProcess[bytes]
 
 
@@ -53,6 +62,35 @@ def local_repository(url: str, folder: Path) -> Path | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _GitPlace:
+    """Where git finds a repository, apart from what lets one in there."""
+
+    url: str
+    options: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, place: str) -> _GitPlace:
+        """The place that a URL or path names, perhaps with credentials."""
+        url = urlsplit(place) if _SCHEME.match(place) else urlsplit("")
+        if url.scheme not in _HTTP or url.username is None:
+            return cls(url=place)
+        host = url.netloc.rpartition("@")[2]
+        options = ["-c", f"credential.{url.scheme}://{host}.helper={_CREDENTIAL_HELPER}"]
+        if url.password is not None:
+            # Helpers of the user's own must neither answer nor keep what is the job's.
+            options = ["-c", "credential.helper=", *options]
+        return cls(
+            url=urlunsplit(url._replace(netloc=host)),
+            options=tuple(options),
+            environment={
+                "LAVA_GIT_USERNAME": unquote(url.username),
+                "LAVA_GIT_PASSWORD": unquote(url.password or ""),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Repositories:
     """Fetches repositories; all methods raise JobError with the reason of git or bzr."""
 
@@ -67,16 +105,17 @@ class Repositories:
 
         Without a revision, only the newest commit is fetched.
         """
-        place = _checked(url, SourceKind.GIT, self.folder)
-        words = ["git", "clone", "--quiet"]
+        place = _GitPlace.of(_checked(url, SourceKind.GIT, self.folder))
+        words = ["git", *place.options, "clone", "--quiet"]
         if branch:
             words += ["--branch", branch]
         newest_only = [] if revision else ["--depth", "1"]
-        ended = self._git([*words, *newest_only, "--", place, str(target)])
+        from_there = ["--", place.url, str(target)]
+        ended = self._git([*words, *newest_only, *from_there], place.environment)
         if ended.returncode != 0 and newest_only and "shallow" in _said(ended):
             # A server of plain files over HTTP.
             shutil.rmtree(target, ignore_errors=True)
-            ended = self._git([*words, "--", place, str(target)])
+            ended = self._git([*words, *from_there], place.environment)
         _succeeded(ended, f"cannot clone {shown(url)}")
         inside = ["git", "-C", str(target)]
         if revision:
@@ -104,9 +143,9 @@ class Repositories:
         _succeeded(ended, f"{shown(url)} has no revision")
         return ended.stdout.decode().strip()
 
-    def _git(self, words: list[str]) -> Ended:
+    def _git(self, words: list[str], more: Mapping[str, str] = MappingProxyType({})) -> Ended:
         ssh = os.environ.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
-        variables = {**_GIT_ENVIRONMENT, "GIT_SSH_COMMAND": ssh, **self.environment}
+        variables = {**_GIT_ENVIRONMENT, "GIT_SSH_COMMAND": ssh, **self.environment, **more}
         return run_tool(words, self.deadline, environment=variables)
 
 
@@ -126,6 +165,15 @@ def check_url(url: str, kind: SourceKind) -> None:
             f"cannot fetch {shown(url)}",
             hint=f"give a path, or a URL of {', '.join(sorted(schemes))}",
         )
+    if (
+        scheme
+        and _has_password(url)
+        and (kind is not SourceKind.GIT or str(scheme[1]).lower() not in _HTTP)
+    ):
+        raise JobError(
+            f"cannot fetch {shown(url)}: there is no place for a password",
+            hint="let the dispatcher's user log in with a key, or use git over HTTP",
+        )
     if url.startswith("-") or "::" in url.partition("/")[0] or not url.isprintable():
         raise JobError(f"{url!r} is not the place of a repository", hint="give a path or a URL")
 
@@ -139,6 +187,10 @@ def _checked(url: str, kind: SourceKind, folder: Path) -> str:
     if not path.is_dir():
         raise JobError(f"there is no repository {path}")
     return url if _SCHEME.match(url) else str(path.absolute())
+
+
+def _has_password(url: str) -> bool:
+    return ":" in urlsplit(url).netloc.rpartition("@")[0]
 
 
 def _said(ended: Ended) -> str:

@@ -150,7 +150,7 @@ class ImageStore:
             )
             link.rename(part, remote, deadline)
         except BaseException:
-            cleaning = Deadline.after("removing an unfinished upload", 5.0)
+            cleaning = Deadline.after("removing an unfinished upload", 5.0 * deadline.scale)
             link.run(["rm", "-f", part], cleaning)
             raise
         return sent

@@ -49,6 +49,11 @@ class Supervisor:
         folder = f"{self.folder}/.supervisor"
         return Spool(folder=folder, file="records", mark=self.mark(".supervisor"))
 
+    @property
+    def owner(self) -> str:
+        """The file on the host that is there once the supervisor runs."""
+        return f"{self.folder}/.supervisor/owner"
+
     def start(
         self, link: SshLink, deadline: Deadline, *, patience_s: int, bridge: str = ""
     ) -> Sequence[str]:

@@ -2,6 +2,7 @@
 """How a booted system is opened to SSH, where the system is a shell of this machine."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,16 @@ import pytest
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.connections.ssh_keys import JobKey
+from lava_vmgroup.console import access
 from lava_vmgroup.console.access import Opened, open_to_ssh
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.log import NodeLog
+from lava_vmgroup.vms import supervisor
+from lava_vmgroup.vms.host import DIAL_S
+from tests.support.processes import until
 
 SERVER = "192.0.2.1"
 
@@ -50,9 +55,21 @@ def shell(tmp_path: Path, home: Path) -> Iterator[Shell]:
         yield Shell.prepare(console, soon())
 
 
-def opened(shell: Shell, key: JobKey, **keys: str) -> Opened:
+def opened(shell: Shell, key: JobKey, claim: str = "", **keys: str) -> Opened:
     config = DeviceConfig(hostname="board01", **keys)  # type: ignore[arg-type]
-    return open_to_ssh(shell, config, SERVER, key, "comment", log=NodeLog(), deadline=soon())
+    return open_to_ssh(
+        shell, config, SERVER, key, "1.x", claim=claim, log=NodeLog(), deadline=soon()
+    )
+
+
+def processes(home: Path) -> list[str]:
+    """What runs of the system: the shell, and what it has left behind."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"HOME={home}\0".encode() in (folder / "environ").read_bytes():
+                found.append(folder.name)
+    return found
 
 
 def test_address_is_the_one_towards_the_dispatcher_once_there_is_one(
@@ -77,7 +94,7 @@ def test_key_is_added_for_the_consoles_user_alone(shell: Shell, home: Path) -> N
     opened(shell, key)
 
     folder, file = home / ".ssh", home / ".ssh/authorized_keys"
-    assert file.read_text() == f"{key.authorized_line('comment')}\n"
+    assert file.read_text() == f"{key.authorized_line('lava-vmgroup-1.x')}\n"
     assert [path.stat().st_mode & 0o777 for path in (folder, file)] == [0o700, 0o600]
 
 
@@ -99,4 +116,60 @@ def test_key_of_the_user_without_a_line_end_stays_whole(shell: Shell, home: Path
 
     opened(shell, key)
 
-    assert file.read_text() == f"ssh-ed25519 AAAA user@desk\n{key.authorized_line('comment')}\n"
+    assert (
+        file.read_text()
+        == f"ssh-ed25519 AAAA user@desk\n{key.authorized_line('lava-vmgroup-1.x')}\n"
+    )
+
+
+def test_key_of_a_dispatcher_that_dies_before_it_comes_is_removed(
+    shell: Shell, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "_UNCLAIMED_S", 1)
+    (home / ".ssh").mkdir()
+    file = home / ".ssh/authorized_keys"
+    others = "ssh-ed25519 AAAA user@desk\nssh-ed25519 AAAA lava-vmgroup-1yx\n"
+
+    opened(shell, JobKey())
+    added = file.read_text()
+    file.write_text(f"{others}{added}")
+    shell.console.close()
+
+    until(lambda: file.read_text() == others)
+    until(lambda: not processes(home))
+
+
+def test_only_line_goes_with_its_file(
+    shell: Shell, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "_UNCLAIMED_S", 1)
+
+    opened(shell, JobKey())
+
+    until(lambda: not (home / ".ssh/authorized_keys").exists())
+
+
+def test_claimed_key_stays(shell: Shell, home: Path, tmp_path: Path) -> None:
+    key = JobKey()
+
+    opened(shell, key, str(tmp_path / "claim"))
+    (tmp_path / "claim").touch()
+    shell.console.close()
+
+    until(lambda: not processes(home))
+    assert key.public in (home / ".ssh/authorized_keys").read_text()
+    assert access._UNCLAIMED_S > DIAL_S + supervisor._START_S
+
+
+def test_keys_of_dead_jobs_go_with_the_next_one(shell: Shell, home: Path) -> None:
+    (home / ".ssh").mkdir()
+    file = home / ".ssh/authorized_keys"
+    file.write_text("ssh-ed25519 AAAA lava-vmgroup-0\nssh-ed25519 AAAA lava-vmgroup-1 of mine\n")
+    key = JobKey()
+
+    opened(shell, key)
+
+    assert file.read_text().splitlines() == [
+        "ssh-ed25519 AAAA lava-vmgroup-1 of mine",
+        key.authorized_line("lava-vmgroup-1.x"),
+    ]

@@ -321,3 +321,24 @@ def test_progress_is_told(site: Site, tmp_path: Path) -> None:
         LOGGER.setLevel(level)
 
     assert {"what": "a.img", "done": len(DATA), "total": len(DATA)} in told.events
+
+
+def test_what_a_server_does_not_implement_is_not_tried_again(site: Site, tmp_path: Path) -> None:
+    site.files["a.img"] = DATA
+    site.refuse = [501]
+
+    with job(tmp_path) as files, pytest.raises(JobError, match="HTTP status 501"):
+        download(files, f"{site.url}/a.img")
+    assert len(site.requests) == 1
+
+
+def test_server_that_nobody_knows_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+
+    with job(tmp_path) as files, pytest.raises(InfrastructureError, match="no host 'nowhere'"):
+        download(files, "http://nowhere/a.img")

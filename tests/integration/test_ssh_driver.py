@@ -22,16 +22,11 @@ from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError, JobError
 from lava_vmgroup.log import NodeLog
-from tests.support.sshd import Server
+from tests.support.sshd import Server, make_key
 
 
 def soon() -> Deadline:
     return Deadline.after("the test", 30.0)
-
-
-def make_key(path: Path) -> str:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
-    return path.with_suffix(".pub").read_text()
 
 
 @pytest.fixture

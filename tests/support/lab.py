@@ -74,10 +74,14 @@ class Lab:
         path.write_text(json.dumps(document))
         return path
 
+    def command(self, *words: str) -> list[str]:
+        """The command line of ``lava-dispatch`` in this lab."""
+        program = [sys.executable, "-m", "lava_vmgroup"]
+        return [*program, "--config-dir", str(self.config), *words]
+
     def start(self, job: Path, *options: str, output: str = "results") -> subprocess.Popen[str]:
         """Start ``lava-dispatch`` on a job."""
-        command = [sys.executable, "-m", "lava_vmgroup", "--config-dir", str(self.config)]
-        command += ["--output-dir", str(self.folder / output), *options, str(job)]
+        command = self.command("--output-dir", str(self.folder / output), *options, str(job))
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/"
         )

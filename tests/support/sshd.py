@@ -34,10 +34,14 @@ class Server:
 
     def accept_new_key(self, path: Path) -> None:
         """Make a key, whose private half goes to `path`, and have the server accept it."""
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
-        subprocess.run(command, check=True)
         with self.authorized_keys.open("a") as keys:
-            keys.write(Path(f"{path}.pub").read_text())
+            keys.write(make_key(path))
+
+
+def make_key(path: Path) -> str:
+    """Make a key pair, whose private half goes to `path`; returns the public half's line."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    return Path(f"{path}.pub").read_text()
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def sshd(tmp_path: Path) -> Iterator[Server]:
     home = folder / "home"
     (home / ".ssh").mkdir(parents=True)
     host_key = folder / "host_key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", host_key], check=True)
+    public_key = make_key(host_key)
     key = JobKey()
     (home / ".ssh/authorized_keys").write_text(key.authorized_line("test") + "\n")
     config = folder / "sshd_config"
@@ -58,7 +62,7 @@ def sshd(tmp_path: Path) -> Iterator[Server]:
         f"SetEnv HOME={home}\n"
         "StrictModes no\nPasswordAuthentication no\nSubsystem sftp internal-sftp\n"
     )
-    kind, public, _ = host_key.with_suffix(".pub").read_text().split(maxsplit=2)
+    kind, public, _ = public_key.split(maxsplit=2)
     processes: list[subprocess.Popen[bytes]] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=_serve, args=(listener, config, processes), daemon=True)

@@ -23,6 +23,26 @@ def test_shorter_part_has_its_own_name_and_limit() -> None:
     assert str(part.error(["U-Boot", "=> "])) == "timed out: boot, limit 5 s; last seen: '=> '"
 
 
+def test_slow_hardware_stretches_parts_but_not_what_the_author_limits() -> None:
+    job = Deadline.after("the job", 100, CancelToken(), scale=4)
+
+    boot = job.sub("boot", 5)
+    parts = {
+        boot.sub("prompt", 2): 8,
+        boot.sub("prompt", 2).renewed(): 8,
+        boot.exactly("the author's", 2).sub("within", 0.25): 1,
+        job.exactly("the author's", 3): 3,
+        boot.sub("longer", 6): 20,
+        boot.beyond("afterwards", 50): 200,
+    }
+
+    assert (job.limit_s, boot.limit_s) == (100, 20)
+    assert {part.limit_s: expected for part, expected in parts.items()} == {
+        expected: expected for expected in parts.values()
+    }
+    assert {(part.scale, part.token) for part in parts} == {(4, job.token)}
+
+
 def test_expired_deadline_is_raised_by_check() -> None:
     with pytest.raises(DeadlineExpired, match="timed out: now"):
         Deadline.after("now", -1).check()

@@ -15,6 +15,7 @@ FLOORS = {
     "cancel": 0,
     "deadline": 0,
     "log": 0,
+    "masking": 0,
     "once": 0,
     "progress": 0,
     "safe_yaml": 0,
@@ -68,7 +69,7 @@ DOORS = {
     "pexpect": {"console.console"},
     "paramiko": {f"connections.ssh{part}" for part in ("", "_access", "_channels", "_keys")},
     "jsonschema": {"job.problems", "testshell.definition", "testshell.definition_schema"},
-    "requests": {"deploy.http"},
+    "requests": {"deploy.http", "deploy.http_connections"},
     "yaml": {"job.load", "safe_yaml", "testshell.definition"},
 }
 """The only modules that may import each of these libraries."""

@@ -249,6 +249,8 @@ def test_scripts_keep_their_mode_and_links_stay_inside(
             {"git-repo": "http://me:secret@127.0.0.1:1/x"},
             "cannot clone http://127.0.0.1:1/x: fatal",
         ),
+        ({"git-repo": "ssh://me:secret@lab/x"}, "cannot fetch ssh://lab/x: there is no place for"),
+        ({"bzr-repo": "http://me:secret@lab/x"}, "cannot fetch http://lab/x: there is no place"),
     ],
 )
 def test_a_repository_that_cannot_be_used_is_refused(

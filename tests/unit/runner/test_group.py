@@ -23,6 +23,7 @@ from lava_vmgroup.results.model import JobResult, NodeState
 from lava_vmgroup.runner.group import GroupRun
 from tests.support.bundles import assert_valid
 from tests.support.dashboard import TOKEN, dashboard
+from tests.support.processes import until
 
 TESTDEF = "metadata: {format: x, name: t, description: d}\nrun: {steps: ['true']}\n"
 
@@ -142,6 +143,31 @@ def test_cancel_ends_every_node_and_switches_the_board_off(tmp_path: Path) -> No
     assert {node.state for node in result.nodes} == {NodeState.CANCELED}
     assert result.exit_status == 143
     assert (tmp_path / "power").read_text() == "off\n"
+
+
+def test_second_cancel_hurries_a_step_of_the_clean_up_that_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lava_vmgroup.runner.group._HURRY_S", 0.5)
+    switching = tmp_path / "switching"
+    group = make_run(
+        tmp_path, hard_reset_command="true", power_off_cmd=f"touch {switching}; exec sleep 600"
+    )
+
+    def cancel_twice() -> None:
+        reason = Canceled("canceled by SIGTERM", signal_number=15)
+        group.cancel(reason)
+        until(switching.exists)
+        group.cancel(reason)
+
+    canceling = threading.Timer(0.5, cancel_twice)
+    canceling.start()
+
+    assert group.run().exit_status == 143
+    canceling.join()
+    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+    expected = "could not be switched off: timed out: a step of the hurried clean-up, limit 0.5 s"
+    assert any(expected in message for message in caplog.messages), caplog.messages
 
 
 def test_peer_that_was_canceled_first_is_no_reason(

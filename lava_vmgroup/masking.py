@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Keeping secrets that a job holds out of what is shown."""
+"""Keeping secrets that a job or a configuration holds out of what is shown."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ MASK = "********"
 _SECRET_KEYS = frozenset({"token", "password"})
 # Up to the last @: a password may hold one.
 _CREDENTIALS = re.compile(r"(?P<before>\w+://[^/\s:@]*:)[^/\s]+(?=@)")
+# Not what stands for a query already.
+_QUERY = re.compile(r"(?P<before>\w+://[^\s?#'\"]+\?)(?!\.\.\.)[^\s#'\"]+")
+_MASKED = rf"\g<before>{MASK}"
 
 
 def masked(value: Any, key: object = None) -> Any:
     """The same plain data without secrets; `key` is the one that `value` stands under.
 
-    Secrets are the values of ``token`` and ``password``, and passwords in URLs.
+    Secrets are the values of ``token`` and ``password``, and in URLs passwords and queries, which
+    may be signatures.
     """
     if key in _SECRET_KEYS:
         return MASK
     if isinstance(value, str):
-        return _CREDENTIALS.sub(rf"\g<before>{MASK}", value)
+        return _QUERY.sub(_MASKED, _CREDENTIALS.sub(_MASKED, value))
     if isinstance(value, dict):
         return {name: masked(item, name) for name, item in value.items()}
     if isinstance(value, list | tuple):

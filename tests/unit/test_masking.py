@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from lava_vmgroup.job.secrets import MASK, masked
+from lava_vmgroup.masking import MASK, masked
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,9 @@ from lava_vmgroup.job.secrets import MASK, masked
         ([{"password": "hidden", "username": "root"}], [{"password": MASK, "username": "root"}]),
         ("https://me:hidden@example.org/x", f"https://me:{MASK}@example.org/x"),
         ("https://me:hid@den@example.org/x", f"https://me:{MASK}@example.org/x"),
+        ("https://example.org/x?sig=hidden#y", f"https://example.org/x?{MASK}#y"),
+        ("trouble with http://a/b?..., going on", "trouble with http://a/b?..., going on"),
+        ("is 'http://a/b?sig=hidden' there?", f"is 'http://a/b?{MASK}' there?"),
         ("https://:hidden@example.org", f"https://:{MASK}@example.org"),
         ({"urls": ["a", "ssh://me:hidden@b/c"]}, {"urls": ["a", f"ssh://me:{MASK}@b/c"]}),
         ("https://me@example.org:8080/x@y", "https://me@example.org:8080/x@y"),
