@@ -11,8 +11,9 @@ import json
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from lava_vmgroup.bounded_file import BoundedFile
 from lava_vmgroup.masking import masked
 
 LOGGER = logging.getLogger("lava_vmgroup")
@@ -53,26 +54,41 @@ class LineFormatter(logging.Formatter):
 
 
 class JsonLinesHandler(logging.Handler):
-    """Appends every event to a file, one JSON object a line, flushed at once."""
+    """Appends every event to a file, one JSON object a line, written out at once."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(logging.DEBUG)
-        self._stream: IO[str] = path.open("w", encoding="utf-8")
+        self._file = BoundedFile(path, _left_out)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one event."""
-        entry = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
-            "level": record.levelname,
-            "node": getattr(record, "node", ""),
-            "kind": getattr(record, "kind", "log"),
-            "message": record.getMessage(),
-            **getattr(record, "fields", {}),
-        }
-        self._stream.write(json.dumps(entry, default=str) + "\n")
-        self._stream.flush()
+        moment = datetime.fromtimestamp(record.created, UTC)
+        fields = getattr(record, "fields", {})
+        node, kind = getattr(record, "node", ""), getattr(record, "kind", "log")
+        entry = _entry(moment, record.levelname, node, kind, record.getMessage())
+        self._file.write(_json_line({**entry, **fields}))
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        self._file.close()
         super().close()
+
+
+def _entry(moment: datetime, level: str, node: str, kind: str, message: str) -> dict[str, Any]:
+    return {
+        "time": moment.isoformat(),
+        "level": level,
+        "node": node,
+        "kind": kind,
+        "message": message,
+    }
+
+
+def _json_line(entry: dict[str, Any]) -> bytes:
+    return f"{json.dumps(entry, default=str)}\n".encode()
+
+
+def _left_out(count: int) -> bytes:
+    """The event that stands in the place of others."""
+    message = f"{count} bytes of events are left out here"
+    return _json_line(_entry(datetime.now(UTC), "WARNING", "", "left-out", message))

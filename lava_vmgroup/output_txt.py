@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+from lava_vmgroup.bounded_file import BoundedFile
 from lava_vmgroup.errors import ConfigurationError
 
 NAME = "output.txt"
@@ -25,7 +26,7 @@ class OutputText(logging.Handler):
     def __init__(self, folder: Path) -> None:
         """Begins with an empty file; raises `OSError`."""
         super().__init__(logging.INFO)
-        self._file = (folder / NAME).open("wb", buffering=0)
+        self._file = BoundedFile(folder / NAME)
         self._writing = threading.Lock()
         self._at_line_start = True
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Attachment, Outcome, TestCase, TestRun
 from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
-from lava_vmgroup.testshell.pattern import pattern_problem
+from lava_vmgroup.testshell.pattern import UserPattern, pattern_problem
 from lava_vmgroup.testshell.runs import fault_case
 from lava_vmgroup.testshell.signals import parse_line
 
@@ -201,7 +200,7 @@ def _rules(parameters: Mapping[str, Any]) -> TestDefinition:
         format="",
         description="",
         parse=ParseRules(
-            pattern=re.compile(parser or _DEFAULT_PATTERN),
+            pattern=UserPattern(parser or _DEFAULT_PATTERN),
             fixups=fixups if parser else DEFAULT_FIXUPS,
         ),
     )

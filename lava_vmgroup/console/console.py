@@ -30,6 +30,7 @@ from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.watch import Watch
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
+from lava_vmgroup.testshell.pattern import UserPattern
 
 LINE_LIMIT = 65536
 """A longer line is delivered in pieces, so that no console can fill the memory."""
@@ -37,7 +38,11 @@ LINE_LIMIT = 65536
 _WINDOW = 4000
 _PIECE = _WINDOW // 2
 """pexpect looks at no more than its window of what it is given at once."""
+BEFORE_LIMIT = 4 << 20
+"""Characters in front of a match that are kept: who waits for a prompt may wait for long."""
 _LAST_LINES = 20
+_SHOWN = 500
+"""Characters of a line that messages show."""
 _JOIN_S = 5.0
 _CATCH_UP_S = 0.5
 _UNREAD_PIECES = 5000
@@ -120,7 +125,7 @@ class Console:
     def last_lines(self) -> tuple[str, ...]:
         """The last lines seen, an unfinished one included, for messages."""
         lines = [*self._lines, self._tail.rstrip("\r")] if self._tail.strip() else self._lines
-        return tuple(lines)[-_LAST_LINES:]
+        return tuple(line[:_SHOWN] for line in lines)[-_LAST_LINES:]
 
     def send(self, text: str, deadline: Deadline) -> None:
         """Type `text`; character by character where the console is slow."""
@@ -141,7 +146,9 @@ class Console:
 
     def expect(self, patterns: Sequence[str | re.Pattern[str]], deadline: Deadline) -> Match:
         """Wait until the console shows one of `patterns`; the earliest match wins."""
-        compiled: list[Any] = [re.compile(one) if isinstance(one, str) else one for one in patterns]
+        compiled: list[Any] = [
+            UserPattern(one) if isinstance(one, str) else one for one in patterns
+        ]
         self._unread, self._partial = self._partial + self._unread, ""
         self._listen(deadline)
         with deadline.waking(self._wake):
@@ -281,6 +288,8 @@ class Console:
 class _Matcher(SpawnBase):  # type: ignore[type-arg]
     """pexpect's pattern matching, fed from a console's inbox."""
 
+    _before: io.StringIO
+
     def __init__(self, console: Console) -> None:
         super().__init__(
             timeout=None, searchwindowsize=_WINDOW, encoding="utf-8", codec_errors="replace"
@@ -290,6 +299,10 @@ class _Matcher(SpawnBase):  # type: ignore[type-arg]
 
     def read_nonblocking(self, size: int = 1, timeout: float | None = None) -> str:  # noqa: ARG002
         """The next text from the inbox; `size` is only a wish in pexpect too."""
+        if self._before.tell() > 2 * BEFORE_LIMIT:
+            newest = self._before.getvalue()[-BEFORE_LIMIT:]
+            self._before = io.StringIO()
+            self._before.write(newest)
         return self._console.next_text(timeout)
 
     def take_text(self) -> str:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from lava_vmgroup.console.faults import FAULTS, Fault, Place, Severity
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.testshell.pattern import UserPattern
 
 LINE_LIMIT = 1000
 """Characters of a line that are looked at and kept."""
@@ -67,12 +69,17 @@ class Watch:
         ignored: Collection[str] = (),
         added: Iterable[Fault] = (),
         running_case: Callable[[], str | None] = lambda: None,
+        give_up: Callable[[JobError], None] = lambda _: None,
     ) -> None:
-        """`tell` is called once for each fault that is not `ignored`, when its lines have come."""
+        """`tell` is called once for each fault that is not `ignored`, when its lines have come.
+
+        `give_up` is called for an `added` one that takes too long; it is not looked for any more.
+        """
         self._tell = tell
+        self._give_up = give_up
         self._ignored = frozenset(ignored)
         self._running_case = running_case
-        self._own = [(re.compile(fault.pattern), fault) for fault in added]
+        self._own = {fault: UserPattern(fault.pattern) for fault in added}
         self._lock = threading.RLock()
         self._system = _System()
         self._torn = b""
@@ -144,9 +151,8 @@ class Watch:
 
     def _find(self, line: str) -> tuple[Fault, str] | None:
         """The fault that a line tells, and its message."""
-        for pattern, fault in self._own:
-            if match := pattern.search(line):
-                return fault, line[match.start() :]
+        if (own := self._find_own(line)) is not None:
+            return own
         system = self._system
         for stamp in _stamps(line):
             system.has_stamps = True
@@ -157,6 +163,16 @@ class Watch:
         for place in places:
             if (found := self._at(place, line, 0)) is not None:
                 return found, line
+        return None
+
+    def _find_own(self, line: str) -> tuple[Fault, str] | None:
+        for fault, pattern in list(self._own.items()):
+            try:
+                if match := pattern.search(line):
+                    return fault, line[match.start() :]
+            except JobError as error:
+                del self._own[fault]
+                self._give_up(error)
         return None
 
     def _at(self, place: Place, line: str, start: int) -> Fault | None:

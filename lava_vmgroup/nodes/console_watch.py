@@ -38,6 +38,7 @@ class NodeWatch(Watch):
             ignored=settings.ignore,
             added=settings.patterns,
             running_case=lambda: recorder.running_case,
+            give_up=token.cancel,
         )
         self._token = token
         self._recorder = recorder

@@ -18,7 +18,7 @@ from lava_vmgroup import safe_yaml
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testshell.definition_schema import found, schema_problems
-from lava_vmgroup.testshell.pattern import pattern_problem
+from lava_vmgroup.testshell.pattern import UserPattern, pattern_problem
 from lava_vmgroup.testshell.source import (
     Source,
     name_problem,
@@ -45,13 +45,15 @@ DEFAULT_FIXUPS: Mapping[str, str] = MappingProxyType(
 class ParseRules:
     """How results are read from the test's ordinary output."""
 
-    pattern: re.Pattern[str]
+    pattern: UserPattern
     """Has the groups test_case_id and result; measurement, units and message are optional."""
     fixups: Mapping[str, str]
     """From the word that the test prints to pass, fail, skip or unknown."""
 
 
-DEFAULT_RULES = ParseRules(pattern=re.compile(DEFAULT_PATTERN, re.MULTILINE), fixups=DEFAULT_FIXUPS)
+DEFAULT_RULES = ParseRules(
+    pattern=UserPattern(DEFAULT_PATTERN, re.MULTILINE), fixups=DEFAULT_FIXUPS
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +197,7 @@ def _definition(content: Mapping[str, Any]) -> TestDefinition:
 
 def _rules(parse: Mapping[str, Any]) -> ParseRules:
     return ParseRules(
-        pattern=re.compile(parse.get("pattern", DEFAULT_PATTERN), re.MULTILINE),
+        pattern=UserPattern(parse.get("pattern", DEFAULT_PATTERN), re.MULTILINE),
         fixups=parse.get("fixupdict", DEFAULT_FIXUPS),
     )
 

@@ -28,7 +28,9 @@ MAX_PARTS = 3 * MAX_DATA // (PART_LENGTH - 2) + 1
 
 _SAFE = frozenset(f"{string.ascii_letters}{string.digits}_.,:/=@+-".encode())
 _TOKENS = [chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in range(256)]
-_PART = re.compile(r"(\w{1,20}) (\d{1,5})/(\d{1,5}) ([0-9a-f]{8}) ([!-~]{1,2000})")
+_PART = re.compile(
+    rf"(\w{{1,20}}) (\d{{1,5}})/(\d{{1,5}}) ([0-9a-f]{{8}}) ([!-~]{{1,{PART_LENGTH}}})", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,8 @@ def parse_part(words: str) -> Part | None:
         return None
     name, number, count, check, text = match.groups()
     if check != _check(f"{name} {number}/{count}", text):
+        return None
+    if not 1 <= int(number) <= int(count) <= MAX_PARTS:
         return None
     return Part(name=name, number=int(number), count=int(count), text=text)
 

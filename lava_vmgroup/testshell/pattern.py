@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""Whether a user's regular expression may be tried on every line of a console.
+"""Users' regular expressions, which are tried on every line of a console.
 
 A repeated group that itself holds a repetition, such as ``(a+)*``, can take exponential time on
-one line, so it is refused.
+one line, so it is refused beforehand.  What else could take for ever, such as ``(a|a)*`` or
+``.*.*.*.*``, is only known when it does: a match has a limited time.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+import regex
+
+from lava_vmgroup.errors import JobError
+
+MATCH_S = 5.0
+"""Processor time for one match, which takes microseconds as a rule."""
 
 REQUIRED_GROUPS = ("test_case_id", "result")
 
@@ -23,6 +32,42 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class UserPattern:
+    """A user's regular expression; what raises `JobError` when a match takes too long."""
+
+    pattern: str
+    flags: int = 0
+
+    def match(self, text: str) -> regex.Match[str] | None:
+        """The match at the beginning of `text`, if there is one."""
+        try:
+            return self._compiled.match(text, timeout=MATCH_S)
+        except TimeoutError:
+            raise self._too_slow() from None
+
+    def search(self, text: str, start: int = 0) -> regex.Match[str] | None:
+        """The first match in `text`, if there is one."""
+        try:
+            return self._compiled.search(text, start, timeout=MATCH_S)
+        except TimeoutError:
+            raise self._too_slow() from None
+
+    @property
+    def _compiled(self) -> regex.Pattern[str]:
+        try:
+            return regex.compile(self.pattern, self.flags)  # which remembers the last ones
+        except regex.error as error:
+            raise JobError(f"{self.pattern!r} is no regular expression: {error}") from error
+
+    def _too_slow(self) -> JobError:
+        return JobError(
+            f"the regular expression {self.pattern[:200]!r} takes too long on a text of the "
+            f"console: more than {MATCH_S:g} s",
+            hint="write it so that each text can be matched in one way only",
+        )
 
 
 def pattern_problem(text: str) -> str | None:
@@ -41,7 +86,8 @@ def expression_problem(text: str) -> str | None:
     """What keeps `text` from being a regular expression that ends in time, or None."""
     try:
         re.compile(text)
-    except (re.error, RecursionError, OverflowError) as error:
+        regex.compile(text)
+    except (re.error, regex.error, RecursionError, OverflowError) as error:
         return f"expected a regular expression: {error}"
     if has_nested_quantifiers(text):
         return (

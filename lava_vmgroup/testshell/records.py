@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 RECORDS_PORT = "lava-vmgroup.records"
 """The name by which a VM finds its port for records."""
@@ -26,13 +27,14 @@ _MAX_FRUITLESS = 12
 """How often a node is asked for records of which none arrives."""
 
 _MAX_RECORD = 5000
+"""Characters of a record; its marker alone may have 4000."""
 _FACTOR, _MODULUS = 2039, 999983
 _UNPRINTABLE = 95
-_HEAD = re.compile(r"<(\d{1,4})\.(\d{1,7})(?=<LAVA_)")
+_HEAD = re.compile(r"<(\d{1,4})\.(\d{1,6})(?=<LAVA_)")
 _WITHOUT_HEAD = re.compile(r"<LAVA_[^<>]{0,4000} CHECK=")
-_CALL = re.compile(r"<(\d{1,4})\.(\d{1,7})<LAVA_MULTI_NODE>")
+_CALL = re.compile(r"<(\d{1,4})\.(\d{1,6})<LAVA_MULTI_NODE>")
 _TAIL = re.compile(r" CHECK=(\d{1,6})>")
-_UNFINISHED = re.compile(r"<(?:\d{1,4}(?:\.(?:\d{1,7}(?:<LAVA_.*)?)?)?)?")
+_UNFINISHED = re.compile(r"<(?:\d{1,4}(?:\.(?:\d{1,6}(?:<LAVA_.*)?)?)?)?")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,7 +54,7 @@ class Place:
     @classmethod
     def of_word(cls, word: str) -> Place | None:
         """The place that a word names, None for another word."""
-        match = re.fullmatch(r"(\d{1,4})_(\d{1,7})", word)
+        match = re.fullmatch(r"(\d{1,4})_(\d{1,6})", word)
         return cls(int(match[1]), int(match[2])) if match else None
 
 
@@ -73,15 +75,20 @@ def enveloped(place: Place, text: str) -> str:
 
 def find_record(line: str) -> Record | None:
     """The first whole record in a line."""
-    for head in _HEAD.finditer(line):
-        for tail in _TAIL.finditer(line, head.end(), head.end() + _MAX_RECORD):
-            text = line[head.start() + 1 : tail.start()]
-            if _check(text) == int(tail[1]):
-                place = Place(int(head[1]), int(head[2]))
-                marker = line[head.end() : tail.start()]
-                # The runner's lines have no such end.
-                end = "" if marker.startswith("<LAVA_TEST_RUNNER>") else ">"
-                return Record(place, f"{marker}{end}")
+    heads = list(_HEAD.finditer(line))
+    ends = [*(head.start() for head in heads[1:]), len(line)]
+    for head, end in zip(heads, ends, strict=False):
+        # No record holds the beginning or the end of another one.
+        tail = _TAIL.search(line, head.end(), min(end, head.end() + _MAX_RECORD))
+        if tail is None:
+            continue
+        text = line[head.start() + 1 : tail.start()]
+        if _check(text) == int(tail[1]):
+            place = Place(int(head[1]), int(head[2]))
+            marker = line[head.end() : tail.start()]
+            # The runner's lines have no such end.
+            closing = "" if marker.startswith("<LAVA_TEST_RUNNER>") else ">"
+            return Record(place, f"{marker}{closing}")
     return None
 
 
@@ -112,9 +119,40 @@ def _check(text: str) -> int:
 
 
 @dataclass(slots=True)
-class _Test:
-    came: set[int] = field(default_factory=set)
+class Numbers:
+    """The numbers of those records of one test that have come."""
+
     last: int = 0
+    """The greatest."""
+    _all_to: int = 0
+    """All numbers up to this one have come."""
+    _further: set[int] = field(default_factory=set)
+
+    def __contains__(self, number: int) -> bool:
+        return number <= self._all_to or number in self._further
+
+    def add(self, number: int) -> None:
+        """Note that a record has come."""
+        self.last = max(self.last, number)
+        if number > self._all_to:
+            self._further.add(number)
+        while self._all_to + 1 in self._further:
+            self._all_to += 1
+            self._further.remove(self._all_to)
+
+    def missing(self, last: int) -> int:
+        """How many of the numbers below `last` have not come."""
+        further = sum(number < last for number in self._further)
+        return max(0, last - 1 - self._all_to - further)
+
+    def missing_ones(self, last: int) -> Iterator[int]:
+        """The numbers below `last` that have not come."""
+        return (number for number in range(self._all_to + 1, last) if number not in self._further)
+
+
+@dataclass(slots=True)
+class _Test:
+    came: Numbers = field(default_factory=Numbers)
     misses: int = 0
     """How many records were missing when the node was asked last."""
     fruitless: int = 0
@@ -128,11 +166,10 @@ class Ledger:
 
     def take(self, place: Place) -> bool:
         """Note that a record has come; False when it had come before."""
-        test = self._tests.setdefault(place.test, _Test())
-        if place.number in test.came:
+        came = self._tests.setdefault(place.test, _Test()).came
+        if place.number in came:
             return False
-        test.came.add(place.number)
-        test.last = max(test.last, place.number)
+        came.add(place.number)
         return True
 
     def has(self, place: Place) -> bool:
@@ -143,19 +180,17 @@ class Ledger:
     def wanted(self, number: int) -> tuple[int, ...]:
         """The records to ask a test's node for: none when all have come, or never will."""
         test = self._tests.setdefault(number, _Test())
-        missing = tuple(_missing(test))
-        test.fruitless = test.fruitless + 1 if len(missing) == test.misses else 0
-        test.misses = len(missing)
-        return missing[:MAX_WANTED] if test.fruitless < _MAX_FRUITLESS else ()
+        missing = test.came.missing(test.came.last)
+        test.fruitless = test.fruitless + 1 if missing == test.misses else 0
+        test.misses = missing
+        if test.fruitless >= _MAX_FRUITLESS:
+            return ()
+        return tuple(islice(test.came.missing_ones(test.came.last), MAX_WANTED))
 
-    def missing(self) -> dict[int, tuple[int, ...]]:
-        """The records of each test that others show to be missing."""
+    def incomplete(self) -> dict[int, int]:
+        """The tests of which records are missing, each with the greatest number that came."""
         return {
-            number: missing
+            number: test.came.last
             for number, test in sorted(self._tests.items())
-            if (missing := tuple(_missing(test)))
+            if test.came.missing(test.came.last)
         }
-
-
-def _missing(test: _Test) -> Iterator[int]:
-    return (number for number in range(1, test.last) if number not in test.came)

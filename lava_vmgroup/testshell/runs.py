@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
+from operator import itemgetter
 
 from lava_vmgroup.console.faults import SeenFault, Severity
 from lava_vmgroup.log import NodeLog
@@ -24,12 +27,18 @@ from lava_vmgroup.testshell.events import (
     TestSet,
 )
 from lava_vmgroup.testshell.overlay import OverlayTest
-from lava_vmgroup.testshell.records import Place, find_record
+from lava_vmgroup.testshell.records import MAX_WANTED, Numbers, Place, find_record
 from lava_vmgroup.testshell.signals import parse_line, parse_signal
 
 INSTALL_CASE = "lava-test-shell-install"
 RUN_CASE = "lava-test-shell-run"
 """LAVA's test cases for the scripts themselves; recorded when a script fails."""
+
+MAX_RESULTS = 100_000
+"""Results that are kept of one test run; each takes about a kilobyte in every file of results."""
+
+_NEAR = 100
+"""How many records may be lost around one that lost both its ends."""
 
 FAULT_CASE = "lava-console-"
 """What the test case of a fault on the console begins with; the fault's name follows."""
@@ -53,14 +62,16 @@ class _Run:
     ended: float | None = None
     finished: bool = False
     entries: list[_Entry] = field(default_factory=list)
-    came: set[int] = field(default_factory=set)
-    """The numbers of the records that have come."""
-    last: int = 0
+    came: Numbers = field(default_factory=Numbers)
+    """The records that have come."""
     last_on_console: int = 0
     """Among which records a line of the console stands."""
-    noticed: dict[int, datetime] = field(default_factory=dict)
-    """When a record with a higher number came before this one: about when it was recorded."""
-    missing: frozenset[int] = frozenset()
+    jumps: list[tuple[int, datetime]] = field(default_factory=list)
+    """The records that came before some with lower numbers, and when."""
+    expected: int = 0
+    """The records with lower numbers should have come."""
+    left_out: int = 0
+    """How many results were too many."""
     left_behind: LeftBehind = field(default_factory=LeftBehind)
 
     @property
@@ -74,19 +85,31 @@ class _Run:
                 cases.append(replace(entry.told, test_set=test_set))
         return cases
 
+    @property
+    def missing(self) -> int:
+        """How many results and other records are not to be had any more."""
+        return self.came.missing(self.expected) + self.left_out
+
     def note_record(self, number: int, *, on_console: bool = True) -> None:
         """Note that a record has come."""
         if on_console:
             self.last_on_console = max(self.last_on_console, number)
-        for between in range(self.last + 1, number):
-            self.noticed[between] = datetime.now(UTC)
+        if number > self.came.last + 1:
+            self.jumps.append((number, datetime.now(UTC)))
         self.came.add(number)
-        self.last = max(self.last, number)
+
+    def recorded_at(self, number: int | None) -> datetime:
+        """About when a record was made: now, or when one that was made later has come."""
+        if number is not None and number < self.came.last:
+            later = bisect_right(self.jumps, number, key=itemgetter(0))
+            if later < len(self.jumps):
+                return self.jumps[later][1]
+        return datetime.now(UTC)
 
     def add(
         self, told: TestCase | TestSet, number: int | None, signal: TestCaseSignal | None = None
     ) -> bool:
-        """Put something at its place; False when it is there already."""
+        """Put something at its place; False when it is there already, or there is no room."""
         if number is None:
             order = (self.last_on_console, len(self.entries) + 1)
         else:
@@ -94,15 +117,20 @@ class _Run:
             if signal is not None and (torn := self._without_number(number, signal)) is not None:
                 self.entries[torn] = _Entry(order, self.entries[torn].told, signal)
                 return False
+        if len(self.entries) >= MAX_RESULTS:
+            self.left_out += 1
+            return False
         self.entries.append(_Entry(order, told, signal))
         return True
 
     def _without_number(self, number: int, signal: TestCaseSignal) -> int | None:
         """Where a late record is that came as a marker before, both its ends having been lost."""
+        if number >= self.came.last:
+            return None
         for index, entry in enumerate(self.entries):
             after, running = entry.order
-            fits = running and entry.signal == signal and after < number < self.last
-            if fits and not self.came.intersection(range(after + 1, number)):
+            fits = running and after < number <= after + _NEAR and entry.signal == signal
+            if fits and not any(between in self.came for between in range(after + 1, number)):
                 return index
         return None
 
@@ -117,7 +145,7 @@ class _Run:
             cases=tuple(_with_attachments(self.cases, left)),
             metadata={**self.test.metadata, **left.metadata},
             finished=self.finished,
-            missing_records=len(self.missing),
+            missing_records=self.missing,
             attachments=left.attachments,
             hardware=left.hardware,
             software=SoftwareContext(
@@ -210,27 +238,26 @@ class RunRecorder:
                 self._record(run, event, number=record.place.number)
             elif isinstance(event, TestSet):
                 run.add(event, record.place.number)
-        run.missing -= run.came
 
     def note_record(self, place: Place, *, on_console: bool = True) -> None:
         """Note that a record has come for the first time, whatever it tells."""
         if run := self._run_at(place):
             run.note_record(place.number, on_console=on_console)
 
-    def note_missing(self, missing: Mapping[int, Sequence[int]]) -> None:
-        """Note which records of the last test shell's tests never came whole."""
-        for test, numbers in missing.items():
+    def note_missing(self, incomplete: Mapping[int, int]) -> None:
+        """Note that of tests of the last test shell not all records below a number have come."""
+        for test, last in incomplete.items():
             if run := self._run_at(Place(test, 0)):
-                run.missing = frozenset(numbers) - run.came
+                run.expected = last
                 if not run.missing:
                     continue
                 name = run.test.definition.name
                 self._log.warning(
                     "records",
-                    f"{len(run.missing)} of what test run {name} recorded never came whole on the "
+                    f"{run.missing} of what test run {name} recorded never came whole on the "
                     "console",
                     name=name,
-                    numbers=sorted(run.missing),
+                    numbers=list(islice(run.came.missing_ones(last), MAX_WANTED)),
                 )
 
     def _run_at(self, place: Place) -> _Run | None:
@@ -327,9 +354,11 @@ class RunRecorder:
             units=signal.units if signal.measurement is not None else None,
             message=message,
             reference=signal.reference,
-            recorded_at=run.noticed.get(number or 0) or datetime.now(UTC),
+            recorded_at=run.recorded_at(number),
         )
         if not run.add(case, number, signal):
+            if run.left_out == 1:
+                self._log.warning("records", f"only the first {MAX_RESULTS} results are kept")
             return
         value = f" {case.measurement} {case.units or ''}".rstrip() if case.measurement else ""
         self._log.event(

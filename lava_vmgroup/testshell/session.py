@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -64,6 +65,12 @@ _AGAIN_S = 3.0
 _OVERTAKEN_S = 1.0
 """How much sooner a line of the console may come than a record that was written before it."""
 
+_MAX_CALLS = 64
+"""How many calls of one console may wait at once, each in a thread of its own."""
+
+_MAX_COMPLAINTS = 50
+"""How many broken markers are told of one test shell; a console may be full of them."""
+
 _MAX_ANSWERS = 100
 """How many answers to records are kept, for helpers that ask again."""
 
@@ -109,6 +116,7 @@ class Session:
         self._answered_at: dict[Place, float] = {}
         self._token = CancelToken()
         self._calls: list[threading.Thread] = []
+        self._complaints = 0
         self._transfer: Transfer | None = None
 
     def run(self, command: str, deadline: Deadline) -> None:
@@ -136,7 +144,7 @@ class Session:
             raise
         finally:
             self._end_calls()
-            self._recorder.note_missing(self._ledger.missing())
+            self._recorder.note_missing(self._ledger.incomplete())
 
     def _serve(self, deadline: Deadline, patience: Deadline | None = None) -> bool:
         """Take one line or one answer; True when the runner has said that it is done.
@@ -198,7 +206,7 @@ class Session:
             elif isinstance(event.item, FedLine):
                 told = self._fed_parser.feed(event.item.text)
             if isinstance(told, Recorded):
-                if not self._ledger.take(told.place):
+                if not self._is_ours(told.place) or not self._ledger.take(told.place):
                     continue
                 place, told = told.place, told.event
                 self._recorder.note_record(place, on_console=on_console)
@@ -209,6 +217,8 @@ class Session:
         self, place: Place, event: Event | None, deadline: Deadline, *, on_console: bool = True
     ) -> None:
         """Take a record once; what comes again may want its answer again."""
+        if not self._is_ours(place):
+            return
         if not self._ledger.take(place):
             self._type_again(place, deadline)
             return
@@ -230,13 +240,17 @@ class Session:
         """Wait a little for the records of a test that the console has overtaken."""
         patience = deadline.sub("records on their way", _OVERTAKEN_S)
         with suppress(DeadlineExpired):
-            while self._feed is not None and test in self._ledger.missing():
+            while self._feed is not None and test in self._ledger.incomplete():
                 self._serve(deadline, patience)
         deadline.check()
 
+    def _is_ours(self, place: Place) -> bool:
+        """Whether there is such a test, so that its helpers may have made the record."""
+        return place.test < self._recorder.expected
+
     def _take_damaged(self, damaged: Damaged, deadline: Deadline) -> None:
         """Ask for a call at once, for its helper waits; other records when their test has ended."""
-        self._log.debug("records", f"a record came damaged: {damaged.text[:_SHOWN]!r}")
+        self._tell("records", f"a record came damaged: {damaged.text[:_SHOWN]!r}", logging.DEBUG)
         if damaged.call is not None and not self._ledger.has(damaged.call):
             self._console.send_line(enveloped(damaged.call, reply_again()), deadline)
 
@@ -266,9 +280,17 @@ class Session:
 
     def _complain(self, signal: Malformed, deadline: Deadline, place: Place | None = None) -> None:
         """Tell of a broken marker, and free the helper that may wait for its answer."""
-        self._log.warning("malformed", f"{signal.reason}: {signal.text[:_SHOWN]!r}")
+        self._tell("malformed", f"{signal.reason}: {signal.text[:_SHOWN]!r}", logging.WARNING)
         if signal.api is not None:
             self._refuse(signal.api, place, deadline)
+
+    def _tell(self, kind: str, text: str, level: int) -> None:
+        """Tell what is wrong with a marker, unless that was told often enough."""
+        self._complaints += 1
+        if self._complaints <= _MAX_COMPLAINTS:
+            self._log.event(kind, text, level=level)
+        if self._complaints == _MAX_COMPLAINTS:
+            self._log.warning(kind, "further markers that are damaged or broken are not told")
 
     def _refuse(self, api: MultiNodeApi, place: Place | None, deadline: Deadline) -> None:
         refusal = reply_nack(api)
@@ -304,6 +326,11 @@ class Session:
 
     def _start_call(self, call: MultiNodeCall, place: Place | None, deadline: Deadline) -> None:
         """Carry a call out beside the console, which goes on being read meanwhile."""
+        self._calls = [thread for thread in self._calls if thread.is_alive()]
+        if len(self._calls) >= _MAX_CALLS:
+            self._tell("multinode", f"more than {_MAX_CALLS} calls at once", logging.WARNING)
+            self._refuse(call.api, place, deadline)
+            return
         words = one_line(" ".join((call.api.helper, call.message_id, *call.arguments)))
         words = words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
         self._log.event("multinode", words, api=call.api.value, message_id=call.message_id)

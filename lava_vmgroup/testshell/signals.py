@@ -38,7 +38,7 @@ from lava_vmgroup.testshell.events import (
     TestRaised,
     TestSet,
 )
-from lava_vmgroup.testshell.parts import MAX_PARTS, Part, decode, parse_part
+from lava_vmgroup.testshell.parts import Part, decode, parse_part
 from lava_vmgroup.testshell.records import (
     Place,
     damaged_call,
@@ -129,8 +129,7 @@ class SignalParser:
         texts = self._open.pop(part.name, {})
         if part.number == 1 and place is None:
             texts = {}
-        if part.count <= MAX_PARTS:
-            texts[part.number] = part.text
+        texts[part.number] = part.text
         if len(texts) == part.count:
             sent = _sent([texts[number] for number in sorted(texts)])
             return sent if place is None else Recorded(place=place, event=sent)
@@ -168,9 +167,11 @@ def _sent(texts: Sequence[str]) -> Event:
 def _torn_marker(line: str) -> str:
     """The line up to kernel text that stands inside a marker, or nothing."""
     for kernel_text in _KERNEL_TEXT.finditer(line):
-        head = line[: kernel_text.start()]
+        # The beginning of a line is of no interest, however long it is.
+        end = kernel_text.start()
+        head = line[max(0, end - 2 * MAX_WORDS_LENGTH) : end]
         if ends_in_record(head):
-            return head[-2 * MAX_WORDS_LENGTH :]
+            return head
         last = head[head.rfind("<") :] if "<" in head else ""
         unfinished = (
             "<LAVA_".startswith(last)
@@ -178,7 +179,7 @@ def _torn_marker(line: str) -> str:
             or last.startswith(("<LAVA_MULTI_NODE>", "<LAVA_TEST_RUNNER>"))
         )
         if last and unfinished and len(last) <= MAX_WORDS_LENGTH:
-            return head[-2 * MAX_WORDS_LENGTH :]
+            return head
     return ""
 
 

@@ -10,6 +10,7 @@ import lava_vmgroup
 ROOT = Path(lava_vmgroup.__file__).parent
 
 FLOORS = {
+    "bounded_file": 0,
     "errors": 0,
     "findings": 0,
     "cancel": 0,
@@ -70,6 +71,7 @@ DOORS = {
     "paramiko": {f"connections.ssh{part}" for part in ("", "_access", "_channels", "_keys")},
     "jsonschema": {"job.problems", "testshell.definition", "testshell.definition_schema"},
     "requests": {"deploy.http", "deploy.http_connections"},
+    "regex": {"testshell.pattern"},
     "yaml": {"job.load", "safe_yaml", "testshell.definition"},
 }
 """The only modules that may import each of these libraries."""

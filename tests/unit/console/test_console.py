@@ -9,12 +9,13 @@ import pytest
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.connections.stream import FdStream
-from lava_vmgroup.console import inbox
+from lava_vmgroup.console import console, inbox
 from lava_vmgroup.console.console import LINE_LIMIT, Console, Line, Posted
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.watch import Sighting, Watch
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, PeerFailed
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, JobError, PeerFailed
+from lava_vmgroup.testshell import pattern
 
 SOON = 20.0
 
@@ -197,3 +198,44 @@ def test_every_byte_is_recorded_as_it_came(far: Far) -> None:
     far.console.expect(["=> "], soon())
 
     assert far.log.read_bytes() == b"raw \x00\xff\x1b[31m bytes\r\n=> "
+
+
+def test_a_flood_in_front_of_a_prompt_is_kept_as_far_as_there_is_room(
+    far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "BEFORE_LIMIT", 10_000)
+
+    def speak() -> None:
+        for number in range(5000):
+            far.says(b"line %05d\r\n" % number)
+        far.says(b"prompt# ")
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    before = far.console.expect(["prompt# "], soon()).before
+    speaker.join()
+
+    assert 10_000 < len(before) < 30_000
+    assert before.endswith("line 04998\r\nline 04999\r\n")
+
+
+def test_a_message_shows_the_beginning_of_a_line_without_end(far: Far) -> None:
+    far.says(b"begin" + b"x" * 30_000)
+    far.end.close()
+
+    with pytest.raises(InfrastructureError) as caught:
+        far.console.next_event(soon())
+
+    (line,) = caught.value.last_lines
+    assert line.startswith("beginxxx")
+    assert len(line) == 500
+
+
+def test_a_prompt_that_takes_for_ever_to_match_ends_the_wait(
+    far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pattern, "MATCH_S", 0.05)
+    far.says(b"a" * 26 + b" b")
+
+    with pytest.raises(JobError, match="takes too long on a text of the console"):
+        far.console.expect(["(a|a)*b"], soon())

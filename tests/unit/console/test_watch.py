@@ -5,6 +5,8 @@ import pytest
 
 from lava_vmgroup.console.faults import FAULTS, NAMES, Fault, Place, Severity
 from lava_vmgroup.console.watch import LINE_LIMIT, LINES_AFTER, LINES_BEFORE, Sighting, Watch
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.testshell import pattern
 
 STAMP = "[   12.345678] "
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
@@ -199,3 +201,23 @@ def test_job_ignores_names_and_adds_patterns_of_its_own() -> None:
     assert seen.names(f"{STAMP}Out of memory: Killed process 3 (a)", "eth0: lost 3 frames") == [
         "mine"
     ]
+
+
+def test_a_pattern_that_takes_for_ever_is_given_up_and_the_others_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pattern, "MATCH_S", 0.05)
+    own = [
+        Fault(name=name, severity=Severity.ERROR, pattern=text, place=Place.ANYWHERE)
+        for name, text in (("slow", "(a|a)*b"), ("quick", "meltdown"))
+    ]
+    seen: list[Sighting] = []
+    given_up: list[JobError] = []
+    watch = Watch(seen.append, added=own, give_up=given_up.append)
+
+    watch.feed(b"a" * 26 + b" b\n" + b"meltdown\n" + b"a" * 26 + b" b\n")
+    watch.settle()
+
+    assert [one.fault.name for one in seen] == ["quick"]
+    (error,) = given_up
+    assert "'(a|a)*b' takes too long" in error.message

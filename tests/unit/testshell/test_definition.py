@@ -82,7 +82,9 @@ def test_a_full_definition_is_read() -> None:
     assert definition.dependencies == ("gcc", "make patch")
     assert definition.install_steps == ("make",)
     assert definition.run_steps == ("./configure", "for item in 1 2; do\n  echo $item\ndone\n")
-    assert definition.parse.pattern.groupindex.keys() == {"test_case_id", "result", "measurement"}
+    found = definition.parse.pattern.match("copy: OK 5 MB/s")
+    assert found is not None
+    assert found.groupdict() == {"test_case_id": "copy", "result": "OK", "measurement": "5"}
     assert definition.parse.fixups == {"OK": "pass", "BAD": "fail"}
 
 

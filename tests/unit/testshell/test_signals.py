@@ -12,6 +12,7 @@ from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testshell import events, parts, replies, signals
 from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall, TestCaseSignal
+from lava_vmgroup.testshell.pattern import UserPattern
 
 RESULT = TestCaseSignal(test_case_id="ping", result=Outcome.PASS, reported="pass")
 KERNEL = "[   12.345678] usb 1-1: new device"
@@ -320,7 +321,7 @@ def definition(pattern: str, fixups: dict[str, str] | None = None) -> TestDefini
         format="1.0",
         description="",
         parse=ParseRules(
-            pattern=re.compile(pattern, re.MULTILINE),
+            pattern=UserPattern(pattern, re.MULTILINE),
             fixups=DEFAULT_FIXUPS if fixups is None else fixups,
         ),
     )
