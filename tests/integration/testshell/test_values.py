@@ -22,7 +22,9 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.testshell import replies, signals, transfer
+from lava_vmgroup.testshell.definition import parse_definition
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
+from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
 
@@ -114,13 +116,17 @@ def run(node: Node, *steps: str, value: str = "", **line: object) -> tuple[Group
         "metadata": {"name": "values", "format": "1.0", "description": ""},
         "run": {"steps": list(steps)},
     }
-    node.unpack(yaml.safe_dump(content), parameters={"VALUE": value})
+    text = yaml.safe_dump(content)
+    node.unpack(text, parameters={"VALUE": value})
     path = node.environment["PATH"]
     terminal = Terminal(ProcessStream(f"env -i PATH={path} PS1=# {node.shell} -i"))
     vars(terminal).update(line)
     group, log = Group(), NodeLog("vm1")
+    recorder = RunRecorder(log)
+    definition = parse_definition(text, source="test")
+    recorder.expect_tests([OverlayTest(definition=definition, uuid="uuid-0", source=text)])
     with console_of(node, terminal, node.root / "console.log") as shell:
-        session = Session(shell, RunRecorder(log), group.answer, log)
+        session = Session(shell, recorder, group.answer, log)
         session.run(
             f"{node.bin}/lava-test-runner {node.directory}", Deadline.after("the test", LIMIT_S)
         )
