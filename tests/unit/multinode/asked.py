@@ -79,3 +79,14 @@ def group_of(*clients: str, size: int = 0) -> Asked:
 
 def held(client: str, request: str, **fields: Any) -> dict[str, Any]:
     return base(client, request=request, hold=True, **fields)
+
+
+def watch(client: str, **fields: Any) -> dict[str, Any]:
+    return held(client, "lava_watch", **fields)
+
+
+def break_off(groups: Asked, request: dict[str, Any]) -> None:
+    """What a server does when a watch's connection ends and nothing new comes."""
+    hold = groups.hold(request)
+    if groups.withdraw(hold, 0):
+        groups.note(groups.lose(hold.request))
