@@ -186,7 +186,7 @@ class VMNode(Node):
             self._link.close()
         try:
             cleanup = self.shared.cleanup("telling the group that the VM is gone")
-            self.client.with_token(CancelToken()).send(VM_STOP, {}, cleanup)
+            self.client.with_token(cleanup.token).send(VM_STOP, {}, cleanup)
         except VMGroupError as error:
             self.log.warning("cleanup", f"the group does not know that this VM is gone: {error}")
 
