@@ -70,6 +70,8 @@ def test_specification_example_as_one_job_and_as_sub_jobs(lab: Lab) -> None:
     for role in ("server", "client"):
         assert nodes[role]["attributes"]["accelerator"] == "kvm"
         assert re.search(r"^Linux version .*armmp", ended.console(nodes[role]["name"]), re.M)
+    for role, case in (("host", "host-has-kvm"), ("server", "guest-is-32-bit")):
+        assert f"TEST_CASE_ID={case} RESULT=pass" in ended.records(nodes[role]["name"])
     host_log = ended.console(nodes["host"]["name"])
     assert re.search(r"U-Boot 20\d\d\.\d\d", host_log)
     assert re.search(r"Hit any key to stop autoboot:[^\n]*\n+=> ", host_log.replace("\r", ""))

@@ -62,4 +62,6 @@ def test_consoles_and_results_go_on_when_the_link_breaks_off(
     ]
     assert cases == [["begun", "said-all", "answered"], ["asked"]]
     said = ended.console(talker["name"]).replace("\r", "")
+    assert "TEST_CASE_ID=answered RESULT=pass" in ended.records(talker["name"])
+    assert "TEST_CASE_ID" not in said
     assert "".join(f"line {number} of 400\n" for number in range(1, 401)) in said

@@ -53,6 +53,10 @@ class Ended:
         """All that a node's console said."""
         return (self.output / node / "console.log").read_text(errors="replace")
 
+    def records(self, node: str) -> str:
+        """All that a node's tests recorded beside its console."""
+        return (self.output / node / "records.log").read_text(errors="replace")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lab:
