@@ -214,7 +214,7 @@ def _environment(spec: OverlaySpec) -> str:
         "LAVA_IS_HOST": "yes" if spec.is_host else "",
         "LAVA_HOST_IP": spec.host_ip or "",
         "LAVA_STEPS_SHELL": spec.steps_shell,
-        "LAVA_RECORDS": spec.records_file,
+        "LAVA_RECORDS_FILE": spec.records_file,
         "LAVA_RECORDS_PORT": "" if spec.records_file else RECORDS_PORT,
         "LAVA_MULTI_NODE_CACHE": spec.multi_node_cache,
         "LAVA_MULTI_NODE_DEBUG": "yes" if spec.debug else "",

@@ -305,7 +305,7 @@ def test_the_environment_has_every_fact() -> None:
         "LAVA_IS_HOST=yes",
         "LAVA_HOST_IP=10.0.0.1",
         "LAVA_STEPS_SHELL=",
-        "LAVA_RECORDS=",
+        "LAVA_RECORDS_FILE=",
         "LAVA_RECORDS_PORT=lava-vmgroup.records",
         "LAVA_MULTI_NODE_CACHE=/tmp/lava_multi_node_cache.txt",
         "LAVA_MULTI_NODE_DEBUG=yes",
