@@ -98,7 +98,10 @@ class FdStream:
         with selectors.DefaultSelector() as selector:
             selector.register(self._fd, event)
             selector.register(self._stop_r, selectors.EVENT_READ)
-            ready = selector.select(None if deadline is None else deadline.remaining_s)
+            while True:
+                ready = selector.select(None if deadline is None else deadline.step_s)
+                if ready or deadline is None or deadline.expired:
+                    break
         fds = {key.fd for key, _ in ready}
         return self._fd in fds and self._stop_r not in fds
 

@@ -26,6 +26,8 @@ _PATIENCE_S = 300.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _CHUNK = 65536
+MAX_DOWNLOAD = 64 << 30
+"""Bytes of a file: more than boards' cards and images have, and less than what never ends."""
 _TRY_AGAIN = frozenset({408, 429, *range(500, 600)})
 _WRONG_URL = (
     exceptions.InvalidURL,
@@ -152,7 +154,7 @@ class HttpClient:
                 start = _start(reference, answer, part)
                 if start is not None:
                     with deadline.waking(lambda: _wake(answer)):
-                        _receive(answer, part, start, progress)
+                        _receive(reference, answer, part, start, progress)
                 return part.version
         except _WRONG_URL as error:
             raise JobError(f"cannot download {reference.shown}: {error}") from error
@@ -163,6 +165,8 @@ class HttpClient:
             ) from error
         except requests.RequestException as error:
             raise _TroubleError(str(error)) from error
+        except ValueError as error:  # a redirection to what is no URL
+            raise JobError(f"cannot download {reference.shown}: {error}") from error
 
     def _headers(self, part: Part, known: Version | None) -> dict[str, str | None]:
         wanted: dict[str, str | None] = {"Accept-Encoding": "identity"}
@@ -192,7 +196,7 @@ def _start(reference: FileReference, answer: requests.Response, part: Part) -> i
         part.begin(sent)
         return 0
     if status == requests.codes.partial_content:
-        found = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
+        found = re.match(r"bytes ([0-9]{1,18})-", headers.get("Content-Range", ""))
         # Not every server understands If-Range; some send the rest of another version.
         if found and int(found[1]) == part.size and sent.may_be(part.version):
             return part.size
@@ -208,17 +212,22 @@ def _start(reference: FileReference, answer: requests.Response, part: Part) -> i
     raise JobError(f"cannot download {reference.shown}: HTTP status {status} {answer.reason}")
 
 
-def _receive(answer: requests.Response, part: Part, start: int, progress: Progress) -> None:
+def _receive(
+    reference: FileReference, answer: requests.Response, part: Part, start: int, progress: Progress
+) -> None:
     # A server that takes the file's own compression for one of HTTP's must not have it undone.
     answer.raw.headers.pop("Content-Encoding", None)
     length = answer.headers.get("Content-Length", "")
-    total = start + int(length) if length.isdigit() else 0
+    total = start + int(length) if re.fullmatch("[0-9]{1,18}", length) else 0
     done = start
     with part.path.open("ab") as stream:
         for chunk in answer.iter_content(_CHUNK):
             stream.write(chunk)
             done += len(chunk)
             progress(done, total)
+            if done > MAX_DOWNLOAD:
+                part.discard()
+                raise JobError(f"{reference.shown} has more than {MAX_DOWNLOAD >> 30} GiB")
     progress(done, total or done)
     if total and done != total:
         raise _TroubleError(f"the connection ended after {done} of {total} bytes")

@@ -10,7 +10,7 @@ MASK = "********"
 
 _SECRET_KEYS = frozenset({"token", "password"})
 # Up to the last @: a password may hold one.
-_CREDENTIALS = re.compile(r"(?P<before>\w+://[^/\s:@]*:)[^/\s]+(?=@)")
+_CREDENTIALS = re.compile(r"(?P<before>\b\w+://[^/\s:@]*:)[^/\s]+(?=@)")
 
 
 def masked(value: Any, key: object = None) -> Any:

@@ -7,6 +7,7 @@ comes next on the host (another test shell, a reboot, the end) finds them closed
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,9 +114,11 @@ class HostNode(Node):
         """See `Node.collect`."""
         assert self._link is not None, "a booted host has its link"
         words = ["sh", "-c", _PACK, directory, str(MAX_BYTES)]
-        *_, size = self._link.check_run(words, deadline).split()
+        said = self._link.check_run(words, deadline).split() or [""]
+        if not re.fullmatch("[0-9]{1,15}", said[-1]):
+            raise InfrastructureError(f"the host packed no results: {said[-1][:80]!r}")
         packed = f"{directory}/results.tar"
-        archive = self._link.get_bytes(packed, int(size), deadline)
+        archive = self._link.get_bytes(packed, min(int(said[-1]), MAX_BYTES), deadline)
         self._link.check_run(["rm", "-f", packed], deadline)
         return archive
 

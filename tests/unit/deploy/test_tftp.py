@@ -10,7 +10,7 @@ from lava_vmgroup.config.device import DeviceConfig, LoadAddresses
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import uimage
 from lava_vmgroup.deploy.tftp import KernelFiles, offered
-from lava_vmgroup.errors import ConfigurationError, InfrastructureError
+from lava_vmgroup.errors import ConfigurationError, JobError
 
 Z_IMAGE = bytes(0x24) + b"\x18\x28\x6f\x01" + b"zImage" * 9
 ARM64_IMAGE = bytes(0x38) + b"ARM\x64" + b"Image" * 9
@@ -172,7 +172,7 @@ def test_broken_archive_is_told_and_leaves_nothing(tmp_path: Path, given: dict[s
     files = KernelFiles(kernel=given["zImage"], nfsrootfs=given["blob"])
 
     with (
-        pytest.raises(InfrastructureError, match="unpacking nfsrootfs failed"),
+        pytest.raises(JobError, match="blob cannot be unpacked"),
         offered(files, config(), tmp_path / "tftp", "job-1", soon()),
     ):
         pass
