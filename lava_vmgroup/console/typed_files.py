@@ -20,6 +20,8 @@ _PIECE = 700
 """Characters a line; busybox's shell takes 1023 at most."""
 _BLOCK = 2048
 """Bytes that are read at once, before the console is asked for more."""
+_MAX_PACKED = 16 << 20
+"""Bytes that are read in all: half an hour of a quick serial line."""
 _TRIES = 3
 
 
@@ -52,8 +54,8 @@ def read_typed(shell: Shell, command: str, limit: int, deadline: Deadline) -> by
     facts = re.search(r"(\d{1,15})\s+([0-9a-f]{32})\b", told)
     if facts is None:
         raise InfrastructureError(f"the console told no size: {told[:120]!r}")
-    if int(facts[1]) > 2 * limit:
-        raise InfrastructureError(f"the console tells of {facts[1]} bytes, {limit} were asked for")
+    if int(facts[1]) > _MAX_PACKED:
+        raise InfrastructureError(f"the console tells of {facts[1]} bytes, which nobody can read")
     packed = b"".join(
         _read_block(shell, number, deadline) for number in range(-(-int(facts[1]) // _BLOCK))
     )

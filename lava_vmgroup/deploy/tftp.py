@@ -156,7 +156,7 @@ def _check_members(archive: Path, folder: Path, deadline: Deadline) -> None:
             deadline.check()
             path = folder.joinpath(member.name.lstrip("/"))
             there = (path if path == folder else path.parent).resolve()
-            if not is_inside(member.name) or not there.is_relative_to(folder.resolve()):
+            if not is_inside(member.name.lstrip("/")) or not there.is_relative_to(folder.resolve()):
                 raise JobError(
                     f"{archive.name} has a member outside its own folder: {member.name!r}",
                     hint="does a link in the archive before it lead there?",

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lava_vmgroup import tars
+from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.results.model import Attachment, HardwareDevice
 from lava_vmgroup.testshell import contexts
 from lava_vmgroup.testshell.definition import parse_extra_metadata
@@ -98,6 +99,17 @@ class _File:
 
 
 _Files = dict[str, _File]
+
+
+def size_to_fetch(said: str) -> int:
+    """How much to fetch of an archive whose size the system under test has told as last word.
+
+    Raises `InfrastructureError` when that is no number.
+    """
+    *_, word = said.split() or [""]
+    if not re.fullmatch("[0-9]{1,15}", word):
+        raise InfrastructureError(f"the size of the packed results is no number: {word[:80]!r}")
+    return min(int(word), MAX_BYTES)
 
 
 def read_results(archive: bytes) -> Collected:
