@@ -33,7 +33,7 @@ MAX_UNPACKED = 64 << 30
 _XZ_MEMORY = 256 << 20
 """What unpacking xz may take; its strongest usual compression takes a quarter of that."""
 
-BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, tarfile.TarError)
+BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError)
 """What reading a damaged file raises."""
 
 
@@ -157,9 +157,9 @@ def decompressed(file: io.FileIO, deadline: Deadline) -> Iterator[io.BufferedRea
             case Layer.GZIP:
                 stream = stack.enter_context(gzip.GzipFile(fileobj=file))
             case Layer.BZIP2:
-                stream = stack.enter_context(bz2.BZ2File(file))
+                stream = stack.enter_context(_Streams(file, bz2.BZ2Decompressor))
             case Layer.XZ:
-                stream = stack.enter_context(_Xz(file))
+                stream = stack.enter_context(_Streams(file, _new_xz))
             case Layer.ZSTD:
                 stream = stack.enter_context(_Zstd(file, deadline))
         reader = io.BufferedReader(stream, _BUFFER)
@@ -179,35 +179,51 @@ def damage_reported(name: str) -> Iterator[None]:
         ) from error
 
 
-class _Xz(io.RawIOBase):
-    """What is in a file of xz's; `lzma.LZMAFile` would take as much memory as that says."""
+_Decompressor = bz2.BZ2Decompressor | lzma.LZMADecompressor
 
-    def __init__(self, file: io.FileIO) -> None:
+
+class _Streams(io.RawIOBase):
+    """What is in the streams that a file consists of; what follows the last one is left alone.
+
+    Python's own file objects take as much memory as a file asks for, or take damage for an error
+    of the system's.
+    """
+
+    def __init__(self, file: io.FileIO, anew: Callable[[], _Decompressor]) -> None:
         super().__init__()
         self._file = file
-        self._decompressor = self._anew()
+        self._anew = anew
+        self._stream = anew()
+        self._is_first = True
 
     def readable(self) -> bool:
         """See `io.RawIOBase`."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """See `io.RawIOBase`; raises `EOFError` and `lzma.LZMAError` for a damaged file."""
+        """See `io.RawIOBase`; raises `EOFError` for a damaged file."""
         while True:
             packed = b""
-            if self._decompressor.eof:
-                packed = self._decompressor.unused_data or self._file.read(_BUFFER)
+            if self._stream.eof:
+                packed = self._stream.unused_data or self._file.read(_BUFFER)
                 if not packed.lstrip(b"\0"):  # what fills the end up
                     return 0
-                self._decompressor = self._anew()
-            elif self._decompressor.needs_input and not (packed := self._file.read(_BUFFER)):
+                self._stream, self._is_first = self._anew(), False
+            elif self._stream.needs_input and not (packed := self._file.read(_BUFFER)):
                 raise EOFError("it ends before its end was reached")
-            if data := self._decompressor.decompress(packed, len(buffer)):
+            try:
+                data = self._stream.decompress(packed, len(buffer))
+            except (OSError, lzma.LZMAError) as error:
+                if not self._is_first:
+                    return 0
+                raise EOFError(str(error)) from error
+            if data:
                 buffer[: len(data)] = data
                 return len(data)
 
-    def _anew(self) -> lzma.LZMADecompressor:
-        return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+
+def _new_xz() -> _Decompressor:
+    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
 
 class _Zstd(ProgramOutput):
