@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(error)
         return error.status if isinstance(error, Canceled) else error.exit_status
     except Exception:  # noqa: BLE001 - a bug must not look like any other end
-        traceback.print_exc()
+        sys.stderr.write(printable(traceback.format_exc()))
         return VMGroupError.exit_status
 
 

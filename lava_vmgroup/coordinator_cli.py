@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"lava-vmgroup-coordinator: {printable(error.describe())}\n")
         return error.exit_status
     except Exception:  # noqa: BLE001 - a bug must not look like any other end
-        traceback.print_exc()
+        sys.stderr.write(printable(traceback.format_exc()))
         return VMGroupError.exit_status
 
 

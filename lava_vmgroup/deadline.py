@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.errors import DeadlineExpired
 
+_LONGEST_STEP_S = 86400.0
+
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
@@ -63,6 +65,11 @@ class Deadline:
     def remaining_s(self) -> float:
         """Seconds left, never negative."""
         return max(0.0, self.expires_at - time.monotonic())
+
+    @property
+    def step_s(self) -> float:
+        """Seconds to wait at once: a system call takes no number that is a month."""
+        return min(self.remaining_s, _LONGEST_STEP_S)
 
     @property
     def expired(self) -> bool:

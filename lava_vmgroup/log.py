@@ -18,6 +18,10 @@ from lava_vmgroup.masking import masked
 
 LOGGER = logging.getLogger("lava_vmgroup")
 
+# Libraries quote in their records what the other side sent, and what nobody handles goes to the
+# terminal as it is.  What they have to say is raised, too.
+logging.getLogger().addHandler(logging.NullHandler())
+
 
 class NodeLog:
     """Tells events of one node (or of the whole job, when `node` is empty)."""

@@ -10,9 +10,9 @@ MASK = "********"
 
 _SECRET_KEYS = frozenset({"token", "password"})
 # Up to the last @: a password may hold one.
-_CREDENTIALS = re.compile(r"(?P<before>\w+://[^/\s:@]*:)[^/\s]+(?=@)")
+_CREDENTIALS = re.compile(r"(?P<before>\b\w+://[^/\s:@]*:)[^/\s]+(?=@)")
 # Not what stands for a query already.
-_QUERY = re.compile(r"(?P<before>\w+://[^\s?#'\"]+\?)(?!\.\.\.)[^\s#'\"]+")
+_QUERY = re.compile(r"(?P<before>\b\w+://[^\s?#'\"]+\?)(?!\.\.\.)[^\s#'\"]+")
 _MASKED = rf"\g<before>{MASK}"
 
 

@@ -14,21 +14,66 @@ import yaml
 MAX_VALUES = 100_000
 """Keys and values in one document, what aliases stand for counted each time."""
 
+MAX_TEXT = 16 << 20
+"""Characters of one document: a minute's work for the parser."""
 
-def load(text: str) -> Any:
-    """The one document that `text` holds.
+_MAX_BITS = 1024
+"""Of a whole number, which no text is made of when it has some thousand digits."""
+
+
+def load(text: str, *, repeated_keys: bool = False) -> Any:
+    """The one document that `text` holds; with `repeated_keys` the last of equal ones counts.
 
     Raises `yaml.YAMLError`, ValueError for values such as the 13th month, and RecursionError for
     what is nested too deeply or into itself.
     """
-    document = yaml.load(text, _Loader)  # noqa: S506 (it is a SafeLoader)
+    if len(text) > MAX_TEXT:
+        raise yaml.YAMLError(f"more than {MAX_TEXT} characters")
+    document = yaml.load(text, _Loader if repeated_keys else _StrictLoader)  # noqa: S506
     if _size(document, {}) > MAX_VALUES:
-        raise yaml.YAMLError(f"more than {MAX_VALUES} values, with what the aliases stand for")
+        raise _too_many()
     return document
 
 
+def _too_many() -> yaml.YAMLError:
+    return yaml.YAMLError(f"more than {MAX_VALUES} values, with what the aliases stand for")
+
+
 class _Loader(yaml.SafeLoader):
-    """Makes no objects of Python, and sees to it that no key stands twice."""
+    """Makes no objects of Python, and not too many others."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """As the base class, while there is room."""
+        self._nodes += 1
+        if self._nodes > MAX_VALUES:
+            raise _too_many()
+        return super().compose_node(parent, index)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """As the base class, which copies what ``<<`` stands for."""
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_VALUES:
+            raise _too_many()
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """As the base class, for numbers that can be written down again."""
+        number = super().construct_yaml_int(node)
+        if number.bit_length() > _MAX_BITS:
+            raise yaml.constructor.ConstructorError(
+                problem="a number has too many digits", problem_mark=node.start_mark
+            )
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+class _StrictLoader(_Loader):
+    """Sees to it that no key stands twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """As the base class, with a look at the keys before."""

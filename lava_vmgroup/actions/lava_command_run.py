@@ -17,12 +17,14 @@ from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Attachment, Outcome, TestCase, TestRun
 from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
 from lava_vmgroup.testshell.pattern import UserPattern, pattern_problem
-from lava_vmgroup.testshell.runs import fault_case
+from lava_vmgroup.testshell.runs import MAX_RESULTS, fault_case
 from lava_vmgroup.testshell.signals import parse_line
 
 RUN_NAME = "lava-command"
 _MAX_COMMAND_BYTES = 4000
 """A terminal drops what a line has more."""
+_MAX_LOG = 16 << 20
+"""Characters of output that are kept beside the console's own log."""
 _INTERRUPT_S = 60.0
 _DEFAULT_PATTERN = (
     r"(?P<test_case_id>.*-*)\s+:\s+"
@@ -113,14 +115,16 @@ class _Commands:
         self._rules = _rules(parameters)
         self._cases: list[TestCase] = []
         self._faults_before = len(node.watch.faults)
-        self._log = ""
+        self._log: list[str] = []
+        self._log_room = _MAX_LOG
+        self._left_out = 0
         self._started_at, self._started = datetime.now(UTC), time.monotonic()
 
     def run(self, command: str, deadline: Deadline) -> None:
         """Run one command, and record it and the results that it printed."""
         shell = self._node.shell
         self._node.recorder.running_case = command
-        self._log += f"$ {command}\n"
+        self._keep(f"$ {command}\n")
         limit = deadline
         if self._limit_s is not None:
             limit = deadline.exactly(f"the command {command!r}", self._limit_s)
@@ -129,11 +133,11 @@ class _Commands:
         except DeadlineExpired as error:
             if deadline.is_over:
                 raise
-            self._log += f"({error.message})\n"
+            self._keep(f"({error.message})\n")
             shell.interrupt(deadline.sub("ending the command", _INTERRUPT_S))
             self._record(_verdict(command, error.message))
             return
-        self._log += f"{output}\n" if output else ""
+        self._keep(f"{output}\n" if output else "")
         self._record(_verdict(command, f"exit code {status}" if status else None))
         self._parse(output)
 
@@ -146,9 +150,12 @@ class _Commands:
             duration_s=time.monotonic() - self._started,
             cases=(*self._cases, *self._faults()),
             finished=finished,
+            missing_records=self._left_out,
             attachments=(
                 Attachment(
-                    pathname="stdout.log", mime_type="text/plain", content=self._log.encode()
+                    pathname="stdout.log",
+                    mime_type="text/plain",
+                    content="".join(self._log).encode(),
                 ),
             ),
         )
@@ -176,7 +183,15 @@ class _Commands:
                     )
                 )
 
+    def _keep(self, text: str) -> None:
+        """Add to the log as long as there is room."""
+        self._log.append(text[: self._log_room])
+        self._log_room -= len(self._log[-1])
+
     def _record(self, case: TestCase) -> None:
+        if len(self._cases) >= MAX_RESULTS:
+            self._left_out += 1
+            return
         self._cases.append(case)
         result = case.outcome.value
         self._node.log.event("test-case", f"{case.name}: {result}", name=case.name, result=result)

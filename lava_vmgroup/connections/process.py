@@ -10,17 +10,25 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import selectors
 import shlex
 import signal
 import subprocess
 import tty
 
-from lava_vmgroup.connections.stream import FdStream
+from lava_vmgroup.connections.stream import CHUNK, FdStream
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError
 
+MAX_OUTPUT = 16 << 20
+"""Bytes that a program may print: what it prints is held in memory."""
+
 _TERMINATE_S = 3.0
 _LOOK_S = 0.5
+
+
+class TooMuchOutput(InfrastructureError):
+    """A program was ended because it printed more than it may."""
 
 
 class ProcessStream:
@@ -79,29 +87,45 @@ def end_session(process: subprocess.Popen[bytes]) -> None:
         return
 
 
-def outputs_of(process: subprocess.Popen[bytes], deadline: Deadline) -> tuple[bytes, bytes]:
+def outputs_of(
+    process: subprocess.Popen[bytes], deadline: Deadline, limit: int = MAX_OUTPUT
+) -> tuple[bytes, bytes]:
     """What a process that leads its own session prints to its end, which the deadline brings.
 
-    What it has left in other sessions may hold its output for as long as it likes.
+    What it has left in other sessions may hold its output for as long as it likes.  Raises
+    `TooMuchOutput` when one of its outputs has more than `limit` bytes.
     """
-    with deadline.waking(lambda: end_session(process)):
-        while True:
-            try:
-                outputs = process.communicate(timeout=min(deadline.remaining_s, _LOOK_S))
-                break
-            except subprocess.TimeoutExpired:
-                if deadline.is_over:
-                    end_session(process)
-                    _close_outputs(process)
-                    break
-    deadline.check()
-    return outputs
-
-
-def _close_outputs(process: subprocess.Popen[bytes]) -> None:
-    for stream in (process.stdout, process.stderr):
-        if stream is not None:
+    streams = [one for one in (process.stdout, process.stderr) if one is not None]
+    printed = {stream: bytearray() for stream in streams}
+    try:
+        with deadline.waking(lambda: end_session(process)), selectors.DefaultSelector() as waiting:
+            for stream in streams:
+                waiting.register(stream, selectors.EVENT_READ, printed[stream])
+            while waiting.get_map():
+                for key, _ in waiting.select(min(deadline.remaining_s, _LOOK_S)):
+                    if chunk := os.read(key.fd, CHUNK):
+                        key.data.extend(chunk)
+                    else:
+                        waiting.unregister(key.fileobj)
+                    if len(key.data) > limit:
+                        raise TooMuchOutput(f"a program printed more than {limit} bytes")
+                deadline.check()
+            _await_end(process, deadline)
+    finally:
+        if process.poll() is None:
+            end_session(process)
+        for stream in streams:
             stream.close()
+    deadline.check()
+    output, errors = process.stdout, process.stderr
+    return bytes(printed[output]) if output else b"", bytes(printed[errors]) if errors else b""
+
+
+def _await_end(process: subprocess.Popen[bytes], deadline: Deadline) -> None:
+    try:
+        process.wait(deadline.remaining_s)
+    except subprocess.TimeoutExpired as error:
+        raise deadline.error() from error
 
 
 def run_configured(command: str, purpose: str, deadline: Deadline) -> None:

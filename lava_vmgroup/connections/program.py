@@ -14,9 +14,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Self
 
-from lava_vmgroup.connections.process import end_session, outputs_of
+from lava_vmgroup.connections.process import MAX_OUTPUT, end_session, outputs_of
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
+
+_MAX_WORDS = 4096
+"""Bytes of a program's complaints that are read."""
 
 _PACKAGES = {
     "brz": "brz",
@@ -63,9 +66,10 @@ class ProgramOutput(io.RawIOBase):
         descriptor = self._process.stdout.fileno()
         waiting = select.poll()
         waiting.register(descriptor, select.POLLIN)
-        ready = waiting.poll(self._deadline.remaining_s * 1000)
+        while not waiting.poll(self._deadline.step_s * 1000):
+            self._deadline.check()
         self._deadline.check()
-        data = os.read(descriptor, len(buffer)) if ready else b""
+        data = os.read(descriptor, len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
@@ -77,7 +81,7 @@ class ProgramOutput(io.RawIOBase):
             raise self._deadline.error() from error
         self._deadline.check()
         self._errors.seek(0)
-        return status, self._errors.read().decode(errors="replace").strip()
+        return status, self._errors.read(_MAX_WORDS).decode(errors="replace").strip()
 
     def close(self) -> None:
         """End the program if it still runs."""
@@ -97,10 +101,11 @@ def run_tool(
     *,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
+    limit: int = MAX_OUTPUT,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a tool to its end, whatever its exit status; `environment` is added to ours.
 
-    Raises `InfrastructureError` when there is no such program.
+    Raises `InfrastructureError` when there is no such program, and `TooMuchOutput`.
     """
     deadline.check()
     process = _start(
@@ -111,7 +116,7 @@ def run_tool(
         cwd=folder,
         env={**os.environ, "LC_ALL": "C", **(environment or {})},
     )
-    output, errors = outputs_of(process, deadline)
+    output, errors = outputs_of(process, deadline, limit)
     return subprocess.CompletedProcess(argv, process.returncode, output, errors)
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import contextlib
 import gzip
 import hashlib
 import re
@@ -20,6 +20,8 @@ _PIECE = 700
 """Characters a line; busybox's shell takes 1023 at most."""
 _BLOCK = 2048
 """Bytes that are read at once, before the console is asked for more."""
+_MAX_PACKED = 16 << 20
+"""Bytes that are read in all: half an hour of a quick serial line."""
 _TRIES = 3
 
 
@@ -49,16 +51,23 @@ def read_typed(shell: Shell, command: str, limit: int, deadline: Deadline) -> by
     """
     shell.check_run(f"{command} | gzip >{_FILE}", deadline)
     told = shell.check_run(f"wc -c <{_FILE}; md5sum <{_FILE}", deadline)
-    facts = re.search(r"(\d+)\s+([0-9a-f]{32})\b", told)
+    facts = re.search(r"(\d{1,15})\s+([0-9a-f]{32})\b", told)
     if facts is None:
         raise InfrastructureError(f"the console told no size: {told[:120]!r}")
+    if int(facts[1]) > _MAX_PACKED:
+        raise InfrastructureError(f"the console tells of {facts[1]} bytes, which nobody can read")
     packed = b"".join(
         _read_block(shell, number, deadline) for number in range(-(-int(facts[1]) // _BLOCK))
     )
     shell.run(f"rm -f {_FILE}", deadline)
     if hashlib.md5(packed, usedforsecurity=False).hexdigest() != facts[2]:
         raise InfrastructureError("what the console showed of a file is damaged")
-    return zlib.decompressobj(wbits=31).decompress(packed, limit)
+    try:
+        return zlib.decompressobj(wbits=31).decompress(packed, limit)
+    except zlib.error as error:
+        raise InfrastructureError(
+            f"what the console showed of a file is damaged: {error}"
+        ) from error
 
 
 def _read_block(shell: Shell, number: int, deadline: Deadline) -> bytes:
@@ -66,8 +75,7 @@ def _read_block(shell: Shell, number: int, deadline: Deadline) -> bytes:
     command = f"dd if={_FILE} bs={_BLOCK} skip={number} count=1 2>/dev/null | base64"
     for _ in range(_TRIES):
         text = "".join(shell.check_run(command, deadline).split())
-        try:
-            return base64.b64decode(text, validate=True)
-        except binascii.Error:
-            continue
+        with contextlib.suppress(ValueError):
+            if len(block := base64.b64decode(text, validate=True)) <= _BLOCK:
+                return block
     raise InfrastructureError("what the console showed of a file is damaged")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import os
 import posixpath
+import re
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from typing import IO
 
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.unpack import BROKEN, decompressed
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.tars import MAX_PATH
 
 LARGEST = 0xFFFFFFFF
 """The largest number, and so the largest file, in an archive."""
@@ -23,6 +26,9 @@ _MAGICS = (_MAGIC, b"070702")
 _TRAILER = "TRAILER!!!"
 _HEAD = 110
 _MAX_LINKS = 8
+_MAX_ENTRIES = 1_000_000
+"""Members of a ramdisk that are looked at."""
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +48,22 @@ class Entry:
 class Writer:
     """Writes a cpio archive at the end of a file."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], limit: int = LARGEST) -> None:
+        """`limit` is for the bytes that are written."""
         self._file = file
         self._count = 0
+        self._left = limit
 
     def add(self, entry: Entry, content: Iterable[bytes] = ()) -> None:
-        """Add one member; `content` must be as long as the entry says."""
+        """Add one member; `content` must be as long as the entry says.
+
+        Raises `JobError` beyond the limit.
+        """
         self._count += 1
         name = os.fsencode(entry.name) + b"\0"
+        self._left -= _HEAD + len(name) + entry.size
+        if self._left < 0:
+            raise JobError("a ramdisk becomes too large by what is added to it")
         numbers = (
             self._count,
             entry.mode,
@@ -111,32 +125,52 @@ def tree_of(ramdisk: Path, deadline: Deadline) -> Tree:
                     _read_tree(stream, tree, deadline)
                     # A compressed archive has its end where this program cannot see it.
                     end = stream.tell() if stream.raw is file else begin
-            except (*BROKEN, ValueError):
+            except BROKEN:
                 return tree
     return tree
 
 
 def _read_tree(stream: io.BufferedReader, tree: Tree, deadline: Deadline) -> None:
     """Read archives up to what is none."""
-    while stream.peek(len(_MAGIC))[: len(_MAGIC)] in _MAGICS:
+    for _ in range(_MAX_ENTRIES):
+        if stream.peek(len(_MAGIC))[: len(_MAGIC)] not in _MAGICS:
+            return
         deadline.check()
-        head = stream.read(_HEAD)
-        numbers = [int(head[start : start + 8], 16) for start in range(6, _HEAD, 8)]
-        mode, size, name_size = numbers[1], numbers[6], numbers[11]
+        mode, size, name_size = _numbers(stream.read(_HEAD))
         name = os.fsdecode(_padded(stream, name_size, _HEAD).rstrip(b"\0"))
-        content = _padded(stream, size)
         path = posixpath.normpath(f"/{name}").lstrip("/")
+        if stat.S_ISLNK(mode):
+            tree.links[path] = os.fsdecode(_padded(stream, size))
+            continue
+        _skip(stream, size + -size % 4, deadline)
         if stat.S_ISDIR(mode):
             tree.folders.add(path)
-        elif stat.S_ISLNK(mode):
-            tree.links[path] = os.fsdecode(content)
         elif name == _TRAILER:
             while stream.peek(1)[:1] == b"\0":
                 stream.read(1)
 
 
+def _numbers(head: bytes) -> tuple[int, int, int]:
+    """Mode, size and length of the name in a member's head."""
+    if not re.fullmatch(rb"[0-9A-Fa-f]{%d}" % _HEAD, head):
+        raise EOFError("the archive has a broken head, or ends within one")
+    numbers = [int(head[start : start + 8], 16) for start in range(6, _HEAD, 8)]
+    return numbers[1], numbers[6], numbers[11]
+
+
+def _skip(stream: IO[bytes], size: int, deadline: Deadline) -> None:
+    """Read over the content of a file, which may be larger than the memory."""
+    while size > 0 and (data := stream.read(min(size, _CHUNK))):
+        deadline.check()
+        size -= len(data)
+    if size > 0:
+        raise EOFError("the archive ends within a file")
+
+
 def _padded(stream: IO[bytes], size: int, before: int = 0) -> bytes:
-    """Read `size` bytes and what fills them up to a multiple of four."""
+    """Read `size` bytes of a name and what fills them up to a multiple of four."""
+    if size > MAX_PATH:
+        raise EOFError("the archive has a name that no system takes")
     data = stream.read(size)
     stream.read(-(before + size) % 4)
     if len(data) != size:

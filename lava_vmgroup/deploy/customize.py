@@ -11,7 +11,13 @@ from typing import Any
 
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles, reference_problems
-from lava_vmgroup.deploy.filesystems import SAFE_PATH, FileSystem, file_system, partitions
+from lava_vmgroup.deploy.filesystems import (
+    MAX_FILE,
+    SAFE_PATH,
+    FileSystem,
+    file_system,
+    partitions,
+)
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.log import NodeLog
@@ -183,6 +189,8 @@ def _content(
     """What a source holds, its name, and the permissions of a new file made from it."""
     if isinstance(source, FileReference):
         assert local is not None, "what is not in the image was fetched"
+        if local.stat().st_size > MAX_FILE:
+            raise JobError(f"{source.shown} has more than {MAX_FILE >> 20} MiB")
         mode = _EXECUTABLE if local.stat().st_mode & 0o100 else _READABLE
         return local.read_bytes(), source.name, mode
     files = opened[source.partition]

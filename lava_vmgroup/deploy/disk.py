@@ -8,6 +8,7 @@ sent is compressed: such systems are slow to decrypt, and their networks are slo
 from __future__ import annotations
 
 import itertools
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -98,6 +99,8 @@ def _check_disk(disk: str, size: int, link: SshLink, deadline: Deadline) -> None
     limit = deadline.sub("looking at the board's disk", _LOOK_S)
     result = link.run(["sh", "-c", _LOOK, disk], limit)
     words = result.output.split("\n")
+    if result.status == 0 and not re.fullmatch("[0-9]{1,18}", words[0]):
+        raise InfrastructureError(f"the board does not tell the size of {disk}: {words[0][:80]!r}")
     if result.status != 0:
         raise ConfigurationError(
             f"cannot write the board's disk {disk}: {' '.join(words).strip()}",

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
+import stat
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import asdict, replace
 from itertools import count
@@ -60,11 +63,21 @@ def reference_problems(reference: FileReference, folder: Path) -> Iterator[str]:
         yield from _url_problems(reference)
         return
     try:
+        check_regular(path)
         with path.open("rb") as stream:
             if not stream.read(1):
                 yield f"{path} is empty"
     except OSError as error:
         yield f"cannot read {path}: {error.strerror}"
+
+
+def check_regular(path: Path) -> None:
+    """Raise `OSError` unless there is a file: a pipe may never open, a device may do something."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device")
 
 
 def _url_problems(reference: FileReference) -> Iterator[str]:

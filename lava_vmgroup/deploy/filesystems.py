@@ -11,16 +11,21 @@ import abc
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from subprocess import CompletedProcess
 
+from lava_vmgroup.connections.process import MAX_OUTPUT, TooMuchOutput
 from lava_vmgroup.connections.program import run_tool
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import JobError
 
 SAFE_PATH = re.compile(r"/[A-Za-z0-9._+~@,:=/-]*")
 """What a path in an image may consist of."""
+
+MAX_FILE = 256 << 20
+"""Bytes of a file that is read out of an image, such as a kernel; one full of holes may claim to
+have thousands of times as many as its image."""
 
 _SECTOR = 512
 _EXT_MAGIC = (0x438, b"\x53\xef")
@@ -37,13 +42,14 @@ def partitions(image: Path, deadline: Deadline) -> dict[int, int]:
     result = run_tool(["sfdisk", "--json", str(image)], deadline)
     if result.returncode != 0:
         return {0: 0}
-    table = json.loads(result.stdout)["partitiontable"]
-    found = {}
-    for partition in table.get("partitions", []):
-        number = re.search(r"\d+$", partition["node"])
-        assert number is not None, "sfdisk ends the name of each partition with its number"
-        found[int(number[0])] = partition["start"] * _SECTOR
-    return found
+    try:
+        table = json.loads(result.stdout)["partitiontable"]
+        return {
+            int(re.split(r"\D", partition["node"])[-1]): partition["start"] * _SECTOR
+            for partition in table.get("partitions", [])
+        }
+    except (ValueError, KeyError) as error:
+        raise JobError(f"the partition table of {image.name} cannot be read: {error}") from error
 
 
 def file_system(image: Path, offset: int, deadline: Deadline) -> FileSystem | None:
@@ -100,6 +106,18 @@ class FileSystem(abc.ABC):
     def _make_folder(self, path: str) -> None:
         """Make one folder in another."""
 
+    def _content(
+        self, path: str, tool: Callable[..., CompletedProcess[bytes]], *words: str
+    ) -> bytes | None:
+        """What a tool prints of a file, unless it is too much; None when it fails."""
+        try:
+            printed = tool(*words, limit=MAX_FILE)
+        except TooMuchOutput as error:
+            raise JobError(
+                f"{path} in {self._image.name} has more than {MAX_FILE >> 20} MiB"
+            ) from error
+        return printed.stdout if printed.returncode == 0 else None
+
     def _failed(self, doing: str, words: bytes) -> JobError:
         text = words.decode(errors="replace").strip().splitlines() or ["no reason given"]
         return JobError(f"{doing} in {self._image.name} failed: {text[-1]}")
@@ -110,7 +128,7 @@ class _Ext(FileSystem):
 
     def read(self, path: str) -> bytes | None:
         real = self._resolve(path)
-        return None if real is None else self._ask(f"cat {real}")
+        return None if real is None else self._content(path, self._tool, f"cat {real}")
 
     def mode(self, path: str) -> int | None:
         status = self._status(path)
@@ -157,7 +175,10 @@ class _Ext(FileSystem):
         return f"{self._image.absolute()}?offset={self._offset}"
 
     def _ask(self, request: str) -> bytes:
-        return run_tool(["debugfs", "-R", request, self._target], self._deadline).stdout
+        return self._tool(request).stdout
+
+    def _tool(self, request: str, limit: int = MAX_OUTPUT) -> CompletedProcess[bytes]:
+        return run_tool(["debugfs", "-R", request, self._target], self._deadline, limit=limit)
 
     def _change(self, doing: str, requests: Sequence[str], content: bytes = b"") -> None:
         if b"needs_recovery" in self._ask("features"):
@@ -182,8 +203,7 @@ class _Fat(FileSystem):
     def read(self, path: str) -> bytes | None:
         if not SAFE_PATH.fullmatch(path):
             return None
-        result = self._tool("mtype", f"::{path}")
-        return result.stdout if result.returncode == 0 else None
+        return self._content(path, self._tool, "mtype", f"::{path}")
 
     def mode(self, path: str) -> int | None:  # noqa: ARG002 (FAT has no permissions)
         return None
@@ -214,6 +234,7 @@ class _Fat(FileSystem):
         if result.returncode != 0:
             raise self._failed(doing, result.stderr)
 
-    def _tool(self, tool: str, *words: str) -> CompletedProcess[bytes]:
+    def _tool(self, tool: str, *words: str, limit: int = MAX_OUTPUT) -> CompletedProcess[bytes]:
         argv = [tool, "-i", f"{self._image}@@{self._offset}", *words]
-        return run_tool(argv, self._deadline, environment={"MTOOLS_SKIP_CHECK": "1", **_FIXED_TIME})
+        environment = {"MTOOLS_SKIP_CHECK": "1", **_FIXED_TIME}
+        return run_tool(argv, self._deadline, environment=environment, limit=limit)

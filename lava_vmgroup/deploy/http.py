@@ -27,6 +27,9 @@ _PATIENCE_S = 300.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _CHUNK = 65536
+MAX_DOWNLOAD = 64 << 30
+"""Bytes of a file: more than boards' cards and images have, and less than what never ends."""
+
 # What a server cannot do today, it will not do tomorrow.
 _TRY_AGAIN = frozenset({408, 429, *range(500, 600)}) - {501, 505}
 
@@ -174,12 +177,14 @@ class HttpClient:
                     return None
                 start = _start(reference, answer, part)
                 if start is not None:
-                    _receive(answer, part, start, progress)
+                    _receive(reference, answer, part, start, progress)
                     deadline.check()
                 return part.version
         except requests.RequestException as error:
             deadline.check()
             raise _meaning(error, reference) from None
+        except ValueError as error:  # a redirection to what is no URL
+            raise JobError(f"cannot download {reference.shown}: {error}") from error
 
     def _headers(self, part: Part, known: Version | None) -> dict[str, str | None]:
         wanted: dict[str, str | None] = {"Accept-Encoding": "identity"}
@@ -209,7 +214,7 @@ def _start(reference: FileReference, answer: requests.Response, part: Part) -> i
         part.begin(sent)
         return 0
     if status == requests.codes.partial_content:
-        found = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
+        found = re.match(r"bytes ([0-9]{1,18})-", headers.get("Content-Range", ""))
         # Not every server understands If-Range; some send the rest of another version.
         if found and int(found[1]) == part.size and sent.may_be(part.version):
             return part.size
@@ -225,17 +230,22 @@ def _start(reference: FileReference, answer: requests.Response, part: Part) -> i
     raise JobError(f"cannot download {reference.shown}: HTTP status {status} {answer.reason}")
 
 
-def _receive(answer: requests.Response, part: Part, start: int, progress: Progress) -> None:
+def _receive(
+    reference: FileReference, answer: requests.Response, part: Part, start: int, progress: Progress
+) -> None:
     # A server that takes the file's own compression for one of HTTP's must not have it undone.
     answer.raw.headers.pop("Content-Encoding", None)
     length = answer.headers.get("Content-Length", "")
-    total = start + int(length) if length.isdigit() else 0
+    total = start + int(length) if re.fullmatch("[0-9]{1,18}", length) else 0
     done = start
     with part.path.open("ab") as stream:
         for chunk in answer.iter_content(_CHUNK):
             stream.write(chunk)
             done += len(chunk)
             progress(done, total)
+            if done > MAX_DOWNLOAD:
+                part.discard()
+                raise JobError(f"{reference.shown} has more than {MAX_DOWNLOAD >> 30} GiB")
     progress(done, total or done)
     if total and done != total:
         raise _TroubleError(f"the connection ended after {done} of {total} bytes")

@@ -18,11 +18,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from lava_vmgroup import tars
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.cpio import LARGEST, Entry, Tree, Writer, tree_of
-from lava_vmgroup.deploy.unpack import damage_reported, decompressed, is_inside
+from lava_vmgroup.deploy.unpack import damage_reported, decompressed, is_inside, limited
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.sparse import copy_sparse, write_sparse
+
+MAX_OVERLAYS = 1 << 30
+"""Bytes of all overlays of a ramdisk together, which is to fit into a board's memory."""
 
 _CHUNK = 1 << 20
 _UBOOT = b"\x27\x05\x19\x56"
@@ -61,7 +65,7 @@ def with_overlays(
     with target.open("r+b") as file:
         file.seek(0, 2)
         file.write(bytes(-file.tell() % 4))
-        writer = Writer(file)
+        writer = Writer(file, MAX_OVERLAYS)
         for overlay in overlays:
             with damage_reported(overlay.name), _opened(overlay, deadline) as archive:
                 _append(archive, overlay.name, tree, writer, deadline)
@@ -77,8 +81,8 @@ def _opened(overlay: Overlay, deadline: Deadline) -> Iterator[tarfile.TarFile]:
         decompressed(file, deadline) as stream,
     ):
         plain = Path(folder) / "overlay.tar"
-        write_sparse(stream, plain, deadline.check)
-        with tarfile.open(plain, "r:") as archive:
+        write_sparse(limited(stream, overlay.name, MAX_OVERLAYS), plain, deadline.check)
+        with plain.open("rb") as content, tars.opened(content) as archive:
             yield archive
 
 
@@ -86,7 +90,8 @@ def _append(
     archive: tarfile.TarFile, name: str, tree: Tree, writer: Writer, deadline: Deadline
 ) -> None:
     """Add the members of an archive, and the folders that it takes for granted."""
-    for member in archive:
+    files: dict[str, tarfile.TarInfo] = {}
+    for member in tars.members(archive):
         deadline.check()
         if not is_inside(member.name):
             raise JobError(f"{name} has a member outside its own folder: {member.name!r}")
@@ -98,53 +103,66 @@ def _append(
         if member.isdir():
             real = tree.real(real)
         for folder in reversed(PurePosixPath(real).parents):
-            if str(folder) not in (".", *tree.folders):
+            if folder.name and str(folder) not in tree.folders:
                 writer.add(Entry(name=str(folder), mode=stat.S_IFDIR | 0o755))
                 tree.folders.add(str(folder))
         if member.isdir():
             tree.folders.add(real)
         elif member.issym():
             tree.links[real] = member.linkname
-        _append_member(archive, member, name, real, writer)
+        _append_member(archive, member, _source(member, name, files), real, writer)
+
+
+def _source(
+    member: tarfile.TarInfo, name: str, files: dict[str, tarfile.TarInfo]
+) -> tarfile.TarInfo:
+    """The member that has the content of a hard link, or the member itself; notes it in `files`."""
+    if member.islnk():
+        source = files.get(posixpath.normpath(member.linkname))
+        if source is None:
+            raise JobError(f"{name} has a link to nothing: {member.name!r}")
+    elif member.isreg() or member.type in _KINDS:
+        source = member
+    else:
+        raise JobError(f"{name} has a member of a kind that no ramdisk takes: {member.name!r}")
+    if source.isreg():
+        files[posixpath.normpath(member.name)] = source
+    return source
 
 
 def _append_member(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, path: str, writer: Writer
+    archive: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    source: tarfile.TarInfo,
+    path: str,
+    writer: Writer,
 ) -> None:
-    kind = stat.S_IFREG if member.isreg() or member.islnk() else _KINDS.get(member.type)
-    if kind is None:
-        raise JobError(f"{name} has a member of a kind that no ramdisk takes: {member.name!r}")
+    """Add a member that has the content of `source`."""
+    kind = _KINDS.get(member.type, stat.S_IFREG)
     size = 0
     content: Iterable[bytes] = ()
     if kind == stat.S_IFREG:
-        size = _target(archive, member, name).size
-        content = _chunks(archive, member)
+        size = source.size
+        content = _chunks(archive, source)
     elif kind == stat.S_IFLNK:
         content = [os.fsencode(member.linkname)]
         size = len(content[0])
-    if size > LARGEST:
-        raise JobError(f"{name} has a member of more than 4 GiB: {member.name!r}")
     entry = Entry(
         name=path,
         mode=kind | stat.S_IMODE(member.mode),
         size=size,
-        uid=min(member.uid, LARGEST),
-        gid=min(member.gid, LARGEST),
-        mtime=min(max(int(member.mtime), 0), LARGEST),
-        major=member.devmajor,
-        minor=member.devminor,
+        uid=_clamped(member.uid),
+        gid=_clamped(member.gid),
+        mtime=_clamped(member.mtime),
+        major=_clamped(member.devmajor),
+        minor=_clamped(member.devminor),
     )
     writer.add(entry, content)
 
 
-def _target(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> tarfile.TarInfo:
-    """The member that has the content of a hard link."""
-    if not member.islnk():
-        return member
-    try:
-        return archive.getmember(member.linkname)
-    except KeyError as error:
-        raise JobError(f"{name} has a link to nothing: {member.name!r}") from error
+def _clamped(number: float) -> int:
+    """The nearest number that an archive can hold."""
+    return int(min(max(number, 0), LARGEST))
 
 
 def _chunks(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from lava_vmgroup.connections.program import ProgramOutput
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.http import MAX_DOWNLOAD
 from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.progress import Progress
@@ -60,6 +61,8 @@ def copy(
             stream.write(chunk)
             done += len(chunk)
             progress(done, 0)
+            if done > MAX_DOWNLOAD:
+                raise JobError(f"{reference.shown} has more than {MAX_DOWNLOAD >> 30} GiB")
         status, words = output.wait()
     if status == _SSH_FAILED:
         raise InfrastructureError(

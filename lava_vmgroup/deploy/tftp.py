@@ -10,14 +10,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lava_vmgroup import tars
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import run_configured
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import uimage
-from lava_vmgroup.errors import ConfigurationError
+from lava_vmgroup.deploy.unpack import (
+    MAX_UNPACKED,
+    damage_reported,
+    decompressed,
+    is_inside,
+    limited,
+)
+from lava_vmgroup.errors import ConfigurationError, JobError
 
 _TAGGED = ("kernel", "ramdisk", "dtb", "bootloader")
 """The files that a boot loader may fetch."""
+_MAX_LOADED = 1 << 30
+"""Bytes that boards have room for in their memory."""
+_MAX_FILES = 1_000_000
+"""More than any root file system has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,18 +136,41 @@ def _copy(files: KernelFiles, root: Path, prefix: str) -> Offer:
 def _unpack(archive: Path, folder: Path, deadline: Deadline) -> None:
     """Unpack a root file system; the owners of its files are kept where we are root."""
     folder.mkdir(exist_ok=True)
+    _check_members(archive, folder, deadline)
     command = ["tar", "--numeric-owner", "-xpf", str(archive), "-C", str(folder)]
     run_configured(shlex.join(command), "unpacking nfsrootfs", deadline)
+
+
+def _check_members(archive: Path, folder: Path, deadline: Deadline) -> None:
+    """Refuse an archive of which tar would unpack something outside of the folder.
+
+    That is what happens to files in a folder that is a link, left there by the archive before.
+    """
+    with (
+        damage_reported(archive.name),
+        archive.open("rb", buffering=0) as file,
+        decompressed(file, deadline) as stream,
+        tars.opened(limited(stream, archive.name, MAX_UNPACKED), "r|") as tar,
+    ):
+        for member in tars.members(tar, _MAX_FILES):
+            deadline.check()
+            path = folder.joinpath(member.name.lstrip("/"))
+            there = (path if path == folder else path.parent).resolve()
+            if not is_inside(member.name.lstrip("/")) or not there.is_relative_to(folder.resolve()):
+                raise JobError(
+                    f"{archive.name} has a member outside its own folder: {member.name!r}",
+                    hint="does a link in the archive before it lead there?",
+                )
 
 
 def _made_bootable(offer: Offer, root: Path, config: DeviceConfig) -> Offer:
     """Change the copies as the device's configuration asks for, and find out what they are."""
     kernel = root / offer.kernel
-    data = kernel.read_bytes()
+    data = _content(kernel)
     if config.prepend_blob:
         data = _blob(config).read_bytes() + data
     if config.append_dtb and offer.dtb:
-        data += (root / offer.dtb).read_bytes()
+        data += _content(root / offer.dtb)
         offer = replace(offer, dtb="")
     word = uimage.boot_word(data)
     architecture = "arm64" if word == "booti" else config.uimage_arch
@@ -145,7 +180,7 @@ def _made_bootable(offer: Offer, root: Path, config: DeviceConfig) -> Offer:
             hint=f"known: {', '.join(uimage.ARCHITECTURES)}",
         )
     if config.multi_image_only and offer.ramdisk and word != "bootm":
-        data = uimage.join([data, (root / offer.ramdisk).read_bytes()])
+        data = uimage.join([data, _content(root / offer.ramdisk)])
         data = _wrapped(data, uimage.MULTI, architecture, config)
         offer, word = replace(offer, ramdisk=""), "bootm"
     elif (config.uimage_only or config.multi_image_only) and word != "bootm":
@@ -177,9 +212,15 @@ def _wrapped(data: bytes, kind: int, architecture: str, config: DeviceConfig) ->
 
 
 def _give_header(ramdisk: Path, architecture: str) -> None:
-    data = ramdisk.read_bytes()
+    data = _content(ramdisk)
     if not uimage.is_legacy(data):
         ramdisk.write_bytes(uimage.wrap(data, uimage.RAMDISK, architecture))
+
+
+def _content(path: Path) -> bytes:
+    if path.stat().st_size > _MAX_LOADED:
+        raise JobError(f"the {path.name} has more than {_MAX_LOADED >> 20} MiB")
+    return path.read_bytes()
 
 
 def _blob(config: DeviceConfig) -> Path:

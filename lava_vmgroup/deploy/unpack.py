@@ -17,16 +17,23 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from lava_vmgroup import tars
 from lava_vmgroup.connections.program import ProgramOutput, run_tool
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.progress import Progress
-from lava_vmgroup.sparse import write_sparse
+from lava_vmgroup.sparse import Readable, write_sparse
 
 _HEAD = 1024
 _BUFFER = 1 << 20
 _MAX_LAYERS = 4
-BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, tarfile.TarError)
+MAX_UNPACKED = 64 << 30
+"""Bytes of an image, holes included: more than boards' cards and images have."""
+
+_XZ_MEMORY = 256 << 20
+"""What unpacking xz may take; its strongest usual compression takes a quarter of that."""
+
+BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError)
 """What reading a damaged file raises."""
 
 
@@ -39,6 +46,30 @@ class Layer(enum.Enum):
     ZSTD = (0, b"\x28\xb5\x2f\xfd")
     QCOW2 = (0, b"QFI\xfb")
     TAR = (257, b"ustar")
+
+
+class _Limited(io.RawIOBase):
+    def __init__(self, stream: Readable, name: str, limit: int) -> None:
+        super().__init__()
+        self._stream = stream
+        self._name = name
+        self._limit = self._left = limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        self._left -= len(data)
+        if self._left < 0:
+            raise JobError(f"{self._name} unpacks to more than {self._limit >> 20} MiB")
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def limited(stream: Readable, name: str, limit: int) -> io.BufferedReader:
+    """What `stream` has; reading more than `limit` bytes raises `JobError`."""
+    return io.BufferedReader(_Limited(stream, name, limit), _BUFFER)
 
 
 class Unpack(enum.Enum):
@@ -126,9 +157,9 @@ def decompressed(file: io.FileIO, deadline: Deadline) -> Iterator[io.BufferedRea
             case Layer.GZIP:
                 stream = stack.enter_context(gzip.GzipFile(fileobj=file))
             case Layer.BZIP2:
-                stream = stack.enter_context(bz2.BZ2File(file))
+                stream = stack.enter_context(_Streams(file, bz2.BZ2Decompressor))
             case Layer.XZ:
-                stream = stack.enter_context(lzma.LZMAFile(file))
+                stream = stack.enter_context(_Streams(file, _new_xz))
             case Layer.ZSTD:
                 stream = stack.enter_context(_Zstd(file, deadline))
         reader = io.BufferedReader(stream, _BUFFER)
@@ -146,6 +177,53 @@ def damage_reported(name: str) -> Iterator[None]:
             f"{name} cannot be unpacked: {error or type(error).__name__}",
             hint="is the file damaged, or cut off?",
         ) from error
+
+
+_Decompressor = bz2.BZ2Decompressor | lzma.LZMADecompressor
+
+
+class _Streams(io.RawIOBase):
+    """What is in the streams that a file consists of; what follows the last one is left alone.
+
+    Python's own file objects take as much memory as a file asks for, or take damage for an error
+    of the system's.
+    """
+
+    def __init__(self, file: io.FileIO, anew: Callable[[], _Decompressor]) -> None:
+        super().__init__()
+        self._file = file
+        self._anew = anew
+        self._stream = anew()
+        self._is_first = True
+
+    def readable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See `io.RawIOBase`; raises `EOFError` for a damaged file."""
+        while True:
+            packed = b""
+            if self._stream.eof:
+                packed = self._stream.unused_data or self._file.read(_BUFFER)
+                if not packed.lstrip(b"\0"):  # what fills the end up
+                    return 0
+                self._stream, self._is_first = self._anew(), False
+            elif self._stream.needs_input and not (packed := self._file.read(_BUFFER)):
+                raise EOFError("it ends before its end was reached")
+            try:
+                data = self._stream.decompress(packed, len(buffer))
+            except (OSError, lzma.LZMAError) as error:
+                if not self._is_first:
+                    return 0
+                raise EOFError(str(error)) from error
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+
+
+def _new_xz() -> _Decompressor:
+    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
 
 class _Zstd(ProgramOutput):
@@ -172,17 +250,19 @@ def _unpack_stream(path: Path, name: str, target: Path, deadline: Deadline, tell
         def tell_position() -> None:
             tell(min(os.lseek(file.fileno(), 0, os.SEEK_CUR), size), size)
 
-        if layer_of(stream.peek(_HEAD)) is Layer.TAR:
-            _unpack_tar(stream, name, target, tell_position)
+        is_tar = layer_of(stream.peek(_HEAD)) is Layer.TAR
+        image = limited(stream, name, MAX_UNPACKED)
+        if is_tar:
+            _unpack_tar(image, name, target, tell_position)
         else:
-            write_sparse(stream, target, tell_position)
+            write_sparse(image, target, tell_position)
 
 
 def _unpack_tar(stream: IO[bytes], name: str, target: Path, tell: Callable[[], None]) -> None:
     """Take the single file, or the single ``*.img``, out of an archive that is read once."""
     files: list[str] = []
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
-        for member in archive:
+    with tars.opened(stream, "r|") as archive:
+        for member in tars.members(archive):
             if not is_inside(member.name):
                 raise JobError(f"{name} has a member outside its own folder: {member.name!r}")
             if not member.isreg():
@@ -191,7 +271,8 @@ def _unpack_tar(stream: IO[bytes], name: str, target: Path, tell: Callable[[], N
             if len(files) == 1 or _images(files) == [member.name]:
                 content = archive.extractfile(member)
                 assert content is not None, "a regular file has content"
-                write_sparse(content, target, tell)
+                # One full of holes may have more than its archive.
+                write_sparse(limited(content, name, MAX_UNPACKED), target, tell)
     if len(files) != 1 and len(_images(files)) != 1:
         shown = ", ".join(files[:5]) or "nothing"
         raise JobError(
@@ -214,6 +295,8 @@ def _convert(path: Path, name: str, target: Path, deadline: Deadline) -> None:
     described = run_tool(["qemu-img", "info", "--output=json", "-f", "qcow2", str(path)], deadline)
     if described.returncode == 0:
         facts = json.loads(described.stdout)
+        if facts["virtual-size"] > MAX_UNPACKED:
+            raise JobError(f"{name} unpacks to more than {MAX_UNPACKED >> 20} MiB")
         inner = facts.get("format-specific", {}).get("data", {})
         if "backing-filename" in facts or "data-file" in inner:
             raise JobError(

@@ -12,21 +12,33 @@ import yaml
 from lava_vmgroup import safe_yaml
 from lava_vmgroup.errors import JobError
 
+MAX_JOB = 64 << 20
+"""Bytes of a job file: large ones have archives of tests in them."""
+
+MAX_VALUES = 1_000_000
+"""Values of a job in JSON; an empty list takes 30 times the room of its text."""
+
 YAML_SUFFIXES = (".yaml", ".yml")
 
 
 def load_document(path: Path) -> Any:
     """Read the job file at `path` as plain data; `JobError` says where it is broken."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_JOB + 1)
+        text = content.decode()
     except OSError as error:
         raise JobError(f"cannot read the job file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise JobError(f"{path} is not UTF-8 text (byte {error.start})") from error
+    if len(content) > MAX_JOB:
+        raise JobError(f"the job file {path} has more than {MAX_JOB >> 20} MiB")
     return _parse_yaml(path, text) if path.suffix in YAML_SUFFIXES else _parse_json(path, text)
 
 
 def _parse_json(path: Path, text: str) -> Any:
+    if sum(text.count(mark) for mark in "[{,") > MAX_VALUES:
+        raise JobError(f"{path}: more than {MAX_VALUES} values")
     try:
         return json.loads(text, object_pairs_hook=_unique_keys)
     except json.JSONDecodeError as error:

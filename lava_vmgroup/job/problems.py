@@ -8,8 +8,10 @@ parameters of an action are described by the action itself; the caller hands the
 from __future__ import annotations
 
 import difflib
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -22,6 +24,9 @@ from lava_vmgroup.job.refused import PARAMETERS as REFUSED_PARAMETERS
 from lava_vmgroup.job.refused import command_refusal
 from lava_vmgroup.job.schema import ACTION_PARAMETERS, JOB_SCHEMA
 from lava_vmgroup.masking import masked
+
+MAX_PROBLEMS = 100
+"""How many of a job's problems are told; who has more has written no job."""
 
 _TYPE_NAMES = {
     "object": "an object",
@@ -46,12 +51,23 @@ def _is_number(_checker: object, value: object) -> bool:
     return is_float or _is_integer(None, value)
 
 
+def _unique_items(
+    _validator: object, wanted: object, items: object, _schema: object
+) -> Iterator[ValidationError]:
+    if wanted and isinstance(items, list):
+        texts = {json.dumps(item, sort_keys=True, default=str) for item in items}
+        if len(texts) < len(items):
+            yield ValidationError("an item stands twice")
+
+
 _Validator = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     # JSON Schema takes 2.0 for a whole number, and NaN for one that is in every range.
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
         {"integer": _is_integer, "number": _is_number}
     ),
+    # The library compares each item with each other one.
+    validators={"uniqueItems": _unique_items},
 )
 
 
@@ -72,13 +88,15 @@ def shape_problems(
     parameter_schemas: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
     """What in `document` is not of the shape that `schema` and those of its actions ask for."""
+    found = chain(
+        _text_problems(document, []),
+        _schema_problems(document, schema, ()),
+        _action_problems(document, parameter_schemas),
+    )
     try:
-        found = [*_text_problems(document, [])]
-        found += _schema_problems(document, schema, ())
-        found += _action_problems(document, parameter_schemas)
+        return list(islice(found, MAX_PROBLEMS))
     except RecursionError:
         return ["the job: nested too deeply, or into itself"]
-    return found
 
 
 def _text_problems(value: Any, path: list[Any]) -> Iterator[str]:
@@ -88,6 +106,7 @@ def _text_problems(value: Any, path: list[Any]) -> Iterator[str]:
             yield f"{place(path) or 'the job'}: expected text without NUL and halves of characters"
     elif isinstance(value, dict):
         for key, item in value.items():
+            yield from _text_problems(key, [*path, key])
             yield from _text_problems(item, [*path, key])
     elif isinstance(value, list):
         for index, item in enumerate(value):

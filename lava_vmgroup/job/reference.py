@@ -21,7 +21,7 @@ FILE_SCHEMA: Mapping[str, Any] = {
         **{
             name: {
                 "type": "string",
-                "pattern": f"^[0-9a-fA-F]{{{digits}}}$",
+                "pattern": rf"^[0-9a-fA-F]{{{digits}}}\Z",
                 "x-expected": f"{digits} hexadecimal digits",
             }
             for name, digits in _DIGESTS.items()

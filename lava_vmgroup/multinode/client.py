@@ -26,7 +26,7 @@ from lava_vmgroup.errors import (
 )
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.exchange import FIRST_RETRY_S, LAST_RETRY_S, exchanging
-from lava_vmgroup.multinode.presence import OnEnd, blame, present
+from lava_vmgroup.multinode.presence import SHOWN, OnEnd, blame, present
 from lava_vmgroup.multinode.wire import Command, FrameError, Reply, Response, encode_frame
 
 BLOCKSIZE = 4096
@@ -247,7 +247,7 @@ class MultiNodeClient:
         what = f"{request['request']}{named} of {self._client_name}"
         if reply.failed:
             return PeerFailed(f"{what} was given up: {blame(reply.failed)}")
-        why = f": {reply.reason}" if reply.reason else ""
+        why = f": {reply.reason[:SHOWN]}" if reply.reason else ""
         return MultiNodeError(f"{self._place()} refused {what} in group {self._group_name!r}{why}")
 
 

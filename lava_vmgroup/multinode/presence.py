@@ -102,6 +102,10 @@ class _Presence:
             exchange.until_closed()
 
 
+SHOWN = 1000
+"""Characters of a reason; others give them."""
+
+
 def blame(failed: Mapping[str, str]) -> str:
     """Who failed, and why, for a message."""
-    return "; ".join(f"{name} failed: {why}" for name, why in failed.items())
+    return "; ".join(f"{name} failed: {why[:SHOWN]}" for name, why in failed.items())

@@ -46,8 +46,33 @@ def ask_status(endpoint: Endpoint, deadline: Deadline) -> Status:
             f"{place} does not tell its status: {reply.reason or 'it does not know how'}",
             hint="LAVA's own coordinator has none",
         )
-    groups: Status = reply.message["groups"]
-    return groups
+    try:
+        return _checked(reply.message["groups"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise MultiNodeError(
+            f"{place} tells a status that makes no sense: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _checked(groups: Any) -> Status:
+    """The status, if all that is shown of it is what it should be; raises built-in exceptions."""
+    for group in groups.values():
+        numbers = [group["size"], group["age_s"], *(wait["for_s"] for wait in group["waits"])]
+        if not all(isinstance(number, int | float) for number in numbers):
+            raise TypeError("a number is none")
+        for wait in group["waits"]:
+            _check_texts(wait, "client", "request", "messageID", "waitrole")
+        for facts in group["members"].values():
+            _check_texts(facts, "role", "hostname", "failed")
+            facts["cleared"], facts["present"]
+    checked: Status = groups
+    return checked
+
+
+def _check_texts(facts: Any, *names: str) -> None:
+    for name in names:
+        if not isinstance(facts[name], str | None):
+            raise TypeError(f"{name} is no text")
 
 
 def render_status(groups: Status) -> RenderableType:
@@ -68,8 +93,8 @@ def _render(name: str, group: Mapping[str, Any]) -> list[RenderableType]:
         waits = [wait for wait in group["waits"] if wait["client"] == member]
         table.add_row(
             Text(one_line(member)),
-            Text(one_line(facts["role"])),
-            Text(one_line(facts["hostname"])),
+            Text(one_line(facts["role"] or "")),
+            Text(one_line(facts["hostname"] or "")),
             Text(one_line(state), _STYLES.get(state.partition(":")[0], "")),
             Text("\n".join(one_line(_awaited(wait)) for wait in waits)),
             Text("\n".join(f"{wait['for_s']:.0f} s" for wait in waits)),

@@ -28,7 +28,7 @@ from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
-from lava_vmgroup.testshell.collected import MAX_BYTES
+from lava_vmgroup.testshell.collected import MAX_BYTES, size_to_fetch
 from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.host import DIAL_S
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
@@ -118,9 +118,9 @@ class HostNode(Node):
         """See `Node.collect`."""
         assert self._link is not None, "a booted host has its link"
         words = ["sh", "-c", _PACK, directory, str(MAX_BYTES)]
-        *_, size = self._link.check_run(words, deadline).split()
+        size = size_to_fetch(self._link.check_run(words, deadline))
         packed = f"{directory}/results.tar"
-        archive = self._link.get_bytes(packed, int(size), deadline)
+        archive = self._link.get_bytes(packed, size, deadline)
         self._link.check_run(["rm", "-f", packed], deadline)
         return archive
 

@@ -8,12 +8,13 @@ not fit are refused: they come from another process.
 from __future__ import annotations
 
 import base64
-import binascii
+import math
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
+from signal import Signals
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from lava_vmgroup import errors
@@ -38,7 +39,7 @@ def from_data(data: Any) -> NodeResult:
     """The result that JSON data mean; raises `MultiNodeError` for any that are not one."""
     try:
         result: NodeResult = _decode(NodeResult, data)
-    except (ValueError, TypeError, KeyError, RecursionError, binascii.Error) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
         raise MultiNodeError(f"not a node's result: {type(error).__name__}: {error}") from error
     # Whatever names an error twice tells it once, by which object it is.
     actions = tuple(
@@ -118,7 +119,10 @@ def _decode_single(kind: Any, data: Any) -> Any:
         hints = get_type_hints(kind)
         return kind(**{one.name: _decode(hints[one.name], data[one.name]) for one in fields(kind)})
     if kind is datetime:
-        return datetime.fromisoformat(_decode(str, data))
+        moment = datetime.fromisoformat(_decode(str, data))
+        if moment.tzinfo is None:
+            raise ValueError("a time without its zone")
+        return moment.astimezone(UTC)
     if kind is bytes:
         return base64.b64decode(_decode(str, data), validate=True)
     if issubclass(kind, Enum):
@@ -127,7 +131,9 @@ def _decode_single(kind: Any, data: Any) -> Any:
 
 
 def _decode_plain(kind: type, data: Any) -> Any:
-    if kind is float and isinstance(data, int) and not isinstance(data, bool):
+    if kind is float and isinstance(data, int | float) and not isinstance(data, bool):
+        if not math.isfinite(data):
+            raise ValueError("a number that is none")
         return float(data)
     if kind not in _PLAIN or type(data) is not kind:
         raise TypeError(f"expected {kind.__name__}, got {type(data).__name__}")
@@ -146,7 +152,8 @@ def _decode_error(data: Any) -> VMGroupError:
     kind = _ERRORS[data["class"]]
     message = _decode(str, data["message"])
     if kind is Canceled:
-        error: VMGroupError = Canceled(message, signal_number=_decode(int, data["signal_number"]))
+        number = Signals(_decode(int, data["signal_number"])).value
+        error: VMGroupError = Canceled(message, signal_number=number)
     elif kind is JobError:
         error = JobError(message, problems=_decode(tuple[str, ...], data["problems"]))
     else:

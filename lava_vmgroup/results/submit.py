@@ -25,6 +25,8 @@ from lava_vmgroup.results.model import JobResult
 from lava_vmgroup.results.writers import bundle
 
 _CONNECT_S = 10.0
+_MAX_ANSWER = 1 << 20
+"""Bytes; a dashboard answers with a digest or a URL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,8 @@ class _Dashboard:
 class _Transport(xmlrpc.client.Transport):
     """One connection at a time, with limits, that another thread can abort."""
 
+    accept_gzip_encoding = False
+
     def __init__(self, deadline: Deadline, *, encrypted: bool) -> None:
         super().__init__()
         self._deadline = deadline
@@ -197,6 +201,16 @@ class _Transport(xmlrpc.client.Transport):
     def request(self, *arguments: Any, **more: Any) -> Any:
         """Ask once: a second time would put a bundle on the pile twice."""
         return self.single_request(*arguments, **more)
+
+    def parse_response(self, response: Any) -> Any:
+        """Take an answer of a sane size, which may not be compressed."""
+        content = response.read(_MAX_ANSWER + 1)
+        if len(content) > _MAX_ANSWER:
+            raise InfrastructureError(f"its answer has more than {_MAX_ANSWER >> 10} KiB")
+        parser, unmarshaller = self.getparser()
+        parser.feed(content)
+        parser.close()
+        return unmarshaller.close()
 
     def abort(self) -> None:
         """End a call that blocks in another thread."""

@@ -8,12 +8,14 @@ with ``.0`` waits for all of them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import MultiNodeError, VMGroupError
+from lava_vmgroup.job.schema import NAME_PATTERN
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.wire import REQUEST_LIMIT
 from lava_vmgroup.nodes.node import Node
@@ -72,7 +74,9 @@ class Gathering:
             if not isinstance(data, Mapping):
                 raise MultiNodeError(f"expected an object, got {type(data).__name__}")
             result = portable.from_data(data.get(_RESULT))
-            if result.name != name or not result.sub_id.rpartition(".")[2].isdecimal():
+            # The name becomes that of a folder.
+            named = re.fullmatch(NAME_PATTERN, name) and result.name == name
+            if not named or not re.fullmatch(r".*\.[0-9]{1,9}", result.sub_id, re.DOTALL):
                 raise MultiNodeError(f"it is that of {result.name!r}, {result.sub_id!r}")
         except MultiNodeError as error:
             log.warning("results", f"the results of {name} cannot be read: {error.message}")

@@ -15,6 +15,8 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from lava_vmgroup import tars
+from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.results.model import Attachment, HardwareDevice
 from lava_vmgroup.testshell import contexts
 from lava_vmgroup.testshell.definition import parse_extra_metadata
@@ -25,10 +27,12 @@ MAX_MEMBERS = 50_000
 MAX_BYTES = 64 << 20
 """The largest archive that is looked at."""
 
-_LEFT_OUT = "left-out"
+_LEFT_OUT, _RECORDS = "left-out", "records.log"
 _MIME_TYPE = ".mimetype"
 _RUN_FOLDER = re.compile(r"\d+_(?P<uuid>.+)-\d+")
 _MAX_FIELD = 4000
+_MAX_CONTEXT = 1 << 20
+"""Characters that are looked at of what a system says of itself."""
 _RUNS_OWN_FILES = ("stdout.log", "testdef.yaml", "return_code", "install_return_code")
 _CASE_FIELDS = frozenset({"result", "measurement", "units", "message", "reference"})
 
@@ -97,6 +101,17 @@ class _File:
 _Files = dict[str, _File]
 
 
+def size_to_fetch(said: str) -> int:
+    """How much to fetch of an archive whose size the system under test has told as last word.
+
+    Raises `InfrastructureError` when that is no number.
+    """
+    *_, word = said.split() or [""]
+    if not re.fullmatch("[0-9]{1,15}", word):
+        raise InfrastructureError(f"the size of the packed results is no number: {word[:80]!r}")
+    return min(int(word), MAX_BYTES)
+
+
 def read_results(archive: bytes) -> Collected:
     """Read the tar of a results folder, as far as it can be read."""
     problems: list[str] = []
@@ -118,8 +133,8 @@ def _members(archive: bytes, problems: list[str]) -> Iterator[tuple[str, _File]]
     count = 0
     try:
         # The node may have written several archives, one after the other.
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:", ignore_zeros=True) as tar:
-            for member in tar:
+        with tars.opened(io.BytesIO(archive), ignore_zeros=True) as tar:
+            for member in tars.members(tar):
                 count += 1
                 if count > MAX_MEMBERS:
                     problems.append(f"only the first {MAX_MEMBERS} files were collected")
@@ -132,13 +147,13 @@ def _members(archive: bytes, problems: list[str]) -> Iterator[tuple[str, _File]]
                 size = min(member.size, len(archive))  # a member may claim any size
                 content = file.read(size) if file is not None else b""
                 yield path, _File(content, float(member.mtime))
-    except (tarfile.TarError, EOFError, ValueError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError) as error:
         problems.append(f"the collected files cannot be read: {error}")
 
 
 def _left_behind(files: _Files) -> LeftBehind:
     def text(name: str) -> str:
-        return files[name].text if name in files else ""
+        return files[name].content[:_MAX_CONTEXT].decode(errors="replace") if name in files else ""
 
     attachments = [_attachment(name, files[name]) for name in _RUNS_OWN_FILES if name in files]
     for path in files:
@@ -157,7 +172,7 @@ def _left_behind(files: _Files) -> LeftBehind:
         image=next(iter(text("swcontext/build.txt").strip().splitlines()), None),
         packages=contexts.packages(text("swcontext/pkgs.txt")),
         metadata=parse_extra_metadata(text("extra_metadata")),
-        records=tuple(text("records.log").splitlines()),
+        records=tuple(files[_RECORDS].text.splitlines()) if _RECORDS in files else (),
     )
 
 

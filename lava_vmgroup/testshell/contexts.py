@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from lava_vmgroup.results.model import HardwareDevice
 
-_PACKAGE = re.compile(r"^package: (\S+) : (\S.*?)\s*$", re.MULTILINE)
-_TOTAL = re.compile(r"^MemTotal:\s+(\d+) kB", re.MULTILINE)
+_PACKAGE = re.compile(r"package: (\S+) : (\S.*)")
+_TOTAL = re.compile(r"^MemTotal:[ \t]+(\d{1,15}) kB", re.MULTILINE)
 
 
 def hardware(cpuinfo: str, meminfo: str, board: str) -> Iterator[HardwareDevice]:
@@ -41,7 +41,8 @@ def hardware(cpuinfo: str, meminfo: str, board: str) -> Iterator[HardwareDevice]
 
 def packages(text: str) -> tuple[tuple[str, str], ...]:
     """Name and version of each installed package, as lava-installed-packages prints them."""
-    return tuple((match[1], match[2]) for match in _PACKAGE.finditer(text))
+    matches = (_PACKAGE.match(line.rstrip()) for line in text.splitlines())
+    return tuple((match[1], match[2]) for match in matches if match)
 
 
 def _fields(text: str) -> dict[str, str]:

@@ -153,7 +153,7 @@ def parse_extra_metadata(text: str) -> dict[str, str]:
     if len(text) > _MAX_EXTRA_METADATA:
         return {}
     try:
-        content = yaml.safe_load(text)
+        content = safe_yaml.load(text, repeated_keys=True)
     except (yaml.YAMLError, RecursionError, ValueError):
         return {}
     if not isinstance(content, dict):

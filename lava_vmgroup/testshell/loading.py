@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy.fetch import local_path
+from lava_vmgroup.deploy.fetch import check_regular, local_path
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.masking import masked
 from lava_vmgroup.results.model import SoftwareSource
@@ -30,6 +30,12 @@ from lava_vmgroup.testshell.repositories import (
 from lava_vmgroup.testshell.source import Source, SourceKind, path_problem, shown
 from lava_vmgroup.testshell.steps import SkipInstall
 from lava_vmgroup.testshell.tree import Tree, file_in, moved, read_folder, read_tar
+
+MAX_DEFINITION = 1 << 20
+"""Bytes of a definition: what is long is a script beside it."""
+
+MAX_TESTS = 1000
+"""Tests of one action; those that want others before them may want each of those twice."""
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 
@@ -65,6 +71,7 @@ class Loader:
     environment: Mapping[str, str] = field(default_factory=dict)
     """For the programs that fetch repositories, such as a proxy."""
     _count: int = 0
+    _loaded: int = 0
 
     def load(self, source: Source) -> list[OverlayTest]:
         """The tests of one source in the order in which they run.
@@ -88,6 +95,12 @@ class Loader:
             circle = " -> ".join(str(one) for one in (*above, source))
             raise JobError(
                 f"test-case-deps go in a circle: {circle}", hint="remove one of these references"
+            )
+        self._loaded += 1
+        if self._loaded > MAX_TESTS:
+            raise JobError(
+                f"more than {MAX_TESTS} tests in one action",
+                hint="are there so many test-case-deps?",
             )
         if source.kind in (SourceKind.GIT, SourceKind.BZR):
             check_url(source.location, source.kind)
@@ -267,12 +280,16 @@ def _file_of(source: Source, files: Tree) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        check_regular(path)
+        with path.open("rb") as file:
+            return file.read(MAX_DEFINITION + 1)
     except OSError as error:
         raise JobError(f"cannot read the test definition {path}: {error.strerror}") from error
 
 
 def _text(content: bytes, source: Source) -> str:
+    if len(content) > MAX_DEFINITION:
+        raise JobError(f"the test definition {source} has more than {MAX_DEFINITION >> 10} KiB")
     try:
         return content.decode()
     except UnicodeDecodeError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,10 +19,14 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from lava_vmgroup.connections.program import run_tool
+from lava_vmgroup.connections.program import find_tool, run_tool
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, JobError
 from lava_vmgroup.testshell.source import SourceKind, shown
+from lava_vmgroup.testshell.tree import MAX_BYTES
+
+_LIMIT_UNIT = 512
+"""Bytes; in these blocks a shell counts."""
 
 _SCHEMES = {
     SourceKind.GIT: frozenset({"file", "git", "http", "https", "ssh"}),
@@ -136,7 +141,7 @@ class Repositories:
         place = _checked(url, SourceKind.BZR, self.folder)
         words = [program, "branch", "--quiet", f"--revision={revision or '-1'}", "--"]
         variables = {"BZR_SSH": "ssh", "SSH_ASKPASS": "true", **self.environment}
-        ended = run_tool([*words, place, str(target)], self.deadline, environment=variables)
+        ended = self._limited([*words, place, str(target)], variables)
         _succeeded(ended, f"cannot branch {shown(url)}")
         words = [program, "revno", "--", str(target)]
         ended = run_tool(words, self.deadline, environment=variables)
@@ -146,7 +151,19 @@ class Repositories:
     def _git(self, words: list[str], more: Mapping[str, str] = MappingProxyType({})) -> Ended:
         ssh = os.environ.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
         variables = {**_GIT_ENVIRONMENT, "GIT_SSH_COMMAND": ssh, **self.environment, **more}
-        return run_tool(words, self.deadline, environment=variables)
+        return self._limited(words, variables)
+
+    def _limited(self, words: list[str], variables: Mapping[str, str]) -> Ended:
+        """Run a program that cannot write a file that is larger than a test may be."""
+        find_tool(words[0])
+        limit = ["sh", "-c", 'ulimit -f "$0" && exec "$@"', str(MAX_BYTES // _LIMIT_UNIT)]
+        ended = run_tool([*limit, *words], self.deadline, environment=variables)
+        if ended.returncode in (-signal.SIGXFSZ, 128 + signal.SIGXFSZ):
+            raise JobError(
+                f"a repository has a file of more than {MAX_BYTES >> 20} MiB",
+                hint="have the test download what is large",
+            )
+        return ended
 
 
 def project_name(url: str) -> str:

@@ -9,21 +9,35 @@ from __future__ import annotations
 
 import base64
 import binascii
+import bz2
+import gzip
 import io
+import lzma
 import os
 import posixpath
 import stat
 import tarfile
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO, Any
 
+from lava_vmgroup import tars
 from lava_vmgroup.errors import JobError
 
 MAX_BYTES = 256 << 20
 """How much one test may bring along."""
 
 _MAX_ENTRIES = 100_000
+_HEADERS = 1024
+"""Bytes of an archive that are for a file, beside its content."""
+
+_COMPRESSIONS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
+    (b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
+    (b"BZh", bz2.BZ2File),
+    (b"\xfd7zXZ", lzma.LZMAFile),
+)
 _VERSION_CONTROL = frozenset({".git", ".bzr"})
 
 
@@ -68,11 +82,24 @@ def read_tar(text: str) -> Tree:
     except (binascii.Error, ValueError) as error:
         raise JobError(f"the tar archive is not base64 text: {error}") from error
     try:
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        with tars.opened(io.BytesIO(_uncompressed(data))) as tar:
             return _limited(_tar_entries(tar), "the tar archive")
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         reason, *_ = str(error).splitlines() or ["it is damaged"]
         raise JobError(f"the tar archive cannot be read: {reason.rstrip(':')}") from error
+
+
+def _uncompressed(data: bytes) -> bytes:
+    """What is in a compressed archive, which may be far more than it weighs."""
+    stream: IO[bytes] = io.BytesIO(data)
+    for magic, opened in _COMPRESSIONS:
+        if data.startswith(magic):
+            stream = opened(stream)
+    limit = MAX_BYTES + _MAX_ENTRIES * _HEADERS
+    content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise _too_much("the tar archive")
+    return content
 
 
 def file_in(tree: Tree, path: str) -> bytes:
@@ -91,11 +118,15 @@ def _limited(entries: Iterable[TreeEntry], what: str) -> Tree:
         size += len(entry.content)
         kept[entry.path] = entry
         if size > MAX_BYTES or len(kept) > _MAX_ENTRIES:
-            raise JobError(
-                f"{what} holds more than {MAX_BYTES >> 20} MiB or {_MAX_ENTRIES} files",
-                hint="have the test download what is large",
-            )
+            raise _too_much(what)
     return tuple(kept.values())
+
+
+def _too_much(what: str) -> JobError:
+    return JobError(
+        f"{what} holds more than {MAX_BYTES >> 20} MiB or {_MAX_ENTRIES} files",
+        hint="have the test download what is large",
+    )
 
 
 def _leads_outside(path: str, link: str) -> bool:
@@ -123,12 +154,15 @@ def _entry(path: Path, name: str) -> TreeEntry | None:
         return None if _leads_outside(name, link) else TreeEntry(path=name, link=link)
     if not stat.S_ISREG(mode):
         return None
-    return TreeEntry(path=name, content=path.read_bytes(), executable=bool(mode & stat.S_IXUSR))
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    return TreeEntry(path=name, content=content, executable=bool(mode & stat.S_IXUSR))
 
 
 def _tar_entries(tar: tarfile.TarFile) -> Iterator[TreeEntry]:
     links: set[str] = set()
-    for member in tar:
+    files: dict[str, bytes] = {}
+    for member in tars.members(tar):
         path = posixpath.normpath(member.name)
         if _leads_outside("", path) or any(parent in links for parent in _parents(path)):
             raise JobError(f"the tar archive has {member.name!r}, which is outside of it")
@@ -140,11 +174,8 @@ def _tar_entries(tar: tarfile.TarFile) -> Iterator[TreeEntry]:
             links.add(path)
             yield TreeEntry(path=path, link=member.linkname)
         elif member.isreg() or member.islnk():
-            yield TreeEntry(
-                path=path,
-                content=_content(tar, member),
-                executable=bool(member.mode & stat.S_IXUSR),
-            )
+            files[path] = content = _content(tar, member, files)
+            yield TreeEntry(path=path, content=content, executable=bool(member.mode & stat.S_IXUSR))
         elif not member.isdir() or path in links:
             raise JobError(f"the tar archive has {path!r}, which is no file, folder or link")
 
@@ -154,14 +185,15 @@ def _parents(path: str) -> Iterator[str]:
         yield path
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    try:
-        file = tar.extractfile(member)  # follows a hard link within the archive
-    except KeyError as error:
-        raise JobError(f"the tar archive has a hard link {member.name!r} to nothing") from error
-    # A member may claim any size, and a compressed archive may hold far more than it weighs.
-    limit = MAX_BYTES + 1 if member.islnk() else min(member.size, MAX_BYTES + 1)
-    content = file.read(limit) if file is not None else b""
-    if len(content) < member.size and not member.islnk():
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, files: Mapping[str, bytes]) -> bytes:
+    if member.islnk():
+        try:
+            return files[posixpath.normpath(member.linkname)]
+        except KeyError as error:
+            raise JobError(f"the tar archive has a hard link {member.name!r} to nothing") from error
+    # A member may claim any size.
+    file = tar.extractfile(member)
+    content = file.read(min(member.size, MAX_BYTES + 1)) if file is not None else b""
+    if len(content) < member.size:
         raise JobError(f"the tar archive ends in the middle of {member.name!r}")
     return content

@@ -209,7 +209,7 @@ def _ask(folder: str, link: SshLink, deadline: Deadline) -> HostFacts:
         said[key].append(value)
 
     def number(key: str) -> int | None:
-        return next((int(value) for value in said[key] if value.isdecimal()), None)
+        return next((int(value) for value in said[key] if re.fullmatch("[0-9]{1,15}", value)), None)
 
     free_kib = number("free")
     return HostFacts(

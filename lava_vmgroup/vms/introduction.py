@@ -22,6 +22,7 @@ OFFER_ID = "lava_vm_host"
 """The host's message about how to reach it."""
 
 _PUBLIC_KEY = re.compile(r"[a-z0-9@.-]{1,60} [A-Za-z0-9+/]{1,8000}={0,3}")
+_MAX_PATIENCE_S = 86_400
 _BRIDGE = re.compile(r"[a-z0-9-]{1,15}")
 
 
@@ -95,17 +96,23 @@ class Offer:
         try:
             address = Address(
                 host=data["host"],
-                port=int(data["port"]),
+                port=_between(1, int(data["port"]), 0xFFFF),
                 username=data["username"],
                 host_keys=tuple((str(kind), str(key)) for kind, key in _pairs(data["host_keys"])),
-                patience_s=int(data["patience_s"]),
+                patience_s=_between(1, int(data["patience_s"]), _MAX_PATIENCE_S),
             )
             return cls(address=address, folder=data["folder"], network=_network(data, group))
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
             raise MultiNodeError(
                 f"the host did not say how to reach it: {type(error).__name__}: {error}",
                 hint="are host and VMs run by the same version of this program?",
             ) from error
+
+
+def _between(least: int, number: int, most: int) -> int:
+    if not least <= number <= most:
+        raise ValueError(f"{number} is not between {least} and {most}")
+    return number
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

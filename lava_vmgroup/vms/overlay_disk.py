@@ -80,7 +80,8 @@ class OverlayDisk:
         """The tar that the guest packs of the results in `directory`."""
         command = _PACK.format(serial=OVERLAY_SERIAL, directory=directory)
         _, output = self._shell.run(command, deadline)
-        if packed := re.search(r"packed (\d+) bytes", output):
-            return self._link.get_bytes(self._path, int(packed[1]), deadline)
+        if packed := re.search(r"packed (\d{1,15}) bytes", output):
+            size = min(int(packed[1]), DISK_BYTES)
+            return self._link.get_bytes(self._path, size, deadline)
         pack = f"{directory}/bin/lava-pack-results {directory} {_TYPED_BYTES}"
         return read_typed(self._shell, pack, _TYPED_BYTES, deadline)

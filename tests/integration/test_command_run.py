@@ -195,3 +195,19 @@ def test_second_action_has_results_of_its_own(bash: ShellNode) -> None:
     assert [case.name for case in first.cases] == ["true"]
     assert [case.name for case in second.cases] == ["false"]
     assert first.uuid != second.uuid
+
+
+def test_commands_that_print_and_report_without_end_are_kept_up_to_a_limit(
+    bash: ShellNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lava_command_run, "_MAX_LOG", 1000)
+    monkeypatch.setattr(lava_command_run, "MAX_RESULTS", 5)
+    command = "for n in 1 2 3 4; do echo case-$n : PASS; done; seq 1000"
+
+    run(bash, commands=[command], iterations=3)
+
+    (result,) = bash.recorder.runs
+    assert [case.name for case in result.cases][1:] == [f"case-{n}" for n in range(1, 5)]
+    assert result.missing_records == 10
+    (log,) = result.attachments
+    assert len(log.content) == 1000

@@ -18,6 +18,7 @@ import pytest
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy import http
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.http import HttpClient, Part
 from lava_vmgroup.deploy.unpack import Unpack
@@ -112,7 +113,8 @@ def test_file_that_changed_meanwhile_is_begun_anew(
     site.break_off = [1_000_000]
 
     def change(record: logging.LogRecord) -> bool:
-        site.files["a.img"] = DATA
+        if record.getMessage().startswith("trouble with"):
+            site.files["a.img"] = DATA
         return True
 
     LOGGER.addFilter(change)
@@ -342,3 +344,34 @@ def test_server_that_nobody_knows_is_not_tried_again(
 
     with job(tmp_path) as files, pytest.raises(InfrastructureError, match="no host 'nowhere'"):
         download(files, "http://nowhere/a.img")
+
+
+@pytest.mark.parametrize("length", ["\u00b2", "9" * 5000, "-5", "many"])
+def test_a_length_that_is_no_number_is_left_alone(length: str, site: Site, tmp_path: Path) -> None:
+    site.files["a.img"] = DATA
+    site.length = length
+
+    with job(tmp_path) as files:
+        assert download(files, f"{site.url}/a.img").read_bytes() == DATA
+
+
+def test_a_download_without_end_is_given_up(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.files["a.img"] = DATA
+    monkeypatch.setattr(http, "MAX_DOWNLOAD", 1_000_000)
+
+    with job(tmp_path) as files, pytest.raises(JobError, match="a.img has more than 0 GiB"):
+        download(files, f"{site.url}/a.img")
+
+    assert kept(tmp_path) == []
+
+
+def test_a_redirection_to_nowhere_is_told(site: Site, tmp_path: Path) -> None:
+    site.redirect = "http://[::1/"
+
+    with (
+        job(tmp_path) as files,
+        pytest.raises((JobError, InfrastructureError), match="cannot download"),
+    ):
+        download(files, f"{site.url}/a.img")

@@ -2,10 +2,12 @@
 """Results on their way to a dashboard, over a real connection."""
 
 import contextlib
+import gzip
 import queue
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -262,3 +264,36 @@ def test_cancel_ends_a_submission(board: Dashboard, tmp_path: Path) -> None:
     canceler.join()
 
     assert result.exit_status == 130
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ("", b"x" * (2 << 20)),
+        ("Content-Encoding: gzip\r\n", gzip.compress(bytes(64 << 20))),
+    ],
+)
+def test_a_dashboard_that_answers_without_end_fills_no_memory(
+    headers: str, body: bytes, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n{headers}\r\n"
+                connection.sendall(head.encode() + body)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        tracemalloc.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/RPC2/"
+        sent = send([wish("board01", url, token=None)], tmp_path)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        thread.join()
+
+    assert isinstance(sent.cause, InfrastructureError)
+    assert "submitting the results to 127.0.0.1" in sent.cause.message
+    assert most < 16 << 20

@@ -25,6 +25,10 @@ class Site:
     """The HTTP status of each of the next answers."""
     headers: dict[str, str] = field(default_factory=dict)
     """Added to every answer with a file."""
+    redirect: str | None = None
+    """Where every answer says that the file is."""
+    length: str | None = None
+    """What every answer says of its length."""
     with_etag: bool = True
     with_ranges: bool = True
     ignores_if_range: bool = False
@@ -43,7 +47,12 @@ class _Handler(BaseHTTPRequestHandler):
         site = self.site
         site.requests.append((self.path, self.headers))
         name = self.path.partition("?")[0].lstrip("/")
-        if site.refuse:
+        if site.redirect is not None:
+            self.send_response(302)
+            self.send_header("Location", site.redirect)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif site.refuse:
             self.send_error(site.refuse.pop(0))
         elif name not in site.files:
             self.send_error(404)
@@ -75,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
         for key, value in site.headers.items():
             self.send_header(key, value)
         body = data[start:]
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", site.length or str(len(body)))
         self.end_headers()
         self._write(body)
 

@@ -22,6 +22,7 @@ FLOORS = {
     "safe_yaml": 0,
     "scratch": 0,
     "sparse": 0,
+    "tars": 0,
     "vanished_peer": 0,
     "testshell.pattern": 0,
     "console.faults": 0,

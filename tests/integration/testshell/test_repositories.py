@@ -35,6 +35,7 @@ from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import SoftwareSource
+from lava_vmgroup.testshell import repositories
 from lava_vmgroup.testshell.loading import Loader
 from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.source import Source, SourceKind, parse_source
@@ -528,3 +529,13 @@ def test_a_test_directory_that_cannot_be_is_refused(tmp_path: Path) -> None:
     assert problems(tmp_path, testdef_urls=["x.yaml"], lava_test_dir="data") == [
         "lava_test_dir: expected an absolute path of letters, digits and _.+-, found 'data'"
     ]
+
+
+def test_a_file_that_is_too_large_is_not_checked_out(
+    repository: Repository, loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repositories, "MAX_BYTES", 1 << 20)
+    repository.commit({"lavatest.yaml": definition("t"), "zeros": "0" * (3 << 20)})
+
+    with pytest.raises(JobError, match="a repository has a file of more than 1 MiB"):
+        loader.load(Source(kind=SourceKind.GIT, location=str(repository.folder)))

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy import filesystems
 from lava_vmgroup.deploy.boot_config import extract_boot_files
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.errors import InfrastructureError, JobError
 from tests.support.disk_images import ext_image, fat_image
 
 EXTLINUX = """\
@@ -102,4 +103,19 @@ def test_hostile_or_missing_kernel_is_refused(name: str, root: Path, tmp_path: P
     image = ext_image(root, tmp_path / "disk.img")
 
     with pytest.raises(InfrastructureError, match="which is not in it"):
+        extract_boot_files(image, tmp_path, soon())
+
+
+@pytest.mark.parametrize("make", [ext_image, fat_image])
+def test_a_kernel_that_is_no_kernel_by_its_size_is_refused(
+    make: Callable[[Path, Path], Path],
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(filesystems, "MAX_FILE", 500_000)
+    (root / "boot/extlinux/extlinux.conf").write_text(EXTLINUX)
+    image = make(root, tmp_path / "disk.img")
+
+    with pytest.raises(JobError, match=r"/boot/\S*vmlinuz-2 in disk.img has more than 0 MiB"):
         extract_boot_files(image, tmp_path, soon())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -110,3 +111,11 @@ def test_secrets_of_a_url_are_not_shown() -> None:
     reference = FileReference(url="https://me:secret@host:8/x.img?token=secret")
 
     assert reference.shown == "https://host:8/x.img?..."
+
+
+def test_a_pipe_or_a_device_is_not_even_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    for name in (f"{tmp_path}/pipe", "/dev/zero", "file:///dev/zero"):
+        (problem,) = reference_problems(FileReference(url=name), tmp_path)
+        assert problem.endswith("it is a pipe or a device")

@@ -8,12 +8,15 @@ import lzma
 import stat
 import subprocess
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy import overlays
+from lava_vmgroup.deploy.cpio import tree_of
 from lava_vmgroup.deploy.overlays import Overlay, with_overlays
 from lava_vmgroup.errors import JobError
 
@@ -55,13 +58,13 @@ def cpio(*paths: str, folder: Path) -> bytes:
 def unpacked(archives: list[bytes], folder: Path, ramdisk: bytes = RAMDISK) -> Path:
     """Add archives to a ramdisk, and unpack what was added."""
     (folder / "initrd").write_bytes(ramdisk)
-    overlays = []
+    given = []
     for number, archive in enumerate(archives):
         path = folder / f"overlay{number}"
         path.write_bytes(archive)
-        overlays.append(Overlay(path=path, name=path.name))
+        given.append(Overlay(path=path, name=path.name))
 
-    with_overlays(folder / "initrd", overlays, folder / "made", soon())
+    with_overlays(folder / "initrd", given, folder / "made", soon())
 
     made = (folder / "made").read_bytes()
     start = -(-len(ramdisk) // 4) * 4
@@ -129,12 +132,12 @@ def test_links_of_the_ramdisk_stay_links(pack: Callable[[bytes], bytes], tmp_pat
 def test_later_archive_wins(tmp_path: Path) -> None:
     archives = [tar(member("etc/x"), content=text) for text in (b"first", b"second")]
     (tmp_path / "initrd").write_bytes(RAMDISK)
-    overlays = []
+    given = []
     for number, archive in enumerate(archives):
         (tmp_path / f"{number}").write_bytes(archive)
-        overlays.append(Overlay(path=tmp_path / f"{number}", name=f"{number}"))
+        given.append(Overlay(path=tmp_path / f"{number}", name=f"{number}"))
 
-    with_overlays(tmp_path / "initrd", overlays, tmp_path / "made", soon())
+    with_overlays(tmp_path / "initrd", given, tmp_path / "made", soon())
 
     made = (tmp_path / "made").read_bytes()
     assert made.index(b"first") < made.index(b"second")
@@ -161,3 +164,76 @@ def test_ramdisk_with_a_uboot_header_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(JobError, match="uInitrd: it has a U-Boot header"):
         with_overlays(tmp_path / "uInitrd", [], tmp_path / "made", soon())
+
+
+def test_a_long_chain_of_hard_links_is_followed(tmp_path: Path) -> None:
+    links = [member(f"l{n}", tarfile.LNKTYPE, link=f"./l{n - 1}") for n in range(1, 1500)]
+
+    root = unpacked([tar(member("l0"), *links, content=b"x")], tmp_path)
+
+    assert (root / "l1499").read_bytes() == b"x"
+
+
+def test_overlays_larger_than_a_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlays, "MAX_OVERLAYS", 1 << 20)
+    deep = [member(f"{n:0100}/" * 20 + "x") for n in range(300)]
+
+    with pytest.raises(JobError, match="a ramdisk becomes too large"):
+        unpacked([tar(*deep)], tmp_path)
+    with pytest.raises(JobError, match="overlay0 unpacks to more than 1 MiB"):
+        unpacked([gzip.compress(bytes(2 << 20))], tmp_path)
+
+
+def test_numbers_that_no_ramdisk_can_hold_become_the_nearest(tmp_path: Path) -> None:
+    odd = member("odd")
+    odd.uid, odd.gid, odd.mtime = -5, 1 << 40, -1.0
+
+    unpacked([tar(odd, content=b"x")], tmp_path)
+
+    head = (tmp_path / "made").read_bytes().partition(b"070701")[2][:104]
+    numbers = [head[start : start + 8] for start in range(0, 104, 8)]
+    assert numbers[2:4] == [b"00000000", b"FFFFFFFF"]
+    assert numbers[5] == b"00000000"
+
+
+def newc(name: str, mode: str, size: str, *, name_size: str = "") -> bytes:
+    """The head of a member; its numbers are what they are said to be."""
+    zero = "0" * 8
+    numbers = [
+        zero,
+        mode,
+        *[zero] * 4,
+        size,
+        *[zero] * 4,
+        name_size or f"{len(name) + 1:08X}",
+        zero,
+    ]
+    head = ("070701" + "".join(numbers) + name).encode() + b"\0"
+    return head + bytes(-len(head) % 4)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        newc("big", "000081A4", "FFFFFFFF"),
+        newc("link", "0000A1FF", "FFFFFFFF"),
+        newc("back", "000081A4", "-0000001"),
+        newc("name", "000081A4", "00000000", name_size="FFFFFFFF"),
+        newc("name", "000081A4", "00000000", name_size="-0000001"),
+    ],
+)
+def test_what_a_ramdisk_announces_is_not_read_into_memory(broken: bytes, tmp_path: Path) -> None:
+    good = newc("lib", "000041ED", "00000000")
+    (tmp_path / "initrd").write_bytes(gzip.compress(good + broken + bytes(64 << 20), 1))
+
+    tracemalloc.start()
+    try:
+        tree = tree_of(tmp_path / "initrd", soon())
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert tree.folders == {"lib"}
+    assert most < 16 << 20

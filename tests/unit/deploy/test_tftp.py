@@ -8,9 +8,9 @@ import pytest
 
 from lava_vmgroup.config.device import DeviceConfig, LoadAddresses
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy import uimage
+from lava_vmgroup.deploy import tftp, uimage
 from lava_vmgroup.deploy.tftp import KernelFiles, offered
-from lava_vmgroup.errors import ConfigurationError, InfrastructureError
+from lava_vmgroup.errors import ConfigurationError, JobError
 
 Z_IMAGE = bytes(0x24) + b"\x18\x28\x6f\x01" + b"zImage" * 9
 ARM64_IMAGE = bytes(0x38) + b"ARM\x64" + b"Image" * 9
@@ -172,7 +172,7 @@ def test_broken_archive_is_told_and_leaves_nothing(tmp_path: Path, given: dict[s
     files = KernelFiles(kernel=given["zImage"], nfsrootfs=given["blob"])
 
     with (
-        pytest.raises(InfrastructureError, match="unpacking nfsrootfs failed"),
+        pytest.raises(JobError, match="blob cannot be unpacked"),
         offered(files, config(), tmp_path / "tftp", "job-1", soon()),
     ):
         pass
@@ -194,5 +194,41 @@ def test_configuration_that_makes_no_kernel_is_told(
     with (
         pytest.raises(ConfigurationError, match=message),
         offered(KernelFiles(kernel=given["zImage"]), config(**keys), tmp_path, "job-1", soon()),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("link", ["/", "../../.."])
+def test_no_archive_reaches_outside_through_a_link_of_the_one_before(
+    link: str, tmp_path: Path, given: dict[str, Path]
+) -> None:
+    system, target = tmp_path / "system", tmp_path / "target"
+    system.mkdir()
+    target.mkdir()
+    (system / "etc").symlink_to(target if link == "/" else f"{link}/target")
+    rootfs, overlay = tmp_path / "rootfs.tar", tmp_path / "overlay.tar"
+    subprocess.run(["tar", "-cf", rootfs, "-C", system, "."], check=True)
+    (system / "etc").unlink()
+    (system / "etc").mkdir()
+    (system / "etc/passwd").write_text("evil")
+    subprocess.run(["tar", "-cf", overlay, "-C", system, "etc/passwd"], check=True)
+    files = KernelFiles(kernel=given["zImage"], nfsrootfs=rootfs, nfs_overlays=(overlay,))
+
+    with (
+        pytest.raises(JobError, match="overlay.tar has a member outside its own folder"),
+        offered(files, config(), tmp_path / "tftp", "job-1", soon()),
+    ):
+        pass
+    assert list(target.iterdir()) == []
+
+
+def test_a_kernel_without_end_is_not_read(
+    tmp_path: Path, given: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tftp, "_MAX_LOADED", len(Z_IMAGE) - 1)
+
+    with (
+        pytest.raises(JobError, match="the kernel has more than 0 MiB"),
+        offered(KernelFiles(kernel=given["zImage"]), config(), tmp_path / "tftp", "1", soon()),
     ):
         pass

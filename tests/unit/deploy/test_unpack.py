@@ -8,6 +8,7 @@ import lzma
 import os
 import subprocess
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy import unpack
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.unpack import Unpack
 from lava_vmgroup.errors import JobError, PeerFailed
@@ -205,3 +207,65 @@ def test_cancel_ends_unpacking(job_files: JobFiles, disk: bytes, tmp_path: Path)
 
     with pytest.raises(PeerFailed, match="stop"):
         job_files.fetch(FileReference(url="disk.zst"), soon(token), NodeLog(), Unpack.DISK)
+
+
+def sparse_tar(size: int) -> bytes:
+    """A member of `size` bytes that are all in one hole."""
+    info = tarfile.TarInfo("disk.img")
+    info.pax_headers = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": "disk.img",
+        "GNU.sparse.realsize": str(size),
+    }
+    content = b"1\n%d\n0\n" % size
+    info.size = 512
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info, io.BytesIO(content + bytes(512 - len(content))))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        gzip.compress,
+        bz2.compress,
+        lzma.compress,
+        zstd,
+        one_file,
+        qcow2,
+        lambda _: sparse_tar(1 << 40),
+    ],
+    ids=["gzip", "bzip2", "xz", "zstd", "tar", "qcow2", "hole"],
+)
+def test_what_unpacks_to_more_than_any_image_is_refused(
+    pack: Pack, job_files: JobFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpack, "MAX_UNPACKED", MIB)
+    (tmp_path / "bomb").write_bytes(pack(bytes(3 * MIB)))
+
+    with pytest.raises(JobError, match="bomb unpacks to more than 1 MiB"):
+        job_files.fetch(FileReference(url="bomb"), soon(), NodeLog(), Unpack.DISK)
+
+    assert not list((tmp_path / "cache/scratch").iterdir())
+
+
+def test_xz_that_wants_all_of_the_memory_is_refused(job_files: JobFiles, tmp_path: Path) -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 4096}]
+    packed = bytearray(lzma.compress(b"x" * 100, filters=filters))
+    packed[16] = 40  # the size of the dictionary: 4 GiB
+    packed[20:24] = zlib.crc32(packed[12:20]).to_bytes(4, "little")
+    (tmp_path / "image").write_bytes(packed)
+
+    with pytest.raises(JobError, match="Memory usage limit exceeded"):
+        job_files.fetch(FileReference(url="image"), soon(), NodeLog(), Unpack.DISK)
+
+
+def test_xz_of_several_parts_is_unpacked_whole(job_files: JobFiles, tmp_path: Path) -> None:
+    parts = [os.urandom(512), bytes(3 * MIB), os.urandom(512)]
+    (tmp_path / "image").write_bytes(b"".join(map(lzma.compress, parts)) + bytes(8))
+
+    image = job_files.fetch(FileReference(url="image"), soon(), NodeLog(), Unpack.DISK)
+
+    assert image.read_bytes() == b"".join(parts)

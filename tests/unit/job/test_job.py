@@ -322,3 +322,59 @@ def test_yaml_gives_the_same_job_as_json(tmp_path: Path) -> None:
     path.write_text(json.dumps(VALID))  # JSON is YAML too
 
     assert parse(load_document(path)) == parse(VALID)
+
+
+def test_of_many_problems_some_are_told() -> None:
+    many = {f"key{number}": 1 for number in range(5000)}
+
+    found = problems({**VALID, **many})
+
+    assert len(found) == 100
+
+
+class Compared(dict[str, int]):
+    """An item of a list that counts how often it is compared."""
+
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.times += 1
+        return super().__eq__(other)
+
+    __hash__ = None
+
+
+def test_items_that_stand_twice_are_found_without_a_look_at_each_pair() -> None:
+    items = [Compared(n=number) for number in range(99)]
+
+    found = problems({**VALID, "tags": [*items, {"n": 7}]})
+
+    assert any(one.startswith("tags: expected no item twice") for one in found)
+    assert Compared.times < 200
+    assert problems({**VALID, "tags": ["a", "b", "a"]}) == (
+        "tags: expected no item twice, got ['a', 'b', 'a']",
+    )
+
+
+@pytest.mark.parametrize("key", ["a\ud800", "a\0b"])
+def test_a_key_that_no_file_can_hold_is_refused(key: str) -> None:
+    document = changed("actions.3.metadata", {key: "x"})
+
+    (problem,) = problems(document)
+
+    assert "expected text without NUL and halves of characters" in problem
+
+
+def test_a_job_of_too_many_values_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text("[" + "[]," * 1_000_000 + "[]]")
+
+    with pytest.raises(JobError, match="more than 1000000 values"):
+        load_document(tmp_path / "job.json")
+
+
+def test_a_job_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with (tmp_path / "job.json").open("wb") as file:
+        file.truncate(1 << 40)
+
+    with pytest.raises(JobError, match="has more than 64 MiB"):
+        load_document(tmp_path / "job.json")

@@ -83,3 +83,27 @@ def test_broken_results_are_refused_and_break_nothing(job_result: JobResult, dat
 def test_what_is_no_result_is_refused(data: Any) -> None:
     with pytest.raises(MultiNodeError, match="not a node's result"):
         portable.from_data(data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"duration_s": float("nan")},
+        {"duration_s": float("inf")},
+        {"duration_s": 10**400},
+        {"started_at": "2026-03-01T09:00:00"},
+        {"started_at": "0001-01-01T00:00:00+14:00"},
+        {"error": {"class": "Canceled", "message": "", "signal_number": 10**9}},
+    ],
+)
+def test_values_that_no_result_has_are_refused(
+    change: dict[str, Any], job_result: JobResult
+) -> None:
+    data = {**portable.to_data(job_result.nodes[0]), **change}
+    if data["error"]:
+        data["error"] = {"hint": None, "last_lines": [], "node": None, "action": None} | data[
+            "error"
+        ]
+
+    with pytest.raises(MultiNodeError, match="not a node's result"):
+        portable.from_data(data)

@@ -8,6 +8,7 @@ import tarfile
 
 import pytest
 
+from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.results.model import HardwareDevice
 from lava_vmgroup.testshell import collected, contexts
 from lava_vmgroup.testshell.collected import Collected, read_results
@@ -184,3 +185,34 @@ def test_the_board_is_told(name: str, description: str) -> None:
 
 def test_nothing_known_is_nothing_told() -> None:
     assert list(contexts.hardware("", "", "")) == []
+
+
+def test_numbers_of_any_length_in_what_a_system_says_of_itself_are_left_alone() -> None:
+    devices = list(contexts.hardware("", f"MemTotal: {'9' * 5000} kB\n", ""))
+
+    assert devices == []
+
+
+def test_what_a_system_says_of_itself_is_looked_at_up_to_a_limit() -> None:
+    text = b"".join(b"package: p%d : 1.0\n" % number for number in range(200_000))
+    archive = packed({f"{RUN}/swcontext/pkgs.txt": text})
+
+    packages = read_results(archive).runs["uuid-0"].packages
+
+    assert len(text) > 3 << 20
+    assert packages[:2] == (("p0", "1.0"), ("p1", "1.0"))
+    assert 40_000 < len(packages) < 70_000
+
+
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [("warning: x\n12345\n", 12345), ("9" * 15, collected.MAX_BYTES)],
+)
+def test_the_announced_size_of_results_is_believed_up_to_a_limit(said: str, size: int) -> None:
+    assert collected.size_to_fetch(said) == size
+
+
+@pytest.mark.parametrize("said", ["", "\n", "-1", "1e9", "9" * 5000, "\u00b2"])
+def test_a_size_of_results_that_is_no_number_is_refused(said: str) -> None:
+    with pytest.raises(InfrastructureError, match="size of the packed results is no number"):
+        collected.size_to_fetch(said)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
 import yaml
 
+from lava_vmgroup import safe_yaml
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.testshell.definition import (
     DEFAULT_PATTERN,
@@ -15,6 +17,7 @@ from lava_vmgroup.testshell.definition import (
     TestDefinition,
     metadata_text,
     parse_definition,
+    parse_extra_metadata,
 )
 from lava_vmgroup.testshell.source import Source, SourceKind
 
@@ -365,3 +368,38 @@ def test_a_parameter_that_no_variable_can_hold_is_refused() -> None:
 )
 def test_a_file_that_is_no_definition_at_all_is_refused(text: str, problem: str) -> None:
     assert problems_of(text) == (problem,)
+
+
+def test_a_definition_that_grows_by_its_merges_is_refused_before_it_does() -> None:
+    keys = ", ".join(f"k{number}: 1" for number in range(100))
+    lines = [f"a0: &a0 {{{keys}}}"]
+    lines += [f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 40)]
+
+    # Some versions of the parser would make 2^39 pairs of it.
+    with pytest.raises(JobError):
+        parse_definition("\n".join(lines), source="x.yaml")
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 6000, "1:" * 3000 + "1", "9" * 5000])
+def test_a_number_that_cannot_be_written_down_is_refused(number: str) -> None:
+    text = minimal() + f"params: {{N: {number}}}\n"
+
+    with pytest.raises(JobError, match=r"too many digits|Exceeds the limit"):
+        parse_definition(text, source="x.yaml")
+    assert parse_extra_metadata(f"a: b\nn: {number}\n") == {}
+
+
+def test_a_definition_of_many_values_is_refused_while_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(safe_yaml, "MAX_VALUES", 1000)
+    text = "[" + "a," * 10_000 + "]"
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(JobError, match="more than 1000 values"):
+            parse_definition(text, source="x.yaml")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4 << 20

@@ -8,6 +8,7 @@ import gzip
 import io
 import os
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,44 @@ def test_a_tree_can_be_moved_into_a_folder() -> None:
 def test_a_file_that_is_not_there_is_refused() -> None:
     with pytest.raises(JobError, match="there is no file b"):
         file_in((TreeEntry(path="a"), TreeEntry(path="b", link="a")), "b")
+
+
+def test_a_long_chain_of_hard_links_is_followed() -> None:
+    links = [
+        (member(f"l{n}", type=tarfile.LNKTYPE, linkname=f"./l{n - 1}"), b"") for n in range(1, 1500)
+    ]
+
+    found = read_tar(archive((member("l0"), b"x"), *links))
+
+    assert (len(found), file_in(found, "l1499")) == (1500, b"x")
+
+
+def test_an_archive_that_is_much_and_holds_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tree, "MAX_BYTES", 1000)
+    monkeypatch.setattr(tree, "_MAX_ENTRIES", 10)
+    folder = member("folder", type=tarfile.DIRTYPE)
+    folder.size = 1 << 20
+
+    packed = gzip.compress(folder.tobuf() + bytes(folder.size + 1024))
+
+    with pytest.raises(JobError, match="the tar archive holds more than"):
+        read_tar(base64.b64encode(packed).decode())
+
+
+def test_a_file_that_is_too_large_is_not_read_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "MAX_BYTES", 1 << 20)
+    with (tmp_path / "holes").open("wb") as file:
+        file.truncate(200 << 20)
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(JobError, match="holds more than 1 MiB"):
+            read_folder(tmp_path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 10 << 20

@@ -35,6 +35,12 @@ def test_an_offer_arrives_as_it_was_made(bridge: str | None) -> None:
     "change",
     [
         {"port": "ssh"},
+        {"port": "65536"},
+        {"port": "-1"},
+        {"port": "9" * 5000},
+        {"patience_s": "-5"},
+        {"patience_s": "9999999"},
+        {"host_keys": "[" * 100_000},
         {"host_keys": "[1]"},
         {"host_keys": "no JSON"},
         {"subnet": "10.42.3.0/33"},
