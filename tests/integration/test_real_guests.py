@@ -1,19 +1,33 @@
 # SPDX-License-Identifier: MIT
-"""Whole jobs with real guests, and with a link to the host that breaks off meanwhile."""
+"""Whole jobs with real guests on this machine, and with a link to it that breaks off meanwhile."""
 
+import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
-from tests.support.lab import follow
-from tests.support.local_lab import guest, guest_actions, local_lab, shell_action, write_job
-from tests.support.relay import relay
+import pytest
+
+from tests.integration.test_whole_jobs import HEAD, job, traces
+from tests.support.lab import IMAGES, Lab, follow
+from tests.support.local_lab import (
+    guest,
+    guest_actions,
+    local_lab,
+    only_programs,
+    shell_action,
+    write_job,
+)
+from tests.support.relay import Relay, relay
 from tests.support.sshd import Server
 
-HEAD = "metadata: {format: Lava-Test-Shell Test Definition 1.0, name: t, description: d}\n"
+FIRMWARE = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
 TALKS = f"""{HEAD}
 run:
   steps:
     - lava-test-case begun --result pass
-    - n=0; while [ $n -lt 400 ]; do n=$((n + 1)); echo "line $n of 400"; usleep 10000; done
+    - n=0; while [ $n -lt 200 ]; do n=$((n + 1)); echo "line $n of 200"; usleep 10000; done
     - lava-test-case said-all --result pass
     - lava-send question text='two words'
     - lava-wait answer
@@ -28,32 +42,68 @@ run:
 """
 
 
-def test_consoles_and_results_go_on_when_the_link_breaks_off(
-    images: None, tmp_path: Path, sshd: Server
-) -> None:
+HELLO = f"{HEAD}run: {{steps: [lava-test-case hello --shell true]}}\n"
+WAITING = f"{HEAD}run: {{steps: [lava-test-case begun --result pass, lava-wait never-sent]}}\n"
+NEIGHBOURS = f"""{HEAD}
+run:
+  steps:
+    - lava-send here-$(lava-self) ip="$LAVA_VM_GROUP_IP"
+    - |
+      for name in $(lava-group guest); do
+          lava-wait "here-$name"
+          address=$(sed -n 's/.*:ip=//p' /tmp/lava_multi_node_cache.txt)
+          lava-test-case "reaches-$name" --shell ping -c 1 -W 10 "$address"
+      done
+    - lava-test-case reaches-host --shell ping -c 1 -W 10 10.0.2.2
+    - lava-test-case network-card --result pass --measurement "$LAVA_VM_GROUP_IFACE"
+    - lava-send done-$(lava-self)
+    - for name in $(lava-group guest); do lava-wait "done-$name"; done
+"""
+NO_BRIDGE = "#!/bin/sh\necho 'RTNETLINK answers: Operation not permitted'\nexit 2\n"
+DIES = f"""{HEAD}
+run:
+  steps:
+    - lava-test-case before-the-end --result pass --measurement 3 --units apples
+    - poweroff -f
+"""
+HANGS = f"""{HEAD}
+run:
+  steps:
+    - lava-test-case before-the-limit --result fail
+    - lava-test-case hanging --shell sleep 1000
+"""
+
+
+@pytest.fixture
+def network(sshd: Server) -> Iterator[Relay]:
+    with relay(sshd.address.port) as made:
+        yield made
+
+
+@pytest.fixture
+def lab(images: None, tmp_path: Path, sshd: Server, network: Relay) -> Iterator[Lab]:
+    with local_lab(tmp_path, sshd, ssh_port=network.port) as made:
+        yield made
+        assert made.processes() == []
+
+
+def test_consoles_and_results_go_on_when_the_link_breaks_off(lab: Lab, network: Relay) -> None:
     # The host has no test, as its own console is a connection that nothing can make again.
-    document = {
-        "timeout": 180,
-        "vm_group": {
-            "host": {"device_type": "rack"},
-            "vms": [guest("talker"), guest("friend")],
-        },
-        "actions": [
+    document = job(
+        guest("talker"),
+        guest("friend"),
+        actions=[
             *guest_actions("talker"),
             *guest_actions("friend"),
             shell_action("talks.yaml", "talker"),
             shell_action("answers.yaml", "friend"),
         ],
-    }
-    with (
-        relay(sshd.address.port) as network,
-        local_lab(tmp_path, sshd, ssh_port=network.port) as lab,
-    ):
-        process = lab.start(write_job(lab, document, talks=TALKS, answers=ANSWERS))
-        for event in follow(lab.folder / "results/events.jsonl", process):
-            if event["kind"] == "test-case" and event["name"] == "begun":
-                network.cut()
-        ended = lab.finish(process)
+    )
+    process = lab.start(write_job(lab, document, talks=TALKS, answers=ANSWERS))
+    for event in follow(lab.folder / "results/events.jsonl", process):
+        if event["kind"] == "test-case" and event["name"] == "begun":
+            network.cut()
+    ended = lab.finish(process)
 
     assert ended.status == 0, ended.stderr
     _, talker, friend = ended.results["nodes"]
@@ -66,4 +116,124 @@ def test_consoles_and_results_go_on_when_the_link_breaks_off(
     for record in ("TEST_CASE_ID=answered RESULT=pass", "<LAVA_SEND_PART ", "<LAVA_WAIT answer"):
         assert record in beside
     assert "TEST_CASE_ID" not in said
-    assert "".join(f"line {number} of 400\n" for number in range(1, 401)) in said
+    assert "".join(f"line {number} of 200\n" for number in range(1, 201)) in said
+
+
+def test_vms_reach_each_other_without_a_bridge(lab: Lab, sshd: Server) -> None:
+    only_programs(sshd, replaced={"ip": NO_BRIDGE})
+    (lab.config / "device-types/kvm-aarch64.conf").unlink()  # it has no networks
+    actions = [*guest_actions("guest"), shell_action("neighbours.yaml", "guest")]
+
+    ended = lab.run(
+        write_job(lab, job(guest("guest", count=2), actions=actions), neighbours=NEIGHBOURS)
+    )
+
+    assert ended.status == 0, ended.stderr
+    assert "the host allows no bridge" in ended.stderr
+    guests = [node for node in ended.results["nodes"] if node["role"] == "guest"]
+    cases = [
+        {case["name"]: case["result"] for run in node["runs"] for case in run["cases"]}
+        for node in guests
+    ]
+    wanted = {"reaches-host", "network-card", *(f"reaches-{node['name']}" for node in guests)}
+    assert cases == [dict.fromkeys(wanted, "pass")] * 2
+
+
+def test_results_before_a_death_and_a_time_out_are_kept(lab: Lab, sshd: Server) -> None:
+    hanging = shell_action("hangs.yaml", "host")
+    hanging["parameters"]["timeout"] = 5  # begins when the guest has left
+    actions = [
+        *guest_actions("guest"),
+        shell_action("dies.yaml", "guest"),
+        shell_action("hello.yaml", "host"),
+        hanging,
+    ]
+    document = job(guest("guest"), actions=actions)
+
+    ended = lab.run(write_job(lab, document, dies=DIES, hello=HELLO, hangs=HANGS))
+
+    host, dead = ended.results["nodes"]
+    assert ended.status == 7, ended.stderr
+    assert (host["state"], dead["state"]) == ("Incomplete", "Incomplete")
+    assert "timed out: lava_test_shell, limit 5 s" in host["error"]["message"]
+    expected = {"hello": "pass", "before-the-limit": "fail", "before-the-end": "pass"}
+    in_json = {
+        case["name"]: case["result"]
+        for node in (host, dead)
+        for run in node["runs"]
+        for case in run["cases"]
+    }
+    assert expected.items() <= in_json.items()
+    bundle = json.loads((ended.output / "bundle.json").read_text())
+    in_bundle = {
+        result["test_case_id"]: result
+        for run in bundle["test_runs"]
+        if run["test_id"] != "lava"
+        for result in run["test_results"]
+    }
+    assert expected.items() <= {name: one["result"] for name, one in in_bundle.items()}.items()
+    assert in_bundle["before-the-end"]["measurement"] == "3"
+    junit = ElementTree.parse(ended.output / "junit.xml").getroot()
+    in_junit = {case.get("name"): case.find("failure") is None for case in junit.iter("testcase")}
+    assert {name: one == "pass" for name, one in expected.items()}.items() <= in_junit.items()
+    assert traces(lab, sshd) == []
+
+
+def test_cancel_leaves_nothing_of_a_guest(lab: Lab, sshd: Server) -> None:
+    actions = [*guest_actions("guest"), shell_action("waiting.yaml", "guest")]
+    path = write_job(lab, job(guest("guest"), actions=actions), waiting=WAITING)
+
+    ended = lab.run_until(path, lambda event: event["kind"] == "test-case", signal.SIGINT)
+
+    assert ended.status == 128 + signal.SIGINT, ended.stderr
+    host, vm = ended.results["nodes"]
+    assert (host["state"], vm["state"]) == ("Canceled", "Canceled")
+    assert [case["name"] for run in vm["runs"] for case in run["cases"]][:1] == ["begun"]
+    assert traces(lab, sshd) == []
+
+
+def test_firmware_of_the_job_boots_the_guest(lab: Lab) -> None:
+    firmware = lab.folder / "firmware"  # not the one that the host would add
+    firmware.write_bytes(FIRMWARE.read_bytes().replace(b"U-Boot 20", b"J-Boot 20"))
+    files = {"rootfs": str(IMAGES / "vm-arm64.img"), "firmware": str(firmware)}
+    actions = [
+        {"command": "deploy_linaro_kernel", "parameters": {**files, "role": "guest"}},
+        {"command": "boot_linaro_image", "parameters": {"role": "guest"}},
+        shell_action("hello.yaml", "guest"),
+    ]
+
+    ended = lab.run(write_job(lab, job(guest("guest"), actions=actions), hello=HELLO))
+
+    assert ended.status == 0, ended.stderr
+    assert "J-Boot 20" in ended.console(ended.results["nodes"][1]["name"])
+
+
+def test_host_that_v1s_words_describe_runs_guests_and_stays_as_it_was(
+    lab: Lab, sshd: Server, network: Relay
+) -> None:
+    (lab.config / "device-types/rack.conf").write_text(
+        f"client_type = dummy\ndummy_driver = ssh\nvm_folder = {lab.folder}/vms\n"
+    )
+    (lab.config / "devices/rack01.conf").write_text(
+        f"device_type = rack\ndummy_ssh_host = 127.0.0.1\ndummy_ssh_port = {network.port}\n"
+        f"dummy_ssh_username = {sshd.address.username}\n"
+        f"dummy_ssh_identity_file = {lab.folder}/id\nssh_known_hosts = {lab.folder}/known_hosts\n"
+    )
+    keys = sshd.authorized_keys.read_text()
+    actions = [
+        *guest_actions("guest"),
+        shell_action("hello.yaml", "guest"),
+        shell_action("hello.yaml", "host"),
+    ]
+
+    ended = lab.run(write_job(lab, job(guest("guest"), actions=actions), hello=HELLO))
+
+    assert ended.status == 0, ended.stderr
+    cases = [
+        [case["result"] for run in node["runs"] for case in run["cases"]]
+        for node in ended.results["nodes"]
+    ]
+    assert cases == [["pass"], ["pass"]]
+    assert sshd.authorized_keys.read_text() == keys
+    assert [path.name for path in (lab.folder / "vms").iterdir()] == ["sha256"]
+    assert list((lab.folder / "tests").iterdir()) == []

@@ -38,7 +38,7 @@ def lab(tmp_path: Path, sshd: Server) -> Iterator[Lab]:
 
 def job(*vms: Mapping[str, Any], actions: list[Any]) -> dict[str, Any]:
     return {
-        "timeout": 120,
+        "timeout": 180,
         "vm_group": {"host": {"device_type": "rack"}, "vms": list(vms)},
         "actions": actions,
     }
