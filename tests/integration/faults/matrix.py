@@ -142,7 +142,7 @@ MATRIX: Mapping[Fault, Mapping[Phase, Outcome | Senseless]] = {
     },
     Fault.DISK_FULL: {
         Phase.DEPLOY: _vm_failed("MiB are free below"),
-        Phase.BOOT: _vm_failed("on the host"),
+        Phase.BOOT: _vm_failed("ended with status 1"),
         Phase.TEST: _vm_failed("lava_test_shell, limit", status=5, error="DeadlineExpired"),
         Phase.WAIT: Senseless("as in a test: what the guest says is lost"),
         Phase.CLEANUP: _DONE,
@@ -163,3 +163,27 @@ MATRIX: Mapping[Fault, Mapping[Phase, Outcome | Senseless]] = {
         Phase.CLEANUP: Senseless("as in a test, whose VM is cleaned up without it"),
     },
 }
+
+
+def as_rst() -> str:
+    """The matrix as it stands in ``docs/reliability.rst``."""
+    lines = [".. list-table::", "   :header-rows: 1", "   :stub-columns: 1", ""]
+    for row in (["", *(phase.value for phase in Phase)], *map(_row, Fault)):
+        bullets = ["*", *" " * (len(row) - 1)]
+        lines += [
+            f"   {bullet} - {cell}".rstrip() for bullet, cell in zip(bullets, row, strict=True)
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(fault: Fault) -> list[str]:
+    return [fault.value, *(_cell(MATRIX[fault][phase]) for phase in Phase)]
+
+
+def _cell(outcome: Outcome | Senseless) -> str:
+    if isinstance(outcome, Senseless):
+        return f"*{outcome.reason}*"
+    status = "killed" if outcome.status < 0 else str(outcome.status)
+    if outcome.vm_status:
+        status += f", the VM's {outcome.vm_status}"
+    return f"{status}: {outcome.says}" if outcome.says else status
