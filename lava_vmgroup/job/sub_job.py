@@ -24,7 +24,14 @@ from lava_vmgroup.job.model import Action, Group, NodeJob
 from lava_vmgroup.job.parse import parse_actions, parse_launch_with, parse_settings
 from lava_vmgroup.job.place import list_of
 from lava_vmgroup.job.problems import shape_problems
-from lava_vmgroup.job.schema import JOB_SCHEMA, MAX_VMS, NAME, VM_SCHEMA, VM_TYPES
+from lava_vmgroup.job.schema import (
+    ACTION_SCHEMA,
+    JOB_SCHEMA,
+    MAX_VMS,
+    NAME,
+    VM_SCHEMA,
+    VM_TYPES,
+)
 
 _REPEAT_COUNT = {"type": "integer", "minimum": 0}
 _JOB_KEYS = (
@@ -39,7 +46,6 @@ _JOB_KEYS = (
     "notify_on_incomplete",
     "hostname",
     "port",
-    "actions",
 )
 
 SUB_JOB_SCHEMA: dict[str, Any] = {
@@ -61,6 +67,11 @@ SUB_JOB_SCHEMA: dict[str, Any] = {
     },
     "properties": {
         **{key: JOB_SCHEMA["properties"][key] for key in _JOB_KEYS},
+        "actions": {
+            "type": "array",
+            "items": ACTION_SCHEMA,
+            "description": "What the node does, in order. A host may only be there for its VMs.",
+        },
         "target_group": {
             **NAME,
             "description": "The group's unique name, by which its members find each other.",

@@ -12,6 +12,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 from lava_vmgroup.cancel import CancelToken
@@ -36,13 +37,22 @@ Received = dict[str, dict[str, str]]
 """What a wait brings: sender, then key, then value."""
 
 
+@dataclass(slots=True)
+class _Contact:
+    """What a member knows of its coordinator, whoever speaks for it."""
+
+    is_lost: bool = False
+    """Whether the last call has waited for it in vain."""
+
+
 class MultiNodeClient:
     """Speaks for one member of a group; every call may be made from any thread.
 
     Every call blocks until it is answered and raises the deadline's error when that passes, the
     token's reason when that is canceled, `PeerFailed` when it was given up because another
     member failed, `MultiNodeError` when the coordinator refuses the request and
-    `InfrastructureError` when the coordinator is not to be reached until the deadline.
+    `InfrastructureError` when the coordinator is not to be reached until the deadline.  After that
+    it has one try for each further call, until it is there again.
     """
 
     def __init__(
@@ -63,6 +73,7 @@ class MultiNodeClient:
         self._role = role
         self._token = token or CancelToken()
         self._instance = secrets.token_hex(16)
+        self._contact = _Contact()
         self._log = NodeLog(client_name)
 
     def with_token(self, token: CancelToken | None) -> MultiNodeClient:
@@ -76,6 +87,7 @@ class MultiNodeClient:
             token=token,
         )
         twin._instance = self._instance
+        twin._contact = self._contact
         return twin
 
     def watch(self, on_end: OnEnd, *, ends_group: bool = False) -> AbstractContextManager[None]:
@@ -187,10 +199,13 @@ class MultiNodeClient:
             try:
                 with exchanging(self._address, self._token, deadline) as exchange:
                     reply = exchange.ask(frame)
+                self._contact.is_lost = False
             except OSError as error:
                 self._log.debug("multinode-retry", f"{self._place()} did not answer: {error}")
-                self._pause(retry_s, deadline)
-                if deadline.expired:
+                if not self._contact.is_lost:
+                    self._pause(retry_s, deadline)
+                if self._contact.is_lost or deadline.expired:
+                    self._contact.is_lost = True
                     raise self._unreachable(command, deadline, error) from error
                 retry_s = min(2 * retry_s, LAST_RETRY_S)
                 continue
@@ -236,9 +251,13 @@ class MultiNodeClient:
     def _unreachable(
         self, command: Command, deadline: Deadline, error: OSError
     ) -> InfrastructureError:
+        in_vain = (
+            f"did not answer {command.value} within {deadline.limit_s:g} s ({deadline.name})"
+            if deadline.expired
+            else f"is still not there for {command.value} ({deadline.name})"
+        )
         return InfrastructureError(
-            f"{self._client_name}: {self._place()} did not answer {command.value} "
-            f"within {deadline.limit_s:g} s ({deadline.name}): {error}",
+            f"{self._client_name}: {self._place()} {in_vain}: {error}",
             hint="check that the coordinator runs and can be reached",
         )
 

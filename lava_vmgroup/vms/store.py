@@ -6,19 +6,20 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.digests import sha256_of
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.errors import InfrastructureError, VMGroupError
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.once import Once
 from lava_vmgroup.results.model import Upload
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 
+_CLEAN_S = 5.0
 _LOOK_S = 0.5
 """How often to look whether another dispatcher still fills the store."""
 
@@ -96,13 +97,19 @@ class ImageStore:
 
         def send() -> str:
             remote = f"{self._folder}/{digest}"
-            entry.bytes_sent += self._ensure(local, remote, link, log, deadline)
+            entry.bytes_sent += self._ensure(local, remote, digest, link, log, deadline)
             return remote
 
         return self._sent.get(digest, send, deadline)
 
     def _ensure(
-        self, local: Path, remote: str, link: SshLink, log: NodeLog, deadline: Deadline
+        self,
+        local: Path,
+        remote: str,
+        digest: str,
+        link: SshLink,
+        log: NodeLog,
+        deadline: Deadline,
     ) -> int:
         """Send the file unless it is there; returns how many bytes went over the network."""
         size = local.stat().st_size
@@ -114,7 +121,7 @@ class ImageStore:
         with _held(lock, link, log, deadline):
             if link.size_of(remote, deadline) == size:
                 return 0
-            return self._send(local, remote, link, log, deadline)
+            return self._send(local, remote, digest, link, log, deadline)
 
     def uploads(self) -> tuple[Upload, ...]:
         """What was put into the store by this job, in the order of first use."""
@@ -130,7 +137,13 @@ class ImageStore:
             )
 
     def _send(
-        self, local: Path, remote: str, link: SshLink, log: NodeLog, deadline: Deadline
+        self,
+        local: Path,
+        remote: str,
+        digest: str,
+        link: SshLink,
+        log: NodeLog,
+        deadline: Deadline,
     ) -> int:
         size = local.stat().st_size
         log.event("state", f"uploading {local.name}", state=f"uploading {local.name}")
@@ -148,25 +161,51 @@ class ImageStore:
                     total=size,
                 ),
             )
+            self._check_arrival(local, part, digest, link, deadline)
             link.rename(part, remote, deadline)
-        except BaseException:
-            cleaning = Deadline.after("removing an unfinished upload", 5.0 * deadline.scale)
-            link.run(["rm", "-f", part], cleaning)
+        except BaseException as error:
+            # Where the host is out of reach its supervisor does it, and the error stands.
+            with suppress(VMGroupError):
+                limit_s = _CLEAN_S * deadline.scale
+                cleaning = Deadline.after("removing an unfinished upload", limit_s)
+                link.run(["rm", "-f", part], cleaning)
+            if isinstance(error, InfrastructureError):
+                raise self._with_room(error.message, link) from error
             raise
         return sent
 
+    def _check_arrival(
+        self, local: Path, part: str, digest: str, link: SshLink, deadline: Deadline
+    ) -> None:
+        """Raise `InfrastructureError` for what arrived damaged, where the host's tools can tell."""
+        found = link.run(["sha256sum", part], deadline)
+        if found.status != 0 or found.output.split()[:1] == [digest]:
+            return
+        raise InfrastructureError(f"{local.name} arrived damaged on the host")
+
+    def _with_room(self, message: str, link: SshLink) -> InfrastructureError:
+        """The error of a failed upload, with how much room there is: servers do not say that."""
+        with suppress(VMGroupError):
+            free = self._room(link, Deadline.after("looking at the host's disk", _CLEAN_S))
+            message = f"{message} ({free >> 20} MiB are free below {self._folder})"
+        return InfrastructureError(message, hint="is the host's disk full, or broken?")
+
     def _make_room(self, local: Path, link: SshLink, deadline: Deadline) -> None:
         """Make the folder, and refuse an upload that does not fit before it fills the disk."""
-        script = 'mkdir -p "$0" && df -Pk "$0"'
-        table = link.check_run(["sh", "-c", script, self._folder], deadline)
+        link.check_run(["mkdir", "-p", self._folder], deadline)
         needed = local.stat().st_blocks * 512
-        free = int(table.splitlines()[-1].split()[3]) * 1024
+        free = self._room(link, deadline)
         if needed > free:
             raise InfrastructureError(
                 f"the host's disk has {free >> 20} MiB free below {self._folder}, "
                 f"{local.name} needs {needed >> 20} MiB",
                 hint="give the host's image more room",
             )
+
+    def _room(self, link: SshLink, deadline: Deadline) -> int:
+        """How many bytes are free on the host's disk."""
+        table = link.check_run(["df", "-Pk", self._folder], deadline)
+        return int(table.splitlines()[-1].split()[3]) * 1024
 
 
 @contextmanager

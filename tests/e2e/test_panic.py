@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Real kernels that panic in a test, on a VM and then on the board, end their nodes at once."""
+"""Real kernels that panic or are reset in a test end their nodes at once."""
 
 from typing import Any
 from xml.etree import ElementTree
@@ -23,6 +23,22 @@ run:
     - until [ -e "$(echo /lava-vm-images/*/vm1-job0.1)" ]; do sleep 1; done
     - while [ -e "$(echo /lava-vm-images/*/vm1-job0.1)" ]; do sleep 1; done
     - lava-test-case host-crash --shell 'sh -c "sleep 1; echo c >/proc/sysrq-trigger"'
+"""
+
+HOST_REBOOTS = """\
+metadata: {format: Lava-Test-Shell Test Definition 1.0, name: host-reboots, description: resets}
+run:
+  steps:
+    - lava-wait running
+    - lava-test-case host-reboot --shell 'sh -c "sleep 1; echo b >/proc/sysrq-trigger"'
+"""
+
+VM_RUNS = """\
+metadata: {format: Lava-Test-Shell Test Definition 1.0, name: vm-runs, description: never ends}
+run:
+  steps:
+    - lava-send running
+    - lava-test-case hang --shell sleep 1000
 """
 
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
@@ -55,3 +71,19 @@ def test_panics_end_their_nodes_and_are_told_with_their_test_cases(lab: Lab) -> 
         assert message in " ".join(ended.stdout.split())
     events = [one for one in ended.events if one["kind"] in ("console", "error")]
     assert [one["kind"] for one in events] == ["console", "error"] * 2
+
+
+def test_host_that_reboots_in_a_test_ends_the_group_with_its_boot_loaders_words(lab: Lab) -> None:
+    job = group({"role": "guest"})
+    job["actions"][1:] = [shell("host.yaml", "host"), shell("testdef.yaml", "guest")]
+    (lab.folder / "host.yaml").write_text(HOST_REBOOTS)
+
+    ended = lab.run(lab.write_job(job, VM_RUNS))
+
+    assert ended.status == 7, ended.stderr
+    host, guest = ended.results["nodes"]
+    assert host["error"]["class"] == "TestError"
+    assert "the console shows reset in test case host-reboot: U-Boot" in host["error"]["message"]
+    assert [one["name"] for one in host["faults"]] == ["reset"]
+    assert guest["error"]["class"] == "PeerFailed"
+    assert [node["state"] for node in (host, guest)] == ["Incomplete"] * 2

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_left_behind import STUBBORN, jobs_on_host
-from tests.integration.test_whole_jobs import ABSENT, HEAD, MEETING, job, says, traces
+from tests.integration.test_left_behind import STUBBORN
+from tests.integration.test_whole_jobs import ABSENT, HEAD, MEETING, job, says
 from tests.support.lab import Ended, Lab, coordinator, follow
+from tests.support.leftovers import jobs_on_host, traces
 from tests.support.local_lab import LAUNCH, entry, local_lab, shell_action, write_job
 from tests.support.processes import until
 from tests.support.relay import Relay, relay

@@ -7,8 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.integration.test_whole_jobs import ABSENT, HEAD, MEETING, job, traces
+from tests.integration.test_whole_jobs import ABSENT, HEAD, MEETING, job
 from tests.support.lab import Lab
+from tests.support.leftovers import traces
 from tests.support.local_lab import entry, local_lab, shell_action, write_job
 from tests.support.sshd import Server
 

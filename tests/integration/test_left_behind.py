@@ -6,7 +6,6 @@ The host is this machine, which stays up, with shells in the place of VMs.
 
 import json
 import os
-import re
 import signal
 import subprocess
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.lab import Lab, follow
+from tests.support.leftovers import jobs_on_host
 from tests.support.local_lab import LAUNCH, entry, local_lab, shell_action
 from tests.support.processes import until
 from tests.support.relay import relay
@@ -79,19 +79,6 @@ def started(lab: Lab, name: str, process: subprocess.Popen[str]) -> None:
         if len(seen) == 2:
             return
     raise AssertionError(f"{name} ended early: {process.communicate()}")
-
-
-def jobs_on_host(lab: Lab) -> set[str]:
-    """The jobs of which something is there, be it a folder or a process."""
-    root = str(lab.folder / "vms")
-    found = {path.name for path in (lab.folder / "vms").glob("*job-*")}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            said = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        found |= set(re.findall(rf"{re.escape(root)}/\.?(job-[0-9a-f-]+)", said.decode("latin-1")))
-    return found
 
 
 def test_killed_dispatcher_leaves_nothing_in_any_phase(tmp_path: Path, sshd: Server) -> None:

@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.integration.test_whole_jobs import HEAD, job, traces
+from tests.integration.test_whole_jobs import HEAD, job
 from tests.support.lab import IMAGES, Lab, follow
+from tests.support.leftovers import traces
 from tests.support.local_lab import (
     guest,
     guest_actions,

@@ -152,3 +152,16 @@ def test_host_without_locks_takes_the_same_image_twice(
     path = store(tmp_path).put(image, digest, link, NodeLog("vm1"), soon())
 
     assert Path(path).read_bytes() == image.read_bytes()
+
+
+def test_image_for_which_the_disk_has_no_room_is_refused_with_the_reason(
+    sshd: Server, link: SshLink, tmp_path: Path
+) -> None:
+    image, digest = image_in(tmp_path)
+    sshd.limit_files(1_000_000)
+
+    with pytest.raises(InfrastructureError, match=r"MiB are free below .*store/sha256") as caught:
+        store(tmp_path).put(image, digest, link, NodeLog("vm1"), soon())
+
+    assert "full" in str(caught.value.hint)
+    assert list((tmp_path / "store/sha256").iterdir()) == []

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.lab import Lab, coordinator, follow
+from tests.support.leftovers import traces
 from tests.support.local_lab import entry, local_lab, shell_action, write_job
 from tests.support.sshd import Server
 
@@ -42,13 +43,6 @@ def job(*vms: Mapping[str, Any], actions: list[Any]) -> dict[str, Any]:
         "vm_group": {"host": {"device_type": "rack"}, "vms": list(vms)},
         "actions": actions,
     }
-
-
-def traces(lab: Lab, sshd: Server) -> list[str]:
-    """What a job should have removed from its host and did not."""
-    left = [path.name for path in (lab.folder / "vms").glob("*") if path.name != "sha256"]
-    keys = sshd.authorized_keys.read_text().splitlines()
-    return left + [key for key in keys if "lava-vmgroup" in key]
 
 
 def test_failed_test_case_is_the_exit_status(lab: Lab, sshd: Server) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.bundles import assert_valid
-from tests.support.coordinators import our_coordinator
+from tests.support.coordinators import Running, our_coordinator
 
 ROOT = Path(__file__).parents[2]
 EMULATED_BOARD = ROOT / "examples/emulated-board"
@@ -201,11 +201,18 @@ def follow(path: Path, process: subprocess.Popen[str]) -> Iterator[Mapping[str, 
 @contextmanager
 def coordinator(folder: Path) -> Iterator[int]:
     """A lab's coordinator that asks for a token, which the file ``token`` holds; gives its port."""
+    with token_coordinator(folder) as running:
+        yield running.address[1]
+
+
+@contextmanager
+def token_coordinator(folder: Path) -> Iterator[Running]:
+    """The same, as a process that can be ended."""
     token = folder / "token"
     token.touch(mode=0o600)
     token.write_text("a token of a lab\n")
     with our_coordinator("--token-file", str(token)) as running:
-        yield running.address[1]
+        yield running
 
 
 @contextmanager

@@ -4,6 +4,7 @@
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -15,6 +16,8 @@ class Relay:
         self._target = port
         self._open = threading.Event()
         self._open.set()
+        self.pause_s = 0.0
+        """How long each piece takes, which makes a slow network."""
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -38,6 +41,13 @@ class Relay:
                 one.shutdown(socket.SHUT_RD)
             one.close()
 
+    def refuse(self) -> None:
+        """Have all connections break off, and take no new ones."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
     def close(self) -> None:
         """End all connections."""
         for one in (self._listener, *self._sockets):
@@ -58,8 +68,10 @@ class Relay:
     def _forward(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while chunk := source.recv(65536):
+                time.sleep(self.pause_s)
                 self._open.wait()
                 target.sendall(chunk)
+            self._open.wait()
             target.shutdown(socket.SHUT_WR)
 
 

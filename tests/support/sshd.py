@@ -2,11 +2,13 @@
 """A real OpenSSH server on loopback, for this user, with keys of its own."""
 
 import getpass
+import resource
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,34 @@ class Server:
     home: Path
     """The user's home in its sessions, with the keys that it accepts."""
     processes: list[subprocess.Popen[bytes]]
+    _file_limit: list[int] = field(default_factory=lambda: [resource.RLIM_INFINITY])
+
+    def limit_files(self, size: int) -> None:
+        """Let no file grow beyond `size` by what runs on the host from now on, or already does.
+
+        Programs cannot tell it from a disk that is full, but by the words of the error.
+        """
+        self._file_limit[0] = size
+        found = [process.pid for process in self.processes]
+        for pid in found:
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                found += map(int, task.read_text().split())
+
+    def serve(self, connection: socket.socket, config: Path) -> None:
+        """Serve one connection by a process of its own."""
+        limit = self._file_limit[0]
+        # SIGXFSZ stays ignored, as Python does it: who writes too much hears of it.
+        process = subprocess.Popen(
+            [SSHD, "-i", "-e", "-f", str(config)],
+            stdin=connection.fileno(),
+            stdout=connection.fileno(),
+            stderr=subprocess.DEVNULL,
+            restore_signals=False,
+        )
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
+        self.processes.append(process)
 
     @property
     def authorized_keys(self) -> Path:
@@ -63,11 +93,8 @@ def sshd(tmp_path: Path) -> Iterator[Server]:
         "StrictModes no\nPasswordAuthentication no\nSubsystem sftp internal-sftp\n"
     )
     kind, public, _ = public_key.split(maxsplit=2)
-    processes: list[subprocess.Popen[bytes]] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_serve, args=(listener, config, processes), daemon=True)
-        thread.start()
-        yield Server(
+        server = Server(
             address=Address(
                 host="127.0.0.1",
                 port=listener.getsockname()[1],
@@ -76,24 +103,23 @@ def sshd(tmp_path: Path) -> Iterator[Server]:
             ),
             key=key,
             home=home,
-            processes=processes,
+            processes=[],
         )
+        thread = threading.Thread(target=_serve, args=(listener, config, server), daemon=True)
+        thread.start()
+        yield server
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
-    for process in processes:
+    for process in server.processes:
         process.terminate()
         process.wait()
 
 
-def _serve(listener: socket.socket, config: Path, processes: list[subprocess.Popen[bytes]]) -> None:
+def _serve(listener: socket.socket, config: Path, server: Server) -> None:
     while True:
         try:
             connection, _ = listener.accept()
         except OSError:
             return
         with connection:
-            command = [SSHD, "-i", "-e", "-f", str(config)]
-            fd = connection.fileno()
-            processes.append(
-                subprocess.Popen(command, stdin=fd, stdout=fd, stderr=subprocess.DEVNULL)
-            )
+            server.serve(connection, config)

@@ -19,6 +19,7 @@ from lava_vmgroup.config.coordinator import CoordinatorConfig
 from lava_vmgroup.job.problems import problems
 from lava_vmgroup.job.schema import VM_TYPES
 from tests.e2e.test_git_repository import make_repository
+from tests.integration.faults.matrix import as_rst
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -115,6 +116,10 @@ def test_every_test_that_a_page_names_exists(page: str) -> None:
     ]
 
     assert missing == []
+
+
+def test_matrix_of_faults_is_the_one_that_is_tried() -> None:
+    assert as_rst() in text("reliability.rst"), as_rst()
 
 
 def test_every_weakness_of_lava_v1_is_answered_with_what_shows_it() -> None:

@@ -359,6 +359,23 @@ def test_a_coordinator_that_is_not_there_is_an_infrastructure_error(
             make_client("one", address=(host, port)).sync("m", Deadline.after("the sync", 0.2))
 
 
+def test_a_coordinator_that_was_waited_for_in_vain_is_not_waited_for_again(
+    make_client: MakeClient, deadline: Deadline
+) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        host, port = deaf.getsockname()
+        client = make_client("one", address=(host, port), group_size=1)
+        with pytest.raises(InfrastructureError):
+            client.sync("m", Deadline.after("the sync", 0.2))
+
+        with pytest.raises(InfrastructureError, match=f"{host}:{port} is still not there"):
+            client.with_token(CancelToken()).fail("reason", Deadline.after("cleaning up", 20))
+
+    with Coordinator((host, port)):
+        assert client.group_data(deadline) == {"one": "tester"}
+
+
 def test_a_coordinator_that_comes_late_is_found(
     make_client: MakeClient, deadline: Deadline, on_retry: list[Callable[[], None]]
 ) -> None:

@@ -44,6 +44,22 @@ def test_every_example_survives_its_way_through_a_scheduler(path: Path, tmp_path
         assert (back.size, back.is_sub_job) == (len(group.nodes), True)
 
 
+def test_host_without_actions_of_its_own_is_there_for_its_vms(tmp_path: Path) -> None:
+    document = json.loads(JOBS[0].read_text())
+    guest = document["vm_group"]["vms"][0]["role"]
+    document["actions"] = [{"command": "lava_test_shell", "parameters": {"role": guest}}]
+    document["actions"][0]["parameters"]["testdef_urls"] = ["guest.yaml"]
+    (tmp_path / "guest.yaml").touch()
+    job = parse_job(document, tmp_path, actions.parameter_schemas())
+    host = expand(job, job_id="17", target_group="group")
+
+    sub_job = to_document(host, host.nodes[0], secrets=True)
+    back = parse_sub_job(sub_job, tmp_path, actions.parameter_schemas(), NOTHING)
+
+    assert sub_job["actions"] == []
+    assert back.nodes[0].actions == ()
+
+
 def test_watching_of_consoles_is_the_same_in_every_sub_job(tmp_path: Path) -> None:
     own = {"name": "lost", "pattern": "lost \\d+ frames", "severity": "note"}
     watch = {"silence": 90, "ignore": ["oom", "reset"], "patterns": [own]}
