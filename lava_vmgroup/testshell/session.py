@@ -118,6 +118,7 @@ class Session:
         self._calls: list[threading.Thread] = []
         self._complaints = 0
         self._transfer: Transfer | None = None
+        self._failed_call: VMGroupError | None = None
 
     def run(self, command: str, deadline: Deadline) -> None:
         """Type the runner's command and serve its console until it says that it is done.
@@ -131,6 +132,8 @@ class Session:
                 pass
             self._shell.await_prompt(deadline)
         except InfrastructureError as error:
+            if error is self._failed_call:
+                raise
             if deadline.token is not None:
                 deadline.token.check()  # the host out of reach is not its system's end
             case = self._recorder.running_case
@@ -352,6 +355,7 @@ class Session:
         api, reply, place = answered.call.api, answered.reply, answered.place
         with self._refusing(api, place, deadline):
             if answered.error is not None:
+                self._failed_call = answered.error
                 raise answered.error
             self._log.debug("multinode", f"{api.helper} is done")
             if reply is None and place is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.integration.faults.matrix import Fault, Phase
 from tests.integration.faults.scene import PLOTS, SLOW_S, Plot, Scene
+from tests.support.processes import until
 
 TORN = (
     bytes(range(256))
@@ -75,6 +76,7 @@ def fill_disk(scene: Scene) -> None:
 def truncate_upload(scene: Scene) -> None:
     """Take away what has arrived of an image."""
     (part,) = scene.store.glob("*.part-*")
+    until(lambda: part.stat().st_blocks > 0)
     os.truncate(part, 0)
 
 

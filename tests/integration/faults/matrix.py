@@ -44,13 +44,13 @@ class Outcome:
     """Part of the cause's message."""
     states: tuple[str, str] = ("Incomplete", "Incomplete")
     """Of the host and of the VM."""
-    vm_status: int = 0
-    """The exit status of the VM's own ``lava-dispatch``, where it has one."""
+    vm_status: tuple[int, ...] = (0,)
+    """What the VM's own ``lava-dispatch`` may exit with, where it has one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Senseless:
-    """Why there is nothing to be tried."""
+class Untried:
+    """Why it is not tried: mostly as it makes no sense."""
 
     reason: str
 
@@ -58,10 +58,11 @@ class Senseless:
 PATIENCE_S = 4
 """How long host and dispatcher wait to hear of each other."""
 
-_NO_GUEST = Senseless("there is no guest yet")
-_ENDED_BY_US = Senseless("the VM is being ended, and nobody listens to it any more")
+_NO_GUEST = Untried("there is no guest yet")
+_ENDED_BY_US = Untried("the VM is being ended, and nobody listens to it any more")
 _DONE = Outcome(status=0, states=("Complete", "Complete"))
 _GONE = Outcome(status=4, error="InfrastructureError", says="the connection to the host has ended")
+_EITHER = Untried("4; 7 where the console is given up a moment before the host")
 _SILENT = Outcome(
     status=4,
     error="InfrastructureError",
@@ -80,13 +81,11 @@ def _vm_failed(says: str, *, status: int = 4, error: str = "InfrastructureError"
     return Outcome(status=status, error=error, says=says, states=("Complete", "Incomplete"))
 
 
-MATRIX: Mapping[Fault, Mapping[Phase, Outcome | Senseless]] = {
+MATRIX: Mapping[Fault, Mapping[Phase, Outcome | Untried]] = {
     Fault.CONSOLE_CLOSED: {
         Phase.DEPLOY: _NO_GUEST,
         Phase.BOOT: _vm_failed("the console was closed"),
-        Phase.TEST: _vm_failed(
-            "in test case hang: the console was closed", status=7, error="TestError"
-        ),
+        Phase.TEST: _vm_failed("the console was closed", status=7, error="TestError"),
         Phase.WAIT: _vm_failed("the console was closed", status=7, error="TestError"),
         Phase.CLEANUP: _ENDED_BY_US,
     },
@@ -113,9 +112,7 @@ MATRIX: Mapping[Fault, Mapping[Phase, Outcome | Senseless]] = {
     Fault.QEMU_KILLED: {
         Phase.DEPLOY: _NO_GUEST,
         Phase.BOOT: _vm_failed("QEMU ended: Killed"),
-        Phase.TEST: _vm_failed(
-            "in test case hang: the console was closed", status=7, error="TestError"
-        ),
+        Phase.TEST: _vm_failed("the console was closed", status=7, error="TestError"),
         Phase.WAIT: _vm_failed("the console was closed", status=7, error="TestError"),
         Phase.CLEANUP: _DONE,
     },
@@ -128,9 +125,9 @@ MATRIX: Mapping[Fault, Mapping[Phase, Outcome | Senseless]] = {
     },
     Fault.SSHD_STOPPED: {
         Phase.DEPLOY: _GONE,
-        Phase.BOOT: _GONE,
-        Phase.TEST: _GONE,
-        Phase.WAIT: _GONE,
+        Phase.BOOT: _EITHER,
+        Phase.TEST: _EITHER,
+        Phase.WAIT: _EITHER,
         Phase.CLEANUP: replace(_GONE, states=_VM_IS_DONE),
     },
     Fault.LINK_FROZEN: {
@@ -144,23 +141,23 @@ MATRIX: Mapping[Fault, Mapping[Phase, Outcome | Senseless]] = {
         Phase.DEPLOY: _vm_failed("MiB are free below"),
         Phase.BOOT: _vm_failed("ended with status 1"),
         Phase.TEST: _vm_failed("lava_test_shell, limit", status=5, error="DeadlineExpired"),
-        Phase.WAIT: Senseless("as in a test: what the guest says is lost"),
+        Phase.WAIT: Untried("as in a test: what the guest says is lost"),
         Phase.CLEANUP: _DONE,
     },
     Fault.TRUNCATED: {
         Phase.DEPLOY: _vm_failed("arrived damaged"),
-        Phase.BOOT: Senseless("every image is in the store, and whole"),
-        Phase.TEST: Senseless("every image is in the store, and whole"),
-        Phase.WAIT: Senseless("every image is in the store, and whole"),
-        Phase.CLEANUP: Senseless("no image is used any more"),
+        Phase.BOOT: Untried("every image is in the store, and whole"),
+        Phase.TEST: Untried("every image is in the store, and whole"),
+        Phase.WAIT: Untried("every image is in the store, and whole"),
+        Phase.CLEANUP: Untried("no image is used any more"),
     },
     Fault.DISPATCHER_KILLED: dict.fromkeys(Phase, _KILLED),
     Fault.COORDINATOR_GONE: {
-        Phase.DEPLOY: Senseless("as in a test: nobody needs it before the test does"),
-        Phase.BOOT: Senseless("as in a test: nobody needs it before the test does"),
+        Phase.DEPLOY: Untried("as in a test: nobody needs it before the test does"),
+        Phase.BOOT: Untried("as in a test: nobody needs it before the test does"),
         Phase.TEST: replace(_LONELY, states=_VM_IS_DONE),
-        Phase.WAIT: replace(_LONELY, vm_status=5),
-        Phase.CLEANUP: Senseless("as in a test, whose VM is cleaned up without it"),
+        Phase.WAIT: replace(_LONELY, vm_status=(4, 5)),
+        Phase.CLEANUP: Untried("as in a test, whose VM is cleaned up without it"),
     },
 }
 
@@ -180,10 +177,10 @@ def _row(fault: Fault) -> list[str]:
     return [fault.value, *(_cell(MATRIX[fault][phase]) for phase in Phase)]
 
 
-def _cell(outcome: Outcome | Senseless) -> str:
-    if isinstance(outcome, Senseless):
+def _cell(outcome: Outcome | Untried) -> str:
+    if isinstance(outcome, Untried):
         return f"*{outcome.reason}*"
     status = "killed" if outcome.status < 0 else str(outcome.status)
-    if outcome.vm_status:
-        status += f", the VM's {outcome.vm_status}"
+    if outcome.vm_status != (0,):
+        status += f", the VM's {' or '.join(map(str, outcome.vm_status))}"
     return f"{status}: {outcome.says}" if outcome.says else status

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -211,6 +211,10 @@ def scene(folder: Path, sshd: Server) -> Iterator[Scene]:
         try:
             yield made
         finally:
+            # What a test that failed has left there.
+            for pid in made.marked(folder / "vms"):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             for process in made.stubborn:
                 process.kill()
                 process.wait()

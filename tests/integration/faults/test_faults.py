@@ -80,7 +80,8 @@ def test_sub_jobs_end_without_their_coordinator(
         host, vm = [
             stage.lab.finish(process, f"results-{number}") for number, process in started.items()
         ]
-    assert (host.status, vm.status) == (outcome.status, outcome.vm_status), host.stderr + vm.stderr
+    assert host.status == outcome.status, host.stderr
+    assert vm.status in outcome.vm_status, vm.stderr
     states = tuple(one.results["nodes"][0]["state"] for one in (host, vm))
     assert states == outcome.states
     assert_says(host, outcome)
