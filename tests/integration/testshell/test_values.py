@@ -25,6 +25,7 @@ from lava_vmgroup.testshell import replies, signals, transfer
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
+from tests.unit.testshell.test_records import TEST
 
 if TYPE_CHECKING:
     from tests.integration.testshell.conftest import Node
@@ -120,7 +121,9 @@ def run(node: Node, *steps: str, value: str = "", **line: object) -> tuple[Group
     vars(terminal).update(line)
     group, log = Group(), NodeLog("vm1")
     with console_of(node, terminal, node.root / "console.log") as shell:
-        session = Session(shell, RunRecorder(log), group.answer, log)
+        recorder = RunRecorder(log)
+        recorder.expect_tests([TEST])
+        session = Session(shell, recorder, group.answer, log)
         session.run(
             f"{node.bin}/lava-test-runner {node.directory}", Deadline.after("the test", LIMIT_S)
         )
