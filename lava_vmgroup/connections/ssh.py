@@ -72,8 +72,8 @@ class SshLink:
 
     @property
     def patience_s(self) -> int:
-        """How long the host may be out of reach before it is given up."""
-        return self._access.address.patience_s
+        """How long the host may be out of reach for what needs it."""
+        return self._access.address.link_patience_s
 
     def close(self) -> None:
         """Close the connection and all its channels for good; from any thread."""
@@ -121,9 +121,11 @@ class SshLink:
         """Run a command that must succeed; returns its output."""
         result = self.run(argv, deadline, stdin=stdin)
         if result.status != 0:
+            said = result.output.splitlines()[-20:]
+            why = f": {said[-1]}" if said else ""
             raise InfrastructureError(
-                f"on the host, {shlex.join(argv)[:200]!r} ended with status {result.status}",
-                last_lines=result.output.splitlines()[-20:],
+                f"on the host, {shlex.join(argv)[:200]!r} ended with status {result.status}{why}",
+                last_lines=said,
             )
         return result.output
 
@@ -190,7 +192,7 @@ class SshLink:
         """
 
         def copy(files: paramiko.SFTPClient) -> int:
-            sent = 0
+            sent, last, last_byte = 0, 0, b""
             with local.open("rb") as source, files.open(remote, "wb") as target:
                 target.set_pipelined(True)
                 for position, block in data_blocks(source, BLOCK):
@@ -200,7 +202,8 @@ class SshLink:
                     sent += len(block)
                     if progress is not None:
                         progress(position + len(block))
-                target.flush()
+                    last, last_byte = position + len(block) - 1, block[-1:]
+                _write_surely(target, last, last_byte)
                 target.truncate(local.stat().st_size)
             return sent
 
@@ -213,6 +216,7 @@ class SshLink:
             with files.open(remote, "r+b") as target:
                 target.set_pipelined(True)
                 target.write(data)
+                _write_surely(target, len(data) - 1, data[-1:])
 
         self._on_files(f"writing {remote}", deadline, write)
 
@@ -247,7 +251,9 @@ class SshLink:
         return self._trying(
             "opening a channel",
             deadline,
-            lambda transport: transport.open_session(timeout=deadline.remaining_s),
+            lambda transport: transport.open_session(
+                timeout=min(deadline.remaining_s, self.patience_s)
+            ),
         )
 
     def _on_files(
@@ -324,6 +330,14 @@ class SshLink:
         """What a failed transfer means: a cancel, a deadline, or the link's failure."""
         deadline.check()
         return InfrastructureError(f"{doing} over {self.local_name} failed: {error or 'closed'}")
+
+
+def _write_surely(target: paramiko.SFTPFile, position: int, byte: bytes) -> None:
+    """Write a byte, if there is one, again: that raises the errors of all writes before it."""
+    if byte:
+        target.set_pipelined(False)
+        target.seek(position)
+        target.write(byte)
 
 
 def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:

@@ -39,6 +39,11 @@ class Address:
     patience_s: int = 30
     """How many seconds the host may be silent before it is given up, and gives us up."""
 
+    @property
+    def link_patience_s(self) -> int:
+        """The same for a connection: later than the heartbeat, which knows what to say."""
+        return 2 * self.patience_s
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
@@ -97,8 +102,7 @@ def connect(access: Access, deadline: Deadline) -> paramiko.Transport:
 
 def _connect(address: Address, key: Identity, deadline: Deadline) -> paramiko.Transport:
     connection = tcp.connect(address.host, address.port, deadline)
-    # Later than the heartbeat, which knows what to say.
-    notice_vanished_peer(connection, 2 * address.patience_s)
+    notice_vanished_peer(connection, address.link_patience_s)
     try:
         transport = paramiko.Transport(connection)
     except BaseException:

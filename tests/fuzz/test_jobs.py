@@ -11,8 +11,8 @@ from tests.fuzz.jobs import main
 def test_every_changed_job_is_taken_or_refused_and_nothing_is_started(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    status = main(["--count", "400", "--seed", "1"])
+    status = main(["--count", "1500", "--seed", "1"])
 
     told = capsys.readouterr()
     assert status == 0, told.err
-    assert told.out.startswith("400 inputs (seed 1)")
+    assert told.out.startswith("1500 inputs (seed 1)")

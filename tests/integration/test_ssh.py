@@ -218,3 +218,16 @@ def test_host_without_sftp_is_refused_with_the_remedy(sshd: Server, tmp_path: Pa
         link.size_of("/etc/passwd", soon())
 
     assert "openssh-sftp-server" in str(caught.value.hint)
+
+
+def test_upload_whose_last_bytes_do_not_fit_fails(
+    link: SshLink, sshd: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "image").write_bytes(os.urandom(1_000_000))
+    (tmp_path / "small").touch()
+    sshd.limit_files(999_000)
+
+    with pytest.raises(InfrastructureError, match="copying image"):
+        link.put(tmp_path / "image", str(tmp_path / "there"), soon())
+    with pytest.raises(InfrastructureError, match="writing"):
+        link.put_bytes(os.urandom(1_000_000), str(tmp_path / "small"), soon())
