@@ -204,7 +204,8 @@ class _Transport(xmlrpc.client.Transport):
 
     def parse_response(self, response: Any) -> Any:
         """Take an answer of a sane size, which may not be compressed."""
-        content = response.read(_MAX_ANSWER + 1)
+        with response:
+            content = response.read(_MAX_ANSWER + 1)
         if len(content) > _MAX_ANSWER:
             raise InfrastructureError(f"its answer has more than {_MAX_ANSWER >> 10} KiB")
         parser, unmarshaller = self.getparser()
