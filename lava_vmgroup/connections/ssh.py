@@ -27,6 +27,9 @@ from lava_vmgroup.sparse import data_blocks
 BLOCK = 131072
 """Bytes per SFTP write; OpenSSH takes up to 256 KiB, and with this a slow host was quickest."""
 
+MAX_OUTPUT = 16 << 20
+"""Bytes that a command on the host may print: what it prints is held in memory."""
+
 _TRIES = 3
 _LOOK_S = 0.2
 _COLUMNS = 1024
@@ -97,7 +100,7 @@ class SshLink:
                 for piece in [stdin] if isinstance(stdin, bytes) else stdin:
                     channel.sendall(piece)
                 channel.shutdown_write()
-                output = b"".join(iter(lambda: channel.recv(CHUNK), b""))
+                output = self._output_of(channel, argv[0])
                 if not channel.status_event.wait(deadline.remaining_s):
                     raise deadline.error()
                 deadline.check()
@@ -110,6 +113,14 @@ class SshLink:
             raise self._failure(f"running {argv[0]}", error, deadline) from error
         finally:
             channel.close()
+
+    def _output_of(self, channel: paramiko.Channel, program: str) -> bytes:
+        output = bytearray()
+        while chunk := channel.recv(CHUNK):
+            output += chunk
+            if len(output) > MAX_OUTPUT:
+                raise InfrastructureError(f"{program} on the host says more than it may")
+        return bytes(output)
 
     def check_run(
         self,

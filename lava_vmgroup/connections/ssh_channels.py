@@ -10,6 +10,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError, LinkLost
 
 _FIND_OUT_S = 0.5
+_LINE_LIMIT = CHUNK
 
 
 def broke_off(channel: paramiko.Channel) -> bool:
@@ -83,6 +84,8 @@ class LineChannel:
                 if not chunk:
                     raise self._end()
                 self._unread += chunk
+                if len(self._unread) > _LINE_LIMIT:
+                    raise InfrastructureError("the command on the host says more than a line")
         except TimeoutError as error:
             raise deadline.error() from error
         except (OSError, EOFError, paramiko.SSHException) as error:

@@ -241,7 +241,7 @@ class VMNode(Node):
 
     def _meet_host(self, deadline: Deadline) -> VMHost:
         """Learn how to reach the host once it lets VMs start, be it by a test of its own."""
-        [(starter, told), *_] = self.client.wait(VM_START, deadline).items()
+        starter, told = next(iter(self.client.wait(VM_START, deadline).items()), ("", {}))
         offers = self.client.wait(OFFER_ID, deadline)
         if "host_ip" in told:
             self.attributes["host_ip"] = told["host_ip"]

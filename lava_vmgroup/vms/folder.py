@@ -37,6 +37,8 @@ CONSOLE = "console"
 RECORDS = "records.out"
 """What the guest writes to its port for records."""
 
+_SAID_BYTES = "65536"
+"""How much of what a program said before its end is of interest."""
 _STOP_S = 10.0
 _SPOOL_BYTES = 4 << 30
 """How much a VM may write to its console, and as much to its records, in all."""
@@ -143,7 +145,7 @@ class VMFolder:
         self._supervisor.remove_vm(self.path, self._link, limit)
 
     def _lines_of(self, name: str, deadline: Deadline) -> list[str]:
-        read = self._link.run(["cat", f"{self.path}/{name}"], deadline)
+        read = self._link.run(["tail", "-c", _SAID_BYTES, f"{self.path}/{name}"], deadline)
         return read.output.strip().splitlines() if read.status == 0 else []
 
 

@@ -62,7 +62,6 @@ _NO_GUEST = Untried("there is no guest yet")
 _ENDED_BY_US = Untried("the VM is being ended, and nobody listens to it any more")
 _DONE = Outcome(status=0, states=("Complete", "Complete"))
 _GONE = Outcome(status=4, error="InfrastructureError", says="the connection to the host has ended")
-_EITHER = Untried("4; 7 where the console is given up a moment before the host")
 _SILENT = Outcome(
     status=4,
     error="InfrastructureError",
@@ -125,10 +124,10 @@ MATRIX: Mapping[Fault, Mapping[Phase, Outcome | Untried]] = {
     },
     Fault.SSHD_STOPPED: {
         Phase.DEPLOY: _GONE,
-        Phase.BOOT: _EITHER,
-        Phase.TEST: _EITHER,
-        Phase.WAIT: _EITHER,
-        Phase.CLEANUP: replace(_GONE, states=_VM_IS_DONE),
+        Phase.BOOT: _GONE,
+        Phase.TEST: _GONE,
+        Phase.WAIT: _GONE,
+        Phase.CLEANUP: _DONE,
     },
     Fault.LINK_FROZEN: {
         Phase.DEPLOY: _SILENT,
@@ -156,7 +155,7 @@ MATRIX: Mapping[Fault, Mapping[Phase, Outcome | Untried]] = {
         Phase.DEPLOY: Untried("as in a test: nobody needs it before the test does"),
         Phase.BOOT: Untried("as in a test: nobody needs it before the test does"),
         Phase.TEST: replace(_LONELY, states=_VM_IS_DONE),
-        Phase.WAIT: replace(_LONELY, vm_status=(4, 5)),
+        Phase.WAIT: replace(_LONELY, vm_status=(4, 5, 7)),
         Phase.CLEANUP: Untried("as in a test, whose VM is cleaned up without it"),
     },
 }
