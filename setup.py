@@ -48,6 +48,7 @@ setup(
             "hypothesis",
             "mypy",
             "pytest",
+            "pytest-timeout",
             "pytest-xdist",
             "ruff",
             "types-PyYAML",
