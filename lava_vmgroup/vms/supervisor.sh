@@ -71,8 +71,11 @@ stop_programs() {
         signaled="$signaled $found"
         wait_a_little || { echo "processes that do not end:" $found >&2; return 1; }
     done
+    looks=0
     for pid in $signaled; do
-        while [ -e "/proc/$pid/task" ] && ! is_empty_zombie "$pid"; do
+        while [ -e "/proc/$pid/task" ]; do
+            # Its parent has a second to notice, as whoever lists processes sees it until then.
+            is_empty_zombie "$pid" && [ $((looks += 1)) -gt 10 ] && break
             wait_a_little || { echo "a process that does not end: $pid" >&2; return 1; }
         done
     done

@@ -18,7 +18,7 @@ from tests.integration.test_whole_jobs import ABSENT, HEAD, MEETING, job, says
 from tests.support.lab import Ended, Lab, coordinator, follow
 from tests.support.leftovers import jobs_on_host, traces
 from tests.support.local_lab import LAUNCH, entry, local_lab, shell_action, write_job
-from tests.support.processes import until
+from tests.support.processes import said, until
 from tests.support.relay import Relay, relay
 from tests.support.sshd import Server
 
@@ -88,7 +88,7 @@ def canceled(
     path = write_job(lab, document, meeting=MEETING, done=DONE_THEN_SYNC, absent=ABSENT)
     process = lab.start(path)
     events = follow(lab.folder / "results/events.jsonl", process)
-    assert any(phase(event) for event in events), process.communicate()
+    assert any(phase(event) for event in events), said(process)
     before()
     process.send_signal(number)
     ended = lab.finish(process)
@@ -206,7 +206,7 @@ def test_peers_of_other_processes_learn_of_it(lab: Lab, sshd: Server, victim: st
         for number, process in started.items():
             word = "lava-wait" if number == "0" else "lava-sync"
             events = follow(lab.folder / f"results-{number}/events.jsonl", process)
-            assert any(says(word, event) for event in events), process.communicate()
+            assert any(says(word, event) for event in events), said(process)
         started[victim].send_signal(signal.SIGINT)
         ended = {number: lab.finish(one, f"results-{number}") for number, one in started.items()}
 

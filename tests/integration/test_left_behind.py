@@ -16,7 +16,7 @@ from typing import Any
 from tests.support.lab import Lab, follow
 from tests.support.leftovers import jobs_on_host
 from tests.support.local_lab import LAUNCH, entry, local_lab, shell_action
-from tests.support.processes import until
+from tests.support.processes import said, until
 from tests.support.relay import relay
 from tests.support.sshd import Server
 
@@ -67,7 +67,7 @@ def event(lab: Lab, name: str, process: subprocess.Popen[str], **wanted: str) ->
     for one in follow(lab.folder / name / "events.jsonl", process):
         if wanted.items() <= one.items():
             return one
-    raise AssertionError(f"{name} ended without {wanted}: {process.communicate()}")
+    raise AssertionError(f"{name} ended without {wanted}: {said(process)}")
 
 
 def started(lab: Lab, name: str, process: subprocess.Popen[str]) -> None:
@@ -78,7 +78,7 @@ def started(lab: Lab, name: str, process: subprocess.Popen[str]) -> None:
             seen.add(one["node"])
         if len(seen) == 2:
             return
-    raise AssertionError(f"{name} ended early: {process.communicate()}")
+    raise AssertionError(f"{name} ended early: {said(process)}")
 
 
 def test_killed_dispatcher_leaves_nothing_in_any_phase(tmp_path: Path, sshd: Server) -> None:
@@ -102,7 +102,7 @@ def test_killed_dispatcher_leaves_nothing_in_any_phase(tmp_path: Path, sshd: Ser
         orphan = job_of(lab, jobs["twice"])
         os.kill(int((orphan / ".supervisor/owner").read_text().split()[0]), signal.SIGKILL)
         for process in jobs.values():
-            process.communicate()
+            said(process)
 
         until(lambda: jobs_on_host(lab) == {kept, orphan.name})
 

@@ -25,6 +25,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.multinode.status import ask_status
 from tests.support.dashboard import TOKEN, Dashboard, dashboard
 from tests.support.lab import coordinator, follow
+from tests.support.processes import end, said
 
 TESTDEF = "metadata: {format: x, name: t, description: d}\nrun: {steps: ['true']}\n"
 LIMIT_S = 120.0
@@ -99,16 +100,10 @@ class Lab:
 
     def wait_for(self, job: Path, process: subprocess.Popen[str], state: str) -> None:
         events = follow(self.output(job) / "events.jsonl", process)
-        assert any(event.get("state") == state for event in events), process.communicate()
+        assert any(event.get("state") == state for event in events), said(process)
 
     def results(self, job: Path) -> Any:
         return json.loads((self.output(job) / "results.json").read_text())
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.kill()
-        process.communicate()
 
 
 def dispatch(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -216,3 +217,28 @@ def test_job_ends_without_its_supervisor(host: Host) -> None:
 
     assert job.is_gone
     assert vm.wait() == -signal.SIGTERM
+
+
+def test_no_list_of_processes_shows_a_vm_that_has_ended(host: Host) -> None:
+    job = host.start("1")
+    path = job.folder / "vm1"
+    path.mkdir()
+    reaping_late = (
+        "import os, subprocess, sys, time\n"
+        "vm = subprocess.Popen(['sleep', '600'], env={'LAVA_VM_MARK': sys.argv[1]})\n"
+        "print(vm.pid, flush=True)\n"
+        "os.waitid(os.P_PID, vm.pid, os.WEXITED | os.WNOWAIT)\n"
+        "time.sleep(0.3)\n"
+        "vm.wait()\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", reaping_late, f"{path}/"], stdout=subprocess.PIPE, text=True
+    )
+    host.started.append(parent)
+    assert parent.stdout is not None
+    pid = parent.stdout.readline().strip()
+
+    job.do("remove", path)
+
+    assert not Path("/proc", pid).exists()
+    job.do("end", job.folder)

@@ -11,6 +11,7 @@ import pytest
 from tests.support.lab import Lab, coordinator, follow
 from tests.support.leftovers import traces
 from tests.support.local_lab import entry, local_lab, shell_action, write_job
+from tests.support.processes import said
 from tests.support.sshd import Server
 
 HEAD = "metadata: {format: Lava-Test-Shell Test Definition 1.0, name: t, description: d}\n"
@@ -85,10 +86,10 @@ def test_dispatcher_that_is_killed_is_named_by_all_others_and_its_vm_removed(
                 continue  # its test looks at the host only
             word = "lava-wait" if number == "4" else "lava-sync"
             events = follow(lab.folder / f"results-{number}/events.jsonl", process)
-            assert any(says(word, event) for event in events), process.communicate()
+            assert any(says(word, event) for event in events), said(process)
         victim = started.pop("4")
         victim.kill()
-        victim.communicate()
+        said(victim)
         ended = {
             number: lab.finish(process, f"results-{number}") for number, process in started.items()
         }

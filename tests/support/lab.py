@@ -17,11 +17,12 @@ import pytest
 
 from tests.support.bundles import assert_valid
 from tests.support.coordinators import Running, our_coordinator
+from tests.support.processes import end
 
 ROOT = Path(__file__).parents[2]
 EMULATED_BOARD = ROOT / "examples/emulated-board"
 IMAGES = EMULATED_BOARD / "images"
-RUN_LIMIT_S = 660.0
+RUN_LIMIT_S = 480.0
 
 
 @pytest.fixture(scope="session")
@@ -124,8 +125,7 @@ class Lab:
         try:
             stdout, stderr = process.communicate(timeout=RUN_LIMIT_S)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-            process.communicate()
+            end(process)
             raise
         folder = self.folder / output
         for bundle in folder.rglob("bundle.json"):
@@ -222,9 +222,7 @@ def ending(made: Lab) -> Iterator[Lab]:
         yield made
     finally:
         for process in made.started:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                process.communicate()
+            end(process)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Processes of this machine, and waiting for what they do."""
 
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,3 +24,22 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a process that runs: it has some time to clean up, and then it is killed.
+
+    What it printed is lost.
+    """
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=_LIMIT_S)
+    except subprocess.TimeoutExpired:  # of the process, or of a child that holds its output
+        process.kill()
+        process.wait()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """What a process that has ended, or is about to, has printed."""
+    return "\n".join(process.communicate(timeout=_LIMIT_S))

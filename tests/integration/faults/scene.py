@@ -16,7 +16,7 @@ from tests.integration.faults.matrix import PATIENCE_S, Phase
 from tests.support.lab import IMAGES, Lab, follow
 from tests.support.leftovers import jobs_on_host, traces
 from tests.support.local_lab import guest, guest_actions, local_lab, shell_action, write_job
-from tests.support.processes import until
+from tests.support.processes import said, until
 from tests.support.relay import Relay, relay
 from tests.support.sshd import Server
 
@@ -130,7 +130,7 @@ class Scene:
             if is_of(phase, event):
                 break
         else:
-            raise AssertionError(f"no phase {phase.value}: {self.dispatcher.communicate()}")
+            raise AssertionError(f"no phase {phase.value}: {said(self.dispatcher)}")
         if phase is Phase.BOOT:
             (console,) = (self.lab.folder / self.output).glob("vm1-job*/console.log")
             until(lambda: console.stat().st_size > 0)
