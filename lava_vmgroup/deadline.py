@@ -7,9 +7,10 @@ blocking call everything that may end it early, and how much slower than usual t
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from lava_vmgroup.cancel import CancelToken
@@ -98,6 +99,21 @@ class Deadline:
     def waking(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
         """Have `wake` called when the work is canceled within the block."""
         return nullcontext() if self.token is None else self.token.waking(wake)
+
+    @contextmanager
+    def ending(self, end: Callable[[], None]) -> Iterator[None]:
+        """Have `end` called when the work is canceled or late within the block.
+
+        For calls that take no time limit; `end` may be called by any thread, and twice.
+        """
+        late = threading.Timer(self.step_s, end)
+        late.daemon = True
+        with self.waking(end):
+            late.start()
+            try:
+                yield
+            finally:
+                late.cancel()
 
     def pause(self, seconds: float) -> None:
         """Wait between two tries of something that cannot be waited for otherwise."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
@@ -50,8 +50,8 @@ class CommandResult:
 class SshLink:
     """An SSH connection to the host, which is made again when it has broken off.
 
-    Only what has not begun, or may be begun again, is done over the new connection; a command that
-    ran raises `LinkLost`.  Commands may be started by any thread; files are one thread's.
+    Only what has not begun, or may be begun again, is done over the new connection; another command
+    that ran raises `LinkLost`.  Commands may be started by any thread; files are one thread's.
     """
 
     def __init__(self, transport: paramiko.Transport, access: Access) -> None:
@@ -93,26 +93,35 @@ class SshLink:
         """Run a command, feed it `stdin` (perhaps piece by piece), and wait for its end."""
         channel = self._open_channel(deadline)
         try:
-            with deadline.waking(channel.close):
+            with deadline.ending(channel.close):
                 channel.set_combine_stderr(True)
-                channel.settimeout(deadline.remaining_s)
                 channel.exec_command(shlex.join(argv))
                 for piece in [stdin] if isinstance(stdin, bytes) else stdin:
                     channel.sendall(piece)
                 channel.shutdown_write()
                 output = self._output_of(channel, argv[0])
-                if not channel.status_event.wait(deadline.remaining_s):
-                    raise deadline.error()
+                channel.status_event.wait(deadline.step_s)
                 deadline.check()
                 if broke_off(channel):
-                    raise LinkLost(f"{self.local_name} broke off while {argv[0]} ran there")
+                    raise self._lost(argv[0])
                 return CommandResult(channel.exit_status, output.decode(errors="replace"))
-        except TimeoutError as error:
-            raise deadline.error() from error
         except (OSError, EOFError, paramiko.SSHException) as error:
+            deadline.check()
+            if broke_off(channel):
+                raise self._lost(argv[0]) from error
             raise self._failure(f"running {argv[0]}", error, deadline) from error
         finally:
             channel.close()
+
+    def run_again(self, argv: Sequence[str], deadline: Deadline) -> CommandResult:
+        """Run a command that may be run twice: again, where the connection breaks off under it."""
+        for _ in range(_TRIES - 1):
+            with suppress(LinkLost):
+                return self.run(argv, deadline)
+        return self.run(argv, deadline)
+
+    def _lost(self, program: str) -> LinkLost:
+        return LinkLost(f"{self.local_name} broke off while {program} ran there")
 
     def _output_of(self, channel: paramiko.Channel, program: str) -> bytes:
         output = bytearray()
@@ -148,14 +157,11 @@ class SshLink:
         """
         channel = self._open_channel(deadline)
         try:
-            with deadline.waking(channel.close):
-                channel.settimeout(max(deadline.remaining_s, 0.001))
+            with deadline.ending(channel.close):
                 channel.exec_command(shlex.join(argv))
                 said = channel.recv(CHUNK)
             deadline.check()
             yield said.decode(errors="replace").strip()
-        except TimeoutError as error:
-            raise deadline.error() from error
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._failure(f"running {argv[0]}", error, deadline) from error
         finally:
@@ -250,9 +256,9 @@ class SshLink:
     ) -> paramiko.Channel:
         channel = self._open_channel(deadline)
         try:
-            if terminal:
-                channel.get_pty(term="dumb", width=_COLUMNS, height=24)
-            with deadline.waking(channel.close):
+            with deadline.ending(channel.close):
+                if terminal:
+                    channel.get_pty(term="dumb", width=_COLUMNS, height=24)
                 channel.exec_command(shlex.join(argv))
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._failure(f"starting {argv[0]}", error, deadline) from error
@@ -260,12 +266,11 @@ class SshLink:
 
     def _open_channel(self, deadline: Deadline) -> paramiko.Channel:
         return self._trying(
-            "opening a channel",
-            deadline,
-            lambda transport: transport.open_session(
-                timeout=min(deadline.remaining_s, self.patience_s)
-            ),
+            "opening a channel", deadline, lambda transport: self._session(transport, deadline)
         )
+
+    def _session(self, transport: paramiko.Transport, deadline: Deadline) -> paramiko.Channel:
+        return transport.open_session(timeout=min(deadline.remaining_s, self.patience_s))
 
     def _on_files(
         self, doing: str, deadline: Deadline, work: Callable[[paramiko.SFTPClient], Result]
@@ -273,7 +278,7 @@ class SshLink:
         """Do something with the host's files, again from its beginning if the link breaks off."""
 
         def attempt(transport: paramiko.Transport) -> Result:
-            with deadline.waking(self._drop_files):
+            with deadline.ending(self._drop_files):
                 return work(self._files(transport, deadline))
 
         return self._trying(doing, deadline, attempt)
@@ -312,24 +317,25 @@ class SshLink:
 
     def _files(self, transport: paramiko.Transport, deadline: Deadline) -> paramiko.SFTPClient:
         if self._sftp is None:
-            self._sftp = self._open_sftp(transport)
+            self._sftp = self._open_sftp(transport, deadline)
         if (channel := self._sftp.get_channel()) is not None:
             channel.settimeout(deadline.remaining_s)
         return self._sftp
 
-    def _open_sftp(self, transport: paramiko.Transport) -> paramiko.SFTPClient:
+    def _open_sftp(self, transport: paramiko.Transport, deadline: Deadline) -> paramiko.SFTPClient:
+        channel = self._session(transport, deadline)
         try:
-            files = paramiko.SFTPClient.from_transport(transport)
-        except (OSError, EOFError, paramiko.SSHException):
+            with deadline.ending(channel.close):
+                channel.invoke_subsystem("sftp")
+                return paramiko.SFTPClient(channel)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            deadline.check()
             if not transport.is_active():
                 raise
-            files = None
-        if files is None:
             raise InfrastructureError(
                 f"{self.local_name} offers no SFTP",
                 hint="install openssh-sftp-server in the host's image",
-            )
-        return files
+            ) from error
 
     def _drop_files(self) -> None:
         """End the SFTP session, which wakes who waits in it; the next use starts a new one."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 
-from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.ssh import CommandResult, SshLink
 from lava_vmgroup.connections.ssh_channels import LineChannel
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
@@ -65,7 +65,7 @@ class Supervisor:
         words = ["sh", "-c", _START, self.folder, self.folder, str(patience_s), bridge]
         program = (resources.files("lava_vmgroup.vms") / "supervisor.sh").read_bytes()
         limit = deadline.sub("the host's supervisor to start", _START_S)
-        return _run(link, "starting the supervisor", words, limit, program)
+        return _said("starting the supervisor", link.run(words, limit, stdin=program))
 
     def listen(
         self, link: SshLink, deadline: Deadline, vm: str | None = None, *, again: bool = False
@@ -81,12 +81,12 @@ class Supervisor:
     def remove_vm(self, vm_folder: str, link: SshLink, deadline: Deadline) -> None:
         """End the programs of a VM, by force where they do not listen; remove its folder."""
         words = ["sh", "-c", _DO, self._program, "remove", vm_folder]
-        _run(link, "ending the VM", words, deadline)
+        _said("ending the VM", link.run_again(words, deadline))
 
     def end(self, link: SshLink, deadline: Deadline) -> None:
         """Have everything of the job ended and removed, with the supervisor."""
         words = ["sh", "-c", _DO, self._program, "end", self.folder]
-        _run(link, "cleaning up", words, deadline)
+        _said("cleaning up", link.run_again(words, deadline))
 
 
 def job_folder(folder: str, job: str) -> str:
@@ -94,10 +94,7 @@ def job_folder(folder: str, job: str) -> str:
     return f"{folder}/job-{job}"
 
 
-def _run(
-    link: SshLink, doing: str, words: Sequence[str], deadline: Deadline, stdin: bytes = b""
-) -> list[str]:
-    result = link.run(words, deadline, stdin=stdin)
+def _said(doing: str, result: CommandResult) -> list[str]:
     said = result.output.strip().splitlines()
     if result.status != 0:
         reason = said[-1] if said else f"status {result.status}"

@@ -2,7 +2,10 @@
 """A VM's folder on a host, where the host is this machine behind a real sshd."""
 
 import os
+import shlex
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,8 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.vms.folder import VMFolder, launch_program
 from lava_vmgroup.vms.supervisor import Supervisor
-from tests.support.processes import is_running
+from tests.support.processes import is_running, until
+from tests.support.relay import relay
 from tests.support.sshd import Server
 from tests.support.supervised import supervised
 
@@ -125,3 +129,24 @@ def test_usual_launch_takes_more_options(
     assert read_until(console, b"HOME>") == b"<a b><-device><virtio rng><$HOME>"
     assert os.access(Path(folder.path) / "launch", os.X_OK)
     folder.remove(soon())
+
+
+def test_removing_goes_on_over_another_connection(
+    sshd: Server, supervisor: Supervisor, tmp_path: Path
+) -> None:
+    with (
+        relay(sshd.address.port) as network,
+        dial(replace(sshd.address, port=network.port), sshd.key, soon()) as link,
+    ):
+        folder = VMFolder("vm1", supervisor, link)
+        folder.make({}, soon())
+        ignoring = f"trap 'echo >{tmp_path}/asked' TERM; while :; do sleep 0.1; done"
+        folder.start_by([f"setsid sh -c {shlex.quote(ignoring)} & exec cat"], {}, soon())
+        removing = threading.Thread(target=folder.remove, args=(soon(),))
+        removing.start()
+        until((tmp_path / "asked").exists)
+
+        network.cut()
+
+        removing.join()
+        assert not Path(folder.path).exists()

@@ -4,21 +4,28 @@
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.connections.process import run_configured
-from lava_vmgroup.connections.ssh import dial
+from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.connections.stream import FdStream
 from lava_vmgroup.connections.tcp import connect
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, PeerFailed
 from tests.support.processes import is_running, until
+from tests.support.relay import relay
 from tests.support.sshd import Server
+
+
+def soon() -> Deadline:
+    return Deadline.after("the test", 60.0)
 
 
 @contextmanager
@@ -93,3 +100,41 @@ def test_host_that_speaks_another_ssh_is_not_tried_again(sshd: Server) -> None:
     with pytest.raises(InfrastructureError, match="no acceptable ciphers"):
         dial(sshd.address, sshd.key, Deadline.after("SSH to the host", 10.0))
     assert len(sshd.processes) == 1
+
+
+def hold(link: SshLink, deadline: Deadline) -> None:
+    with link.holding(["cat"], deadline):
+        pass
+
+
+ASKING: dict[str, Callable[[SshLink, Deadline], object]] = {
+    "command": lambda link, deadline: link.run(["true"], deadline),
+    "stream": lambda link, deadline: link.open_stream(["cat"], deadline),
+    "terminal": lambda link, deadline: link.open_stream(["cat"], deadline, terminal=True),
+    "lock": hold,
+    "file": lambda link, deadline: link.size_of("/etc/passwd", deadline),
+}
+
+
+@pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING)
+def test_host_that_falls_silent_in_midst_of_a_question_is_given_up(
+    ask: Callable[[SshLink, Deadline], object], sshd: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_session = paramiko.Transport.open_session
+    with (
+        relay(sshd.address.port) as network,
+        dial(replace(sshd.address, port=network.port), sshd.key, soon()) as link,
+    ):
+
+        def open_the_last(transport: paramiko.Transport, timeout: float) -> paramiko.Channel:
+            channel = open_session(transport, timeout=timeout)
+            network.freeze()
+            return channel
+
+        monkeypatch.setattr(paramiko.Transport, "open_session", open_the_last)
+
+        with pytest.raises(DeadlineExpired, match="timed out: an answer, limit 1 s"):
+            ask(link, Deadline.after("an answer", 1.0))
+        network.thaw()
+        with canceled() as deadline:
+            ask(link, deadline)

@@ -127,7 +127,7 @@ MATRIX: Mapping[Fault, Mapping[Phase, Outcome | Untried]] = {
         Phase.BOOT: _GONE,
         Phase.TEST: _GONE,
         Phase.WAIT: _GONE,
-        Phase.CLEANUP: _DONE,
+        Phase.CLEANUP: replace(_GONE, states=_VM_IS_DONE),
     },
     Fault.LINK_FROZEN: {
         Phase.DEPLOY: _SILENT,
