@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import BinaryIO
 
 LIMIT = 128 << 20
 """Bytes of one log: three hours of a serial line that never rests."""
+
+_LOGGER = logging.getLogger("lava_vmgroup")
 
 _SEARCHED = 65536
 """How far from where a log is cut the end of a line is looked for."""
@@ -37,15 +41,33 @@ class BoundedFile:
         self._kept = 0
         """Where the part that stays ends, once something was left out."""
         self._left_out = 0
+        self._missed = 0
+        """What the disk did not take since it last took something."""
         self._path.write_bytes(b"")
         self._file: BinaryIO | None = None
 
     def write(self, data: bytes) -> None:
-        """Append `data`, not later than at once."""
+        """Append `data`, not later than at once; what the disk does not take is left out, too."""
+        missed = self._notice(self._missed) if self._missed else b""
+        try:
+            self._append(missed + data)
+        except OSError as error:
+            self._missed += len(data)
+            if not missed:
+                # Perhaps this file's own handler is told, and gets here again.
+                _LOGGER.warning("%s is not complete: %s", self._path, error.strerror)
+        else:
+            self._missed = 0
+
+    def _append(self, data: bytes) -> None:
+        """Append all of `data` or nothing; raises `OSError`."""
         if self._file is None:
             self._file = self._path.open("r+b", buffering=0)
             self._file.seek(0, os.SEEK_END)
-        self._file.write(data)
+        if self._file.write(data) < len(data):
+            self._file.truncate(self._size)
+            self._file.seek(self._size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += len(data)
         if self._size > self._limit:
             self._leave_out(self._file)

@@ -235,8 +235,10 @@ def _run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse
         )
         with log_to_terminal(level, sys.stderr), canceling(run.cancel):
             result = run.run()
-    write_all(result, output)
-    Console().print(render(result))
+    try:
+        write_all(result, output)
+    finally:
+        Console().print(render(result))
     _announce(announced, options.oob_fd)
     return result.exit_status
 

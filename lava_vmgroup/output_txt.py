@@ -27,7 +27,7 @@ class OutputText(logging.Handler):
         """Begins with an empty file; raises `OSError`."""
         super().__init__(logging.INFO)
         self._file = BoundedFile(folder / NAME)
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()  # what cannot be written is an event
         self._at_line_start = True
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
+import resource
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,7 @@ import pytest
 from lava_vmgroup import bounded_file
 from lava_vmgroup.bounded_file import BoundedFile
 from lava_vmgroup.console.recorder import Recorder
-from lava_vmgroup.log import JsonLinesHandler
+from lava_vmgroup.log import JsonLinesHandler, NodeLog
 from lava_vmgroup.output_txt import OutputText
 
 LIMIT = 10_000
@@ -100,3 +104,50 @@ def test_consoles_fill_neither_their_log_nor_its_copy(
     for name in ("console.log", "output.txt"):
         assert (tmp_path / name).stat().st_size <= LIMIT
         assert (tmp_path / name).read_bytes().endswith(lines(3000)[-1])
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Have no file of this process grow beyond `size`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_log_says_what_a_full_disk_did_not_take(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = BoundedFile(tmp_path / "log")
+    log.write(b"before\n")
+    with full_disk(12):
+        log.write(b"too much\n")
+        log.write(b"more\n")
+
+    log.write(b"after\n")
+
+    told = b"\n[lava_vmgroup: 14 bytes are left out here]\n"
+    assert (tmp_path / "log").read_bytes() == b"before\n" + told + b"after\n"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}/log is not complete: No space left on device"
+    ]
+
+
+def test_no_log_that_cannot_be_written_is_in_the_way_of_others(tmp_path: Path) -> None:
+    for name in ("events.jsonl", "output.txt"):
+        (tmp_path / name).symlink_to("/dev/full")
+    handlers = (OutputText(tmp_path), JsonLinesHandler(tmp_path / "events.jsonl"))
+    seen = io.StringIO()
+    logger = logging.getLogger("lava_vmgroup")
+    with ExitStack() as stack:
+        for handler in (logging.StreamHandler(seen), *handlers):
+            logger.addHandler(handler)
+            stack.callback(logger.removeHandler, handler)
+
+        NodeLog("node").warning("kind", "the node says something")
+
+    assert "the node says something" in seen.getvalue()
+    for name in ("events.jsonl", "output.txt"):
+        assert f"{name} is not complete: No space left on device" in seen.getvalue()
