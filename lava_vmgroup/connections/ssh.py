@@ -11,13 +11,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
 import paramiko
 
 from lava_vmgroup.connections.ssh_access import Access, Address, connect
-from lava_vmgroup.connections.ssh_channels import ChannelStream, LineChannel, broke_off
+from lava_vmgroup.connections.ssh_channels import ChannelStream, LineChannel, broke_off, shut
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.connections.stream import CHUNK
 from lava_vmgroup.deadline import Deadline
@@ -93,7 +94,7 @@ class SshLink:
         """Run a command, feed it `stdin` (perhaps piece by piece), and wait for its end."""
         channel = self._open_channel(deadline)
         try:
-            with deadline.ending(channel.close):
+            with deadline.ending(partial(shut, channel)):
                 channel.set_combine_stderr(True)
                 channel.exec_command(shlex.join(argv))
                 for piece in [stdin] if isinstance(stdin, bytes) else stdin:
@@ -111,7 +112,7 @@ class SshLink:
                 raise self._lost(argv[0]) from error
             raise self._failure(f"running {argv[0]}", error, deadline) from error
         finally:
-            channel.close()
+            shut(channel)
 
     def run_again(self, argv: Sequence[str], deadline: Deadline) -> CommandResult:
         """Run a command that may be run twice: again, where the connection breaks off under it."""
@@ -157,7 +158,7 @@ class SshLink:
         """
         channel = self._open_channel(deadline)
         try:
-            with deadline.ending(channel.close):
+            with deadline.ending(partial(shut, channel)):
                 channel.exec_command(shlex.join(argv))
                 said = channel.recv(CHUNK)
             deadline.check()
@@ -165,7 +166,7 @@ class SshLink:
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._failure(f"running {argv[0]}", error, deadline) from error
         finally:
-            channel.close()
+            shut(channel)
 
     def open_stream(
         self, argv: Sequence[str], deadline: Deadline, *, terminal: bool = False
@@ -256,7 +257,7 @@ class SshLink:
     ) -> paramiko.Channel:
         channel = self._open_channel(deadline)
         try:
-            with deadline.ending(channel.close):
+            with deadline.ending(partial(shut, channel)):
                 if terminal:
                     channel.get_pty(term="dumb", width=_COLUMNS, height=24)
                 channel.exec_command(shlex.join(argv))
@@ -325,7 +326,7 @@ class SshLink:
     def _open_sftp(self, transport: paramiko.Transport, deadline: Deadline) -> paramiko.SFTPClient:
         channel = self._session(transport, deadline)
         try:
-            with deadline.ending(channel.close):
+            with deadline.ending(partial(shut, channel)):
                 channel.invoke_subsystem("sftp")
                 return paramiko.SFTPClient(channel)
         except (OSError, EOFError, paramiko.SSHException) as error:
@@ -341,7 +342,7 @@ class SshLink:
         """End the SFTP session, which wakes who waits in it; the next use starts a new one."""
         files, self._sftp = self._sftp, None
         if files is not None:
-            files.close()
+            shut(files)
 
     def _failure(self, doing: str, error: BaseException, deadline: Deadline) -> Exception:
         """What a failed transfer means: a cancel, a deadline, or the link's failure."""

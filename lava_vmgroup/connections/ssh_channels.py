@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import paramiko
 
 from lava_vmgroup.connections.stream import CHUNK
@@ -20,6 +22,12 @@ def broke_off(channel: paramiko.Channel) -> bool:
     """
     channel.status_event.wait(_FIND_OUT_S)
     return channel.closed and not channel.eof_received and channel.exit_status < 0
+
+
+def shut(end: paramiko.Channel | paramiko.SFTPClient) -> None:
+    """Close an end of a connection, which may be gone or be closed meanwhile; from any thread."""
+    with suppress(OSError, EOFError, paramiko.SSHException):
+        end.close()
 
 
 class ChannelStream:
@@ -55,7 +63,7 @@ class ChannelStream:
 
     def close(self) -> None:
         """See `ByteStream.close`."""
-        self._channel.close()
+        shut(self._channel)
 
 
 class LineChannel:
@@ -95,7 +103,7 @@ class LineChannel:
 
     def close(self) -> None:
         """End the command's input; wakes who asks."""
-        self._channel.close()
+        shut(self._channel)
 
     def _end(self) -> InfrastructureError:
         if broke_off(self._channel):

@@ -137,7 +137,7 @@ def test_unfinished_line_of_shell_is_a_command_that_does_not_end(node: ShellNode
 def test_command_that_ignores_ctrl_c_is_ended_all_the_same(
     bash: ShellNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lava_vmgroup.console.shell._PROMPT_S", 1.0)
+    monkeypatch.setattr("lava_vmgroup.console.shell._PROMPT_S", 4.0)
 
     run(bash, commands=["trap '' INT; sleep 600; trap - INT", "true"], timeout=0.5)
 
