@@ -29,6 +29,8 @@ AFTERMATH_S = 0.8
 _STAMP = re.compile(r"(?<!['\"])\[ {0,9}\d{1,9}\.\d{6}\](?:\[ {0,5}[TC]\d{1,9}\])? ")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
 _REMEMBERED = 1000
+_CASE = re.compile(r"<LAVA_SIGNAL_(?:STARTTC (?P<begun>[^>]*?)|ENDTC [^>]*)(?: CHECK=\d+)?>")
+"""Where a test case begins or ends; whoever records it may be behind the console, or before it."""
 _LAST_WORDS = "---[ end Kernel panic"
 
 
@@ -84,6 +86,7 @@ class Watch:
         self._system = _System()
         self._torn = b""
         self._before: deque[str] = deque(maxlen=LINES_BEFORE)
+        self._case: str | None = None
         self._sighting: Sighting | None = None
         self._timer: threading.Timer | None = None
         self._stopped = False
@@ -102,7 +105,7 @@ class Watch:
         """Take what comes for another system's words, which may begin with its firmware's."""
         self.settle()
         with self._lock:
-            self._system = _System()
+            self._system, self._case = _System(), None
 
     def stop(self) -> None:
         """Tell nothing any more: the system is being ended."""
@@ -148,6 +151,8 @@ class Watch:
         elif self._sighting is not None:
             self._add(line)
         self._before.append(line)
+        if "<LAVA_SIGNAL_" in line and (case := _CASE.search(line)):
+            self._case = case["begun"]
 
     def _find(self, line: str) -> tuple[Fault, str] | None:
         """The fault that a line tells, and its message."""
@@ -196,7 +201,7 @@ class Watch:
                 fault=fault,
                 line=message,
                 lines=[*self._before, line],
-                test_case=self._running_case(),
+                test_case=self._case or self._running_case(),
             )
             self._timer = threading.Timer(AFTERMATH_S, self.settle)
             self._timer.daemon = True

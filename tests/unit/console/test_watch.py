@@ -192,6 +192,18 @@ def test_console_that_ends_in_a_line_shows_its_fault() -> None:
     assert seen.watch.sees_something()
 
 
+def test_test_case_is_the_one_that_the_console_was_in() -> None:
+    case = b"<LAVA_SIGNAL_STARTTC %b>\r\n%b\r\n<0.7<LAVA_SIGNAL_ENDTC %b CHECK=71>\r\n"
+    oops = b"[   12.34567%d] Internal error: Oops: 96000046 [#1] SMP"
+    seen = Seen()
+
+    for data in (oops % 0, case % (b"quick", oops % 1, b"quick"), oops % 2):
+        seen.watch.feed(data + b"\n")
+        seen.watch.settle()
+
+    assert [one.test_case for one in seen.told] == [None, "quick", None]
+
+
 def test_job_ignores_names_and_adds_patterns_of_its_own() -> None:
     own = Fault(
         name="mine", severity=Severity.NOTE, pattern=r"lost \d+ frames", place=Place.ANYWHERE
