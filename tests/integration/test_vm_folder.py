@@ -140,11 +140,13 @@ def test_removing_goes_on_over_another_connection(
     ):
         folder = VMFolder("vm1", supervisor, link)
         folder.make({}, soon())
-        ignoring = f"trap 'echo >{tmp_path}/asked' TERM; while :; do sleep 0.1; done"
+        asked, ready = tmp_path / "asked", tmp_path / "ready"
+        ignoring = f"trap 'echo >{asked}' TERM; echo >{ready}; while :; do sleep 0.1; done"
         folder.start_by([f"setsid sh -c {shlex.quote(ignoring)} & exec cat"], {}, soon())
+        until(ready.exists)
         removing = threading.Thread(target=folder.remove, args=(soon(),))
         removing.start()
-        until((tmp_path / "asked").exists)
+        until(asked.exists)
 
         network.cut()
 
