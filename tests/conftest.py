@@ -16,6 +16,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 BOARD_TESTS = [Path(__file__).parent / name for name in ("e2e", "emulated_board")]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have one emulated board run at a time: it takes more than one processor alone."""
     for item in items:
