@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 import signal
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 # How fast a machine is, and what else it does, decides no test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -13,12 +14,15 @@ settings.load_profile("patient")
 # inherit that; the consoles that tests open need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-BOARD_TESTS = [Path(__file__).parent / name for name in ("e2e", "emulated_board")]
+
+class OneBoard(LoadScopeScheduling):  # type: ignore[misc]
+    """One worker runs all that needs an emulated board, which takes more than one processor."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        on_board = nodeid.startswith(("tests/e2e/", "tests/emulated_board/"))
+        return "board" if on_board else nodeid
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have one emulated board run at a time: it takes more than one processor alone."""
-    for item in items:
-        if any(item.path.is_relative_to(folder) for folder in BOARD_TESTS):
-            item.add_marker(pytest.mark.xdist_group("board"))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBoard:
+    """Have pytest-xdist distribute tests in this way."""
+    return OneBoard(config, log)
