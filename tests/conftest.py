@@ -10,9 +10,10 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-# A shell without job control has what it starts in the background ignore Ctrl-C, and programs
-# inherit that; the consoles that tests open need it.
+# A shell without job control has what it starts in the background ignore Ctrl-C and Ctrl-\, and
+# programs inherit that; the consoles that tests open need them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 class OneBoard(LoadScopeScheduling):  # type: ignore[misc]
