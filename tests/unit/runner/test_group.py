@@ -165,7 +165,7 @@ def test_second_cancel_hurries_a_step_of_the_clean_up_that_has_begun(
 
     assert group.run().exit_status == 143
     canceling.join()
-    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+    until(lambda: not [one for one in threading.enumerate() if isinstance(one, threading.Timer)])
     expected = "could not be switched off: timed out: a step of the hurried clean-up, limit 0.5 s"
     assert any(expected in message for message in caplog.messages), caplog.messages
 
