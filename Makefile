@@ -24,7 +24,7 @@ demo: demo-packages $(VENV)/.installed images
 		examples/vm-group/job.json
 
 test: test-packages $(VENV)/.installed-test lint images lava-dispatcher docs
-	$(BIN)/pytest -n 3 --dist load --durations 12
+	$(BIN)/pytest -n 2 --dist load --durations 12
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

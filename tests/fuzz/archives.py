@@ -20,6 +20,7 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -181,10 +182,13 @@ def _image_changed(content: bytes, chance: random.Random) -> bytes:
 def fuzz(count: int, seed: int) -> list[str]:
     """Read that many inputs."""
     faults = []
-    with tempfile.TemporaryDirectory() as name:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        patch.object(unpack, "MAX_UNPACKED", LARGEST),
+        patch.object(overlays, "MAX_OVERLAYS", LARGEST),
+    ):
         base = Path(name)
         inputs = Inputs(base)
-        unpack.MAX_UNPACKED = overlays.MAX_OVERLAYS = LARGEST
         for number in range(count):
             chance = random.Random(f"{seed} {number}")  # noqa: S311 - to be repeated
             read, content = inputs.make(chance)

@@ -160,12 +160,16 @@ def difference(chance: random.Random, folder: Path) -> str | None:
 
 def fuzz(count: int, seed: int) -> list[str]:
     """Play that many consoles, half of them well-formed ones."""
-    return list(_fuzz(count, seed))
+    level = LOGGER.level
+    LOGGER.setLevel(logging.CRITICAL)
+    try:
+        return list(_fuzz(count, seed))
+    finally:
+        LOGGER.setLevel(level)
 
 
 def _fuzz(count: int, seed: int) -> Iterator[str]:
     corpus = [path.read_bytes() for path in sorted(CORPUS.iterdir())]
-    LOGGER.setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number in range(count):

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 # Sourced by the MultiNode helpers, which set $bin: requests to the dispatcher and its replies.
 #
-# A request is one marker line, by the channel for records or on standard output.  A reply is one line that the dispatcher types
-# on the console; other lines that arrive there are skipped.  What does not fit into a line comes
-# and goes in parts (lava-parts.sh).  In a test a request is a record (lava-words.sh), its reply has
-# the record's place, and a request that is not answered is printed again, on the console.
+# A request is one marker line, by the channel for records or on standard output.  A reply is one
+# line that the dispatcher types on the console; other lines that arrive there are skipped.  What
+# does not fit into a line comes and goes in parts (lava-parts.sh).  In a test a request is a record
+# (lava-words.sh), its reply has the record's place, and a request that is not answered is printed
+# again, on the console.
 # shellcheck shell=sh
 
 # A byte is a character, for lengths, patterns and awk.
@@ -89,11 +90,12 @@ await_answer() {
     # A reader in the background is to fail, not to be stopped.
     trap '' TTIN
     repeater=
-    trap 'stop_repeating; rm -f "$LAVA_MULTI_NODE_CACHE.new"' EXIT
     if [ -n "$place" ]; then
         repeat_request &
         repeater=$!
     fi
+    # Not before: in bash, a child that is killed at once would do it as well.
+    trap 'stop_repeating; rm -f "$LAVA_MULTI_NODE_CACHE.new"' EXIT
     # The standard input may be anything's, as in "command | while read word; do lava-send ...".
     if [ -r "${LAVA_CONSOLE:-}" ]; then
         read_answer "$1" <"$LAVA_CONSOLE"
@@ -102,6 +104,8 @@ await_answer() {
     fi
     answered=$?
     stop_repeating
+    rm -f "$LAVA_MULTI_NODE_CACHE.new"
+    trap - EXIT
     return "$answered"
 }
 
@@ -118,7 +122,6 @@ print_again() {
 repeat_request() {
     child=
     trap 'kill "$child" 2>/dev/null; exit 0' TERM
-    trap - EXIT
     pause=1
     waited=0
     while :; do

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -232,6 +234,33 @@ def test_a_part_that_does_not_show_is_typed_again(
 
     assert status == 0
     assert node.cache.read_bytes() == cached(TEXT * 20)
+
+
+AT_ONCE = """\
+bin=$1/bin LAVA_MULTI_NODE_CACHE=$2
+. "$bin/lava-multi-node.sh"
+LAVA_MULTI_NODE_CACHE=$2 place=0.1 record_file=/dev/null
+read_answer() {
+    echo part >"$LAVA_MULTI_NODE_CACHE.new"
+    stop_repeating
+    [ -s "$LAVA_MULTI_NODE_CACHE.new" ] || exit 3
+}
+for _ in 1 2 3 4 5 6 7 8 9 10; do await_answer WAIT; done
+"""
+
+
+def test_a_part_that_arrives_at_once_stays(node: Node) -> None:
+    node.unpack()
+    command = [str(node.shell), "-c", AT_ONCE, "test", str(node.directory), str(node.cache)]
+
+    # On one processor, what is started in the background has to wait.
+    done = subprocess.run(
+        ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command],
+        env=node.environment | {"PATH": os.environ["PATH"]},
+        timeout=LIMIT_S,
+    )
+
+    assert done.returncode == 0
 
 
 def test_a_reply_that_never_arrives_is_refused(node: Node) -> None:
