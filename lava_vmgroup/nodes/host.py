@@ -38,7 +38,7 @@ from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 
 _UNPACK_S = 60.0
 _HELLO_S = 60.0
-_DEAD_S = 3.0
+_DEAD_S = 2.0
 """For a system that died as far as its console tells; one that lives answers in time."""
 _DIALING = "SSH to the host"
 
@@ -261,7 +261,7 @@ class HostNode(Node):
             return
         limit = self.shared.cleanup("cleaning up the host")
         if self.watch.system_died:
-            limit = limit.sub("cleaning up a host whose system has died", _DEAD_S)
+            limit = limit.exactly("cleaning up a host whose system has died", _DEAD_S)
         with link:
             if heartbeat is not None:
                 heartbeat.stop()
