@@ -74,8 +74,8 @@ stop_programs() {
     looks=0
     for pid in $signaled; do
         while [ -e "/proc/$pid/task" ]; do
-            # Its parent has a second to notice, as whoever lists processes sees it until then.
-            is_empty_zombie "$pid" && [ $((looks += 1)) -gt 10 ] && break
+            # Its parent has a moment to notice, as whoever lists processes sees it until then.
+            is_empty_zombie "$pid" && [ $((looks += 1)) -gt 5 ] && break
             wait_a_little || { echo "a process that does not end: $pid" >&2; return 1; }
         done
     done
