@@ -40,7 +40,7 @@ FULL_PAUSE_S = 0.1
 """How long to leave new connections alone when there is no room for one."""
 DAWDLING_S = 1.0
 """After which time a client that has not said what it wants makes room for another one."""
-GRACE_S = 1.0
+GRACE_S = 0.5
 """How long a member may be without its presence before it is taken for dead."""
 EXPIRY_S = 600.0
 """How often to look for groups that nobody uses any more."""

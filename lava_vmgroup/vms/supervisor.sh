@@ -63,6 +63,7 @@ marked() {
     done 2>/dev/null
 }
 
+# stop_programs FOLDER LOOKS
 stop_programs() {
     tries=0 signaled=
     while found=$(marked "$1"); [ -n "$found" ]; do
@@ -75,7 +76,7 @@ stop_programs() {
     for pid in $signaled; do
         while [ -e "/proc/$pid/task" ]; do
             # Its parent has a moment to notice, as whoever lists processes sees it until then.
-            is_empty_zombie "$pid" && [ $((looks += 1)) -gt 5 ] && break
+            is_empty_zombie "$pid" && [ $((looks += 1)) -gt "$2" ] && break
             wait_a_little || { echo "a process that does not end: $pid" >&2; return 1; }
         done
     done
@@ -83,7 +84,7 @@ stop_programs() {
 
 remove_vm() {
     job=${1%/*}
-    stop_programs "$1" &&
+    stop_programs "$1" 3 &&
         rm -rf "$1" "$1.reserved" "${job%/*}"/sha256/*.part-"${job##*/job-}-${1##*/}"
 }
 
@@ -101,7 +102,7 @@ remove_keys() (
 # The owner is the last to go, or what a power cut leaves would be nobody's.
 remove_job() {
     group=${1##*/job-} ended=0 root=''
-    stop_programs "$1" || ended=1
+    stop_programs "$1" 0 || ended=1
     remove_keys "$group" || ended=1
     while read -r kind value; do
         case $kind in
