@@ -33,14 +33,16 @@ def close_console(scene: Scene) -> None:
     [*followers] = scene.running("tail")
     assert followers
     for pid in followers:
-        if "console.out" in Path(f"/proc/{pid}/cmdline").read_text():
-            os.kill(pid, signal.SIGKILL)
+        with suppress(OSError):  # it may have ended meanwhile
+            if "console.out" in Path(f"/proc/{pid}/cmdline").read_text():
+                os.kill(pid, signal.SIGKILL)
 
 
 def kill_qemu(scene: Scene) -> None:
     """End the VM without a word."""
     for pid in scene.qemu():
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def reboot_host(scene: Scene) -> None:

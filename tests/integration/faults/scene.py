@@ -155,11 +155,12 @@ class Scene:
 
     def running(self, word: str) -> list[int]:
         """The processes of the VM that have a word in their command lines, first of all."""
-        return [
-            pid
-            for pid in self.marked(self.vm_folder)
-            if word in Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0]
-        ]
+        found = []
+        for pid in self.marked(self.vm_folder):
+            with suppress(OSError):  # it may have ended meanwhile
+                if word in Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0]:
+                    found.append(pid)
+        return found
 
     def qemu(self) -> list[int]:
         """The VM's QEMU."""
