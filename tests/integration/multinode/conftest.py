@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -100,3 +101,30 @@ def start() -> Iterator[Start]:
     with ThreadPoolExecutor(max_workers=16) as pool:
         yield pool.submit
     assert threading.active_count() <= before
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A server that the test plays itself."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        yield server
+
+
+@pytest.fixture
+def on_retry() -> Iterator[list[Callable[[], None]]]:
+    """What is to happen when a call has failed to reach its coordinator, each thing once."""
+    todo: list[Callable[[], None]] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if getattr(record, "kind", "") == "multinode-retry" and todo:
+                todo.pop(0)()
+
+    logger, handler = logging.getLogger("lava_vmgroup"), Handler()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    yield todo
+    logger.setLevel(level)
+    logger.removeHandler(handler)

@@ -12,12 +12,11 @@ import pytest
 
 from lava_vmgroup.errors import PeerFailed
 from lava_vmgroup.multinode.wire import encode_frame
-from tests.integration.multinode.test_client import listener, serve, take
+from tests.integration.multinode.played import serve, take
 
 if TYPE_CHECKING:
     from tests.integration.multinode.conftest import MakeClient
 
-__all__ = ["listener"]
 
 ENDED = encode_frame({"response": "nack", "failed": {"host": "no boot"}})
 

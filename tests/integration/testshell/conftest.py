@@ -17,14 +17,20 @@ from typing import Any
 
 import pytest
 
+from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.fetch import JobFiles
+from lava_vmgroup.job.reference import FileReference
+from lava_vmgroup.log import NodeLog
 from lava_vmgroup.testshell.definition import parse_definition
 from lava_vmgroup.testshell.events import Event, MultiNodeCall, Recorded, Settle
+from lava_vmgroup.testshell.loading import Loader
 from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay
 from lava_vmgroup.testshell.records import enveloped, find_record
 from lava_vmgroup.testshell.replies import Reply, reply_sent, reply_settle
 from lava_vmgroup.testshell.signals import SignalParser
 from lava_vmgroup.testshell.tree import Tree
+from tests.support.repositories import Repository
 
 LIMIT_S = 60.0
 PACKAGES = {"bash": "bash", "dash": "dash", "busybox": "busybox-static"}
@@ -201,3 +207,28 @@ def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
     else:
         (tools / "sh").symlink_to(program)
         yield Node(tmp_path, tools / "sh", os.defpath)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "tests.git")
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def loader(tmp_path: Path, warnings: list[str]) -> Iterator[Loader]:
+    (tmp_path / "downloads").mkdir()
+    config = DispatcherConfig(lava_cachedir=tmp_path / "cache")
+    deadline = Deadline.after("the test", LIMIT_S)
+    with JobFiles(tmp_path, config, tmp_path / "downloads") as files:
+        yield Loader(
+            folder=tmp_path,
+            work=tmp_path / "work",
+            deadline=deadline,
+            warn=warnings.append,
+            download=lambda url: files.fetch(FileReference(url=url), deadline, NodeLog()),
+        )

@@ -8,7 +8,7 @@ from lava_vmgroup.actions import lava_test_shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.job.model import Action
 from tests.integration.testshell.test_node import LIMIT_S, LocalNode, node
-from tests.integration.testshell.test_repositories import Repository, definition
+from tests.support.repositories import Repository, definition
 
 __all__ = ["node"]
 

@@ -9,7 +9,6 @@ import http.server
 import io
 import os
 import stat
-import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -19,11 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lava_vmgroup.actions import lava_test_shell
 from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.errors import (
     Canceled,
     ConfigurationError,
@@ -31,86 +27,13 @@ from lava_vmgroup.errors import (
     JobError,
     VMGroupError,
 )
-from lava_vmgroup.job.model import Action, Scope
-from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import SoftwareSource
 from lava_vmgroup.testshell import repositories
 from lava_vmgroup.testshell.loading import Loader
-from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.source import Source, SourceKind, parse_source
-from lava_vmgroup.testshell.steps import SkipInstall
+from tests.support.repositories import Repository, contents, definition
 
 LIMIT_S = 60.0
-
-
-def definition(name: str, **sections: Any) -> str:
-    content: dict[str, Any] = {
-        "metadata": {"name": name, "format": "1.0", "description": "", "version": "0.1"},
-        "run": {"steps": [f"echo {name}"]},
-    }
-    return yaml.safe_dump(content | sections)
-
-
-class Repository:
-    """A git repository of the test's own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True)
-        self.git("init", "--quiet", "--initial-branch=main")
-
-    def git(self, *words: str) -> str:
-        """Run git in the repository, whatever the configuration of this machine."""
-        identity = ["-c", "user.name=test", "-c", "user.email=test@lab", "-c", "commit.gpgsign=no"]
-        return subprocess.run(
-            ["git", *identity, *words],
-            cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.folder)},
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-        ).stdout.strip()
-
-    def commit(self, files: dict[str, str]) -> str:
-        """Commit files; returns the commit."""
-        for name, text in files.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message=x")
-        return self.git("rev-parse", "HEAD")
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return Repository(tmp_path / "tests.git")
-
-
-@pytest.fixture
-def warnings() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def loader(tmp_path: Path, warnings: list[str]) -> Iterator[Loader]:
-    (tmp_path / "downloads").mkdir()
-    config = DispatcherConfig(lava_cachedir=tmp_path / "cache")
-    deadline = Deadline.after("the test", LIMIT_S)
-    with JobFiles(tmp_path, config, tmp_path / "downloads") as files:
-        yield Loader(
-            folder=tmp_path,
-            work=tmp_path / "work",
-            deadline=deadline,
-            warn=warnings.append,
-            download=lambda url: files.fetch(FileReference(url=url), deadline, NodeLog()),
-        )
-
-
-def contents(test: OverlayTest) -> dict[str, bytes]:
-    return {entry.path: entry.content for entry in test.files}
 
 
 def test_the_newest_commit_of_a_repository_is_used(repository: Repository, loader: Loader) -> None:
@@ -354,80 +277,6 @@ def test_an_inline_definition_is_used(loader: Loader) -> None:
     assert test.software == ()
 
 
-def test_repositories_to_install_go_into_the_tests_directory(
-    repository: Repository, loader: Loader, tmp_path: Path
-) -> None:
-    tool = Repository(tmp_path / "tool.git")
-    tool.commit({"tool": "old"})
-    tool.git("branch", "stable")
-    commit = tool.commit({"tool": "new"})
-    repos = [
-        str(tool.folder),
-        {"url": "tool.git", "branch": "BRANCH", "destination": "in/there"},
-        {"url": "tool.git", "destination": "WHERE"},
-        {"url": "no-such", "skip_by_default": True},
-        {"url": "no-such", "skip_by_default": "SKIP"},
-    ]
-    params = {"BRANCH": "main", "WHERE": "elsewhere", "SKIP": "False"}
-    repository.commit(
-        {"lavatest.yaml": definition("smoke", params=params, install={"git-repos": repos})}
-    )
-
-    (test,) = loader.load(
-        parse_source({"git-repo": "tests.git", "parameters": {"BRANCH": "stable", "SKIP": True}})
-    )
-
-    assert contents(test).keys() == {
-        "lavatest.yaml",
-        "tool/tool",
-        "in/there/tool",
-        "elsewhere/tool",
-    }
-    assert contents(test)["in/there/tool"] == b"old"
-    assert [one.branch_revision for one in test.software][1] == commit
-    assert [one.project_name for one in test.software] == ["tests", "tool", "tool", "tool"]
-
-
-@pytest.mark.parametrize(
-    ("skip", "found"), [(SkipInstall.REPOS, 1), (SkipInstall.ALL, 1), (SkipInstall.DEPS, 2)]
-)
-def test_repositories_to_install_can_be_skipped(
-    repository: Repository, loader: Loader, skip: SkipInstall, found: int
-) -> None:
-    repository.commit({"lavatest.yaml": definition("smoke", install={"git-repos": ["tests.git"]})})
-    loader.skip_install = skip
-
-    (test,) = loader.load(parse_source({"git-repo": "tests.git"}))
-
-    assert len(test.files) == found
-
-
-@pytest.mark.parametrize("where", ["../up", "/etc", "-"])
-def test_a_parameter_cannot_lead_a_repository_outside(
-    repository: Repository, loader: Loader, where: str
-) -> None:
-    repository.commit(
-        {
-            "lavatest.yaml": definition(
-                "smoke",
-                params={"WHERE": "x"},
-                install={"git-repos": [{"url": "tests.git", "destination": "WHERE"}]},
-            )
-        }
-    )
-    source = parse_source({"git-repo": "tests.git", "parameters": {"WHERE": where}})
-
-    if where == "-":
-        assert "-/lavatest.yaml" in contents(loader.load(source)[0])
-        return
-    with pytest.raises(JobError, match="expected a path inside the repository"):
-        loader.load(source)
-
-
-def url(path: Path) -> Source:
-    return Source(kind=SourceKind.URL, location=str(path))
-
-
 def test_a_password_in_a_url_is_in_no_result(
     loader: Loader, tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -439,96 +288,6 @@ def test_a_password_in_a_url_is_in_no_result(
 
     assert test.metadata["url"] == f"{web}/x.yaml"
     assert test.software[0].branch_url == f"{web}/x.yaml"
-
-
-def test_definitions_to_run_before_run_before(
-    repository: Repository, loader: Loader, tmp_path: Path
-) -> None:
-    repository.commit({"lavatest.yaml": definition("third")})
-    (tmp_path / "second.yaml").write_text(
-        definition("second", **{"test-case-deps": [{"git-repo": "tests.git"}]})
-    )
-    (tmp_path / "first.yaml").write_text(
-        definition(
-            "first",
-            **{"test-case-deps": [{"url": "second.yaml"}, {"git-repo": "tests.git"}]},
-        )
-    )
-
-    tests = loader.load(url(tmp_path / "first.yaml"))
-
-    assert [test.definition.name for test in tests] == ["third", "second", "third", "first"]
-    assert len({test.uuid for test in tests}) == 4
-
-
-def test_definitions_that_wait_for_each_other_are_refused_with_the_circle(
-    loader: Loader, tmp_path: Path
-) -> None:
-    for name, other in (("a", "b"), ("b", "c"), ("c", "b")):
-        (tmp_path / f"{name}.yaml").write_text(
-            definition(name, **{"test-case-deps": [{"url": f"{other}.yaml"}]})
-        )
-
-    with pytest.raises(JobError) as caught:
-        loader.load(Source(kind=SourceKind.URL, location="a.yaml"))
-
-    assert caught.value.message == (
-        "test-case-deps go in a circle: a.yaml -> b.yaml -> c.yaml -> b.yaml"
-    )
-
-
-def problems(tmp_path: Path, **parameters: Any) -> list[str]:
-    """What the check of a job says of an action."""
-    action = Action(command="lava_test_shell", parameters=parameters, place="actions[0]")
-    scope = Scope(folder=tmp_path, on_host=True, on_vms=True)
-    return list(lava_test_shell.check(action, scope))
-
-
-def test_a_job_is_checked_as_far_as_this_machine_goes(
-    repository: Repository, tmp_path: Path
-) -> None:
-    repository.commit({"bad.yaml": definition("b ad"), "good.yaml": definition("good")})
-    (tmp_path / "far.yaml").write_text(
-        definition(
-            "far",
-            install={"git-repos": ["https://lab/not-asked-for"]},
-            **{"test-case-deps": [{"git-repo": "https://lab/x"}]},
-        )
-    )
-
-    found = problems(
-        tmp_path,
-        testdef_urls=["far.yaml", "no-such.yaml", "http://lab/never-asked"],
-        testdef_repos=[
-            {"git-repo": "tests.git", "testdef": "good.yaml"},
-            {"git-repo": "tests.git", "testdef": "bad.yaml"},
-            {"git-repo": "tests.git", "url": "x"},
-            {"from": "inline", "repository": {"run": {"steps": []}}},
-            {"git-repo": "https://lab/never-asked"},
-        ],
-    )
-
-    assert [problem.partition(": ")[0] for problem in found] == [
-        "testdef_urls[1]",
-        "testdef_repos[1]",
-        "testdef_repos[2]",
-        "testdef_repos[3]",
-    ]
-    assert found[1].startswith("testdef_repos[1]: metadata.name: expected a name without blanks")
-    assert found[3] == "testdef_repos[3]: metadata: missing; expected a mapping"
-
-
-def test_an_action_without_tests_is_refused(tmp_path: Path) -> None:
-    assert problems(tmp_path) == ["testdef_urls: missing; give testdef_urls, testdef_repos or both"]
-
-
-def test_a_test_directory_that_cannot_be_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text(definition("x"))
-
-    assert problems(tmp_path, testdef_urls=["x.yaml"], lava_test_dir="/data/%s") == []
-    assert problems(tmp_path, testdef_urls=["x.yaml"], lava_test_dir="data") == [
-        "lava_test_dir: expected an absolute path of letters, digits and _.+-, found 'data'"
-    ]
 
 
 def test_a_file_that_is_too_large_is_not_checked_out(
