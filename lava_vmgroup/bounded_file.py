@@ -13,7 +13,7 @@ from typing import BinaryIO
 LIMIT = 128 << 20
 """Bytes of one log: three hours of a serial line that never rests."""
 
-_LOGGER = logging.getLogger("lava_vmgroup")
+_LOGGER = logging.getLogger(__name__)
 
 _SEARCHED = 65536
 """How far from where a log is cut the end of a line is looked for."""

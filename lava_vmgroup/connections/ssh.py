@@ -18,7 +18,13 @@ from typing import Self, TypeVar
 import paramiko
 
 from lava_vmgroup.connections.ssh_access import Access, Address, connect
-from lava_vmgroup.connections.ssh_channels import ChannelStream, LineChannel, broke_off, shut
+from lava_vmgroup.connections.ssh_channels import (
+    CONNECTION_ERRORS,
+    ChannelStream,
+    LineChannel,
+    broke_off,
+    shut,
+)
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.connections.stream import CHUNK
 from lava_vmgroup.deadline import Deadline
@@ -106,7 +112,7 @@ class SshLink:
                 if broke_off(channel):
                     raise self._lost(argv[0])
                 return CommandResult(channel.exit_status, output.decode(errors="replace"))
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except CONNECTION_ERRORS as error:
             deadline.check()
             if broke_off(channel):
                 raise self._lost(argv[0]) from error
@@ -163,7 +169,7 @@ class SshLink:
                 said = channel.recv(CHUNK)
             deadline.check()
             yield said.decode(errors="replace").strip()
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except CONNECTION_ERRORS as error:
             raise self._failure(f"running {argv[0]}", error, deadline) from error
         finally:
             shut(channel)
@@ -261,7 +267,8 @@ class SshLink:
                 if terminal:
                     channel.get_pty(term="dumb", width=_COLUMNS, height=24)
                 channel.exec_command(shlex.join(argv))
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except CONNECTION_ERRORS as error:
+            shut(channel)
             raise self._failure(f"starting {argv[0]}", error, deadline) from error
         return channel
 
@@ -294,7 +301,7 @@ class SshLink:
             tries_left -= 1
             try:
                 return work(transport)
-            except (OSError, EOFError, paramiko.SSHException) as error:
+            except CONNECTION_ERRORS as error:
                 # Its thread may need a moment to find out.
                 transport.join(_LOOK_S)
                 if transport.is_active() or self._closed or not tries_left:
@@ -329,7 +336,8 @@ class SshLink:
             with deadline.ending(partial(shut, channel)):
                 channel.invoke_subsystem("sftp")
                 return paramiko.SFTPClient(channel)
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except CONNECTION_ERRORS as error:
+            shut(channel)
             deadline.check()
             if not transport.is_active():
                 raise

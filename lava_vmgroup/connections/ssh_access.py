@@ -15,6 +15,7 @@ import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
 from lava_vmgroup.connections import tcp
+from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError
@@ -90,7 +91,7 @@ def connect(access: Access, deadline: Deadline) -> paramiko.Transport:
             raise InfrastructureError(
                 f"the host at {address.host}:{address.port} refused the login: {error}"
             ) from error
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except CONNECTION_ERRORS as error:
             deadline.check()
             if deadline.remaining_s < _RETRY_S:
                 raise InfrastructureError(

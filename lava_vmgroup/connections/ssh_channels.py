@@ -11,6 +11,9 @@ from lava_vmgroup.connections.stream import CHUNK
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError, LinkLost
 
+CONNECTION_ERRORS = (OSError, EOFError, paramiko.SSHException)
+"""What paramiko raises when a connection or one of its channels does not go on."""
+
 _FIND_OUT_S = 0.5
 _LINE_LIMIT = CHUNK
 
@@ -26,7 +29,7 @@ def broke_off(channel: paramiko.Channel) -> bool:
 
 def shut(end: paramiko.Channel | paramiko.SFTPClient) -> None:
     """Close an end of a connection, which may be gone or be closed meanwhile; from any thread."""
-    with suppress(OSError, EOFError, paramiko.SSHException):
+    with suppress(*CONNECTION_ERRORS):
         end.close()
 
 
@@ -53,7 +56,7 @@ class ChannelStream:
             self._channel.sendall(data)
         except TimeoutError as error:
             raise deadline.error() from error
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except CONNECTION_ERRORS as error:
             raise InfrastructureError("the console connection is closed") from error
 
     @property
@@ -96,7 +99,7 @@ class LineChannel:
                     raise InfrastructureError("the command on the host says more than a line")
         except TimeoutError as error:
             raise deadline.error() from error
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except CONNECTION_ERRORS as error:
             raise self._end() from error
         line, _, self._unread = self._unread.partition(b"\n")
         return line.decode(errors="replace")

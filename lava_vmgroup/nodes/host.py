@@ -39,7 +39,8 @@ from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 _UNPACK_S = 60.0
 _HELLO_S = 60.0
 _DEAD_S = 2.0
-"""For a system that died as far as its console tells; one that lives answers in time."""
+"""For a system that died as far as its console tells; one that lives answers in time, and no
+slowness excuses one that does not."""
 _DIALING = "SSH to the host"
 
 

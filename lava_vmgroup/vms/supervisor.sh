@@ -63,7 +63,7 @@ marked() {
     done 2>/dev/null
 }
 
-# stop_programs FOLDER LOOKS
+# stop_programs FOLDER LOOKS: end what belongs to a folder, and look so often whether zombies go.
 stop_programs() {
     tries=0 signaled=
     while found=$(marked "$1"); [ -n "$found" ]; do
@@ -75,7 +75,7 @@ stop_programs() {
     looks=0
     for pid in $signaled; do
         while [ -e "/proc/$pid/task" ]; do
-            # Its parent has a moment to notice, as whoever lists processes sees it until then.
+            # Whoever lists processes sees it until its parent has noticed.
             is_empty_zombie "$pid" && [ $((looks += 1)) -gt "$2" ] && break
             wait_a_little || { echo "a process that does not end: $pid" >&2; return 1; }
         done

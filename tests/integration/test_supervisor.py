@@ -228,7 +228,7 @@ def test_no_list_of_processes_shows_a_vm_that_has_ended(host: Host) -> None:
         "vm = subprocess.Popen(['sleep', '600'], env={'LAVA_VM_MARK': sys.argv[1]})\n"
         "print(vm.pid, flush=True)\n"
         "os.waitid(os.P_PID, vm.pid, os.WEXITED | os.WNOWAIT)\n"
-        "time.sleep(0.1)\n"
+        "time.sleep(0.05)\n"
         "vm.wait()\n"
     )
     parent = subprocess.Popen(

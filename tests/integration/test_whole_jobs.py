@@ -62,6 +62,18 @@ def test_failed_test_case_is_the_exit_status(lab: Lab, sshd: Server) -> None:
     assert traces(lab, sshd) == []
 
 
+def test_summary_is_shown_although_a_result_cannot_be_written(lab: Lab) -> None:
+    document = job(entry("guest"), actions=[shell_action("failing.yaml", "guest")])
+    (lab.folder / "results/junit.xml").mkdir(parents=True)
+
+    ended = lab.run(write_job(lab, document, failing=FAILING))
+
+    assert ended.status == 4, ended.stderr
+    assert "junit.xml failed: Is a directory" in ended.stderr
+    assert "Complete" in ended.stdout
+    assert len(ended.results["nodes"]) == 2
+
+
 def says(word: str, event: Mapping[str, Any]) -> bool:
     return event["kind"] == "multinode" and word in event["message"]
 

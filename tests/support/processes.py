@@ -20,9 +20,9 @@ def is_running(pid: int) -> bool:
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for something that takes as long as it takes."""
-    end = time.monotonic() + _LIMIT_S
+    limit = time.monotonic() + _LIMIT_S
     while not condition():
-        assert time.monotonic() < end, "it did not happen"
+        assert time.monotonic() < limit, "it did not happen"
         time.sleep(0.05)
 
 
