@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lava_vmgroup.console.faults import Severity
+from lava_vmgroup.console.shell import MAX_LINE, typed_length
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired
 from lava_vmgroup.job.model import Action, Scope
@@ -21,8 +22,6 @@ from lava_vmgroup.testshell.runs import MAX_RESULTS, fault_case
 from lava_vmgroup.testshell.signals import parse_line
 
 RUN_NAME = "lava-command"
-_MAX_COMMAND_BYTES = 4000
-"""A terminal drops what a line has more."""
 _MAX_LOG = 16 << 20
 """Characters of output that are kept beside the console's own log."""
 _INTERRUPT_S = 60.0
@@ -77,8 +76,13 @@ PARAMETERS: Mapping[str, Any] = {
 def check(action: Action, scope: Scope) -> Iterator[str]:  # noqa: ARG001
     """Whether the commands can be typed, and the parser be used."""
     for index, command in enumerate(action.parameters["commands"]):
-        if len(command.encode()) > _MAX_COMMAND_BYTES:
-            yield f"commands[{index}]: expected at most {_MAX_COMMAND_BYTES} bytes"
+        excess = typed_length(command) - MAX_LINE
+        if excess > 0:
+            yield (
+                f"commands[{index}]: expected a command that fits into a line of a terminal "
+                f"({MAX_LINE} bytes, quotes counted), this one has {excess} too many; "
+                "put it into a script"
+            )
     if "parser" in action.parameters:
         problem = pattern_problem(action.parameters["parser"])
         if problem is not None:

@@ -16,8 +16,9 @@ import codecs
 import io
 import re
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -46,6 +47,9 @@ _SHOWN = 500
 _JOIN_S = 5.0
 _CATCH_UP_S = 0.5
 _UNREAD_PIECES = 5000
+QUIET_S = 5.0
+"""Seconds without text after which a console is nudged for the first time."""
+_LONGEST_STEP_S = 60.0
 _SILENCE = "a sign of life on the console (console_silence)"
 
 
@@ -103,6 +107,7 @@ class Console:
         self._partial = ""
         self._unread = ""
         self._silence: Deadline | None = None
+        self._heard_at = 0.0
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._tail = ""
         self._pump = threading.Thread(target=self._pump_stream, name="console", daemon=True)
@@ -144,34 +149,56 @@ class Console:
         """Put something into the inbox, from any thread; comes out of `next_event`."""
         self._inbox.put(Posted(item))
 
-    def expect(self, patterns: Sequence[str | re.Pattern[str]], deadline: Deadline) -> Match:
-        """Wait until the console shows one of `patterns`; the earliest match wins."""
+    def expect(
+        self,
+        patterns: Sequence[str | re.Pattern[str]],
+        deadline: Deadline,
+        *,
+        nudge: Callable[[], object] | None = None,
+    ) -> Match:
+        """Wait until the console shows one of `patterns`; the earliest match wins.
+
+        `nudge` is called, in this thread, after 5 seconds in which nothing came, and then ever more
+        seldom; also when what comes matches nothing for a minute.
+        """
         compiled: list[Any] = [
             UserPattern(one) if isinstance(one, str) else one for one in patterns
         ]
         self._unread, self._partial = self._partial + self._unread, ""
         self._listen(deadline)
+        quiet = _Quiet(nudge)
         with deadline.waking(self._wake):
             while True:
                 deadline.check()
                 try:
-                    index = self._matcher.expect_list(compiled, deadline.remaining_s)
+                    wait_s = quiet.wait_s(self._heard_at, deadline)
+                    index = self._matcher.expect_list(compiled, wait_s)
                 except _Woken:
                     continue
                 except pexpect.TIMEOUT:
-                    raise deadline.error(self.last_lines) from None
+                    if not quiet.waits_on(self._heard_at, deadline):
+                        raise deadline.error(self.last_lines) from None
                 except pexpect.EOF:
                     raise self._ended() from None
-                found: Any = self._matcher.match
-                return Match(index, str(self._matcher.before), found)
+                else:
+                    found: Any = self._matcher.match
+                    return Match(index, str(self._matcher.before), found)
 
-    def next_event(self, deadline: Deadline, *, may_be_silent: bool = False) -> Line | Posted:
+    def next_event(
+        self,
+        deadline: Deadline,
+        *,
+        may_be_silent: bool = False,
+        nudge: Callable[[], object] | None = None,
+    ) -> Line | Posted:
         """Wait for the next complete line, or for something posted.
 
-        A console that `may_be_silent`, as others are waited for, has no limit for that.
+        A console that `may_be_silent`, as others are waited for, has no limit for that.  For
+        `nudge` see `expect`.
         """
         self._partial = self._matcher.take_text() + self._partial
         self._listen(deadline, may_be_silent=may_be_silent)
+        quiet = _Quiet(nudge)
         with deadline.waking(self._wake):
             while True:
                 if self._posted:
@@ -180,11 +207,12 @@ class Console:
                     return line
                 deadline.check()
                 try:
-                    self._partial += self.next_text(deadline.remaining_s)
+                    self._partial += self.next_text(quiet.wait_s(self._heard_at, deadline))
                 except _Woken:
                     continue
                 except pexpect.TIMEOUT:
-                    raise deadline.error(self.last_lines) from None
+                    if not quiet.waits_on(self._heard_at, deadline):
+                        raise deadline.error(self.last_lines) from None
                 except pexpect.EOF:
                     raise self._ended() from None
 
@@ -232,6 +260,7 @@ class Console:
         if isinstance(item, Posted):
             self._posted.append(item.item)
             raise _Woken
+        self._heard_at = time.monotonic()
         text = self._decoder.decode(item)
         self._remember(text)
         return text
@@ -283,6 +312,34 @@ class Console:
             self._inbox.wait_until_read(_CATCH_UP_S)
             watch.settle()
         self._inbox.put(_END)
+
+
+class _Quiet:
+    """Nudges a console that has been waited for long enough, ever more seldom."""
+
+    def __init__(self, nudge: Callable[[], object] | None) -> None:
+        self._nudge = nudge
+        self._since = time.monotonic()
+        self._step_s = QUIET_S
+
+    def wait_s(self, heard_at: float, deadline: Deadline) -> float:
+        """Return the seconds to wait at most for more text, the last of which came `heard_at`."""
+        if self._nudge is None:
+            return deadline.remaining_s
+        now = time.monotonic()
+        quiet_s = self._step_s - (now - max(heard_at, self._since))
+        longest_s = _LONGEST_STEP_S - (now - self._since)
+        return max(0.0, min(quiet_s, longest_s, deadline.remaining_s))
+
+    def waits_on(self, heard_at: float, deadline: Deadline) -> bool:
+        """Nudge the console if it is time; return False if `deadline` has passed."""
+        if self._nudge is None or deadline.expired:
+            return False
+        if self.wait_s(heard_at, deadline) <= 0.0:
+            self._nudge()
+            self._since = time.monotonic()
+            self._step_s = min(2 * self._step_s, _LONGEST_STEP_S)
+        return True
 
 
 class _Matcher(SpawnBase):  # type: ignore[type-arg]

@@ -1,27 +1,73 @@
 # SPDX-License-Identifier: MIT
-"""A root shell on a console, behind a prompt that tells each command's exit status."""
+"""A shell of ours behind any login, whose every answer names the command that it belongs to.
+
+The rules, and their reasons:
+
+1. A plain POSIX shell replaces the login shell: bash without its start-up files, else ``sh``.  What
+   people set up for themselves (aliases, colours, ``TMOUT``, ``PROMPT_COMMAND``, history expansion)
+   stays behind, whether their shell is bash, zsh, fish, tcsh or another.
+2. Every typed line has a number.  The prompt shows the number of the last command, and of the last
+   question; so a prompt that is late, repeated, or left from another command answers for nothing.
+   Numbers begin at a random place: a console server may repeat what it showed to earlier jobs.
+3. A command is the argument of ``eval``: whatever it holds (an open quote, a syntax error, a
+   comment), the shell reads the whole line, and its prompt follows.
+4. A kernel's line may tear a prompt.  After some seconds of silence the shell is asked for another
+   one; the question keeps the exit status, and has a number of its own.  If the answer shows that
+   the shell never read the command, which was typed before the question, it is typed again.
+"""
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
+import secrets
+import shlex
+from collections.abc import Callable
 
-from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.console import Console, Match
+from lava_vmgroup.console.escapes import without_escapes
+from lava_vmgroup.console.whereabouts import Whereabouts
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, TestError
 
-PROMPT = re.compile(r"lava-test \[rc=(\d{1,3})\]# ")
+MAX_LINE = 4095
+"""Bytes of a line that a terminal takes; it drops the rest (N_TTY_BUF_SIZE of Linux)."""
 
-_SETUP = (
-    # A typed command must not come back as output, and nothing may ask the terminal questions;
-    # busybox edits lines by itself, with both, unless the terminal does so without echo.
-    "stty icanon isig -echo 2>/dev/null; export TERM=dumb; PS2=",
-    "PS1='lava-test [rc=$?]# '",
+_PROMPT = re.compile(r"lava-test (\d+)\.(\d+) \[rc=(\d{1,3})\]# ")
+_STARTED = re.compile(r"lava-shell (\d+)\r?\n")
+
+# Typed into shells of all kinds: no single quote, exclamation mark or backslash may be in it.  The
+# blank at its beginning keeps it out of most histories.
+_START = (
+    " exec /bin/sh -c '"
+    # A typed command must not come back as output; busybox edits lines by itself, and asks the
+    # terminal for its cursor, unless the terminal has lines but no echo.
+    "stty sane -echo 2>/dev/null; "
+    "unset TMOUT ENV BASH_ENV PS0 PROMPT_COMMAND HISTFILE MAIL MAILPATH MAILCHECK "
+    "GREP_OPTIONS GREP_COLOR CLICOLOR_FORCE FORCE_COLOR; "
+    "TERM=dumb NO_COLOR=1; export TERM NO_COLOR; "
+    'echo lava-"shell" {number}; '
+    "command -v bash >/dev/null && exec bash --norc --noprofile --noediting -i; exec sh -i'"
 )
+_SETUP = (
+    "for o in history histexpand emacs vi; do (set +o $o) 2>/dev/null && set +o $o; done; "
+    "unset HISTFILE; unalias -a; "
+    "lava_run() {{ lava_n=$1; echo lava-begin $1; return $2; }}; "
+    "lava_ask() {{ lava_s=$?; lava_q=$1; return $lava_s; }}; "
+    "PS2= PS1='lava-test $lava_n.$lava_q [rc=$?]# ' lava_n=0; lava_ask {number}"
+)
+_START_S = 120.0
+"""Some login shells take half a minute to their first prompt, and read nothing before."""
 _PROMPT_S = 10.0
-_TRIES = 3
 _INTERRUPTS = ("\x03", "\x03", "\x1c")
 """What a terminal makes a signal of: SIGINT as long as there is hope, SIGQUIT at last."""
+
+_NUMBERS = itertools.count(100_000 + secrets.randbelow(800_000))
+
+
+def typed_length(command: str) -> int:
+    """Return how many bytes of a line the terminal gets for a command; see `MAX_LINE`."""
+    return len(_framed(command, 999_999, 255).encode())
 
 
 class Shell:
@@ -29,75 +75,60 @@ class Shell:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._number = 0
+        self._status = 0
+        self._command = ""
 
     @classmethod
     def prepare(cls, console: Console, deadline: Deadline) -> Shell:
-        """Make a shell that shows any prompt one that `run` can use."""
-        for attempt in range(1, _TRIES + 1):
-            for command in _SETUP:
-                console.send_line(command, deadline)
-            try:
-                console.expect([PROMPT], deadline.sub("the test shell's prompt", _PROMPT_S))
-                break
-            except DeadlineExpired:
-                # A kernel message may have torn what was typed or the prompt itself.
-                if attempt == _TRIES or deadline.is_over:
-                    raise
-        return cls(console)
+        """Start a shell of ours where any shell waits for commands.
+
+        Raises `DeadlineExpired` when the shell there does not take the command, and
+        `InfrastructureError` when a login prompt or a boot loader is there instead.
+        """
+        shell = cls(console)
+        limit = deadline.sub("a plain shell behind the login", _START_S)
+        shell._exchange(_START, _STARTED, 1, limit)
+        shell._status = int(shell._exchange(_SETUP, _PROMPT, 2, limit).found[3])
+        return shell
 
     def run(self, command: str, deadline: Deadline) -> tuple[int, str]:
-        """Run one line of shell; returns its exit status and its output."""
-        self.console.send_line(command, deadline)
-        match = self.console.expect([PROMPT], deadline)
-        return int(match.found[1]), match.before.replace("\r\n", "\n").strip("\n")
+        """Run one line of shell; return its exit status and its output without escapes.
 
-    def interrupt(self, deadline: Deadline) -> None:
-        """End a command that did not end in time, so that `run` can be used again.
-
-        Raises `TestError` when the shell does not come back.
+        Raises `DeadlineExpired` when it does not end in time; it then still runs, see `interrupt`.
         """
-        if not self._find_prompt(_INTERRUPTS, deadline):
-            raise TestError(
-                "the shell did not come back after Ctrl-C", last_lines=self.console.last_lines
-            )
+        self.start(command, deadline)
+        return self.finish(deadline)
 
-    def await_prompt(self, deadline: Deadline) -> None:
-        """Wait for the prompt after a command has said that it is done, so that `run` can be used.
+    def start(self, command: str, deadline: Deadline) -> None:
+        """Type one line of shell, and let the caller read what it prints; `finish` follows."""
+        self._number = next(_NUMBERS)
+        self._command = command
+        self._type_command(deadline)
 
-        The kernel may have torn the prompt; then another one is asked for.  Raises
-        `InfrastructureError` when none comes.
-        """
-        try:
-            self.console.expect([PROMPT], deadline.sub("the shell's prompt", _PROMPT_S))
-        except DeadlineExpired:
-            if deadline.is_over:
-                raise
-            if not self._find_prompt(_TRIES * ("",), deadline):
-                raise InfrastructureError(
-                    "the shell's prompt does not come", last_lines=self.console.last_lines
-                ) from None
+    def finish(self, deadline: Deadline) -> tuple[int, str]:
+        """Wait for the end of what `start` typed; return its exit status and unread output."""
+        asked = 0
+        texts: list[str] = []
 
-    def _find_prompt(self, keys: Sequence[str], deadline: Deadline) -> bool:
-        """Press each key until a prompt follows that the shell shows after it."""
-        for attempt, key in enumerate(keys):
-            # A prompt may have been on its way already: only a new answer tells where we are.
-            # Bash swallows the character after a Ctrl-C, so that is an Enter.
-            self.console.send(f"{key}\necho lava-'prompt'-{attempt}\n", deadline)
-            try:
-                # Each key has its time, however little there is.
-                fair_s = deadline.remaining_s / (len(keys) - attempt)
-                limit = deadline.sub("the shell's prompt", min(_PROMPT_S, fair_s))
-                self.console.expect([re.compile(f"lava-prompt-{attempt}\r?\n")], limit)
-                self.console.expect([PROMPT], limit)
-            except DeadlineExpired:
-                if deadline.is_over:
-                    raise
-            else:
-                return True
-        return False
+        def ask() -> None:
+            nonlocal asked
+            asked = self._ask(deadline)
+
+        nudge = self._unless_lost(ask, deadline)
+        while True:
+            match = self.console.expect([_PROMPT], deadline, nudge=nudge)
+            texts.append(match.before)
+            number, answered, status = (int(word) for word in match.found.groups())
+            if number == self._number:
+                self._status = status
+                return status, _output("".join(texts), number)
+            if answered == asked:
+                asked = 0  # the same answer may show once more
+                self._type_command(deadline)
 
     def check_run(self, command: str, deadline: Deadline) -> str:
-        """Run one line of shell that must succeed; returns its output."""
+        """Run one line of shell that must succeed; return its output."""
         status, output = self.run(command, deadline)
         if status != 0:
             raise InfrastructureError(
@@ -105,3 +136,79 @@ class Shell:
                 last_lines=output.splitlines()[-20:],
             )
         return output
+
+    def interrupt(self, deadline: Deadline) -> None:
+        """End a command that did not end in time, so that `run` can be used again.
+
+        Raises `TestError` when the shell does not come back.
+        """
+        for attempt, key in enumerate(_INTERRUPTS):
+            # Bash swallows the character after a Ctrl-C, so that is an Enter.
+            self.console.send(f"{key}\n", deadline)
+            asked = self._ask(deadline)
+            # Each key has its time, however little there is.
+            fair_s = deadline.remaining_s / (len(_INTERRUPTS) - attempt)
+            limit = deadline.exactly("the shell's prompt", min(_PROMPT_S * deadline.scale, fair_s))
+            try:
+                while True:
+                    match = self.console.expect([_PROMPT], limit)
+                    if int(match.found[2]) == asked:
+                        self._status = int(match.found[3])
+                        return
+            except DeadlineExpired:
+                if deadline.is_over:
+                    raise
+        raise TestError(
+            "the shell did not come back after Ctrl-C", last_lines=self.console.last_lines
+        )
+
+    def _exchange(
+        self, line: str, answer: re.Pattern[str], group: int, deadline: Deadline
+    ) -> Match:
+        """Type a line, with a new number each time, until its newest number is answered."""
+        number = 0
+
+        def say() -> None:
+            nonlocal number
+            number = next(_NUMBERS)
+            self.console.send_line(line.format(number=number), deadline)
+
+        say()
+        nudge = self._unless_lost(say, deadline)
+        while True:
+            match = self.console.expect([answer], deadline, nudge=nudge)
+            if int(match.found[group]) == number:
+                return match
+
+    def _ask(self, deadline: Deadline) -> int:
+        """Have the prompt shown again, with the number that this returns."""
+        number = next(_NUMBERS)
+        self.console.send_line(f"lava_ask {number}", deadline)
+        return number
+
+    def _unless_lost(self, say: Callable[[], None], deadline: Deadline) -> Callable[[], None]:
+        """Call `say` unless it would be said to a login or a boot loader."""
+        whereabouts = Whereabouts(self.console)
+
+        def nudge() -> None:
+            if whereabouts.look(deadline):
+                say()
+
+        return nudge
+
+    def _type_command(self, deadline: Deadline) -> None:
+        line = _framed(self._command, self._number, self._status)
+        self.console.send_line(line, deadline)
+
+
+def _framed(command: str, number: int, status: int) -> str:
+    """Return a line that runs `command` under a number; it finds ``$?`` as it was before."""
+    return f"lava_run {number} {status};eval {shlex.quote(command)}"
+
+
+def _output(text: str, number: int) -> str:
+    """Return what a command printed, of the text up to its prompt."""
+    begin = f"lava-begin {number}"
+    # The kernel may have torn the mark; then all the text may be the command's.
+    output = re.sub(r"\r+\n", "\n", text).rpartition(f"{begin}\n")[2]
+    return without_escapes(output).strip("\n")

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.console.console import Line, Posted
+from lava_vmgroup.console.escapes import without_escapes
 from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.console.whereabouts import Whereabouts
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import (
     DeadlineExpired,
@@ -65,6 +67,8 @@ _AGAIN_S = 3.0
 _OVERTAKEN_S = 1.0
 """How much sooner a line of the console may come than a record that was written before it."""
 
+_PROMPT_S = 60.0
+
 _MAX_CALLS = 64
 """How many calls of one console may wait at once, each in a thread of its own."""
 
@@ -105,6 +109,7 @@ class Session:
         """`feed` posts to the shell's console what comes beside it."""
         self._shell = shell
         self._console = shell.console
+        self._whereabouts = Whereabouts(shell.console)
         self._recorder = recorder
         self._answer = answer
         self._log = log
@@ -126,11 +131,13 @@ class Session:
         Raises `TestError` when the console ends before or the test raises an error, `PeerFailed`
         when the test waited for a member of the group that has failed.
         """
-        self._console.send_line(f"{command}; {_RETURNED}", deadline)
         try:
+            # A line that is typed at a login prompt is lost.
+            self._shell.run(":", deadline)
+            self._shell.start(f"{command}; {_RETURNED}", deadline)
             while not self._serve(deadline):
                 pass
-            self._shell.await_prompt(deadline)
+            self._await_prompt(deadline)
         except InfrastructureError as error:
             if error is self._failed_call:
                 raise
@@ -149,6 +156,17 @@ class Session:
             self._end_calls()
             self._recorder.note_missing(self._ledger.incomplete())
 
+    def _await_prompt(self, deadline: Deadline) -> None:
+        limit = deadline.sub("the shell's prompt", _PROMPT_S)
+        try:
+            self._shell.finish(limit)
+        except DeadlineExpired as error:
+            if deadline.is_over:
+                raise
+            raise InfrastructureError(
+                "the shell's prompt does not come", last_lines=error.last_lines
+            ) from error
+
     def _serve(self, deadline: Deadline, patience: Deadline | None = None) -> bool:
         """Take one line or one answer; True when the runner has said that it is done.
 
@@ -156,7 +174,7 @@ class Session:
         """
         event = self._next_event(patience or deadline)
         if isinstance(event, Line):
-            return self._take_line(event.text, deadline)
+            return self._take_line(without_escapes(event.text), deadline)
         match event and event.item:
             case FedLine(text=text):
                 self._take_fed(text, deadline)
@@ -205,7 +223,7 @@ class Session:
         for event in self._console.unread_events():
             told, place, on_console = None, None, isinstance(event, Line)
             if isinstance(event, Line):
-                told = self._parser.feed(event.text)
+                told = self._parser.feed(without_escapes(event.text))
             elif isinstance(event.item, FedLine):
                 told = self._fed_parser.feed(event.item.text)
             if isinstance(told, Recorded):
@@ -309,6 +327,7 @@ class Session:
             return self._console.next_event(
                 transfer.patience(deadline) if transfer else deadline,
                 may_be_silent=any(thread.is_alive() for thread in self._calls),
+                nudge=lambda: self._whereabouts.look(deadline),
             )
         except DeadlineExpired:
             if transfer is None or deadline.is_over:

@@ -36,12 +36,12 @@ from lava_vmgroup.testshell.replies import Reply, reply_sync, reply_wait
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
 from tests.fuzz import mutate
-from tests.support.scripted import Scripted
+from tests.support.scripted import PlayedShell
 
 CORPUS = Path(__file__).with_name("corpus") / "consoles"
 LIMIT_S = 60.0
 MEMORY = 64 << 20
-END = b"\n<LAVA_TEST_RUNNER>: exiting runner\nlava-test [rc=0]# "
+END = b"\n<LAVA_TEST_RUNNER>: exiting runner\n"
 DISTURBANCES = (
     b"[   12.345678] usb 1-1: new high-speed USB device <number 2>\r\n",
     b"random: crng init done\r\n",
@@ -73,7 +73,7 @@ def attend(chunks: list[bytes], folder: Path) -> tuple[RunRecorder, VMGroupError
     recorder.expect_tests([OverlayTest(definition=definition, uuid="uuid-0", source="")])
     watch = NodeWatch(ConsoleWatch(), token, recorder, log)
     watch.system_is_up()
-    with Console(Scripted(chunks), Recorder(folder / "log"), watch=watch) as console:
+    with Console(PlayedShell([chunks]), Recorder(folder / "log"), watch=watch) as console:
         session = Session(Shell(console), recorder, answer, log)
         try:
             session.run("runner", Deadline.after("the test", LIMIT_S, token))

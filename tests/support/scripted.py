@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import queue
+import re
 import threading
+from collections import deque
 from collections.abc import Iterable
 
 from lava_vmgroup.deadline import Deadline
@@ -28,3 +31,49 @@ class Scripted:
 
     def close(self) -> None:
         self._closed.set()
+
+
+_TYPED = re.compile(rb"lava_(?:run (\d+) \d+;eval (.*)|ask (\d+))\n", re.DOTALL)
+
+
+class PlayedShell:
+    """A `ByteStream` that answers `Shell` with what it was told to, and ends after the last answer.
+
+    The command ``:`` is answered with nothing, as by real shells.
+    """
+
+    def __init__(self, answers: Iterable[Iterable[bytes]]) -> None:
+        self.typed = b""
+        self._answers = deque(answers)
+        self._number, self._asked = b"0", b"0"
+        self._line = b""
+        self._chunks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def read(self) -> bytes:
+        return self._chunks.get()
+
+    def write(self, data: bytes, deadline: Deadline) -> None:
+        deadline.check()
+        self.typed += data
+        self._line += data
+        if not self._line.endswith(b"\n"):
+            return
+        found, self._line = _TYPED.fullmatch(self._line), b""
+        if found is None:
+            return
+        self._number, self._asked = found[1] or self._number, found[3] or self._asked
+        if found[1]:
+            self._say(b"lava-begin %s\r\n" % self._number)
+        ours = found[2] not in (None, b":")
+        for chunk in self._answers.popleft() if ours else ():
+            self._say(chunk)
+        self._say(b"lava-test %s.%s [rc=0]# " % (self._number, self._asked))
+        if ours and not self._answers:
+            self.close()
+
+    def close(self) -> None:
+        self._chunks.put(b"")
+
+    def _say(self, chunk: bytes) -> None:
+        if chunk:
+            self._chunks.put(chunk)

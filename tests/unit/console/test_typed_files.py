@@ -15,15 +15,13 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.typed_files import read_typed
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
-from tests.support.scripted import Scripted
+from tests.support.scripted import PlayedShell
 
-PROMPT = "lava-test [rc=0]# "
 DIGEST = hashlib.md5(b"no gzip", usedforsecurity=False).hexdigest()
 
 
 def read(tmp_path: Path, *answers: str) -> bytes:
-    text = "".join(f"{answer}\r\n{PROMPT}" for answer in answers)
-    stream = Scripted([text.encode()])
+    stream = PlayedShell([[f"{answer}\r\n".encode()] for answer in answers])
     with Console(stream, Recorder(tmp_path / "console.log")) as console:
         return read_typed(Shell(console), "cat x", 1000, Deadline.after("the test", 60.0))
 

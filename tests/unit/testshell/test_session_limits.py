@@ -22,10 +22,10 @@ from lava_vmgroup.testshell.events import MultiNodeCall
 from lava_vmgroup.testshell.records import Place, enveloped
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
-from tests.support.scripted import Scripted
+from tests.support.scripted import PlayedShell
 from tests.unit.testshell.test_records import TEST
 
-END = b"<LAVA_TEST_RUNNER>: exiting runner\nlava-test [rc=0]# "
+END = b"<LAVA_TEST_RUNNER>: exiting runner\n"
 
 
 def at_once(call: MultiNodeCall, token: CancelToken, deadline: Deadline) -> None:
@@ -34,10 +34,10 @@ def at_once(call: MultiNodeCall, token: CancelToken, deadline: Deadline) -> None
 
 def serve(
     lines: Iterable[str], tmp_path: Path, answer: session.Answer = at_once
-) -> tuple[tuple[TestRun, ...], Scripted]:
+) -> tuple[tuple[TestRun, ...], PlayedShell]:
     """What a test shell that says these lines leaves, and its console."""
     text = "".join(f"{line}\r\n" for line in lines)
-    stream, log = Scripted([text.encode(), END]), NodeLog("vm1")
+    stream, log = PlayedShell([[text.encode(), END]]), NodeLog("vm1")
     recorder = RunRecorder(log)
     recorder.expect_tests([TEST])
     with Console(stream, Recorder(tmp_path / "console.log")) as console:
