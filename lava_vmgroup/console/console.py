@@ -107,7 +107,8 @@ class Console:
         self._partial = ""
         self._unread = ""
         self._silence: Deadline | None = None
-        self._heard_at = 0.0
+        self.heard_at = 0.0
+        """The moment of the last text that was read, on the monotonic clock."""
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._tail = ""
         self._pump = threading.Thread(target=self._pump_stream, name="console", daemon=True)
@@ -171,12 +172,12 @@ class Console:
             while True:
                 deadline.check()
                 try:
-                    wait_s = quiet.wait_s(self._heard_at, deadline)
+                    wait_s = quiet.wait_s(self.heard_at, deadline)
                     index = self._matcher.expect_list(compiled, wait_s)
                 except _Woken:
                     continue
                 except pexpect.TIMEOUT:
-                    if not quiet.waits_on(self._heard_at, deadline):
+                    if not quiet.waits_on(self.heard_at, deadline):
                         raise deadline.error(self.last_lines) from None
                 except pexpect.EOF:
                     raise self._ended() from None
@@ -207,11 +208,11 @@ class Console:
                     return line
                 deadline.check()
                 try:
-                    self._partial += self.next_text(quiet.wait_s(self._heard_at, deadline))
+                    self._partial += self.next_text(quiet.wait_s(self.heard_at, deadline))
                 except _Woken:
                     continue
                 except pexpect.TIMEOUT:
-                    if not quiet.waits_on(self._heard_at, deadline):
+                    if not quiet.waits_on(self.heard_at, deadline):
                         raise deadline.error(self.last_lines) from None
                 except pexpect.EOF:
                     raise self._ended() from None
@@ -260,7 +261,7 @@ class Console:
         if isinstance(item, Posted):
             self._posted.append(item.item)
             raise _Woken
-        self._heard_at = time.monotonic()
+        self.heard_at = time.monotonic()
         text = self._decoder.decode(item)
         self._remember(text)
         return text

@@ -24,7 +24,7 @@ import secrets
 import shlex
 from collections.abc import Callable
 
-from lava_vmgroup.console.console import Console, Match
+from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.escapes import without_escapes
 from lava_vmgroup.console.whereabouts import Whereabouts
 from lava_vmgroup.deadline import Deadline
@@ -56,11 +56,18 @@ _SETUP = (
     "lava_ask() {{ lava_s=$?; lava_q=$1; return $lava_s; }}; "
     "PS2= PS1='lava-test $lava_n.$lava_q [rc=$?]# ' lava_n=0; lava_ask {number}"
 )
+# A login shell that is late reads all that was typed meanwhile; it must not be replaced twice, for
+# what a shell has read ahead is lost with it.
+_PROBE = "printf lava-%s-{number} here"
+_HERE = re.compile(r"lava-here-(\d+)")
+_PATIENT_TIMES = 2
+"""Questions without an answer after which a quote is taken to be open: half a minute."""
 _START_S = 120.0
 """Some login shells take half a minute to their first prompt, and read nothing before."""
 _PROMPT_S = 10.0
-_INTERRUPTS = ("\x03", "\x03", "\x1c")
-"""What a terminal makes a signal of: SIGINT as long as there is hope, SIGQUIT at last."""
+# Bash swallows the character after a Ctrl-C, so that is an Enter.
+_INTERRUPT, _QUIT = "\x03\n", "\x1c\n"
+_INTERRUPTS = (_INTERRUPT, _INTERRUPT, _QUIT)
 
 _NUMBERS = itertools.count(100_000 + secrets.randbelow(800_000))
 
@@ -88,8 +95,8 @@ class Shell:
         """
         shell = cls(console)
         limit = deadline.sub("a plain shell behind the login", _START_S)
-        shell._exchange(_START, _STARTED, 1, limit)
-        shell._status = int(shell._exchange(_SETUP, _PROMPT, 2, limit).found[3])
+        shell._replace_login_shell(limit)
+        shell._set_up(limit)
         return shell
 
     def run(self, command: str, deadline: Deadline) -> tuple[int, str]:
@@ -143,8 +150,7 @@ class Shell:
         Raises `TestError` when the shell does not come back.
         """
         for attempt, key in enumerate(_INTERRUPTS):
-            # Bash swallows the character after a Ctrl-C, so that is an Enter.
-            self.console.send(f"{key}\n", deadline)
+            self.console.send(key, deadline)
             asked = self._ask(deadline)
             # Each key has its time, however little there is.
             fair_s = deadline.remaining_s / (len(_INTERRUPTS) - attempt)
@@ -162,29 +168,61 @@ class Shell:
             "the shell did not come back after Ctrl-C", last_lines=self.console.last_lines
         )
 
-    def _exchange(
-        self, line: str, answer: re.Pattern[str], group: int, deadline: Deadline
-    ) -> Match:
-        """Type a line, with a new number each time, until its newest number is answered."""
-        number = 0
+    def _replace_login_shell(self, deadline: Deadline) -> None:
+        started = self._say(_START, deadline)
+        probed = 0
+
+        def probe() -> None:
+            nonlocal probed
+            probed = self._say(_PROBE, deadline)
+
+        nudge = self._unless_lost(self._closing_quotes(probe, deadline), deadline)
+        while True:
+            match = self.console.expect([_STARTED, _HERE], deadline, nudge=nudge)
+            number = int(match.found[1])
+            if match.index == 0 and number == started:
+                return
+            if match.index == 1 and number == probed:
+                started = self._say(_START, deadline)
+
+    def _set_up(self, deadline: Deadline) -> None:
+        asked = 0
 
         def say() -> None:
-            nonlocal number
-            number = next(_NUMBERS)
-            self.console.send_line(line.format(number=number), deadline)
+            nonlocal asked
+            asked = self._say(_SETUP, deadline)
 
         say()
-        nudge = self._unless_lost(say, deadline)
-        while True:
-            match = self.console.expect([answer], deadline, nudge=nudge)
-            if int(match.found[group]) == number:
-                return match
+        nudge = self._unless_lost(self._closing_quotes(say, deadline), deadline)
+        while int(self.console.expect([_PROMPT], deadline, nudge=nudge).found[2]) != asked:
+            pass
+
+    def _closing_quotes(self, say: Callable[[], None], deadline: Deadline) -> Callable[[], None]:
+        """Call `say`; from the third time on, type a quote before it.
+
+        A line that came damaged may have left a quote open, which this closes; if none was open,
+        the next one closes its own.  Ctrl-C could end a shell that is just starting.
+        """
+        times = 0
+
+        def say_anew() -> None:
+            nonlocal times
+            times += 1
+            if times > _PATIENT_TIMES:
+                self.console.send_line("'", deadline)
+            say()
+
+        return say_anew
+
+    def _say(self, line: str, deadline: Deadline) -> int:
+        """Type a line with a new number, and return that."""
+        number = next(_NUMBERS)
+        self.console.send_line(line.format(number=number), deadline)
+        return number
 
     def _ask(self, deadline: Deadline) -> int:
         """Have the prompt shown again, with the number that this returns."""
-        number = next(_NUMBERS)
-        self.console.send_line(f"lava_ask {number}", deadline)
-        return number
+        return self._say("lava_ask {number}", deadline)
 
     def _unless_lost(self, say: Callable[[], None], deadline: Deadline) -> Callable[[], None]:
         """Call `say` unless it would be said to a login or a boot loader."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lava_vmgroup.connections.process import ProcessStream
+from lava_vmgroup.console import console as console_module
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import Login, reach_shell
 from lava_vmgroup.console.recorder import Recorder
@@ -50,3 +51,22 @@ def test_runner_that_is_not_there_or_is_killed_ends_the_session(
 
 def test_runner_that_says_its_last_words_ends_well(session: Session) -> None:
     session.run(f"sh -c \"{STARTED}; echo '<LAVA_TEST_RUNNER>: exiting runner'\"", soon())
+
+
+def test_login_prompt_in_the_midst_of_a_test_is_named(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console_module, "QUIET_S", 0.02)
+    login = "while :; do printf '\\nboard login: '; read name; done"
+
+    with pytest.raises(TestError, match="went away.*the console shows a login prompt"):
+        session.run(f'exec sh -c "{login}"', soon())
+
+
+def test_words_of_a_login_in_a_test_are_no_login(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console_module, "QUIET_S", 0.02)
+    waiting = "printf 'other login: '; sleep 0.3; echo '<LAVA_TEST_RUNNER>: exiting runner'"
+
+    session.run(f'sh -c "{waiting}"', soon())

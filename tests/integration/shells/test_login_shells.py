@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: MIT
+"""Whatever root's login shell is and does, each command's verdict is its own."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.connections.process import ProcessStream
+from lava_vmgroup.connections.ssh import dial
+from lava_vmgroup.connections.stream import ByteStream
+from lava_vmgroup.console import console as console_module
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import InfrastructureError
+from tests.support.scripted import PlayedShell
+from tests.support.sshd import Server
+from tests.support.terminals import LOGIN_SHELLS, on_terminal
+from tests.support.torn import Torn, chance_of
+
+CASES = Path(__file__).with_name("startup")
+SEEDS_EACH = 150
+VERDICTS = {
+    "true": 0,
+    "false": 1,
+    "(exit 7)": 7,
+    "printf 'no end of line'; false": 1,
+    "echo one; true": 0,
+    "test x = y": 1,
+    "false # lava-test 1.1 [rc=0]# ": 1,
+    "printf 'lava-test 1.1 [rc=0]# '; false": 1,
+    "sh -c 'exit 42'": 42,
+    'grep -q "!root" /etc/passwd': 1,
+    "if then": 2,
+}
+
+
+def soon() -> Deadline:
+    return Deadline.after("the test", 60.0)
+
+
+@contextmanager
+def console_on(stream: ByteStream, folder: Path) -> Iterator[Console]:
+    with Console(stream, Recorder(folder / "console.log")) as console:
+        yield console
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds of silence become hundredths, as do the delays of the prompts."""
+    monkeypatch.setattr(console_module, "QUIET_S", 0.02)
+
+
+@pytest.fixture(params=LOGIN_SHELLS)
+def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TERM", "xterm")
+    return on_terminal(LOGIN_SHELLS[request.param])
+
+
+@pytest.mark.usefixtures("quick")
+def test_verdicts_are_true_on_a_torn_console(program: str, tmp_path: Path) -> None:
+    torn = Torn(ProcessStream(program), chance_of("the start"))
+    with console_on(torn, tmp_path) as console:
+        shell = Shell.prepare(console, soon())
+        for seed in range(SEEDS_EACH):
+            torn.chance = chance = chance_of(f"{program} {seed}")
+            for command in chance.choices(list(VERDICTS), k=3):
+                assert shell.run(command, soon())[0] == VERDICTS[command], (seed, command)
+
+    assert torn.torn > SEEDS_EACH
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("name", LOGIN_SHELLS)
+def test_verdicts_are_true_over_ssh(name: str, sshd: Server, tmp_path: Path) -> None:
+    with dial(sshd.address, sshd.key, soon()) as link:
+        words = LOGIN_SHELLS[name].split()
+        torn = Torn(link.open_stream(words, soon(), terminal=True), chance_of(name))
+        with console_on(torn, tmp_path) as console:
+            shell = Shell.prepare(console, soon())
+            for command, status in VERDICTS.items():
+                assert shell.run(command, soon())[0] == status, command
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("delay_s", [0.05, 0.1])
+def test_late_first_prompt_shifts_no_verdict(delay_s: float, tmp_path: Path) -> None:
+    late = f"sh -c 'sleep {delay_s}; exec bash --norc --noprofile -i'"
+    with console_on(ProcessStream(on_terminal(late)), tmp_path) as console:
+        shell = Shell.prepare(console, soon())
+
+        found = [shell.run(one, soon())[0] for one in ("true", "false", "true", "(exit 7)")]
+
+    assert found == [0, 1, 0, 7]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("name", ["dash", "busybox", "mksh"])
+def test_verdicts_are_true_where_there_is_no_bash(name: str, tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for program, called in ((name, "sh"), ("stty", "stty"), ("grep", "grep")):
+        (programs / called).symlink_to(str(shutil.which(program)))
+    limited = f"env PATH={programs} sh -i"
+    torn = Torn(ProcessStream(on_terminal(limited)), chance_of(name))
+    with console_on(torn, tmp_path) as console:
+        shell = Shell.prepare(console, soon())
+        assert "bash" not in shell.run("echo $0 $BASH_VERSION", soon())[1]
+        for seed in range(20):
+            torn.chance = chance_of(f"{name} {seed}")
+            for command, status in VERDICTS.items():
+                assert (shell.run(command, soon())[0] == 0) == (status == 0), (seed, command)
+
+
+@pytest.mark.parametrize("file", ["coloured-ip.rc", "osc-context.rc", "tmout.rc", "noisy.rc"])
+def test_start_up_files_change_nothing_that_is_read(file: str, tmp_path: Path) -> None:
+    program = f"env TERM=xterm HOME={tmp_path} bash --rcfile {CASES / file} -i"
+    with console_on(ProcessStream(on_terminal(program)), tmp_path) as console:
+        shell = Shell.prepare(console, soon())
+
+        assert shell.run("echo one; alias; echo $TMOUT$PROMPT_COMMAND$PS0", soon()) == (0, "one")
+        assert shell.run("false", soon()) == (1, "")
+
+
+def test_colours_and_titles_are_no_part_of_the_output(tmp_path: Path) -> None:
+    with console_on(ProcessStream(on_terminal("bash --norc -i")), tmp_path) as console:
+        shell = Shell.prepare(console, soon())
+        coloured = r"\033]0;title\007src \033[1;35m192.0.2.1\033[0m\033]3008;start=a\033\\"
+
+        assert shell.run(f"printf '{coloured}'", soon()) == (0, "src 192.0.2.1")
+
+
+def test_history_keeps_nothing_of_a_job(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with console_on(ProcessStream(program), tmp_path) as console:
+        shell = Shell.prepare(console, soon())
+        shell.run("echo a-word-of-the-job", soon())
+        console.send_line("exit", soon())
+
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "console.log"]
+    assert not any(b"a-word-of-the-job" in path.read_bytes() for path in kept)
+
+
+def test_command_that_a_terminal_lost_is_typed_again_once(tmp_path: Path) -> None:
+    lossy = Lossy(ProcessStream(on_terminal("bash --norc -i")))
+    with console_on(lossy, tmp_path) as console:
+        shell = Shell.prepare(console, soon())
+        lossy.loses = b"echo"
+
+        assert shell.run(f"echo once >>{tmp_path}/said; false", soon()) == (1, "")
+
+    assert not lossy.loses
+    assert (tmp_path / "said").read_text() == "once\n"
+
+
+class Lossy:
+    """A `ByteStream` that drops the first line typed which holds certain bytes."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self.loses = b""
+        self._stream = stream
+
+    def read(self) -> bytes:
+        return self._stream.read()
+
+    def write(self, data: bytes, deadline: Deadline) -> None:
+        if self.loses and self.loses in data:
+            self.loses = b""
+            return
+        self._stream.write(data, deadline)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+LOGIN = """
+stty sane
+while :; do
+    printf '\\r\\nboard login: '; read name
+    [ -z "$name" ] || { printf 'Password: '; read word; }
+done
+"""
+BOOT_LOADER = """
+stty sane
+printf 'U-Boot 2023.01\\r\\n=> '
+while read command; do printf 'Unknown command\\r\\n=> '; done
+"""
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("program", "found"),
+    [(LOGIN, "shows a login prompt"), (BOOT_LOADER, "shows the prompt of a boot loader")],
+)
+def test_what_is_no_shell_is_named(program: str, found: str, tmp_path: Path) -> None:
+    script = tmp_path / "program"
+    script.write_text(program)
+    with (
+        console_on(ProcessStream(on_terminal(f"sh {script}")), tmp_path) as console,
+        pytest.raises(InfrastructureError, match=f"the shell is gone: the console {found}"),
+    ):
+        Shell.prepare(console, soon())
+
+
+@pytest.mark.usefixtures("quick")
+def test_shell_that_ended_and_left_a_login_is_named(tmp_path: Path) -> None:
+    (tmp_path / "login").write_text(LOGIN)
+    program = f"sh -c 'bash --norc -i; exec sh {tmp_path}/login'"
+    with console_on(ProcessStream(on_terminal(program)), tmp_path) as console:
+        shell = Shell.prepare(console, soon())
+
+        with pytest.raises(InfrastructureError, match="shows a login prompt"):
+            shell.run("exit", soon())
+
+
+@pytest.mark.usefixtures("quick")
+def test_words_of_a_login_in_a_commands_output_are_no_login(tmp_path: Path) -> None:
+    with console_on(ProcessStream(on_terminal("bash --norc -i")), tmp_path) as console:
+        shell = Shell.prepare(console, soon())
+
+        status, output = shell.run("printf 'board login: '; sleep 0.3; echo nobody", soon())
+
+    assert (status, output) == (0, "board login: nobody")
+
+
+def _transcript(console: Console, typed: list[str]) -> str:
+    for line in typed:
+        console.send_line(line, soon())
+    console.send_line("lava_ask 999", soon())
+    text = ""
+    while not text.endswith(".999 [rc=0]# "):
+        match = console.expect([r"lava-test \d+\.\d+ \[rc=\d+\]# "], soon())
+        text += match.before + match.found[0]
+    return text.replace("\r\n", "\n")
+
+
+def test_played_shell_answers_as_the_real_ones_do(program: str, tmp_path: Path) -> None:
+    typed = ["lava_run 7 0;eval :", "lava_ask 8", "lava_run 9 0;eval 'echo said'"]
+    with console_on(ProcessStream(program), tmp_path) as console:
+        Shell.prepare(console, soon())
+        console.send_line("lava_ask 6", soon())
+        console.expect([r"\.6 \[rc=0\]# "], soon())
+        real = _transcript(console, typed)
+
+    played = PlayedShell([[b"said\r\n"], [b""]])
+    with console_on(played, tmp_path) as console:
+        console.send_line("lava_ask 6", soon())
+        console.expect([r"\.6 \[rc=0\]# "], soon())
+
+        assert _transcript(console, typed) == real
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "name", sorted(set(LOGIN_SHELLS) - {"fish"})
+)  # its editor keeps a bad line
+def test_quote_that_a_damaged_line_left_open_is_closed(name: str, tmp_path: Path) -> None:
+    with console_on(ProcessStream(on_terminal(LOGIN_SHELLS[name])), tmp_path) as console:
+        console.send_line("echo 'damaged", soon())
+
+        assert Shell.prepare(console, soon()).run("false", soon()) == (1, "")
