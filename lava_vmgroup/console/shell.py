@@ -64,6 +64,7 @@ _PATIENT_TIMES = 2
 """Questions without an answer after which a quote is taken to be open: half a minute."""
 _START_S = 120.0
 """Some login shells take half a minute to their first prompt, and read nothing before."""
+_LAST_PROMPT_S = 60.0
 _PROMPT_S = 10.0
 # Bash swallows the character after a Ctrl-C, so that is an Enter.
 _INTERRUPT, _QUIT = "\x03\n", "\x1c\n"
@@ -133,6 +134,20 @@ class Shell:
             if answered == asked:
                 asked = 0  # the same answer may show once more
                 self._type_command(deadline)
+
+    def await_prompt(self, deadline: Deadline) -> None:
+        """Wait for the prompt after the command of `start` has said that it is done.
+
+        Raises `InfrastructureError` when it does not come within a minute.
+        """
+        try:
+            self.finish(deadline.sub("the shell's prompt", _LAST_PROMPT_S))
+        except DeadlineExpired as error:
+            if deadline.is_over:
+                raise
+            raise InfrastructureError(
+                "the shell's prompt does not come", last_lines=error.last_lines
+            ) from error
 
     def check_run(self, command: str, deadline: Deadline) -> str:
         """Run one line of shell that must succeed; return its output."""

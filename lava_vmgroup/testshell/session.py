@@ -67,8 +67,6 @@ _AGAIN_S = 3.0
 _OVERTAKEN_S = 1.0
 """How much sooner a line of the console may come than a record that was written before it."""
 
-_PROMPT_S = 60.0
-
 _MAX_CALLS = 64
 """How many calls of one console may wait at once, each in a thread of its own."""
 
@@ -137,7 +135,7 @@ class Session:
             self._shell.start(f"{command}; {_RETURNED}", deadline)
             while not self._serve(deadline):
                 pass
-            self._await_prompt(deadline)
+            self._shell.await_prompt(deadline)
         except InfrastructureError as error:
             if error is self._failed_call:
                 raise
@@ -155,17 +153,6 @@ class Session:
         finally:
             self._end_calls()
             self._recorder.note_missing(self._ledger.incomplete())
-
-    def _await_prompt(self, deadline: Deadline) -> None:
-        limit = deadline.sub("the shell's prompt", _PROMPT_S)
-        try:
-            self._shell.finish(limit)
-        except DeadlineExpired as error:
-            if deadline.is_over:
-                raise
-            raise InfrastructureError(
-                "the shell's prompt does not come", last_lines=error.last_lines
-            ) from error
 
     def _serve(self, deadline: Deadline, patience: Deadline | None = None) -> bool:
         """Take one line or one answer; True when the runner has said that it is done.
