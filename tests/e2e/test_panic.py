@@ -41,6 +41,11 @@ run:
     - lava-test-case hang --shell sleep 1000
 """
 
+KERNEL_TALKS = "(for n in $(seq 400); do echo torn $n >/dev/kmsg; sleep 0.02; done) &"
+"""The kernel writes this to the console while the commands after it run."""
+
+VERDICTS = {KERNEL_TALKS: "pass", "true": "pass", "false": "fail", ":": "pass", "(exit 7)": "fail"}
+
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
 
 
@@ -49,6 +54,18 @@ def shell(testdef: str, role: str) -> dict[str, Any]:
         "command": "lava_test_shell",
         "parameters": {"testdef_urls": [testdef], "role": role},
     }
+
+
+def commands(role: str) -> dict[str, Any]:
+    return {
+        "command": "lava_command_run",
+        "parameters": {"commands": list(VERDICTS), "role": role},
+    }
+
+
+def verdicts(node: dict[str, Any]) -> dict[str, str]:
+    (run,) = (run for run in node["runs"] if run["name"] == "lava-command")
+    return {case["name"]: case["result"] for case in run["cases"]}
 
 
 def test_panics_end_their_nodes_and_are_told_with_their_test_cases(lab: Lab) -> None:
@@ -75,13 +92,19 @@ def test_panics_end_their_nodes_and_are_told_with_their_test_cases(lab: Lab) -> 
 
 def test_host_that_reboots_in_a_test_ends_the_group_with_its_boot_loaders_words(lab: Lab) -> None:
     job = group({"role": "guest"})
-    job["actions"][1:] = [shell("host.yaml", "host"), shell("testdef.yaml", "guest")]
+    job["actions"][1:] = [
+        commands("host"),
+        commands("guest"),
+        shell("host.yaml", "host"),
+        shell("testdef.yaml", "guest"),
+    ]
     (lab.folder / "host.yaml").write_text(HOST_REBOOTS)
 
     ended = lab.run(lab.write_job(job, VM_RUNS))
 
     assert ended.status == 7, ended.stderr
     host, guest = ended.results["nodes"]
+    assert verdicts(host) == verdicts(guest) == VERDICTS
     assert host["error"]["class"] == "TestError"
     assert "the console shows reset in test case host-reboot: U-Boot" in host["error"]["message"]
     assert [one["name"] for one in host["faults"]] == ["reset"]
