@@ -85,7 +85,7 @@ def sshd(tmp_path: Path) -> Iterator[Server]:
     host_key = folder / "host_key"
     public_key = make_key(host_key)
     key = JobKey()
-    (home / ".ssh/authorized_keys").write_text(key.authorized_line("test") + "\n")
+    (home / ".ssh/authorized_keys").write_text("\n".join((*key.authorized_lines("test"), "")))
     config = folder / "sshd_config"
     config.write_text(
         f"HostKey {host_key}\nAuthorizedKeysFile {home}/.ssh/authorized_keys\nUsePAM no\n"
