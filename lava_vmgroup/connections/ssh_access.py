@@ -97,7 +97,7 @@ def connect(access: Access, deadline: Deadline) -> paramiko.Transport:
             ) from error
         except CONNECTION_ERRORS as error:
             deadline.check()
-            if deadline.remaining_s < _RETRY_S:
+            if deadline.remaining_s < 2 * _RETRY_S:
                 raise InfrastructureError(
                     f"no SSH at {address.host}:{address.port}: {error or 'closed'}",
                     hint=_TURNED_AWAY if isinstance(error, _TurnedAway) else _NOT_LISTENING,
