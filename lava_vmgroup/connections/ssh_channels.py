@@ -34,7 +34,7 @@ def shut(end: paramiko.Channel | paramiko.SFTPClient) -> None:
 
 
 def send(channel: paramiko.Channel, data: bytes) -> None:
-    """Send all of `data`, in pieces: paramiko copies what is left of its argument for each packet."""
+    """Send all of `data`, in pieces: paramiko copies what is left of its argument each time."""
     for start in range(0, len(data), CHUNK):
         channel.sendall(data[start : start + CHUNK])
 

@@ -2,8 +2,8 @@
 """The border between us and a user's login shell, which runs each command that we send.
 
 That shell may be any, with a syntax of its own, and reads start-up files of its user, which may
-print text.  So it is only told to start the host's ``sh``, in words that mean the same to all shells;
-the rest is encoded.  The ``sh`` prints a mark first: what comes before it is not the command's.
+print text.  So it is only told to start the host's ``sh``, in words that mean the same to all
+shells; the rest is encoded.  The ``sh`` prints a mark first: text before it is not the command's.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def not_in_time(name: str, limit: Deadline) -> InfrastructureError:
 def start(
     channel: paramiko.Channel, argv: Sequence[str], deadline: Deadline, *, merge: bool
 ) -> None:
-    """Start a command in a channel, and return once it runs; with `merge`, its output has its errors.
+    """Start a command in a channel, and return once it runs; `merge` its errors into its output.
 
     Raises `InfrastructureError` when it does not begin; nothing is sent to its input before.  What
     `channel` raises comes as it is.
@@ -76,8 +76,8 @@ def start(
 
 
 def _command_line(argv: Sequence[str], *, merge: bool) -> str:
-    # In two pieces, so that a shell that shows what it runs does not print the mark.  A TMOUT of the
-    # user's would end the reading of scripts.
+    # In two pieces, so that a shell that shows what it runs does not print the mark.  A TMOUT of
+    # the user's would end the reading of scripts.
     errors = "2>&1" if merge else ""
     program = f'unset TMOUT; echo lava-"begin"-{_MARK}; exec {shlex.join(argv)} {errors}'
     return f"""exec /bin/sh -c 'eval "$(printf %b "$0")"' '{_encoded(program)}'"""

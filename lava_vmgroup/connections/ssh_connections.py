@@ -55,22 +55,16 @@ class Connections:
 
     def session(self, deadline: Deadline) -> paramiko.Channel:
         """Open a session, over another connection where those that there are have no more."""
-        full: set[paramiko.Transport] = set()
-        broken = 0
-        while True:
+        with self._alone(deadline):
             for transport in self._living():
                 try:
-                    if transport not in full:
-                        return self._session_on(transport, deadline)
+                    return self._session_on(transport, deadline)
                 except paramiko.ChannelException:
-                    full.add(transport)
+                    continue  # as many as MaxSessions allows are open
                 except CONNECTION_ERRORS as error:
-                    broken += 1
-                    if broken == TRIES or not has_ended(transport):
+                    if not has_ended(transport):
                         raise self.failure("opening a channel", error, deadline) from error
-            with self._alone(deadline):
-                if full.issuperset(self._living()):
-                    return self._session_on_another(deadline)
+            return self._session_on_another(deadline)
 
     def failure(self, doing: str, error: BaseException, deadline: Deadline) -> Exception:
         """The error to raise for a failed use: a cancel, a deadline, or the link's failure."""
@@ -82,6 +76,7 @@ class Connections:
 
     @contextmanager
     def _alone(self, deadline: Deadline) -> Iterator[None]:
+        # paramiko mixes up the failures of threads that open channels at the same time.
         while not self._changing.acquire(timeout=_LOOK_S):
             deadline.check()
         try:
@@ -94,7 +89,24 @@ class Connections:
         return transport.open_session(timeout=min(deadline.remaining_s, self.patience_s))
 
     def _session_on_another(self, deadline: Deadline) -> paramiko.Channel:
-        """Make a connection; others may use it only when it has its first session."""
+        tries_left = TRIES
+        while True:
+            transport = self._another(deadline)
+            tries_left -= 1
+            try:
+                return self._session_on(transport, deadline)
+            except paramiko.ChannelException as error:
+                raise InfrastructureError(
+                    f"the SSH server of {self.name} allows no session: {error.text}",
+                    hint="set MaxSessions in sshd_config there to 1 or more; 10 is usual",
+                ) from error
+            except CONNECTION_ERRORS as error:
+                if not has_ended(transport):
+                    raise self.failure("opening a channel", error, deadline) from error
+                if not tries_left:
+                    raise self._thrown_out(deadline) from error
+
+    def _another(self, deadline: Deadline) -> paramiko.Transport:
         living = self._living()
         if self._closed:
             raise InfrastructureError(f"the connection to {self.name} is closed")
@@ -103,22 +115,17 @@ class Connections:
         again = "" if living else " again"
         limit = deadline.exactly(f"{self.name} to be reached{again}", self.patience_s)
         transport = connect(self._access, limit)
-        try:
-            session = self._session_on(transport, deadline)
-        except CONNECTION_ERRORS as error:
-            transport.close()
-            raise self._no_session(error, deadline) from error
         self._transports = (*living, transport)
         if self._closed:
             transport.close()
-        return session
+        return transport
 
-    def _no_session(self, error: Exception, deadline: Deadline) -> Exception:
-        if not isinstance(error, paramiko.ChannelException):
-            return self.failure("opening a channel", error, deadline)
+    def _thrown_out(self, deadline: Deadline) -> InfrastructureError:
+        deadline.check()
         return InfrastructureError(
-            f"the SSH server of {self.name} allows no session: {error.text}",
-            hint="set MaxSessions in sshd_config there to 1 or more; 10 is usual",
+            f"the SSH server of {self.name} ends the connection after the login",
+            hint=self._access.why_refused
+            or "its log says why, such as PermitRootLogin forced-commands-only in sshd_config",
         )
 
 

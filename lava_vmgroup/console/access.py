@@ -31,8 +31,8 @@ _MARK = "lava-vmgroup-"
 
 # Match blocks may hold for this user alone, or for the dispatcher.
 _ASK = (
-    "(PATH=$PATH:/usr/sbin:/sbin; sshd -T -C user={user},host={server},addr={server} "
-    "</dev/null 2>/dev/null | grep -E '^(authorizedkeysfile|permitrootlogin|pubkeyauthentication) '; "
+    "(PATH=$PATH:/usr/sbin:/sbin; sshd -T -C {connection} </dev/null 2>/dev/null | "
+    "grep -E '^(authorizedkeysfile|permitrootlogin|pubkeyauthentication) '; "
     "[ ! -e /etc/openwrt_release ] || command -v sshd || echo authorizedkeysfile {openwrt})"
 )
 _OPENWRT_KEYS_FILE = "/etc/dropbear/authorized_keys"
@@ -92,10 +92,11 @@ def open_to_ssh(
 
 def _rules(shell: Shell, user: str, server: str, deadline: Deadline) -> Mapping[str, str]:
     """What OpenSSH's server says about logins by key; nothing where it says nothing."""
-    command = _ASK.format(user=shlex.quote(user), server=server, openwrt=_OPENWRT_KEYS_FILE)
+    connection = shlex.quote(f"user={user},host={server},addr={server}")
+    command = _ASK.format(connection=connection, openwrt=_OPENWRT_KEYS_FILE)
     _, output = shell.run(command, deadline)
     lines = (line.split(maxsplit=1) for line in output.splitlines())
-    return dict((words[0], words[1]) for words in lines if len(words) > 1)
+    return {words[0]: words[1] for words in lines if len(words) > 1}
 
 
 def _keys_file(rules: Mapping[str, str], user: str) -> str:
@@ -125,14 +126,15 @@ def _authorize(
     file = _quoted(keys_file)
     # The system has just started, so what earlier jobs have left is nobody's.
     shell.run(f"sed -i '/ {_MARK}[^ ]*$/d' {file} 2>/dev/null", deadline)
-    lines = " ".join(map(shlex.quote, key.authorized_lines(f"{_MARK}{job}")))
+    first, *others = map(shlex.quote, key.authorized_lines(f"{_MARK}{job}"))
     # A last line without an end would swallow ours.
     end_last_line = f'[ -z "$(tail -c 1 {file} 2>/dev/null)" ] || echo'
-    # One line to type: the keys are there with their watch, or not at all.
+    # One line to type: a key is there with the watch, or not at all.  The others follow, as a console
+    # may not take so much at once.
     watch = _watch(job, claim, file, round(_UNCLAIMED_S * deadline.scale))
     status, output = shell.run(
         f"(umask 077; mkdir -p {_quoted(str(PurePosixPath(keys_file).parent))} && "
-        f"{{ {end_last_line}; printf '%s\\n' {lines}; }} >>{file}) && {watch}",
+        f"{{ {end_last_line}; echo {first}; }} >>{file}) && {watch}",
         deadline,
     )
     if status != 0:
@@ -144,6 +146,8 @@ def _authorize(
             "a tmpfs on its folder, or have AuthorizedKeysFile in sshd_config name another place",
             last_lines=said[-20:],
         )
+    for line in others:
+        shell.check_run(f"echo {line} >>{file}", deadline)
 
 
 def _quoted(path: str) -> str:

@@ -83,7 +83,7 @@ class Server:
         """Have no server for SFTP, neither configured nor installed."""
         other = "case $SSH_ORIGINAL_COMMAND in *sftp-server*) exit 127 ;; esac"
         self.configure(
-            f"ForceCommand {other}; exec bash -c \"$SSH_ORIGINAL_COMMAND\"",
+            f'ForceCommand {other}; exec bash -c "$SSH_ORIGINAL_COMMAND"',
             f"Subsystem sftp {SFTP_SERVER}",
         )
 
