@@ -84,7 +84,7 @@ def _command_line(argv: Sequence[str], *, merge: bool) -> str:
 
 
 def _encoded(text: str) -> str:
-    """The text in characters that are themselves in all shells' single quotes, for ``printf %b``."""
+    """The text for ``printf %b``, in characters that no shell changes within single quotes."""
     characters = map(chr, text.encode())
     return "".join(
         one if " " <= one <= "~" and one not in _SPECIAL else f"\\0{ord(one):03o}"

@@ -16,8 +16,8 @@ from lava_vmgroup.errors import InfrastructureError
 FILE_ERRORS = (*CONNECTION_ERRORS, paramiko.SFTPError)
 """What paramiko raises when a session of SFTP does not go on."""
 
-# sshd starts the server by the login shell, whose start-up files may print text that is no SFTP.  It
-# may also be installed without being configured.  The folders are those of Debian, Fedora, openSUSE
+# sshd starts the server by the login shell, whose start-up files may print text that is no SFTP.
+# It may also be installed without being configured.  The folders are of Debian, Fedora, openSUSE
 # and Arch and Alpine, Buildroot and OpenWrt, Gentoo, and NixOS.
 _SERVER = """
 for folder in /usr/lib/openssh /usr/libexec/openssh /usr/lib/ssh /usr/libexec /usr/lib/misc \\

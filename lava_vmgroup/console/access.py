@@ -129,8 +129,8 @@ def _authorize(
     first, *others = map(shlex.quote, key.authorized_lines(f"{_MARK}{job}"))
     # A last line without an end would swallow ours.
     end_last_line = f'[ -z "$(tail -c 1 {file} 2>/dev/null)" ] || echo'
-    # One line to type: a key is there with the watch, or not at all.  The others follow, as a console
-    # may not take so much at once.
+    # One line to type: a key is there with the watch, or not at all.  The others follow, as a
+    # console may not take so much at once.
     watch = _watch(job, claim, file, round(_UNCLAIMED_S * deadline.scale))
     status, output = shell.run(
         f"(umask 077; mkdir -p {_quoted(str(PurePosixPath(keys_file).parent))} && "

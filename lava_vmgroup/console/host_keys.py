@@ -28,8 +28,8 @@ _READ = (
     "do dropbearkey -y -f $f; done)"
 )
 _ASK_SERVER = (
-    "(PATH=$PATH:/usr/sbin:/sbin; command -v sshd || command -v dropbear && "
-    "{ sshd -t </dev/null; true; })"
+    "(PATH=$PATH:/usr/sbin:/sbin; if command -v sshd; then sshd -t </dev/null; true; "
+    "else command -v dropbear; fi)"
 )
 
 

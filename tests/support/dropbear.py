@@ -22,11 +22,12 @@ def dropbear(
     key: JobKey,
     *options: str,
     shell: str = "/bin/bash",
-    host_key: Path | None = None,
+    etc: Path | None = None,
 ) -> Iterator[Address]:
     """Start a ``dropbear -i`` per connection, which accepts `key` and shows an RSA key of its own.
 
-    With a `host_key` it makes that itself, and the keys in the address given are none.
+    With an `etc`, for which we must be root, that is its ``/etc``, where it makes its keys itself;
+    the address has none.
     The user's home is ``home`` in `folder`; the system's own user database is not touched.
     """
     home = folder / "home"
@@ -35,11 +36,16 @@ def dropbear(
     (home / ".ssh/authorized_keys").write_text("\n".join((*key.authorized_lines("test"), "")))
     (home / ".ssh/authorized_keys").chmod(0o600)
     host_keys: tuple[tuple[str, str], ...] = ()
-    if host_key is None:
+    command = ["/usr/sbin/dropbear", "-i", "-s", *options]
+    if etc is None:
         host_key = folder / "dropbear_rsa_host_key"
-        make = ["dropbearkey", "-t", "rsa", "-f", host_key]
+        make = ["dropbearkey", "-t", "rsa", "-f", str(host_key)]
         subprocess.run(make, check=True, capture_output=True)
         host_keys = (public_key(host_key),)
+        command += ["-r", str(host_key)]
+    else:
+        start = 'mount --bind "$0" /etc && exec "$@" -R'
+        command = ["unshare", "--mount", "sh", "-c", start, str(etc), *command]
     user = getpass.getuser()
     (folder / "passwd").write_text(f"{user}:x:{os.getuid()}:{os.getgid()}::{home}:{shell}\n")
     environment = {
@@ -48,7 +54,6 @@ def dropbear(
         "NSS_WRAPPER_PASSWD": str(folder / "passwd"),
         "NSS_WRAPPER_GROUP": "/etc/group",
     }
-    command = ["/usr/sbin/dropbear", "-i", "-s", "-r", str(host_key), *options]
     started: list[subprocess.Popen[bytes]] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         arguments = (listener, command, environment, started)
