@@ -180,7 +180,7 @@ def test_revoked_host_key_is_refused_as_that(sshd: Server) -> None:
     assert "@revoked" in str(caught.value.hint)
 
 
-def test_much_input_is_sent_as_fast_as_little(sshd: Server) -> None:
+def test_much_input_is_sent_in_time(sshd: Server) -> None:
     data = bytes(100 << 20)
 
     with dial(sshd.address, sshd.key, soon()) as link:
