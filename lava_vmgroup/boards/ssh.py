@@ -10,8 +10,9 @@ from pathlib import Path
 
 from lava_vmgroup.boards import BoardSetup
 from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.connections.known_hosts import known_keys
 from lava_vmgroup.connections.ssh import SshLink, dial
-from lava_vmgroup.connections.ssh_access import Access, Address, known_host_keys
+from lava_vmgroup.connections.ssh_access import Access, Address
 from lava_vmgroup.connections.ssh_keys import KeyFile
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.shell import Shell
@@ -100,12 +101,13 @@ def _access(config: DeviceConfig) -> Access:
                 f"device {config.hostname} has no {key}", hint=f"set it to {meaning}"
             )
     assert config.ssh_identity_file is not None
-    assert config.ssh_known_hosts is not None
+    known = known_keys(config.ssh_known_hosts, config.ssh_host, config.ssh_port)
     address = Address(
         host=config.ssh_host,
         port=config.ssh_port,
         username=config.ssh_username,
-        host_keys=known_host_keys(config.ssh_known_hosts, config.ssh_host, config.ssh_port),
+        host_keys=known.accepted,
+        revoked_keys=known.revoked,
         patience_s=config.host_heartbeat_timeout,
     )
     return Access(address=address, key=KeyFile(config.ssh_identity_file))

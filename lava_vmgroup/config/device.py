@@ -201,7 +201,7 @@ class DeviceConfig:
         default=None, metadata=typed.refers("%(dummy_ssh_identity_file)s")
     )
 
-    ssh_known_hosts: Path | None = None
+    ssh_known_hosts: tuple[Path, ...] = ()
     vm_folder: RemoteFolder = "/lava-vm-images"
     host_heartbeat_timeout: Positive = 30
 

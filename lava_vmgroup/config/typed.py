@@ -216,6 +216,10 @@ def _regexes(text: str) -> tuple[str, ...]:
     return tuple(_regex(item) for item in list_items(text))
 
 
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(_path(item) for item in list_items(text))
+
+
 def _member(text: str, kind: type[enum.Enum]) -> enum.Enum:
     try:
         return kind(text.lower())
@@ -262,6 +266,7 @@ _CONVERTERS: Mapping[Any, Callable[[str], Any]] = {
     Regex: _regex,
     tuple[str, ...]: list_items,
     tuple[Regex, ...]: _regexes,
+    tuple[Path, ...]: _paths,
     ShellWords: _shell_words,
     RemoteFolder: _remote_folder,
 }

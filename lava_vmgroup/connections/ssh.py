@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 """SSH and SFTP to the host, by paramiko: commands, byte streams and files.
 
-Commands are lists of words here and are quoted once, where they are sent.
+Commands are lists of words here and are quoted once, where they are sent (`ssh_commands`).
 """
 
 from __future__ import annotations
 
 import shlex
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,18 +16,22 @@ from typing import Self, TypeVar
 
 import paramiko
 
+from lava_vmgroup.connections import ssh_commands
 from lava_vmgroup.connections.ssh_access import Access, Address, connect
 from lava_vmgroup.connections.ssh_channels import (
     CONNECTION_ERRORS,
     ChannelStream,
     LineChannel,
     broke_off,
+    send,
     shut,
 )
+from lava_vmgroup.connections.ssh_connections import TRIES, Connections, has_ended
+from lava_vmgroup.connections.ssh_files import FILE_ERRORS, open_sftp
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.connections.stream import CHUNK
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, LinkLost
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, LinkLost
 from lava_vmgroup.sparse import data_blocks
 
 BLOCK = 131072
@@ -37,11 +40,8 @@ BLOCK = 131072
 MAX_OUTPUT = 16 << 20
 """Bytes that a command on the host may print: what it prints is held in memory."""
 
-_TRIES = 3
-_LOOK_S = 0.2
-_COLUMNS = 1024
-"""A terminal's width; shells break the echo of longer lines."""
-
+_SHELL_S = 30.0
+"""Seconds for a login shell to read its start-up files and begin with a command."""
 
 Result = TypeVar("Result")
 
@@ -62,10 +62,7 @@ class SshLink:
     """
 
     def __init__(self, transport: paramiko.Transport, access: Access) -> None:
-        self._transport = transport
-        self._access = access
-        self._connecting = threading.Lock()
-        self._closed = False
+        self._connections = Connections(transport, access)
         self._sftp: paramiko.SFTPClient | None = None
 
     def __enter__(self) -> Self:
@@ -75,20 +72,22 @@ class SshLink:
         self.close()
 
     @property
-    def local_name(self) -> str:
-        """What the link connects to, for messages."""
-        address = self._access.address
-        return f"{address.username}@{address.host}:{address.port}"
-
-    @property
     def patience_s(self) -> int:
         """How long the host may be out of reach for what needs it."""
-        return self._access.address.link_patience_s
+        return self._connections.patience_s
 
     def close(self) -> None:
         """Close the connection and all its channels for good; from any thread."""
-        self._closed = True
-        self._transport.close()
+        self._connections.close()
+
+    def check_shell(self, deadline: Deadline) -> None:
+        """Raise `InfrastructureError`, with the reason, for a host that runs no commands."""
+        limit = deadline.sub("the host's login shell to run a command", _SHELL_S)
+        try:
+            self.run(["true"], limit)
+        except DeadlineExpired as error:
+            deadline.check()
+            raise ssh_commands.not_in_time(self._connections.name, limit) from error
 
     def run(
         self,
@@ -98,13 +97,11 @@ class SshLink:
         stdin: bytes | Iterable[bytes] = b"",
     ) -> CommandResult:
         """Run a command, feed it `stdin` (perhaps piece by piece), and wait for its end."""
-        channel = self._open_channel(deadline)
+        channel = self._started(argv, deadline, merge=True)
         try:
             with deadline.ending(partial(shut, channel)):
-                channel.set_combine_stderr(True)
-                channel.exec_command(shlex.join(argv))
                 for piece in [stdin] if isinstance(stdin, bytes) else stdin:
-                    channel.sendall(piece)
+                    send(channel, piece)
                 channel.shutdown_write()
                 output = self._output_of(channel, argv[0])
                 channel.status_event.wait(deadline.step_s)
@@ -122,13 +119,13 @@ class SshLink:
 
     def run_again(self, argv: Sequence[str], deadline: Deadline) -> CommandResult:
         """Run a command that may be run twice: again, where the connection breaks off under it."""
-        for _ in range(_TRIES - 1):
+        for _ in range(TRIES - 1):
             with suppress(LinkLost):
                 return self.run(argv, deadline)
         return self.run(argv, deadline)
 
     def _lost(self, program: str) -> LinkLost:
-        return LinkLost(f"{self.local_name} broke off while {program} ran there")
+        return LinkLost(f"{self._connections.name} broke off while {program} ran there")
 
     def _output_of(self, channel: paramiko.Channel, program: str) -> bytes:
         output = bytearray()
@@ -162,10 +159,9 @@ class SshLink:
 
         For a command that says what it has got and keeps it until its input ends.
         """
-        channel = self._open_channel(deadline)
+        channel = self._started(argv, deadline)
         try:
             with deadline.ending(partial(shut, channel)):
-                channel.exec_command(shlex.join(argv))
                 said = channel.recv(CHUNK)
             deadline.check()
             yield said.decode(errors="replace").strip()
@@ -185,12 +181,11 @@ class SshLink:
 
     def open_lines(self, argv: Sequence[str], deadline: Deadline) -> LineChannel:
         """Start a command that answers line by line; the channel may be another thread's."""
-        return LineChannel(self._started(argv, deadline, terminal=False))
+        return LineChannel(self._started(argv, deadline))
 
     def peer_ip(self) -> str:
         """The IP address of the host."""
-        name: tuple[str, int] = self._transport.getpeername()
-        return name[0]
+        return self._connections.peer_ip
 
     def size_of(self, remote: str, deadline: Deadline) -> int | None:
         """The size of a file on the host in bytes, None when there is none."""
@@ -259,92 +254,59 @@ class SshLink:
         self._on_files(f"renaming {old}", deadline, lambda files: files.posix_rename(old, new))
 
     def _started(
-        self, argv: Sequence[str], deadline: Deadline, *, terminal: bool
+        self,
+        argv: Sequence[str],
+        deadline: Deadline,
+        *,
+        terminal: bool = False,
+        merge: bool = False,
     ) -> paramiko.Channel:
-        channel = self._open_channel(deadline)
+        """Start a command in a channel of its own; with `merge` its output has its errors, too."""
+        channel = self._connections.session(deadline)
         try:
             with deadline.ending(partial(shut, channel)):
                 if terminal:
-                    channel.get_pty(term="dumb", width=_COLUMNS, height=24)
-                channel.exec_command(shlex.join(argv))
+                    ssh_commands.give_terminal(channel)
+                ssh_commands.start(channel, argv, deadline, merge=merge)
         except CONNECTION_ERRORS as error:
             shut(channel)
+            deadline.check()
+            if broke_off(channel):
+                raise self._lost(argv[0]) from error
             raise self._failure(f"starting {argv[0]}", error, deadline) from error
+        except BaseException:
+            shut(channel)
+            raise
         return channel
-
-    def _open_channel(self, deadline: Deadline) -> paramiko.Channel:
-        return self._trying(
-            "opening a channel", deadline, lambda transport: self._session(transport, deadline)
-        )
-
-    def _session(self, transport: paramiko.Transport, deadline: Deadline) -> paramiko.Channel:
-        return transport.open_session(timeout=min(deadline.remaining_s, self.patience_s))
 
     def _on_files(
         self, doing: str, deadline: Deadline, work: Callable[[paramiko.SFTPClient], Result]
     ) -> Result:
         """Do something with the host's files, again from its beginning if the link breaks off."""
-
-        def attempt(transport: paramiko.Transport) -> Result:
-            with deadline.ending(self._drop_files):
-                return work(self._files(transport, deadline))
-
-        return self._trying(doing, deadline, attempt)
-
-    def _trying(
-        self, doing: str, deadline: Deadline, work: Callable[[paramiko.Transport], Result]
-    ) -> Result:
-        """Do something over the connection, and over another one if it breaks off."""
-        tries_left = _TRIES
+        tries_left = TRIES
         while True:
-            transport = self._connected(deadline)
             tries_left -= 1
             try:
-                return work(transport)
-            except CONNECTION_ERRORS as error:
-                # Its thread may need a moment to find out.
-                transport.join(_LOOK_S)
-                if transport.is_active() or self._closed or not tries_left:
+                with deadline.ending(self._drop_files):
+                    return work(self._files(deadline))
+            except FILE_ERRORS as error:
+                if not tries_left or not self._files_broke_off():
                     raise self._failure(doing, error, deadline) from error
 
-    def _connected(self, deadline: Deadline) -> paramiko.Transport:
-        """The connection, made again if it has broken off."""
-        while not self._connecting.acquire(timeout=_LOOK_S):
-            deadline.check()
-        try:
-            deadline.check()
-            if not self._transport.is_active() and not self._closed:
-                limit = deadline.exactly(f"{self.local_name} to be reached again", self.patience_s)
-                self._transport = connect(self._access, limit)
-                self._sftp = None
-                if self._closed:
-                    self._transport.close()
-            return self._transport
-        finally:
-            self._connecting.release()
-
-    def _files(self, transport: paramiko.Transport, deadline: Deadline) -> paramiko.SFTPClient:
+    def _files(self, deadline: Deadline) -> paramiko.SFTPClient:
         if self._sftp is None:
-            self._sftp = self._open_sftp(transport, deadline)
+            self._sftp = open_sftp(self._connections, deadline)
         if (channel := self._sftp.get_channel()) is not None:
             channel.settimeout(deadline.remaining_s)
         return self._sftp
 
-    def _open_sftp(self, transport: paramiko.Transport, deadline: Deadline) -> paramiko.SFTPClient:
-        channel = self._session(transport, deadline)
-        try:
-            with deadline.ending(partial(shut, channel)):
-                channel.invoke_subsystem("sftp")
-                return paramiko.SFTPClient(channel)
-        except CONNECTION_ERRORS as error:
-            shut(channel)
-            deadline.check()
-            if not transport.is_active():
-                raise
-            raise InfrastructureError(
-                f"{self.local_name} offers no SFTP",
-                hint="install openssh-sftp-server in the host's image",
-            ) from error
+    def _files_broke_off(self) -> bool:
+        """Whether the SFTP session is gone with its connection."""
+        channel = None if self._sftp is None else self._sftp.get_channel()
+        if channel is not None and not has_ended(channel.get_transport()):
+            return False
+        self._sftp = None
+        return True
 
     def _drop_files(self) -> None:
         """End the SFTP session, which wakes who waits in it; the next use starts a new one."""
@@ -353,9 +315,7 @@ class SshLink:
             shut(files)
 
     def _failure(self, doing: str, error: BaseException, deadline: Deadline) -> Exception:
-        """What a failed transfer means: a cancel, a deadline, or the link's failure."""
-        deadline.check()
-        return InfrastructureError(f"{doing} over {self.local_name} failed: {error or 'closed'}")
+        return self._connections.failure(doing, error, deadline)
 
 
 def _write_surely(target: paramiko.SFTPFile, position: int, byte: bytes) -> None:
@@ -367,6 +327,12 @@ def _write_surely(target: paramiko.SFTPFile, position: int, byte: bytes) -> None
 
 
 def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
-    """Connect to a host; see `connect`."""
+    """Connect to a host, see `connect`, and find out whether it runs commands."""
     access = Access(address=address, key=key)
-    return SshLink(connect(access, deadline), access)
+    link = SshLink(connect(access, deadline), access)
+    try:
+        link.check_shell(deadline)
+    except BaseException:
+        link.close()
+        raise
+    return link

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who and where a host is, and the way in: a key that it accepts, and its keys that we know.
+"""Who and where a host is, and the way in: keys that it accepts, and its keys that we know.
 
 The host's key is always known beforehand (it is read over the serial console, or kept by the lab)
 and a different one is refused.
@@ -8,24 +8,36 @@ and a different one is refused.
 from __future__ import annotations
 
 import logging
+import select
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import paramiko
-from paramiko.ssh_exception import IncompatiblePeer
+from paramiko.ssh_exception import BadAuthenticationType, IncompatiblePeer
 
 from lava_vmgroup.connections import tcp
+from lava_vmgroup.connections.known_hosts import HostKey
 from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import ConfigurationError, InfrastructureError
+from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.vanished_peer import notice_vanished_peer
 
 # What it has to say comes as errors of ours.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _RETRY_S = 0.2
-_SSH_PORT = 22
+_GREETING_S = 15.0
+_GREETING_BYTES = 200
+DEFAULT_KEYS_FILE = "~/.ssh/authorized_keys"
+_ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
+"""Algorithms of a type of key that has others than one of its own name."""
+_NOT_LISTENING = "is openssh-server installed in the host's image, and running?"
+_TURNED_AWAY = (
+    "its SSH server turns connections away: see MaxStartups and PerSourcePenalties in sshd_config "
+    "there, /etc/hosts.deny, and sshd's own log"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +47,10 @@ class Address:
     host: str
     port: int
     username: str
-    host_keys: tuple[tuple[str, str], ...]
-    """The accepted keys of the host as (type, base64) pairs; any other is refused."""
+    host_keys: tuple[HostKey, ...]
+    """The accepted keys of the host; any other is refused."""
+    revoked_keys: tuple[HostKey, ...] = ()
+    """Keys that are refused as revoked."""
     patience_s: int = 30
     """How many seconds the host may be silent before it is given up, and gives us up."""
 
@@ -48,32 +62,18 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """A way into a host: where it is, and the key that it accepts."""
+    """A way into a host: where it is, and the keys of which it accepts one."""
 
     address: Address
     key: Identity
+    keys_file: str = DEFAULT_KEYS_FILE
+    """The file on the host that has the keys which it accepts; ``~`` is the user's home."""
+    why_refused: str = ""
+    """Why a login by key may be refused, where a reason is known."""
 
 
-def known_host_keys(known_hosts: Path, host: str, port: int) -> tuple[tuple[str, str], ...]:
-    """The keys of a host in a file like ``~/.ssh/known_hosts``.
-
-    Raises `ConfigurationError` when the file cannot be read or does not have the host.
-    """
-    name = host if port == _SSH_PORT else f"[{host}]:{port}"
-    try:
-        entry = paramiko.HostKeys(str(known_hosts)).lookup(name)
-    except (OSError, paramiko.SSHException) as error:
-        raise ConfigurationError(
-            f"cannot read the SSH host keys in {known_hosts}: {error}",
-            hint="set ssh_known_hosts to a file like ~/.ssh/known_hosts",
-        ) from error
-    if not entry:
-        raise ConfigurationError(
-            f"{known_hosts} has no key of {name}",
-            hint=f"add the output of: ssh-keyscan -p {port} {host} "
-            "(compare it with the host's /etc/ssh/ssh_host_*_key.pub first)",
-        )
-    return tuple((kind, key.get_base64()) for kind, key in entry.items())
+class _TurnedAway(OSError):
+    """A server took the connection and ended it instead of greeting."""
 
 
 def connect(access: Access, deadline: Deadline) -> paramiko.Transport:
@@ -83,47 +83,142 @@ def connect(access: Access, deadline: Deadline) -> paramiko.Transport:
     the deadline; a wrong host key or a refused login is not.
     """
     address = access.address
+    keys = list(access.key.privates)
     while True:
         try:
-            return _connect(address, access.key, deadline)
-        except (paramiko.AuthenticationException, IncompatiblePeer) as error:
+            return _connect(address, keys, deadline)
+        except paramiko.AuthenticationException as error:
+            deadline.check()
+            raise _refused_login(access, error) from error
+        except IncompatiblePeer as error:
             deadline.check()
             raise InfrastructureError(
-                f"the host at {address.host}:{address.port} refused the login: {error}"
+                f"the SSH server at {address.host}:{address.port} is too old or too strict: {error}"
             ) from error
         except CONNECTION_ERRORS as error:
             deadline.check()
-            if deadline.remaining_s < _RETRY_S:
+            if deadline.remaining_s < 2 * _RETRY_S:
                 raise InfrastructureError(
                     f"no SSH at {address.host}:{address.port}: {error or 'closed'}",
-                    hint="is openssh-server installed in the host's image, and running?",
+                    hint=_TURNED_AWAY if isinstance(error, _TurnedAway) else _NOT_LISTENING,
                 ) from error
             deadline.pause(_RETRY_S)
 
 
-def _connect(address: Address, key: Identity, deadline: Deadline) -> paramiko.Transport:
-    connection = tcp.connect(address.host, address.port, deadline)
-    notice_vanished_peer(connection, address.link_patience_s)
-    try:
-        transport = paramiko.Transport(connection)
-    except BaseException:
-        connection.close()
-        raise
+def knock(host: str, port: int, deadline: Deadline) -> None:
+    """Begin a connection and leave: some servers make their keys when they are first needed."""
+    with suppress(InfrastructureError, *CONNECTION_ERRORS):
+        _greeted(host, port, (), deadline).close()
+
+
+def _connect(address: Address, keys: list[paramiko.PKey], deadline: Deadline) -> paramiko.Transport:
+    """Connect and log in; takes keys that the host refuses off the list."""
+    types = tuple(kind for kind, _ in address.host_keys)
+    transport = _greeted(address.host, address.port, types, deadline, address.link_patience_s)
     try:
         with deadline.waking(transport.close):
-            transport.start_client(timeout=deadline.remaining_s)
             _check_host_key(transport, address)
-            transport.auth_publickey(address.username, key.private)
+            _log_in(transport, address, keys)
     except BaseException:
         transport.close()
         raise
     return transport
 
 
+def _greeted(
+    host: str, port: int, types: tuple[str, ...], deadline: Deadline, patience_s: int = 30
+) -> paramiko.Transport:
+    """A connection to a server that has shown its key, if it has one, one of these types."""
+    connection = tcp.connect(host, port, deadline)
+    try:
+        notice_vanished_peer(connection, patience_s)
+        _await_greeting(connection, deadline)
+        transport = paramiko.Transport(connection)
+    except BaseException:
+        connection.close()
+        raise
+    try:
+        with deadline.waking(transport.close):
+            _prefer(transport, types)
+            transport.start_client(timeout=deadline.remaining_s)
+    except BaseException:
+        transport.close()
+        raise
+    return transport
+
+
+def _await_greeting(connection: socket.socket, deadline: Deadline) -> None:
+    """Raise for a server that sends something else than a greeting, or nothing, and ends."""
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    limit = deadline.exactly("the SSH server's greeting", _GREETING_S)
+    while not waiting.poll(_RETRY_S * 1000):
+        deadline.check()
+        if limit.expired:
+            raise TimeoutError("it does not greet")
+    said = connection.recv(_GREETING_BYTES, socket.MSG_PEEK)
+    if not said:
+        raise _TurnedAway("it ends the connection")
+    if b"SSH-" not in said:
+        raise _TurnedAway(f"it says {said.decode(errors='replace').strip()!r}")
+
+
+def _prefer(transport: paramiko.Transport, types: tuple[str, ...]) -> None:
+    """Ask for a key of a type that is known: the server may have others, too."""
+    options = transport.get_security_options()
+    known = [name for kind in types for name in _ALGORITHMS.get(kind, (kind,))]
+    offered = list(options.key_types)
+    options.key_types = sorted(offered, key=lambda name: (name not in known, offered.index(name)))
+
+
+def _log_in(transport: paramiko.Transport, address: Address, keys: list[paramiko.PKey]) -> None:
+    # All over one connection: servers punish those that end without a login.
+    while True:
+        try:
+            wanted = transport.auth_publickey(address.username, keys[0])
+        except BadAuthenticationType:
+            raise
+        except paramiko.AuthenticationException:
+            if len(keys) == 1:
+                raise
+            del keys[0]
+        else:
+            break
+    if wanted:
+        raise BadAuthenticationType("a key is not enough", wanted)
+
+
+def _refused_login(access: Access, error: paramiko.AuthenticationException) -> InfrastructureError:
+    address = access.address
+    place = f"the host at {address.host}:{address.port} refused the login"
+    if isinstance(error, BadAuthenticationType):
+        ways = ", ".join(error.allowed_types)
+        return InfrastructureError(
+            f"{place} of {address.username!r} by key alone; it wants: {ways}",
+            hint=access.why_refused
+            or "see PubkeyAuthentication and AuthenticationMethods in sshd_config there",
+        )
+    return InfrastructureError(
+        f"{place} of {address.username!r}: {error}",
+        hint=access.why_refused
+        or "is the key in the user's authorized_keys, where AuthorizedKeysFile says and nobody "
+        "else may write (StrictModes)? See also PermitRootLogin, AllowUsers and "
+        "PubkeyAcceptedAlgorithms in sshd_config there, and sshd's own log",
+    )
+
+
 def _check_host_key(transport: paramiko.Transport, address: Address) -> None:
     offered = transport.get_remote_server_key()
-    if (offered.get_name(), offered.get_base64()) not in address.host_keys:
+    key = (offered.get_name(), offered.get_base64())
+    place = f"{address.host}:{address.port}"
+    if key in address.revoked_keys:
         raise InfrastructureError(
-            f"{address.host}:{address.port} shows an SSH host key that is not the board's",
+            f"{place} shows an SSH host key that is revoked: {offered.fingerprint}",
+            hint="give the host new keys; ssh_known_hosts has the line with @revoked",
+        )
+    if key not in address.host_keys:
+        raise InfrastructureError(
+            f"{place} shows an SSH host key that is not the board's: "
+            f"{key[0]} {offered.fingerprint}",
             hint="do ssh_host and ssh_port lead to this board, and is ssh_known_hosts up to date?",
         )

@@ -33,6 +33,12 @@ def shut(end: paramiko.Channel | paramiko.SFTPClient) -> None:
         end.close()
 
 
+def send(channel: paramiko.Channel, data: bytes) -> None:
+    """Send all of `data`, in pieces: paramiko copies what is left of its argument each time."""
+    for start in range(0, len(data), CHUNK):
+        channel.sendall(data[start : start + CHUNK])
+
+
 class ChannelStream:
     """A `ByteStream` to the standard input and output of a command on the host."""
 
@@ -53,7 +59,7 @@ class ChannelStream:
         """See `ByteStream.write`."""
         self._channel.settimeout(max(deadline.remaining_s, 0.001))
         try:
-            self._channel.sendall(data)
+            send(self._channel, data)
         except TimeoutError as error:
             raise deadline.error() from error
         except CONNECTION_ERRORS as error:
@@ -88,7 +94,7 @@ class LineChannel:
         """
         try:
             self._channel.settimeout(max(deadline.remaining_s, 0.001))
-            self._channel.sendall(f"{question}\n".encode())
+            send(self._channel, f"{question}\n".encode())
             while b"\n" not in self._unread:
                 self._channel.settimeout(max(deadline.remaining_s, 0.001))
                 chunk = self._channel.recv(CHUNK)

@@ -1,38 +1,47 @@
 # SPDX-License-Identifier: MIT
-"""Keys to log in to the host with: one that is made for a job, or one that the lab keeps."""
+"""Keys to log in to the host with: those that are made for a job, or one that the lab keeps."""
 
 from __future__ import annotations
 
 import io
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import paramiko
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from lava_vmgroup.errors import ConfigurationError
 
+_RSA_BITS = 3072
+"""The least that a strict policy takes, such as FUTURE of Fedora and RHEL."""
+
 
 class JobKey:
-    """A key pair made for one job, held in memory only."""
+    """Key pairs made for one job, held in memory only.
 
-    def __init__(self) -> None:
-        pem = ed25519.Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.OpenSSH,
-            serialization.NoEncryption(),
+    There is one of each type, as no type is taken everywhere: FIPS forbids Ed25519, other policies
+    forbid NIST's curves, and old servers only know RSA.
+    """
+
+    @cached_property
+    def privates(self) -> tuple[paramiko.PKey, ...]:
+        """See `Identity.privates`."""
+        return (
+            _loaded(paramiko.Ed25519Key, ed25519.Ed25519PrivateKey.generate()),
+            _loaded(paramiko.ECDSAKey, ec.generate_private_key(ec.SECP256R1())),
+            _loaded(paramiko.RSAKey, rsa.generate_private_key(65537, _RSA_BITS)),
         )
-        self.private = paramiko.Ed25519Key.from_private_key(io.StringIO(pem.decode()))
 
     @property
-    def public(self) -> str:
-        """The public half as in ``authorized_keys``."""
-        return f"{self.private.get_name()} {self.private.get_base64()}"
+    def publics(self) -> tuple[str, ...]:
+        """The public halves as in ``authorized_keys``."""
+        return tuple(f"{key.get_name()} {key.get_base64()}" for key in self.privates)
 
-    def authorized_line(self, comment: str) -> str:
-        """The public half as a line of ``authorized_keys``, marked with `comment`."""
-        return f"{self.public} {comment}"
+    def authorized_lines(self, comment: str) -> tuple[str, ...]:
+        """The public halves as lines of ``authorized_keys``, marked with `comment`."""
+        return tuple(f"{public} {comment}" for public in self.publics)
 
 
 class KeyFile:
@@ -41,7 +50,7 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         """Read it; raises `ConfigurationError` for a file that holds no usable key."""
         try:
-            self.private = paramiko.PKey.from_path(path)
+            self.privates: tuple[paramiko.PKey, ...] = (paramiko.PKey.from_path(path),)
         except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
             raise ConfigurationError(
                 f"cannot use the SSH key {path}: {error}",
@@ -50,9 +59,21 @@ class KeyFile:
 
 
 class Identity(Protocol):
-    """Whatever has a private key to log in with."""
+    """Whatever has private keys to log in with."""
 
     @property
-    def private(self) -> paramiko.PKey:
-        """The key."""
+    def privates(self) -> tuple[paramiko.PKey, ...]:
+        """The keys, in the order in which the host is to be asked."""
         ...
+
+
+def _loaded(
+    kind: type[paramiko.Ed25519Key] | type[paramiko.ECDSAKey] | type[paramiko.RSAKey],
+    key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
+) -> paramiko.PKey:
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+    return kind.from_private_key(io.StringIO(pem.decode()))

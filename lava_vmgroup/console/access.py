@@ -8,13 +8,16 @@ of it, as when the dispatcher is killed in that moment.
 
 from __future__ import annotations
 
-import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.connections.ssh_access import Access, Address
+from lava_vmgroup.connections.ssh_access import DEFAULT_KEYS_FILE, Access, Address, knock
 from lava_vmgroup.connections.ssh_keys import JobKey
+from lava_vmgroup.console.addresses import find_address
+from lava_vmgroup.console.host_keys import await_host_keys, check_server, read_host_keys
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
@@ -22,12 +25,17 @@ from lava_vmgroup.log import NodeLog
 
 _NETWORK_S = 300.0
 _SSHD_S = 60.0
-_POLL_S = 0.3
 _UNCLAIMED_S = 150
 """Longer than connecting and starting the supervisor may take."""
 _MARK = "lava-vmgroup-"
-_IP = re.compile(r"\bsrc (\d+\.\d+\.\d+\.\d+)\b")
-_HOST_KEY = re.compile(r"^((?:ssh|ecdsa)-\S+) (\S+)", re.MULTILINE)
+
+# Match blocks may hold for this user alone, or for the dispatcher.
+_ASK = (
+    "(PATH=$PATH:/usr/sbin:/sbin; sshd -T -C {connection} </dev/null 2>/dev/null | "
+    "grep -E '^(authorizedkeysfile|permitrootlogin|pubkeyauthentication) '; "
+    "[ ! -e /etc/openwrt_release ] || command -v sshd || echo authorizedkeysfile {openwrt})"
+)
+_OPENWRT_KEYS_FILE = "/etc/dropbear/authorized_keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,65 +64,106 @@ def open_to_ssh(
     `server_ip` is the dispatcher's address.  Raises `InfrastructureError` when the system has no
     SSH server.
     """
-    host_keys = _read_host_keys(shell, deadline.sub("the host's SSH keys", _SSHD_S))
+    if not read_host_keys(shell, deadline.sub("the host's SSH keys", _SSHD_S)):
+        check_server(shell, deadline)
     log.event("state", "looking for the host's address", state="waiting for network")
-    ip = _find_ip(shell, server_ip, deadline.sub("the host's network", _NETWORK_S))
-    _authorize(shell, key, job, claim, deadline.sub("authorizing the job's key", _SSHD_S))
+    ip = find_address(shell, server_ip, deadline.sub("the host's network", _NETWORK_S))
+    host, port = config.ssh_host or ip, config.ssh_port
+    host_keys = await_host_keys(
+        shell,
+        lambda limit: knock(host, port, limit),
+        deadline.sub("the host's SSH keys", _SSHD_S),
+    )
+    limit = deadline.sub("authorizing the job's key", _SSHD_S)
+    rules = _rules(shell, config.ssh_username, server_ip, limit)
+    keys_file = _keys_file(rules, config.ssh_username)
+    _authorize(shell, key, job, claim, keys_file, limit)
     address = Address(
-        host=config.ssh_host or ip,
-        port=config.ssh_port,
+        host=host,
+        port=port,
         username=config.ssh_username,
         host_keys=host_keys,
         patience_s=config.host_heartbeat_timeout,
     )
-    return Opened(ip=ip, access=Access(address=address, key=key))
+    why_refused = _why_refused(rules, config.ssh_username)
+    access = Access(address=address, key=key, keys_file=keys_file, why_refused=why_refused)
+    return Opened(ip=ip, access=access)
 
 
-def _find_ip(shell: Shell, server_ip: str, deadline: Deadline) -> str:
-    """The address of the interface towards the dispatcher, once there is one."""
-    while True:
-        _, output = shell.run(f"ip -4 route get {shlex.quote(server_ip)}", deadline)
-        if (found := _IP.search(output)) and not found[1].startswith("127."):
-            return found[1]
-        deadline.pause(_POLL_S)
+def _rules(shell: Shell, user: str, server: str, deadline: Deadline) -> Mapping[str, str]:
+    """What OpenSSH's server says about logins by key; nothing where it says nothing."""
+    connection = shlex.quote(f"user={user},host={server},addr={server}")
+    command = _ASK.format(connection=connection, openwrt=_OPENWRT_KEYS_FILE)
+    _, output = shell.run(command, deadline)
+    lines = (line.split(maxsplit=1) for line in output.splitlines())
+    return {words[0]: words[1] for words in lines if len(words) > 1}
 
 
-def _authorize(shell: Shell, key: JobKey, job: str, claim: str, deadline: Deadline) -> None:
+def _keys_file(rules: Mapping[str, str], user: str) -> str:
+    """The file of authorized keys, of those that the server reads the usual one if it is there."""
+    files = rules.get("authorizedkeysfile", "none").split()
+    if files == ["none"] or {".ssh/authorized_keys", "%h/.ssh/authorized_keys"} & set(files):
+        return DEFAULT_KEYS_FILE
+    name = files[0].replace("%u", user).replace("%h", "~").replace("%%", "%")
+    return name if name.startswith(("/", "~")) else f"~/{name}"
+
+
+def _why_refused(rules: Mapping[str, str], user: str) -> str:
+    """Why the host will refuse the login, as far as it can be told: another server may listen."""
+    root = rules.get("permitrootlogin", "yes")
+    if rules.get("pubkeyauthentication") == "no":
+        return "its sshd_config has PubkeyAuthentication no"
+    if user == "root" and root in ("no", "forced-commands-only"):
+        return f"its sshd_config has PermitRootLogin {root}"
+    if rules.get("authorizedkeysfile") == "none":
+        return "its sshd_config has AuthorizedKeysFile none"
+    return ""
+
+
+def _authorize(
+    shell: Shell, key: JobKey, job: str, claim: str, keys_file: str, deadline: Deadline
+) -> None:
+    file = _quoted(keys_file)
     # The system has just started, so what earlier jobs have left is nobody's.
-    shell.run(f"sed -i '/ {_MARK}[^ ]*$/d' ~/.ssh/authorized_keys 2>/dev/null", deadline)
-    line = key.authorized_line(f"{_MARK}{job}")
+    shell.run(f"sed -i '/ {_MARK}[^ ]*$/d' {file} 2>/dev/null", deadline)
+    first, *others = map(shlex.quote, key.authorized_lines(f"{_MARK}{job}"))
     # A last line without an end would swallow ours.
-    end_last_line = '[ -z "$(tail -c 1 ~/.ssh/authorized_keys 2>/dev/null)" ] || echo'
-    # One line to type: the key is there with its watch, or not at all.
-    shell.check_run(
-        f"(umask 077; mkdir -p ~/.ssh && {{ {end_last_line}; echo {shlex.quote(line)}; }} "
-        f">>~/.ssh/authorized_keys) && {_watch(job, claim, round(_UNCLAIMED_S * deadline.scale))}",
+    end_last_line = f'[ -z "$(tail -c 1 {file} 2>/dev/null)" ] || echo'
+    # One line to type: a key is there with the watch, or not at all.  The others follow, as a
+    # console may not take so much at once.
+    watch = _watch(job, claim, file, round(_UNCLAIMED_S * deadline.scale))
+    status, output = shell.run(
+        f"(umask 077; mkdir -p {_quoted(str(PurePosixPath(keys_file).parent))} && "
+        f"{{ {end_last_line}; echo {first}; }} >>{file}) && {watch}",
         deadline,
     )
+    if status != 0:
+        said = output.splitlines()
+        why = said[-1] if said else f"status {status}"
+        raise InfrastructureError(
+            f"the job's key cannot be added to {keys_file} on the host: {why}",
+            hint="the job needs to write there until it ends; where the disk is read-only, mount "
+            "a tmpfs on its folder, or have AuthorizedKeysFile in sshd_config name another place",
+            last_lines=said[-20:],
+        )
+    for line in others:
+        shell.check_run(f"echo {line} >>{file}", deadline)
 
 
-def _watch(job: str, claim: str, looks: int) -> str:
-    """Shell code that removes the job's key unless it is claimed before so many looks.
+def _quoted(path: str) -> str:
+    """A path for the shell, where ``~`` at its beginning is the home."""
+    return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)
+
+
+def _watch(job: str, claim: str, file: str, looks: int) -> str:
+    """Shell code that removes the job's key from `file` unless it is claimed in so many looks.
 
     It outlives the console, and its shell says nothing of it.
     """
     ours = f" {_MARK}{job.replace('.', '[.]')}$"
     remove = f"sed -i '/{ours}/d' $f; [ -s $f ] || rm $f"
     return (
-        f"""( (trap "" HUP; f=~/.ssh/authorized_keys n={looks}; """
+        f"""( (trap "" HUP; f={file} n={looks}; """
         f"""while grep -q '{ours}' $f && [ ! -e {shlex.quote(claim)} ]; do sleep 1; """
         f"""n=$((n-1)); [ $n -gt 0 ] || {{ {remove}; }}; done) </dev/null >/dev/null 2>&1 &)"""
     )
-
-
-def _read_host_keys(shell: Shell, deadline: Deadline) -> tuple[tuple[str, str], ...]:
-    while True:
-        _, output = shell.run("cat /etc/ssh/ssh_host_*_key.pub", deadline)
-        if keys := tuple((name, key) for name, key in _HOST_KEY.findall(output)):
-            return keys
-        servers = "[ -x /usr/sbin/sshd ] || command -v sshd || command -v dropbear"
-        if shell.run(servers, deadline)[0] != 0:
-            raise InfrastructureError(
-                "the host has no SSH server", hint="install openssh-server in its image"
-            )
-        deadline.pause(_POLL_S)

@@ -202,7 +202,7 @@ class HostNode(Node):
         self._link = link = dial(access.address, access.key, deadline.sub(_DIALING, DIAL_S))
         host_ip = self.attributes.setdefault("host_ip", link.peer_ip())
         self.log.event("host", f"the host is reachable at {host_ip}", host_ip=host_ip)
-        self._be_supervised(link, deadline)
+        self._be_supervised(link, access.keys_file, deadline)
         # What tests leave in the background ends with the job.
         shell.run(f"export {shlex.quote(self._supervisor.mark('.host'))}", deadline)
         hellos = self._hellos(deadline.sub("the VMs to introduce themselves", _HELLO_S))
@@ -210,14 +210,17 @@ class HostNode(Node):
         if any(hello.wants_network for hello in hellos):
             network = make_network(self._group, self.job.number, link, self.log, deadline)
             shell.run(network.host_setup(self.job.number), deadline)
-        self._let_in([hello.public_key for hello in hellos if hello.public_key], link, deadline)
+        keys = [key for hello in hellos for key in hello.public_keys]
+        self._let_in(keys, access.keys_file, link, deadline)
         offer = Offer(address=access.address, folder=self._device.vm_folder, network=network)
         self.client.send(OFFER_ID, offer.to_message(), deadline)
 
-    def _be_supervised(self, link: SshLink, deadline: Deadline) -> None:
+    def _be_supervised(self, link: SshLink, keys_file: str, deadline: Deadline) -> None:
         """Have all that the job leaves on the host removed, even if this process dies."""
         bridge, patience_s = bridge_of(self._group), self._device.host_heartbeat_timeout
-        told = self._supervisor.start(link, deadline, patience_s=patience_s, bridge=bridge)
+        told = self._supervisor.start(
+            link, deadline, patience_s=patience_s, bridge=bridge, keys_file=keys_file
+        )
         self._records_read = 0
         for line in told:
             self.log.warning("leftovers", f"an earlier job was not cleaned up: {line}")
@@ -233,11 +236,12 @@ class HostNode(Node):
         said = [self.client.wait(hello_id(vm), deadline).get(vm, {}) for vm in vms]
         return [Hello.from_message(data) for data in said]
 
-    def _let_in(self, keys: Sequence[str], link: SshLink, deadline: Deadline) -> None:
+    def _let_in(self, keys: Sequence[str], file: str, link: SshLink, deadline: Deadline) -> None:
         """Have the host accept the keys of VMs that other processes run."""
         if keys:
-            lines = [f"{key} lava-vmgroup-{self._group}" for key in keys]
-            link.check_run(["sh", "-c", _LET_IN, *lines], deadline.sub("the VMs' keys", DIAL_S))
+            lines = "".join(f"{key} lava-vmgroup-{self._group}\n" for key in keys)
+            limit = deadline.sub("the VMs' keys", DIAL_S)
+            link.check_run(["sh", "-c", _LET_IN, file], limit, stdin=lines.encode())
 
     def _make_access(self, shell: Shell, deadline: Deadline) -> Access:
         opened = open_to_ssh(
@@ -298,8 +302,9 @@ wc -c <"$0/results.tar"
 # A last line without an end would swallow the next one.
 _LET_IN = r"""
 umask 077
-mkdir -p ~/.ssh && cd ~/.ssh && exec 9<. || exit 1
+case $0 in "~/"*) file=~/${0#"~/"} ;; *) file=$0 ;; esac
+mkdir -p "${file%/*}" && exec 9<"${file%/*}" || exit 1
 ! command -v flock >/dev/null || flock 9
-[ -z "$(tail -c 1 authorized_keys 2>/dev/null)" ] || echo >>authorized_keys
-printf '%s\n' "$0" "$@" >>authorized_keys
+[ -z "$(tail -c 1 "$file" 2>/dev/null)" ] || echo >>"$file"
+cat >>"$file"
 """

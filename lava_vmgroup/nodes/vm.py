@@ -54,7 +54,7 @@ class VMNode(Node):
         """Introduce the VM to the host, too."""
         super().join(deadline)
         hello = Hello(
-            public_key="" if self.shared.runs_host else self.shared.key.public,
+            public_keys=() if self.shared.runs_host else self.shared.key.publics,
             wants_network=QemuNetwork.GROUP in self.config.qemu_networks,
         )
         self.client.send(hello_id(self.name), hello.to_message(), deadline)

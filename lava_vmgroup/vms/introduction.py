@@ -43,26 +43,31 @@ def is_introduction(message_id: str) -> bool:
 class Hello:
     """What the host has to know of a VM."""
 
-    public_key: str = ""
-    """What the VM's dispatcher logs in with, as in ``authorized_keys``; empty when that of the
-    host's dispatcher will do."""
+    public_keys: tuple[str, ...] = ()
+    """The keys of the VM's dispatcher as in ``authorized_keys``, of which it logs in with one; none
+    when those of the host's dispatcher will do."""
     wants_network: bool
     """Whether the VM has a card in the group's network."""
 
     def to_message(self) -> dict[str, str]:
         """The data to send."""
         return {
-            "public_key": self.public_key,
+            "public_keys": json.dumps(self.public_keys),
             "wants_network": "true" if self.wants_network else "false",
         }
 
     @classmethod
     def from_message(cls, data: Mapping[str, str]) -> Hello:
         """Check what was received; raises `MultiNodeError`."""
-        key = data.get("public_key", "")
-        if key and not _PUBLIC_KEY.fullmatch(key):
-            raise MultiNodeError(f"a VM introduced itself with no public key but {key[:60]!r}")
-        return cls(public_key=key, wants_network=data.get("wants_network") == "true")
+        text = data.get("public_keys", "[]")
+        try:
+            keys = tuple(map(str, json.loads(text)))
+        except (ValueError, TypeError, RecursionError):
+            keys = (text,)
+        for key in keys:
+            if not _PUBLIC_KEY.fullmatch(key):
+                raise MultiNodeError(f"a VM introduced itself with no public key but {key[:60]!r}")
+        return cls(public_keys=keys, wants_network=data.get("wants_network") == "true")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

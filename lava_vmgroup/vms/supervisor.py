@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib import resources
 
 from lava_vmgroup.connections.ssh import CommandResult, SshLink
+from lava_vmgroup.connections.ssh_access import DEFAULT_KEYS_FILE
 from lava_vmgroup.connections.ssh_channels import LineChannel
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
@@ -55,14 +56,22 @@ class Supervisor:
         return f"{self.folder}/.supervisor/owner"
 
     def start(
-        self, link: SshLink, deadline: Deadline, *, patience_s: int, bridge: str = ""
+        self,
+        link: SshLink,
+        deadline: Deadline,
+        *,
+        patience_s: int,
+        bridge: str = "",
+        keys_file: str = DEFAULT_KEYS_FILE,
     ) -> Sequence[str]:
         """Make the job's folder with a living supervisor that removes it and the `bridge`.
+
+        It removes the job's keys from `keys_file`, too.
 
         It gives the job up after `patience_s` seconds without a heartbeat.  Returns what was done
         about earlier jobs that nobody has cleaned up.
         """
-        words = ["sh", "-c", _START, self.folder, self.folder, str(patience_s), bridge]
+        words = ["sh", "-c", _START, self.folder, self.folder, str(patience_s), bridge, keys_file]
         program = (resources.files("lava_vmgroup.vms") / "supervisor.sh").read_bytes()
         limit = deadline.sub("the host's supervisor to start", _START_S)
         return _said("starting the supervisor", link.run(words, limit, stdin=program))

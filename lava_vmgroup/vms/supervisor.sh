@@ -2,8 +2,10 @@
 # The supervisor of a job on its host, for any POSIX shell on Linux.  It ends what runs of the job
 # and removes what is there of it: when it is told to, or when the dispatcher is not heard any more.
 #
-#   start FOLDER LIMIT BRIDGE ROOT  takes care of dead jobs, then starts the job's supervisor; of a
-#                                   ROOT that was made for it, nothing stays if nobody uses it
+#   start FOLDER LIMIT BRIDGE KEYS ROOT
+#                                   takes care of dead jobs, then starts the job's supervisor, which
+#                                   removes its keys from the file KEYS; of a ROOT that was made for
+#                                   it, nothing stays if nobody uses it
 #   beat FOLDER NAME [HEARD]        hears a dispatcher's heartbeat, a line each, and answers; it may
 #                                   have been HEARD before
 #   remove FOLDER                   ends a VM
@@ -90,27 +92,30 @@ remove_vm() {
 
 # Other jobs change the file, too.
 remove_keys() (
-    [ -e ~/.ssh/authorized_keys ] || exit 0
-    cd ~/.ssh && exec 9<. || exit 1
+    file=$2
+    case $file in "~/"*) file=~/${file#"~/"} ;; esac
+    [ -e "$file" ] || exit 0
+    exec 9<"${file%/*}" || exit 1
     ! command -v flock >/dev/null || flock 9
     ours=" lava-vmgroup-$(echo "$1" | sed 's/[.]/[.]/g')\$"
-    grep -q "$ours" authorized_keys || exit 0
-    sed -i "/$ours/d" authorized_keys
-    [ -s authorized_keys ] || rm authorized_keys
+    grep -q "$ours" "$file" || exit 0
+    sed -i "/$ours/d" "$file"
+    [ -s "$file" ] || rm "$file"
 )
 
 # The owner is the last to go, or what a power cut leaves would be nobody's.
 remove_job() {
-    group=${1##*/job-} ended=0 root=''
+    group=${1##*/job-} ended=0 root='' keys=~/.ssh/authorized_keys
     stop_programs "$1" 0 || ended=1
-    remove_keys "$group" || ended=1
     while read -r kind value; do
         case $kind in
             bridge) [ ! -e "/sys/class/net/$value" ] || ip link del "$value" ;;
             folder) rm -rf "$value" ;;
+            keys) keys=$value ;;
             root) root=$value ;;
         esac || ended=1
     done <"$1/.supervisor/ledger"
+    remove_keys "$group" "$keys" || ended=1
     rm -rf "${1:?}"/* "${1%/*}"/sha256/*.part-"$group"-* || ended=1
     [ "$ended" = 1 ] || { rm -rf "${1:?}"/.supervisor/[!o]* && rm -rf "$1"; } || ended=1
     [ -z "$root" ] || rmdir "$root" 2>/dev/null
@@ -189,7 +194,8 @@ start() {
     {
         echo "limit $2"
         [ -z "$3" ] || echo "bridge $3"
-        [ -z "$4" ] || echo "root $4"
+        [ -z "$4" ] || echo "keys $4"
+        [ -z "$5" ] || echo "root $5"
     } >"$new/.supervisor/ledger"
     : >"$new/.supervisor/beat" && : >"$new/.supervisor/records"
     mv "$0" "$new/.supervisor/program" && launch "$new" "$1" || return 1

@@ -52,7 +52,7 @@ def config_of(driver: str, folder: Path) -> DeviceConfig:
         (folder / "known_hosts").write_text(f"host01 {key.with_suffix('.pub').read_text()}")
         keys["ssh_host"] = "host01"
         keys["ssh_identity_file"] = key
-        keys["ssh_known_hosts"] = folder / "known_hosts"
+        keys["ssh_known_hosts"] = (folder / "known_hosts",)
     return DeviceConfig(hostname="board01", client_type=driver, **keys)
 
 

@@ -78,7 +78,7 @@ def test_address_is_the_one_towards_the_dispatcher_once_there_is_one(
     found = opened(shell, JobKey())
 
     assert (found.ip, found.access.address.host) == ("198.51.100.7", "198.51.100.7")
-    assert (tmp_path / "asked").read_text().splitlines() == [f"-4 route get {SERVER}"] * 3
+    assert f"route get {SERVER}" in (tmp_path / "asked").read_text().splitlines()
 
 
 def test_address_of_the_lab_is_used_instead_of_the_systems_own(shell: Shell) -> None:
@@ -94,7 +94,7 @@ def test_key_is_added_for_the_consoles_user_alone(shell: Shell, home: Path) -> N
     opened(shell, key)
 
     folder, file = home / ".ssh", home / ".ssh/authorized_keys"
-    assert file.read_text() == f"{key.authorized_line('lava-vmgroup-1.x')}\n"
+    assert file.read_text().splitlines() == [*key.authorized_lines("lava-vmgroup-1.x")]
     assert [path.stat().st_mode & 0o777 for path in (folder, file)] == [0o700, 0o600]
 
 
@@ -105,7 +105,7 @@ def test_keys_that_are_there_stay(shell: Shell, home: Path) -> None:
     opened(shell, JobKey())
 
     lines = (home / ".ssh/authorized_keys").read_text().splitlines()
-    assert (len(lines), lines[0]) == (2, "ssh-ed25519 AAAA somebody")
+    assert (len(lines), lines[0]) == (4, "ssh-ed25519 AAAA somebody")
 
 
 def test_key_of_the_user_without_a_line_end_stays_whole(shell: Shell, home: Path) -> None:
@@ -116,10 +116,10 @@ def test_key_of_the_user_without_a_line_end_stays_whole(shell: Shell, home: Path
 
     opened(shell, key)
 
-    assert (
-        file.read_text()
-        == f"ssh-ed25519 AAAA user@desk\n{key.authorized_line('lava-vmgroup-1.x')}\n"
-    )
+    assert file.read_text().splitlines() == [
+        "ssh-ed25519 AAAA user@desk",
+        *key.authorized_lines("lava-vmgroup-1.x"),
+    ]
 
 
 def test_key_of_a_dispatcher_that_dies_before_it_comes_is_removed(
@@ -157,7 +157,7 @@ def test_claimed_key_stays(shell: Shell, home: Path, tmp_path: Path) -> None:
     shell.console.close()
 
     until(lambda: not processes(home))
-    assert key.public in (home / ".ssh/authorized_keys").read_text()
+    assert key.publics[0] in (home / ".ssh/authorized_keys").read_text()
     assert access._UNCLAIMED_S > DIAL_S + supervisor._START_S
 
 
@@ -171,5 +171,5 @@ def test_keys_of_dead_jobs_go_with_the_next_one(shell: Shell, home: Path) -> Non
 
     assert file.read_text().splitlines() == [
         "ssh-ed25519 AAAA lava-vmgroup-1 of mine",
-        key.authorized_line("lava-vmgroup-1.x"),
+        *key.authorized_lines("lava-vmgroup-1.x"),
     ]

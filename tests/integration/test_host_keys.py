@@ -38,8 +38,8 @@ def test_each_job_has_a_key_of_its_own_on_a_board_that_shows_its_own(
     assert [job.status for job in jobs] == [0, 0], [job.stderr for job in jobs]
     lines = (tmp_path / "authorized").read_text().splitlines()
     keys = [line.split() for line in lines if " lava-vmgroup-" in line]
-    assert [kind for kind, _, _ in keys] == ["ssh-ed25519"] * 2
-    assert len({key for _, key, _ in keys}) == 2
+    assert [kind for kind, _, _ in keys] == ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"] * 2
+    assert len({key for _, key, _ in keys}) == 6
     assert "lava-vmgroup" not in sshd.authorized_keys.read_text()
 
 

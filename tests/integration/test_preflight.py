@@ -89,8 +89,7 @@ def test_host_with_too_little_disk(lab: Lab, sshd: Server) -> None:
 
 
 def test_host_without_sftp(lab: Lab, sshd: Server) -> None:
-    config = sshd.home.parent / "sshd_config"
-    config.write_text(config.read_text().replace("Subsystem sftp internal-sftp\n", ""))
+    sshd.offer_no_sftp()
 
     (refusal,) = refusals(lab)
     assert "no SFTP" in refusal

@@ -207,9 +207,8 @@ def test_the_start_of_a_file_is_read(link: SshLink, tmp_path: Path) -> None:
         link.get_bytes(str(tmp_path / "none"), 1, soon())
 
 
-def test_host_without_sftp_is_refused_with_the_remedy(sshd: Server, tmp_path: Path) -> None:
-    config = tmp_path / "sshd/sshd_config"
-    config.write_text(config.read_text().replace("Subsystem sftp internal-sftp\n", ""))
+def test_host_without_sftp_is_refused_with_the_remedy(sshd: Server) -> None:
+    sshd.offer_no_sftp()
 
     with (
         dial(sshd.address, sshd.key, soon()) as link,

@@ -128,9 +128,9 @@ def test_login_that_the_host_refuses_is_told(host: Callable[..., Board], tmp_pat
         ("ssh_host", "", "has no ssh_host"),
         ("ssh_identity_file", None, "has no ssh_identity_file"),
         ("ssh_identity_file", Path("/dev/null"), "cannot use the SSH key /dev/null"),
-        ("ssh_known_hosts", None, "made by ssh-keyscan and then checked"),
-        ("ssh_known_hosts", Path("/dev/null"), "has no key of .*ssh-keyscan -p"),
-        ("ssh_known_hosts", Path("/no/such/file"), "cannot read the SSH host keys"),
+        ("ssh_known_hosts", (), "made by ssh-keyscan and then checked"),
+        ("ssh_known_hosts", (Path("/dev/null"),), "has no key of .*ssh-keyscan -p"),
+        ("ssh_known_hosts", (Path("/no/such/file"),), "cannot read the SSH host keys"),
     ],
 )
 def test_lab_that_does_not_say_all_is_told_what_is_missing(

@@ -3,6 +3,7 @@
 
 import getpass
 import resource
+import shlex
 import socket
 import subprocess
 import threading
@@ -17,6 +18,7 @@ from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.connections.ssh_keys import JobKey
 
 SSHD = "/usr/sbin/sshd"
+SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,29 @@ class Server:
         """The keys that the server accepts."""
         return self.home / ".ssh/authorized_keys"
 
+    def configure(self, *lines: str) -> None:
+        """Change the server's configuration for the connections to come: these lines win."""
+        config = self.home.parent / "sshd_config"
+        text = config.read_text()
+        if any(line.startswith("Subsystem ") for line in lines):
+            text = text.replace("Subsystem sftp internal-sftp\n", "")
+        config.write_text("\n".join((*lines, text)))
+
+    def log_in_with(self, *shell: str) -> None:
+        """Give the user another login shell: sshd runs each command, and its SFTP, by that."""
+        self.configure(
+            f'ForceCommand exec {shlex.join(shell)} -c "$SSH_ORIGINAL_COMMAND"',
+            f"Subsystem sftp {SFTP_SERVER}",
+        )
+
+    def offer_no_sftp(self) -> None:
+        """Have no server for SFTP, neither configured nor installed."""
+        other = "case $SSH_ORIGINAL_COMMAND in *sftp-server*) exit 127 ;; esac"
+        self.configure(
+            f'ForceCommand {other}; exec bash -c "$SSH_ORIGINAL_COMMAND"',
+            f"Subsystem sftp {SFTP_SERVER}",
+        )
+
     def accept_new_key(self, path: Path) -> None:
         """Make a key, whose private half goes to `path`, and have the server accept it."""
         with self.authorized_keys.open("a") as keys:
@@ -85,7 +110,7 @@ def sshd(tmp_path: Path) -> Iterator[Server]:
     host_key = folder / "host_key"
     public_key = make_key(host_key)
     key = JobKey()
-    (home / ".ssh/authorized_keys").write_text(key.authorized_line("test") + "\n")
+    (home / ".ssh/authorized_keys").write_text("\n".join((*key.authorized_lines("test"), "")))
     config = folder / "sshd_config"
     config.write_text(
         f"HostKey {host_key}\nAuthorizedKeysFile {home}/.ssh/authorized_keys\nUsePAM no\n"

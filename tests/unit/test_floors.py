@@ -69,7 +69,10 @@ FLOORS = {
 
 DOORS = {
     "pexpect": {"console.console"},
-    "paramiko": {f"connections.ssh{part}" for part in ("", "_access", "_channels", "_keys")},
+    "paramiko": {
+        f"connections.ssh{part}"
+        for part in ("", "_access", "_channels", "_commands", "_connections", "_files", "_keys")
+    },
     "jsonschema": {"job.problems", "testshell.definition", "testshell.definition_schema"},
     "requests": {"deploy.http", "deploy.http_connections"},
     "regex": {"testshell.pattern"},

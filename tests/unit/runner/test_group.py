@@ -227,7 +227,7 @@ def test_host_that_is_up_already_takes_no_deployment(tmp_path: Path) -> None:
         client_type="ssh",
         ssh_host="rack01",
         ssh_identity_file=key,
-        ssh_known_hosts=tmp_path / "known_hosts",
+        ssh_known_hosts=(tmp_path / "known_hosts",),
     )
 
     with pytest.raises(JobError, match=r"actions\[0\]: the host board01 is up already"):

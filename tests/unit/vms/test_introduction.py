@@ -2,6 +2,7 @@
 """Host and VMs understand each other, and nobody who says something else."""
 
 import ipaddress
+import json
 
 import pytest
 
@@ -54,8 +55,8 @@ def test_an_offer_that_makes_no_sense_is_refused(change: dict[str, str]) -> None
         Offer.from_message(message, "group")
 
 
-def test_a_vm_introduces_itself_with_its_key() -> None:
-    hello = Hello(public_key=JobKey().public, wants_network=True)
+def test_a_vm_introduces_itself_with_its_keys() -> None:
+    hello = Hello(public_keys=JobKey().publics, wants_network=True)
 
     assert Hello.from_message(hello.to_message()) == hello
 
@@ -71,4 +72,4 @@ def test_a_vm_introduces_itself_with_its_key() -> None:
 )
 def test_what_is_no_single_public_key_is_not_let_in(key: str) -> None:
     with pytest.raises(MultiNodeError, match="no public key"):
-        Hello.from_message({"public_key": key, "wants_network": "true"})
+        Hello.from_message({"public_keys": json.dumps([key]), "wants_network": "true"})

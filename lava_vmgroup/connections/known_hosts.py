@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Files of host keys as OpenSSH keeps them in ``~/.ssh/known_hosts``, read as OpenSSH reads them.
+
+Its program ``ssh-keygen -F`` finds the same lines; see sshd(8), SSH_KNOWN_HOSTS FILE FORMAT.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lava_vmgroup.errors import ConfigurationError
+
+_SSH_PORT = 22
+_HASHED = "|1|"
+
+HostKey = tuple[str, str]
+"""The type of a key and its base64."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownKeys:
+    """The keys of one host."""
+
+    accepted: tuple[HostKey, ...]
+    revoked: tuple[HostKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    marker: str
+    hosts: str
+    key: HostKey
+
+
+def known_keys(files: Sequence[Path], host: str, port: int) -> KnownKeys:
+    """Return the keys that `files` have of a host.
+
+    Lines that OpenSSH would skip are skipped.  A key that any file revokes for the host is not
+    accepted.  Raises `ConfigurationError` when a file cannot be read or no key is left.
+    """
+    lines = [line for file in files for line in _lines_of(file)]
+    found = _matching(lines, _name(host, port))
+    if port != _SSH_PORT and not any(line.marker == "" for line in found):
+        # OpenSSH then looks for the host without its port, too.
+        found += _matching(lines, host)
+    revoked = {line.key for line in found if line.marker == "@revoked"}
+    accepted = [line.key for line in found if line.marker == "" and line.key not in revoked]
+    if not accepted:
+        raise _no_key(files, host, port, found)
+    return KnownKeys(accepted=tuple(dict.fromkeys(accepted)), revoked=tuple(sorted(revoked)))
+
+
+def _name(host: str, port: int) -> str:
+    return host if port == _SSH_PORT else f"[{host}]:{port}"
+
+
+def _no_key(
+    files: Sequence[Path], host: str, port: int, found: Iterable[_Line]
+) -> ConfigurationError:
+    place, name = ", ".join(map(str, files)), _name(host, port)
+    markers = {line.marker for line in found}
+    if "@revoked" in markers:
+        return ConfigurationError(
+            f"{place} revokes each key of {name} that it has",
+            hint="give the host new keys, and add them there",
+        )
+    authority = "@cert-authority" in markers
+    only = f" but that of a certificate authority (@cert-authority) for {name}" if authority else ""
+    return ConfigurationError(
+        f"{place} has no key of {name}{only}",
+        hint=f"add the output of: ssh-keyscan -p {port} {host} "
+        "(compare it with the host's /etc/ssh/ssh_host_*_key.pub first)",
+    )
+
+
+def _lines_of(file: Path) -> Iterator[_Line]:
+    try:
+        # Comments may be in any encoding; all else is ASCII.
+        text = file.read_bytes().decode(errors="replace")
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read the SSH host keys in {file}: {error.strerror}",
+            hint="set ssh_known_hosts to a file like ~/.ssh/known_hosts",
+        ) from error
+    # Only this ends a line: others that Python knows may stand in a comment.
+    for line in text.split("\n"):
+        if (parsed := _parsed(line.strip())) is not None:
+            yield parsed
+
+
+def _parsed(line: str) -> _Line | None:
+    words = [] if line.startswith("#") else line.split()
+    marker = words.pop(0) if words and words[0].startswith("@") else ""
+    if len(words) < len(("hosts", "type", "key")) or not is_key(words[1], words[2]):
+        return None
+    return _Line(marker=marker, hosts=words[0], key=(words[1], words[2]))
+
+
+def is_key(kind: str, text: str) -> bool:
+    """Whether `text` is base64 of a public key of a type, as far as its beginning shows."""
+    try:
+        blob = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    name = kind.encode(errors="replace")
+    return blob.startswith(len(name).to_bytes(4, "big") + name)
+
+
+def _matching(lines: Iterable[_Line], name: str) -> list[_Line]:
+    return [line for line in lines if _covers(line.hosts, name.lower())]
+
+
+def _covers(hosts: str, name: str) -> bool:
+    """Whether the first word of a line is about a host."""
+    if hosts.startswith(_HASHED):
+        return _is_hash_of(hosts, name)
+    matched = False
+    for pattern in hosts.lower().split(","):
+        if _pattern(pattern.removeprefix("!")).fullmatch(name):
+            if pattern.startswith("!"):
+                return False
+            matched = True
+    return matched
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """Brackets are no set of characters here: they stand around a name with a port."""
+    wild = {"*": ".*", "?": "."}
+    return re.compile("".join(wild.get(character) or re.escape(character) for character in text))
+
+
+def _is_hash_of(hashed: str, name: str) -> bool:
+    try:
+        salt, digest = map(base64.b64decode, hashed.removeprefix(_HASHED).split("|"))
+    except (binascii.Error, ValueError):
+        return False
+    return hmac.compare_digest(hmac.digest(salt, name.encode(), hashlib.sha1), digest)

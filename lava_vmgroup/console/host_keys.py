@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""The public keys of a booted system's SSH server, read on its console, wherever it keeps them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from lava_vmgroup.connections.known_hosts import HostKey, is_key
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
+
+_POLL_S = 1.0
+_ROUNDS_BETWEEN_KNOCKS = 5
+"""OpenSSH punishes who connects often without a login (PerSourcePenalties)."""
+_KNOCK_S = 20.0
+_HOST_KEY = re.compile(r"^((?:ssh|ecdsa)-\S+) (\S+)", re.MULTILINE)
+
+# OpenSSH's are where its configuration says, which only sshd itself reads completely; that fails
+# where the system is not ready for it.  Dropbear keeps no public halves.  PATH is the subshell's.
+_READ = (
+    "(PATH=$PATH:/usr/sbin:/sbin; exec 2>/dev/null </dev/null; for f in $({ sshd -T; "
+    "cat /etc/ssh/sshd_config* /etc/ssh/sshd_config.d/* /usr/etc/ssh/sshd_config*; } | "
+    "sed -n 's/^[[:space:]]*[Hh][Oo][Ss][Tt][Kk][Ee][Yy][[:space:]=][[:space:]=]*//p') "
+    "/etc/ssh/ssh_host_*_key; do cat $f.pub || ssh-keygen -y -P '' -f $f; done; "
+    "for f in /etc/dropbear/*_key /var/lib/dropbear/*_key /run/dropbear/*_key; "
+    "do dropbearkey -y -f $f; done)"
+)
+_ASK_SERVER = (
+    "(PATH=$PATH:/usr/sbin:/sbin; if command -v sshd; then sshd -t </dev/null; true; "
+    "else command -v dropbear; fi)"
+)
+
+
+def read_host_keys(shell: Shell, deadline: Deadline) -> tuple[HostKey, ...]:
+    """Return the keys that there are."""
+    _, output = shell.run(_READ, deadline)
+    found = [(kind, key) for kind, key in _HOST_KEY.findall(output) if is_key(kind, key)]
+    return tuple(dict.fromkeys(found))
+
+
+def check_server(shell: Shell, deadline: Deadline) -> list[str]:
+    """Return what the SSH server says of itself; raises `InfrastructureError` if there is none."""
+    status, output = shell.run(_ASK_SERVER, deadline)
+    if status != 0:
+        raise InfrastructureError(
+            "the host has no SSH server", hint="install openssh-server in its image"
+        )
+    return output.splitlines()
+
+
+def await_host_keys(
+    shell: Shell, knock: Callable[[Deadline], None], deadline: Deadline
+) -> tuple[HostKey, ...]:
+    """Read the keys once there are some.
+
+    `knock` connects to the server, which may make its keys only when they are first needed.
+    """
+    said: list[str] = []
+    rounds = 0
+    try:
+        while not (keys := read_host_keys(shell, deadline)):
+            said = check_server(shell, deadline)
+            if rounds % _ROUNDS_BETWEEN_KNOCKS == 0:
+                knock(deadline.exactly("the SSH server to make its keys", _KNOCK_S))
+            rounds += 1
+            deadline.pause(_POLL_S)
+    except DeadlineExpired as late:
+        if said:
+            raise _none_came(deadline, said) from late
+        raise
+    return keys
+
+
+def _none_came(deadline: Deadline, said: list[str]) -> DeadlineExpired:
+    error = deadline.error(said)
+    return DeadlineExpired(
+        error.message,
+        hint="they are looked for where HostKey in sshd_config says, in /etc/ssh, and in the "
+        "folders of dropbear below /etc, /var/lib and /run; are there keys (ssh-keygen -A or "
+        "dropbearkey makes them), and is their folder writable?",
+        last_lines=said,
+    )
