@@ -21,7 +21,7 @@ from lava_vmgroup.results.model import Attachment, HardwareDevice
 from lava_vmgroup.testshell import contexts
 from lava_vmgroup.testshell.definition import parse_extra_metadata
 from lava_vmgroup.testshell.events import TestCaseSignal
-from lava_vmgroup.testshell.signals import outcome_of
+from lava_vmgroup.testshell.verdicts import verdict
 
 MAX_MEMBERS = 50_000
 MAX_BYTES = 64 << 20
@@ -51,11 +51,9 @@ class KeptCase:
 
     def as_signal(self, name: str) -> TestCaseSignal:
         """The same as a marker would have told it."""
-        reported = self.reported or ""
-        return TestCaseSignal(
-            test_case_id=name,
-            result=outcome_of(reported),
-            reported=reported,
+        return verdict(
+            name,
+            self.reported or "",
             measurement=self.measurement,
             units=self.units,
             message=self.message,

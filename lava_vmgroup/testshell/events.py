@@ -108,11 +108,22 @@ class TestCaseSignal:
     message: str | None = None
     reference: str | None = None
     """Where more is to be read about the result."""
+    doubts: tuple[str, ...] = ()
+    """Warnings about the words beside the result, in plain words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestRaised:
     """The test says that the job cannot go on."""
+
+    __test__ = False
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestRemark:
+    """The test writes a line into the job's events."""
 
     __test__ = False
 
@@ -200,6 +211,7 @@ Event: TypeAlias = (
     | EndTestCase
     | TestCaseSignal
     | TestRaised
+    | TestRemark
     | TestSet
     | MultiNodeCall
     | SendPart

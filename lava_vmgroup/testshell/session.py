@@ -40,6 +40,7 @@ from lava_vmgroup.testshell.events import (
     Settle,
     TestCaseSignal,
     TestRaised,
+    TestRemark,
     TestSet,
 )
 from lava_vmgroup.testshell.feed import FedLine, Feed
@@ -73,6 +74,12 @@ _MAX_COMPLAINTS = 50
 
 _MAX_ANSWERS = 100
 """How many answers to records are kept, for helpers that ask again."""
+
+_NOT_EXECUTABLE = (
+    "the system may not run programs in the folder of the tests: if its file system is mounted "
+    "noexec, give lava_test_dir a folder elsewhere"
+)
+"""The meaning of status 126, which a shell gives for a program that it may not run."""
 
 # A runner that cannot even be started says nothing itself.  Nobody can ask for these words again.
 _RETURNED = 'set -- $?; for word in 1 2 3; do echo "<LAVA_TEST_RUNNER>: returned $1"; done; set --'
@@ -183,13 +190,9 @@ class Session:
                 self._take_damaged(signal, deadline)
             case RunnerExited():
                 return True
-            case RunnerReturned(status=0):
-                return True
             case RunnerReturned(status=status):
-                raise TestError(
-                    f"the test shell ended with status {status} before its tests did",
-                    last_lines=self._console.last_lines,
-                )
+                self._check_runner(status)
+                return True
             case MultiNodeCall():
                 self._start_call(signal, None, deadline)
             case PartWanted():
@@ -199,6 +202,15 @@ class Session:
             case _:
                 self._note(signal)
         return False
+
+    def _check_runner(self, status: int) -> None:
+        """Raise `TestError` if the runner did not even begin, or was killed."""
+        if status:
+            raise TestError(
+                f"the test shell ended with status {status} before its tests did",
+                hint=_NOT_EXECUTABLE if status == 126 else None,
+                last_lines=self._console.last_lines,
+            )
 
     def _take_unread(self) -> None:
         """Keep the results that came before the end, which other threads may have brought."""
@@ -322,6 +334,8 @@ class Session:
         match signal:
             case TestRaised(message=message):
                 raise TestError(f"the test raised an error: {message}")
+            case TestRemark(message=message):
+                self._log.event("test-event", message)
             case SendPart():
                 pass  # the call is told with its last part
             case _:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ BEGIN = StartRun(name="smoke", uuid="uuid-0")
 END = EndRun(name="smoke", uuid="uuid-0")
 
 
-def case(name: str, **fields: str) -> TestCaseSignal:
+def case(name: str, **fields: Any) -> TestCaseSignal:
     return TestCaseSignal(test_case_id=name, result=Outcome.PASS, reported="pass", **fields)
 
 
