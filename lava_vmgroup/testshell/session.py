@@ -188,11 +188,14 @@ class Session:
                 self._take_record(place, event, deadline)
             case Damaged():
                 self._take_damaged(signal, deadline)
-            case RunnerExited():
+            case RunnerExited() | RunnerReturned(status=0):
                 return True
             case RunnerReturned(status=status):
-                self._check_runner(status)
-                return True
+                raise TestError(
+                    f"the test shell ended with status {status} before its tests did",
+                    hint=_NOT_EXECUTABLE if status == 126 else None,
+                    last_lines=self._console.last_lines,
+                )
             case MultiNodeCall():
                 self._start_call(signal, None, deadline)
             case PartWanted():
@@ -202,15 +205,6 @@ class Session:
             case _:
                 self._note(signal)
         return False
-
-    def _check_runner(self, status: int) -> None:
-        """Raise `TestError` if the runner did not even begin, or was killed."""
-        if status:
-            raise TestError(
-                f"the test shell ended with status {status} before its tests did",
-                hint=_NOT_EXECUTABLE if status == 126 else None,
-                last_lines=self._console.last_lines,
-            )
 
     def _take_unread(self) -> None:
         """Keep the results that came before the end, which other threads may have brought."""

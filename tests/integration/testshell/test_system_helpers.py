@@ -93,7 +93,7 @@ def test_echo_ipv4_of_no_interface_prints_nothing(node: Node, few_tools: Path) -
 
     assert (ran := node.helper("lava-echo-ipv4", "eth9")).stdout == ""
     assert ran.returncode == 0
-    assert node.helper("lava-echo-ipv4").returncode == 1
+    assert node.helper("lava-echo-ipv4").returncode == 0
 
 
 @pytest.mark.parametrize(("name", "description"), INTERFACES)
