@@ -101,8 +101,9 @@ class TestCaseSignal:
 
     test_case_id: str
     result: Outcome
+    """The meaning of `reported` in LAVA; a definition may have a word of its own explained."""
     reported: str
-    """The word that the test used; differs from `result` when that is no word of LAVA's."""
+    """The word that the test used."""
     measurement: str | None = None
     units: str | None = None
     message: str | None = None

@@ -14,6 +14,8 @@ from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS
 from lava_vmgroup.testshell.events import TestCaseSignal
 
+OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
+
 _KEYS = ("TEST_CASE_ID", "RESULT", "UNITS", "MEASUREMENT", "REFERENCE")
 _KEY = re.compile(rf"(?:^|\s)({'|'.join(_KEYS)})=")
 _OTHER_PAIRS = re.compile(r"(?:(?:^|\s+)\w+=\S*)+$")
@@ -25,13 +27,12 @@ _SHOWN = 100
 
 
 def outcome_of(word: str, fixups: Mapping[str, str] = DEFAULT_FIXUPS) -> Outcome:
-    """Read a result as LAVA does: one of its four words, or a word that `fixups` explain.
+    """Read a result as LAVA does: as `fixups` explain it, or as one of LAVA's own words.
 
     Any other word is unknown.
     """
-    known = {outcome.value: outcome for outcome in Outcome}
-    explained = {**DEFAULT_FIXUPS, **fixups}
-    return known.get(word) or known.get(explained.get(word, ""), Outcome.UNKNOWN)
+    explained = fixups.get(word) or DEFAULT_FIXUPS.get(word, word)
+    return OUTCOMES.get(explained, Outcome.UNKNOWN)
 
 
 def verdict(
