@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import mimetypes
+import os
 import posixpath
 import re
 import tarfile
@@ -22,6 +23,7 @@ from lava_vmgroup.testshell import contexts
 from lava_vmgroup.testshell.definition import parse_extra_metadata
 from lava_vmgroup.testshell.events import TestCaseSignal
 from lava_vmgroup.testshell.verdicts import verdict
+from lava_vmgroup.undecodable import decoded
 
 MAX_MEMBERS = 50_000
 MAX_BYTES = 64 << 20
@@ -93,7 +95,7 @@ class _File:
 
     @property
     def text(self) -> str:
-        return self.content.decode(errors="replace")
+        return decoded(self.content)
 
 
 _Files = dict[str, _File]
@@ -137,7 +139,7 @@ def _members(archive: bytes, problems: list[str]) -> Iterator[tuple[str, _File]]
                 if count > MAX_MEMBERS:
                     problems.append(f"only the first {MAX_MEMBERS} files were collected")
                     return
-                path = posixpath.normpath(member.name)
+                path = posixpath.normpath(decoded(os.fsencode(member.name)))
                 outside = path.startswith(("/", ".."))
                 if not member.isreg() or member.issparse() or outside:
                     continue

@@ -130,6 +130,24 @@ def test_no_word_beside_a_verdict_ends_the_test_or_loses_it(
     assert "test case id with blank: the name 'id with blank' has blanks" in warnings
 
 
+def test_names_that_are_no_text_are_recorded_once_and_in_their_set(node: Node) -> None:
+    run = recorded(
+        node,
+        "lava-test-set start bytes",
+        """lava-test-case "$(printf 'latin1-\\344')" --result pass""",
+        """lava-test-case "$(printf 'three-\\342\\202x')" --shell false""",
+        """lava-test-case "$(printf 'utf-8-\\303\\244-\\357\\277\\275')" --result pass""",
+    )
+
+    assert told(run) == [
+        ("latin1-\ufffd", Outcome.PASS),
+        ("three-\ufffd\ufffdx", Outcome.FAIL),
+        ("utf-8-ä-\ufffd", Outcome.PASS),
+    ]
+    assert {case.test_set for case in run.cases} == {"bytes"}
+    assert run.missing_records == 0
+
+
 def test_sets_are_those_that_lava_sees(node: Node) -> None:
     run = recorded(
         node,
