@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, datetime
 from operator import itemgetter
 
+from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import SoftwareContext, TestCase, TestRun
 from lava_vmgroup.testshell.collected import LeftBehind
+from lava_vmgroup.testshell.complaints import Complaints
 from lava_vmgroup.testshell.events import TestCaseSignal, TestSet
 from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.records import Numbers
@@ -34,7 +36,10 @@ class Entry:
 
 @dataclass(slots=True)
 class Run:
+    """What is known of one run so far."""
+
     test: OverlayTest
+    log: InitVar[NodeLog]
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
@@ -50,9 +55,12 @@ class Run:
     """The records with lower numbers should have come."""
     left_out: int = 0
     """How many results were too many."""
-    doubts: int = 0
-    """How many warnings of results were told."""
     left_behind: LeftBehind = field(default_factory=LeftBehind)
+    complaints: Complaints = field(init=False)
+
+    def __post_init__(self, log: NodeLog) -> None:
+        """Warn in the log of the node."""
+        self.complaints = Complaints(log, "test cases with words that cannot be used")
 
     @property
     def cases(self) -> list[TestCase]:

@@ -35,9 +35,6 @@ INSTALL_CASE = "lava-test-shell-install"
 RUN_CASE = "lava-test-shell-run"
 """LAVA's test cases for the scripts themselves; the second is recorded when its script fails."""
 
-MAX_DOUBTS = 50
-"""How many results of one test run are warned of; each of thousands may have the same fault."""
-
 FAULT_CASE = "lava-console-"
 """What the test case of a fault on the console begins with; the fault's name follows."""
 
@@ -100,7 +97,7 @@ class RunRecorder:
         for uuid, left in found.runs.items():
             if uuid not in self._tests:
                 continue
-            run = self._runs.setdefault(uuid, Run(self._tests[uuid]))
+            run = self._runs.setdefault(uuid, Run(self._tests[uuid], self._log))
             run.left_behind = left
             self._add_records(run, left.records)
             names = {_folder_name(case.name) for case in run.cases}
@@ -193,7 +190,7 @@ class RunRecorder:
         """A run, which begins now if nothing was heard of it before."""
         if uuid in self._runs:
             return self._runs[uuid]
-        run = self._runs[uuid] = Run(self._tests[uuid])
+        run = self._runs[uuid] = Run(self._tests[uuid], self._log)
         name = run.test.definition.name
         self._log.event("run-start", f"test run {name} begins", name=name, uuid=uuid)
         return run
@@ -252,7 +249,9 @@ class RunRecorder:
             if run.left_out == 1:
                 self._log.warning("records", f"only the first {MAX_RESULTS} results are kept")
             return
-        self._doubt(run, signal)
+        if signal.doubts:
+            text = f"test case {one_line(case.name)}: {'; '.join(signal.doubts)}"
+            run.complaints.tell("test-case", text, name=case.name)
         value = f" {case.measurement} {case.units or ''}".rstrip() if case.measurement else ""
         self._log.event(
             "test-case",
@@ -262,13 +261,3 @@ class RunRecorder:
             measurement=case.measurement,
             units=case.units,
         )
-
-    def _doubt(self, run: Run, signal: TestCaseSignal) -> None:
-        """Warn of the words beside a verdict, unless that was done often enough."""
-        if not signal.doubts or run.doubts > MAX_DOUBTS:
-            return
-        run.doubts += 1
-        text = f"test case {one_line(signal.test_case_id)}: {'; '.join(signal.doubts)}"
-        if run.doubts > MAX_DOUBTS:
-            text = "further test cases with words that cannot be used are not told"
-        self._log.warning("test-case", text, name=signal.test_case_id)

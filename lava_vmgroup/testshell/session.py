@@ -24,6 +24,7 @@ from lava_vmgroup.errors import (
 )
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.printable import one_line
+from lava_vmgroup.testshell.complaints import Complaints
 from lava_vmgroup.testshell.events import (
     Damaged,
     EndRun,
@@ -54,7 +55,7 @@ from lava_vmgroup.testshell.replies import (
     reply_settle,
 )
 from lava_vmgroup.testshell.runs import RunRecorder
-from lava_vmgroup.testshell.signals import SignalParser
+from lava_vmgroup.testshell.signals import SignalParser, single_markers
 from lava_vmgroup.testshell.transfer import Transfer
 
 _SHOWN = 200
@@ -68,9 +69,6 @@ _OVERTAKEN_S = 1.0
 
 _MAX_CALLS = 64
 """How many calls of one console may wait at once, each in a thread of its own."""
-
-_MAX_COMPLAINTS = 50
-"""How many broken markers are told of one test shell; a console may be full of them."""
 
 _MAX_ANSWERS = 100
 """How many answers to records are kept, for helpers that ask again."""
@@ -123,7 +121,7 @@ class Session:
         self._answered_at: dict[Place, float] = {}
         self._token = CancelToken()
         self._calls: list[threading.Thread] = []
-        self._complaints = 0
+        self._complaints = Complaints(log, "markers that are damaged or broken")
         self._transfer: Transfer | None = None
         self._failed_call: VMGroupError | None = None
 
@@ -163,7 +161,7 @@ class Session:
         """
         event = self._next_event(patience or deadline)
         if isinstance(event, Line):
-            return self._take_line(event.text, deadline)
+            return any(self._take_line(text, deadline) for text in single_markers(event.text))
         match event and event.item:
             case FedLine(text=text):
                 self._take_fed(text, deadline)
@@ -209,18 +207,21 @@ class Session:
     def _take_unread(self) -> None:
         """Keep the results that came before the end, which other threads may have brought."""
         for event in self._console.unread_events():
-            told, place, on_console = None, None, isinstance(event, Line)
             if isinstance(event, Line):
-                told = self._parser.feed(event.text)
+                for text in single_markers(event.text):
+                    self._take_late(self._parser.feed(text))
             elif isinstance(event.item, FedLine):
-                told = self._fed_parser.feed(event.item.text)
-            if isinstance(told, Recorded):
-                if not self._is_ours(told.place) or not self._ledger.take(told.place):
-                    continue
-                place, told = told.place, told.event
-                self._recorder.note_record(place, on_console=on_console)
-            if isinstance(told, TestCaseSignal | TestSet | EndTestCase | EndRun):
-                self._recorder.event(told, place)
+                self._take_late(self._fed_parser.feed(event.item.text), on_console=False)
+
+    def _take_late(self, told: Event | None, *, on_console: bool = True) -> None:
+        place = None
+        if isinstance(told, Recorded):
+            if not self._is_ours(told.place) or not self._ledger.take(told.place):
+                return
+            place, told = told.place, told.event
+            self._recorder.note_record(place, on_console=on_console)
+        if isinstance(told, TestCaseSignal | TestSet | EndTestCase | EndRun):
+            self._recorder.event(told, place)
 
     def _take_record(
         self, place: Place, event: Event | None, deadline: Deadline, *, on_console: bool = True
@@ -259,7 +260,9 @@ class Session:
 
     def _take_damaged(self, damaged: Damaged, deadline: Deadline) -> None:
         """Ask for a call at once, for its helper waits; other records when their test has ended."""
-        self._tell("records", f"a record came damaged: {damaged.text[:_SHOWN]!r}", logging.DEBUG)
+        self._complaints.tell(
+            "records", f"a record came damaged: {damaged.text[:_SHOWN]!r}", logging.DEBUG
+        )
         if damaged.call is not None and not self._ledger.has(damaged.call):
             self._console.send_line(enveloped(damaged.call, reply_again()), deadline)
 
@@ -289,17 +292,9 @@ class Session:
 
     def _complain(self, signal: Malformed, deadline: Deadline, place: Place | None = None) -> None:
         """Tell of a broken marker, and free the helper that may wait for its answer."""
-        self._tell("malformed", f"{signal.reason}: {signal.text[:_SHOWN]!r}", logging.WARNING)
+        self._complaints.tell("malformed", f"{signal.reason}: {signal.text[:_SHOWN]!r}")
         if signal.api is not None:
             self._refuse(signal.api, place, deadline)
-
-    def _tell(self, kind: str, text: str, level: int) -> None:
-        """Tell what is wrong with a marker, unless that was told often enough."""
-        self._complaints += 1
-        if self._complaints <= _MAX_COMPLAINTS:
-            self._log.event(kind, text, level=level)
-        if self._complaints == _MAX_COMPLAINTS:
-            self._log.warning(kind, "further markers that are damaged or broken are not told")
 
     def _refuse(self, api: MultiNodeApi, place: Place | None, deadline: Deadline) -> None:
         refusal = reply_nack(api)
@@ -339,7 +334,7 @@ class Session:
         """Carry a call out beside the console, which goes on being read meanwhile."""
         self._calls = [thread for thread in self._calls if thread.is_alive()]
         if len(self._calls) >= _MAX_CALLS:
-            self._tell("multinode", f"more than {_MAX_CALLS} calls at once", logging.WARNING)
+            self._complaints.tell("multinode", f"more than {_MAX_CALLS} calls at once")
             self._refuse(call.api, place, deadline)
             return
         words = one_line(" ".join((call.api.helper, call.message_id, *call.arguments)))

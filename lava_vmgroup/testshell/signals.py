@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.testshell.definition import TestDefinition
@@ -104,6 +105,14 @@ def parse_signal(line: str) -> Event | None:
         reason=f"the marker has no end within {MAX_WORDS_LENGTH} characters",
         api=MultiNodeApi(unfinished["api"]) if unfinished["api"] else None,
     )
+
+
+def single_markers(line: str) -> list[str]:
+    """Cut a line into pieces with one marker each: a test may print several without a line end."""
+    last = line.rfind("<LAVA_")
+    ends = {found.end() for kind in (_SIGNAL, _CALL) for found in kind.finditer(line)}
+    cuts = [0, *sorted(end for end in ends if end <= last), len(line)]
+    return [line[start:end] for start, end in pairwise(cuts)]
 
 
 class SignalParser:

@@ -189,6 +189,8 @@ def test_markers_that_an_old_tool_prints_itself_are_kept(node: Node) -> None:
         "echo '<LAVA_SIGNAL_TESTFEEDBACK lxc>'",
         "echo '<LAVA_SIGNAL_STARTTC with a blank>'; echo '<LAVA_SIGNAL_ENDTC with a blank>'",
         "echo '<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=h RESULT=>'",
+        "printf '%s' 'x <LAVA_SIGNAL_TESTCASE TEST_CASE_ID=i RESULT=pass>'"
+        " '<LAVA_SIGNAL_TESTSET START line><LAVA_SIGNAL_TESTCASE TEST_CASE_ID=j RESULT=fail> y'",
     )
 
     assert told(run) == [
@@ -201,13 +203,15 @@ def test_markers_that_an_old_tool_prints_itself_are_kept(node: Node) -> None:
         ("f", Outcome.PASS),
         ("g", Outcome.SKIP),
         ("h", Outcome.UNKNOWN),
+        ("i", Outcome.PASS),
+        ("j", Outcome.FAIL),
     ]
     assert (one(run, "a").measurement, one(run, "b").units) == ("5", "MB / s")
     assert (one(run, "e").reference, one(run, "f").reference) == (
         "https://lab/x?y=1",
         "https://lab/",
     )
-    assert one(run, "g").test_set == "the set"
+    assert (one(run, "g").test_set, one(run, "j").test_set) == ("the set", "line")
 
 
 def test_words_for_results_are_the_definitions_own(node: Node) -> None:
