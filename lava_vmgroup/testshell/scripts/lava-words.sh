@@ -2,6 +2,9 @@
 # Sourced by the helpers: words for markers, records, and results kept on disk.
 # shellcheck shell=sh
 
+# A test may have exported bash's SHELLOPTS: a trace of markers would look like markers.
+{ set +efxC; } 2>/dev/null
+
 # fail MESSAGE...: end the helper.
 fail() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2

@@ -269,7 +269,7 @@ def test_raising_ends_the_test_with_the_message(node: Node) -> None:
 
     finished = node.run_tests()
 
-    assert events.TestRaised(message="no (network) at all") in finished.events
+    assert events.TestRaised(message="no _network_ at all") in finished.events
     assert "after" not in finished.lines
 
 

@@ -228,6 +228,24 @@ def test_words_for_results_are_the_definitions_own(node: Node) -> None:
     assert [case.outcome.value for case in run.cases] == ["pass", "skip", "fail", "unknown", "skip"]
 
 
+def test_a_test_that_exports_its_shells_options_records_each_verdict_once(node: Node) -> None:
+    run = recorded(
+        node,
+        "set -euxC; export SHELLOPTS",
+        "lava-test-case a --result pass",
+        "lava-test-set start set",
+        "lava-test-case a --result fail",
+        "lava-test-case b --shell true",
+    )
+
+    assert told(run) == [("a", Outcome.PASS), ("a", Outcome.FAIL), ("b", Outcome.PASS)]
+
+
+def test_the_job_is_ended_without_any_program_on_path(node: Node) -> None:
+    with pytest.raises(TestError, match="the test raised an error: no _net_ at all"):
+        recorded(node, "PATH=/nonexistent $(command -v lava-test-raise) 'no <net>' at all")
+
+
 def test_an_event_of_a_test_is_in_the_log(node: Node, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "lava_vmgroup"):
         recorded(node, "lava-test-event 'half <done>'", "lava-test-event && echo ok")
