@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import time
 from bisect import bisect_right
 from dataclasses import InitVar, dataclass, field, replace
@@ -145,9 +146,14 @@ class Run:
 def _with_attachments(cases: list[TestCase], left: LeftBehind) -> list[TestCase]:
     """The cases with what was attached to them: of several with one name, to the last."""
     merged = list(cases)
-    last = {case.name: index for index, case in enumerate(merged)}
+    last = {folder_name(case.name): index for index, case in enumerate(merged)}
     for name, kept in left.cases.items():
-        if kept.attachments and name in last:
-            index = last[name]
+        if kept.attachments and folder_name(name) in last:
+            index = last[folder_name(name)]
             merged[index] = replace(merged[index], attachments=kept.attachments)
     return merged
+
+
+def folder_name(name: str) -> str:
+    """The name of a test case as far as its folder on the node tells it, too."""
+    return posixpath.normpath(" ".join(name.split()))

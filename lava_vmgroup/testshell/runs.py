@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +26,7 @@ from lava_vmgroup.testshell.events import (
 )
 from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.records import MAX_WANTED, Place, find_record
-from lava_vmgroup.testshell.run import MAX_RESULTS, Run
+from lava_vmgroup.testshell.run import MAX_RESULTS, Run, folder_name
 from lava_vmgroup.testshell.signals import parse_line, parse_signal
 from lava_vmgroup.testshell.verdicts import OUTCOMES, outcome_of, verdict
 
@@ -37,11 +36,6 @@ RUN_CASE = "lava-test-shell-run"
 
 FAULT_CASE = "lava-console-"
 """What the test case of a fault on the console begins with; the fault's name follows."""
-
-
-def _folder_name(name: str) -> str:
-    """The name of a test case as far as the folder on the node tells it, too."""
-    return posixpath.normpath(" ".join(name.split()))
 
 
 def fault_case(fault: SeenFault) -> tuple[str, str]:
@@ -100,9 +94,9 @@ class RunRecorder:
             run = self._runs.setdefault(uuid, Run(self._tests[uuid], self._log))
             run.left_behind = left
             self._add_records(run, left.records)
-            names = {_folder_name(case.name) for case in run.cases}
+            names = {folder_name(case.name) for case in run.cases}
             for name, kept in left.cases.items():
-                if kept.reported is not None and _folder_name(name) not in names:
+                if kept.reported is not None and folder_name(name) not in names:
                     self._record(run, kept.as_signal(name))
 
     def _add_records(self, run: Run, lines: Sequence[str]) -> None:

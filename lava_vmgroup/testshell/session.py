@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from lava_vmgroup.errors import (
 )
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.printable import one_line
+from lava_vmgroup.testshell.answers import Answers
 from lava_vmgroup.testshell.complaints import Complaints
 from lava_vmgroup.testshell.events import (
     Damaged,
@@ -61,17 +61,11 @@ from lava_vmgroup.testshell.transfer import Transfer
 _SHOWN = 200
 """Characters of a call that the log shows."""
 
-_AGAIN_S = 3.0
-"""A record that comes again so soon after its answer has crossed it on the way."""
-
 _OVERTAKEN_S = 1.0
 """How much sooner a line of the console may come than a record that was written before it."""
 
 _MAX_CALLS = 64
 """How many calls of one console may wait at once, each in a thread of its own."""
-
-_MAX_ANSWERS = 100
-"""How many answers to records are kept, for helpers that ask again."""
 
 _NOT_EXECUTABLE = (
     "the system may not run programs in the folder of the tests: if its file system is mounted "
@@ -117,8 +111,7 @@ class Session:
         self._parser = SignalParser()
         self._fed_parser = SignalParser()
         self._ledger = Ledger()
-        self._answers: dict[Place, Reply] = {}
-        self._answered_at: dict[Place, float] = {}
+        self._answers = Answers()
         self._token = CancelToken()
         self._calls: list[threading.Thread] = []
         self._complaints = Complaints(log, "markers that are damaged or broken")
@@ -268,10 +261,6 @@ class Session:
 
     def _type(self, reply: Reply, place: Place | None, deadline: Deadline) -> None:
         """Type an answer; one to a record is kept, for it may not arrive."""
-        if place is not None:
-            self._answers[place] = reply
-            if len(self._answers) > _MAX_ANSWERS:
-                del self._answers[next(iter(self._answers))]
         if isinstance(reply, PartsReply):
             self._transfer = Transfer(reply, self._console, place)
             self._transfer.begin(deadline)
@@ -279,15 +268,13 @@ class Session:
             line = reply if place is None else enveloped(place, reply)
             self._console.send_line(line, deadline)
         if place is not None:
-            self._answered_at[place] = time.monotonic()
+            self._answers.keep(place, reply)
 
     def _type_again(self, place: Place, deadline: Deadline) -> None:
         """Type the answer to a record again, unless it is on its way or there is none yet."""
-        reply = self._answers.get(place)
+        reply = self._answers.due(place)
         under_way = self._transfer is not None and self._transfer.name == place.word
-        if reply is None or under_way:
-            return
-        if time.monotonic() - self._answered_at[place] > _AGAIN_S:
+        if reply is not None and not under_way:
             self._type(reply, place, deadline)
 
     def _complain(self, signal: Malformed, deadline: Deadline, place: Place | None = None) -> None:

@@ -50,7 +50,6 @@ from lava_vmgroup.testshell.records import (
 )
 from lava_vmgroup.testshell.verdicts import (
     KERNEL_TEXT,
-    outcome_of,
     parse_reference,
     parse_test_case,
     verdict,
@@ -216,10 +215,10 @@ def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
     return verdict(
         test_case_id,
         reported,
-        result=outcome_of(reported, definition.parse.fixups),
         measurement=groups.get("measurement") or None,
         units=groups.get("units") or None,
         message=groups.get("message") or None,
+        fixups=definition.parse.fixups,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS
@@ -39,13 +40,13 @@ def verdict(
     test_case_id: str,
     reported: str,
     *,
-    result: Outcome | None = None,
     measurement: str | None = None,
     units: str | None = None,
     message: str | None = None,
     reference: str | None = None,
+    fixups: Mapping[str, str] = DEFAULT_FIXUPS,
 ) -> TestCaseSignal:
-    """Make the result of what a test told; `result` is what `reported` means, if it is known.
+    """Make the result of what a test told; `fixups` say what `reported` means.
 
     None is what the test did not tell; an empty text is something that it meant to tell.
     """
@@ -57,19 +58,15 @@ def verdict(
         left_out.append("the units are empty")
     if reference == "":
         left_out.append("the reference is empty")
-    words = {"name": test_case_id, "units": units or "", "reference": reference or ""}
-    remarks = [
-        f"the {what} {text[:_SHOWN]!r} has blanks" for what, text in words.items() if " " in text
-    ]
     return TestCaseSignal(
         test_case_id=test_case_id,
-        result=result or outcome_of(reported),
+        result=outcome_of(reported, fixups),
         reported=reported,
         measurement=measurement,
         units=units or None,
         message="; ".join(filter(None, [message, *left_out])) or None,
         reference=reference or None,
-        doubts=(*left_out, *remarks),
+        doubts=tuple(left_out),
     )
 
 
@@ -93,7 +90,7 @@ def parse_test_case(words: str) -> TestCaseSignal | None:
     if " " in fields.get("RESULT", " "):
         return None
     results = {text for key, text in pairs if key == "RESULT"}
-    return verdict(
+    signal = verdict(
         fields["TEST_CASE_ID"],
         # A name may look like a result: neither is taken for the other.
         fields["RESULT"] if len(results) == 1 else " or ".join(sorted(results)),
@@ -101,6 +98,7 @@ def parse_test_case(words: str) -> TestCaseSignal | None:
         units=fields.get("UNITS"),
         reference=fields.get("REFERENCE"),
     )
+    return _with_remarks(signal)
 
 
 def parse_reference(words: str) -> TestCaseSignal | None:
@@ -109,11 +107,22 @@ def parse_reference(words: str) -> TestCaseSignal | None:
         return parse_test_case(words)
     match words.split():
         case [*name, result, reference] if name:
-            return verdict(" ".join(name), result, reference=reference)
+            return _with_remarks(verdict(" ".join(name), result, reference=reference))
         case [name, result]:
             return verdict(name, result, reference="")
         case _:
             return None
+
+
+def _with_remarks(signal: TestCaseSignal) -> TestCaseSignal:
+    """Add the doubts about a marker: LAVA takes no blanks there."""
+    told = {"name": signal.test_case_id, "units": signal.units, "reference": signal.reference}
+    remarks = [
+        f"the {what} {text[:_SHOWN]!r} has blanks"
+        for what, text in told.items()
+        if text and " " in text
+    ]
+    return replace(signal, doubts=(*signal.doubts, *remarks))
 
 
 def _one_line(text: str) -> str:

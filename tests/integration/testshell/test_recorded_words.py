@@ -89,6 +89,7 @@ def test_no_word_beside_a_verdict_ends_the_test_or_loses_it(
         " --units s",
         'lava-test-case "id with blank" --result pass',
         'lava-test-case "a//b  c" --result fail',
+        'echo text >note.txt; lava-test-case-attach "a//b  c" note.txt',
         'lava-test-case speed --result pass --measurement 1e5 --units "MB / s"',
         'lava-test-case plus --result pass --measurement " +3" --units ""',
         "lava-test-case text --result fail --measurement 'n/a' --units s",
@@ -123,6 +124,7 @@ def test_no_word_beside_a_verdict_ends_the_test_or_loses_it(
     assert measured == {"speed": ("1e5", "MB / s"), "plus": ("+3", None), "of units": ("5", "x")}
     assert one(run, "boot-time").message == "the measurement '' is no number"
     assert one(run, "text").message == "the measurement 'n/a' is no number"
+    assert [kept.pathname for kept in one(run, "a//b c").attachments] == ["note.txt"]
     assert one(run, "two").message == "the measurement '1 2' is no number"
     assert one(run, "ref").message == "the reference is empty"
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
