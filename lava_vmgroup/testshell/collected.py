@@ -172,7 +172,7 @@ def _left_behind(files: _Files) -> LeftBehind:
         image=next(iter(text("swcontext/build.txt").strip().splitlines()), None),
         packages=contexts.packages(text("swcontext/pkgs.txt")),
         metadata=parse_extra_metadata(text("extra_metadata")),
-        records=tuple(files[_RECORDS].text.splitlines()) if _RECORDS in files else (),
+        records=tuple(files[_RECORDS].text.split("\n")) if _RECORDS in files else (),
     )
 
 
