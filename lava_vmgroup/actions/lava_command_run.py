@@ -18,7 +18,8 @@ from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Attachment, Outcome, TestCase, TestRun
 from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
 from lava_vmgroup.testshell.pattern import UserPattern, pattern_problem
-from lava_vmgroup.testshell.runs import MAX_RESULTS, fault_case
+from lava_vmgroup.testshell.run import MAX_RESULTS
+from lava_vmgroup.testshell.runs import fault_case
 from lava_vmgroup.testshell.signals import parse_line
 
 RUN_NAME = "lava-command"
@@ -183,6 +184,7 @@ class _Commands:
                         outcome=found.result,
                         measurement=found.measurement,
                         units=found.units if found.measurement is not None else None,
+                        message=found.message,
                         recorded_at=datetime.now(UTC),
                     )
                 )

@@ -25,6 +25,7 @@ from typing import Any, Self
 import pexpect
 from pexpect.spawnbase import SpawnBase
 
+from lava_vmgroup import undecodable
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.inbox import Inbox
 from lava_vmgroup.console.recorder import Recorder
@@ -102,7 +103,7 @@ class Console:
         self._watch = watch
         self._inbox = Inbox()
         self._posted: deque[Any] = deque()
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = codecs.getincrementaldecoder("utf-8")(undecodable.ERRORS)
         self._matcher = _Matcher(self)
         self._partial = ""
         self._unread = ""

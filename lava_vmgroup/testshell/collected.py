@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import mimetypes
+import os
 import posixpath
 import re
 import tarfile
@@ -21,7 +22,8 @@ from lava_vmgroup.results.model import Attachment, HardwareDevice
 from lava_vmgroup.testshell import contexts
 from lava_vmgroup.testshell.definition import parse_extra_metadata
 from lava_vmgroup.testshell.events import TestCaseSignal
-from lava_vmgroup.testshell.signals import outcome_of
+from lava_vmgroup.testshell.verdicts import verdict
+from lava_vmgroup.undecodable import decoded
 
 MAX_MEMBERS = 50_000
 MAX_BYTES = 64 << 20
@@ -51,11 +53,9 @@ class KeptCase:
 
     def as_signal(self, name: str) -> TestCaseSignal:
         """The same as a marker would have told it."""
-        reported = self.reported or ""
-        return TestCaseSignal(
-            test_case_id=name,
-            result=outcome_of(reported),
-            reported=reported,
+        return verdict(
+            name,
+            self.reported or "",
             measurement=self.measurement,
             units=self.units,
             message=self.message,
@@ -95,7 +95,7 @@ class _File:
 
     @property
     def text(self) -> str:
-        return self.content.decode(errors="replace")
+        return decoded(self.content)
 
 
 _Files = dict[str, _File]
@@ -139,7 +139,7 @@ def _members(archive: bytes, problems: list[str]) -> Iterator[tuple[str, _File]]
                 if count > MAX_MEMBERS:
                     problems.append(f"only the first {MAX_MEMBERS} files were collected")
                     return
-                path = posixpath.normpath(member.name)
+                path = posixpath.normpath(decoded(os.fsencode(member.name)))
                 outside = path.startswith(("/", ".."))
                 if not member.isreg() or member.issparse() or outside:
                     continue
@@ -172,7 +172,7 @@ def _left_behind(files: _Files) -> LeftBehind:
         image=next(iter(text("swcontext/build.txt").strip().splitlines()), None),
         packages=contexts.packages(text("swcontext/pkgs.txt")),
         metadata=parse_extra_metadata(text("extra_metadata")),
-        records=tuple(files[_RECORDS].text.splitlines()) if _RECORDS in files else (),
+        records=tuple(files[_RECORDS].text.split("\n")) if _RECORDS in files else (),
     )
 
 

@@ -101,18 +101,30 @@ class TestCaseSignal:
 
     test_case_id: str
     result: Outcome
+    """The meaning of `reported` in LAVA; a definition may have a word of its own explained."""
     reported: str
-    """The word that the test used; differs from `result` when that is no word of LAVA's."""
+    """The word that the test used."""
     measurement: str | None = None
     units: str | None = None
     message: str | None = None
     reference: str | None = None
     """Where more is to be read about the result."""
+    doubts: tuple[str, ...] = ()
+    """Warnings about the words beside the result, in plain words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestRaised:
     """The test says that the job cannot go on."""
+
+    __test__ = False
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestRemark:
+    """The test writes a line into the job's events."""
 
     __test__ = False
 
@@ -200,6 +212,7 @@ Event: TypeAlias = (
     | EndTestCase
     | TestCaseSignal
     | TestRaised
+    | TestRemark
     | TestSet
     | MultiNodeCall
     | SendPart

@@ -10,6 +10,7 @@ from typing import Self
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.undecodable import decoded
 
 LINE_LIMIT = 16384
 """Bytes; a longer line is delivered in pieces."""
@@ -67,4 +68,4 @@ class Feed:
                 self._room.acquire()
                 if self._closed:
                     return
-                self._console.post(FedLine(line.decode(errors="replace")))
+                self._console.post(FedLine(decoded(line)))

@@ -66,6 +66,12 @@ class OverlayTest:
     skip_install: SkipInstall | None = None
 
     @property
+    def installs(self) -> bool:
+        """Whether the test has install steps that are not left out."""
+        facts = Facts(uuid=self.uuid, directory="/", parameters={})
+        return steps.install_script(self.definition, facts, self.skip_install) is not None
+
+    @property
     def metadata(self) -> dict[str, str]:
         """The testdef_metadata of a result bundle."""
         return self.definition.metadata_for_bundle(self.location, self.url)

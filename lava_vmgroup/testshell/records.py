@@ -83,7 +83,7 @@ def find_record(line: str) -> Record | None:
         if tail is None:
             continue
         text = line[head.start() + 1 : tail.start()]
-        if _check(text) == int(tail[1]):
+        if _fits(text, int(tail[1])):
             place = Place(int(head[1]), int(head[2]))
             marker = line[head.end() : tail.start()]
             # The runner's lines have no such end.
@@ -108,6 +108,13 @@ def ends_in_record(text: str) -> bool:
     start = text.rfind("<")
     starts = [head.start() for head in _HEAD.finditer(text)]
     return start >= 0 and bool(_UNFINISHED.fullmatch(text, min([start, *starts[-1:]])))
+
+
+def _fits(text: str, check: int) -> bool:
+    """Whether a check is the text's; a U+FFFD in it may stand for a byte that is no UTF-8."""
+    if _check(text) == check:
+        return True
+    return "\ufffd" in text and _check(text.replace("\ufffd", "\x7f")) == check
 
 
 def _check(text: str) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ from lava_vmgroup.errors import (
 )
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.printable import one_line
+from lava_vmgroup.testshell.answers import Answers
+from lava_vmgroup.testshell.complaints import Complaints
 from lava_vmgroup.testshell.events import (
     Damaged,
     EndRun,
@@ -42,6 +43,7 @@ from lava_vmgroup.testshell.events import (
     Settle,
     TestCaseSignal,
     TestRaised,
+    TestRemark,
     TestSet,
 )
 from lava_vmgroup.testshell.feed import FedLine, Feed
@@ -55,14 +57,11 @@ from lava_vmgroup.testshell.replies import (
     reply_settle,
 )
 from lava_vmgroup.testshell.runs import RunRecorder
-from lava_vmgroup.testshell.signals import SignalParser
+from lava_vmgroup.testshell.signals import SignalParser, single_markers
 from lava_vmgroup.testshell.transfer import Transfer
 
 _SHOWN = 200
 """Characters of a call that the log shows."""
-
-_AGAIN_S = 3.0
-"""A record that comes again so soon after its answer has crossed it on the way."""
 
 _OVERTAKEN_S = 1.0
 """How much sooner a line of the console may come than a record that was written before it."""
@@ -70,11 +69,11 @@ _OVERTAKEN_S = 1.0
 _MAX_CALLS = 64
 """How many calls of one console may wait at once, each in a thread of its own."""
 
-_MAX_COMPLAINTS = 50
-"""How many broken markers are told of one test shell; a console may be full of them."""
-
-_MAX_ANSWERS = 100
-"""How many answers to records are kept, for helpers that ask again."""
+_NOT_EXECUTABLE = (
+    "the system may not run programs in the folder of the tests: if its file system is mounted "
+    "noexec, give lava_test_dir a folder elsewhere"
+)
+"""The meaning of status 126, which a shell gives for a program that it may not run."""
 
 # A runner that cannot even be started says nothing itself.  Nobody can ask for these words again.
 _RETURNED = 'set -- $?; for word in 1 2 3; do echo "<LAVA_TEST_RUNNER>: returned $1"; done; set --'
@@ -115,11 +114,10 @@ class Session:
         self._parser = SignalParser()
         self._fed_parser = SignalParser()
         self._ledger = Ledger()
-        self._answers: dict[Place, Reply] = {}
-        self._answered_at: dict[Place, float] = {}
+        self._answers = Answers()
         self._token = CancelToken()
         self._calls: list[threading.Thread] = []
-        self._complaints = 0
+        self._complaints = Complaints(log, "markers that are damaged or broken")
         self._transfer: Transfer | None = None
         self._failed_call: VMGroupError | None = None
 
@@ -161,7 +159,10 @@ class Session:
         """
         event = self._next_event(patience or deadline)
         if isinstance(event, Line):
-            return self._take_line(without_escapes(event.text), deadline)
+            return any(
+                self._take_line(text, deadline)
+                for text in single_markers(without_escapes(event.text))
+            )
         match event and event.item:
             case FedLine(text=text):
                 self._take_fed(text, deadline)
@@ -186,13 +187,12 @@ class Session:
                 self._take_record(place, event, deadline)
             case Damaged():
                 self._take_damaged(signal, deadline)
-            case RunnerExited():
-                return True
-            case RunnerReturned(status=0):
+            case RunnerExited() | RunnerReturned(status=0):
                 return True
             case RunnerReturned(status=status):
                 raise TestError(
                     f"the test shell ended with status {status} before its tests did",
+                    hint=_NOT_EXECUTABLE if status == 126 else None,
                     last_lines=self._console.last_lines,
                 )
             case MultiNodeCall():
@@ -208,18 +208,21 @@ class Session:
     def _take_unread(self) -> None:
         """Keep the results that came before the end, which other threads may have brought."""
         for event in self._console.unread_events():
-            told, place, on_console = None, None, isinstance(event, Line)
             if isinstance(event, Line):
-                told = self._parser.feed(without_escapes(event.text))
+                for text in single_markers(without_escapes(event.text)):
+                    self._take_late(self._parser.feed(text))
             elif isinstance(event.item, FedLine):
-                told = self._fed_parser.feed(event.item.text)
-            if isinstance(told, Recorded):
-                if not self._is_ours(told.place) or not self._ledger.take(told.place):
-                    continue
-                place, told = told.place, told.event
-                self._recorder.note_record(place, on_console=on_console)
-            if isinstance(told, TestCaseSignal | TestSet | EndTestCase | EndRun):
-                self._recorder.event(told, place)
+                self._take_late(self._fed_parser.feed(event.item.text), on_console=False)
+
+    def _take_late(self, told: Event | None, *, on_console: bool = True) -> None:
+        place = None
+        if isinstance(told, Recorded):
+            if not self._is_ours(told.place) or not self._ledger.take(told.place):
+                return
+            place, told = told.place, told.event
+            self._recorder.note_record(place, on_console=on_console)
+        if isinstance(told, TestCaseSignal | TestSet | EndTestCase | EndRun):
+            self._recorder.event(told, place)
 
     def _take_record(
         self, place: Place, event: Event | None, deadline: Deadline, *, on_console: bool = True
@@ -258,16 +261,14 @@ class Session:
 
     def _take_damaged(self, damaged: Damaged, deadline: Deadline) -> None:
         """Ask for a call at once, for its helper waits; other records when their test has ended."""
-        self._tell("records", f"a record came damaged: {damaged.text[:_SHOWN]!r}", logging.DEBUG)
+        self._complaints.tell(
+            "records", f"a record came damaged: {damaged.text[:_SHOWN]!r}", logging.DEBUG
+        )
         if damaged.call is not None and not self._ledger.has(damaged.call):
             self._console.send_line(enveloped(damaged.call, reply_again()), deadline)
 
     def _type(self, reply: Reply, place: Place | None, deadline: Deadline) -> None:
         """Type an answer; one to a record is kept, for it may not arrive."""
-        if place is not None:
-            self._answers[place] = reply
-            if len(self._answers) > _MAX_ANSWERS:
-                del self._answers[next(iter(self._answers))]
         if isinstance(reply, PartsReply):
             self._transfer = Transfer(reply, self._console, place)
             self._transfer.begin(deadline)
@@ -275,30 +276,20 @@ class Session:
             line = reply if place is None else enveloped(place, reply)
             self._console.send_line(line, deadline)
         if place is not None:
-            self._answered_at[place] = time.monotonic()
+            self._answers.keep(place, reply)
 
     def _type_again(self, place: Place, deadline: Deadline) -> None:
         """Type the answer to a record again, unless it is on its way or there is none yet."""
-        reply = self._answers.get(place)
+        reply = self._answers.due(place)
         under_way = self._transfer is not None and self._transfer.name == place.word
-        if reply is None or under_way:
-            return
-        if time.monotonic() - self._answered_at[place] > _AGAIN_S:
+        if reply is not None and not under_way:
             self._type(reply, place, deadline)
 
     def _complain(self, signal: Malformed, deadline: Deadline, place: Place | None = None) -> None:
         """Tell of a broken marker, and free the helper that may wait for its answer."""
-        self._tell("malformed", f"{signal.reason}: {signal.text[:_SHOWN]!r}", logging.WARNING)
+        self._complaints.tell("malformed", f"{signal.reason}: {signal.text[:_SHOWN]!r}")
         if signal.api is not None:
             self._refuse(signal.api, place, deadline)
-
-    def _tell(self, kind: str, text: str, level: int) -> None:
-        """Tell what is wrong with a marker, unless that was told often enough."""
-        self._complaints += 1
-        if self._complaints <= _MAX_COMPLAINTS:
-            self._log.event(kind, text, level=level)
-        if self._complaints == _MAX_COMPLAINTS:
-            self._log.warning(kind, "further markers that are damaged or broken are not told")
 
     def _refuse(self, api: MultiNodeApi, place: Place | None, deadline: Deadline) -> None:
         refusal = reply_nack(api)
@@ -328,6 +319,8 @@ class Session:
         match signal:
             case TestRaised(message=message):
                 raise TestError(f"the test raised an error: {message}")
+            case TestRemark(message=message):
+                self._log.event("test-event", message)
             case SendPart():
                 pass  # the call is told with its last part
             case _:
@@ -337,7 +330,7 @@ class Session:
         """Carry a call out beside the console, which goes on being read meanwhile."""
         self._calls = [thread for thread in self._calls if thread.is_alive()]
         if len(self._calls) >= _MAX_CALLS:
-            self._tell("multinode", f"more than {_MAX_CALLS} calls at once", logging.WARNING)
+            self._complaints.tell("multinode", f"more than {_MAX_CALLS} calls at once")
             self._refuse(call.api, place, deadline)
             return
         words = one_line(" ".join((call.api.helper, call.message_id, *call.arguments)))

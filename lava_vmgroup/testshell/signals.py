@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 
-from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.testshell.definition import TestDefinition
 from lava_vmgroup.testshell.events import (
     Damaged,
@@ -36,6 +37,7 @@ from lava_vmgroup.testshell.events import (
     TestCaseSignal,
     TestExited,
     TestRaised,
+    TestRemark,
     TestSet,
 )
 from lava_vmgroup.testshell.parts import Part, decode, parse_part
@@ -45,6 +47,12 @@ from lava_vmgroup.testshell.records import (
     ends_in_record,
     find_record,
     holds_damaged_record,
+)
+from lava_vmgroup.testshell.verdicts import (
+    KERNEL_TEXT,
+    parse_reference,
+    parse_test_case,
+    verdict,
 )
 
 MAX_WORDS_LENGTH = 4000
@@ -56,7 +64,11 @@ _MAX_OPEN = 16
 MAX_PATTERN_LINE = 1000
 """Characters of a line that a test definition's own pattern is tried on."""
 
-_SIGNAL = re.compile(rf"<LAVA_SIGNAL_([A-Z_]{{1,40}})(?: ([^<>]{{0,{MAX_WORDS_LENGTH}}}))?>")
+# As in LAVA, a word may hold a "<"; the beginning of another marker is none.
+_SIGNAL = re.compile(
+    r"<LAVA_SIGNAL_([A-Z_]{1,40})"
+    rf"(?: ((?:[^<>]|<(?!LAVA_|\d{{1,4}}\.\d{{1,6}}<LAVA_)){{0,{MAX_WORDS_LENGTH}}}))?>"
+)
 _CALL = re.compile(
     rf"<LAVA_MULTI_NODE> <LAVA_([A-Z_]{{1,40}})(?: ([^<>]{{0,{MAX_WORDS_LENGTH}}}))?>"
 )
@@ -73,7 +85,6 @@ _UNFINISHED = re.compile(
     r"<LAVA_(?:SIGNAL_|MULTI_NODE> <LAVA_(?P<api>SEND|SYNC|WAIT_ALL|WAIT)(?:_PART)? )"
     r"[^<>%][^<>]{0,40}"
 )
-_KERNEL_TEXT = re.compile(r"\[ {0,8}\d{1,8}\.\d{6}\] ")
 
 
 def parse_signal(line: str) -> Event | None:
@@ -93,6 +104,14 @@ def parse_signal(line: str) -> Event | None:
         reason=f"the marker has no end within {MAX_WORDS_LENGTH} characters",
         api=MultiNodeApi(unfinished["api"]) if unfinished["api"] else None,
     )
+
+
+def single_markers(line: str) -> list[str]:
+    """Cut a line into pieces with one marker each: a test may print several without a line end."""
+    last = line.rfind("<LAVA_")
+    ends = {found.end() for kind in (_SIGNAL, _CALL) for found in kind.finditer(line)}
+    cuts = [0, *sorted(end for end in ends if end <= last), len(line)]
+    return [line[start:end] for start, end in pairwise(cuts)]
 
 
 class SignalParser:
@@ -166,7 +185,7 @@ def _sent(texts: Sequence[str]) -> Event:
 
 def _torn_marker(line: str) -> str:
     """The line up to kernel text that stands inside a marker, or nothing."""
-    for kernel_text in _KERNEL_TEXT.finditer(line):
+    for kernel_text in KERNEL_TEXT.finditer(line):
         # The beginning of a line is of no interest, however long it is.
         end = kernel_text.start()
         head = line[max(0, end - 2 * MAX_WORDS_LENGTH) : end]
@@ -193,13 +212,13 @@ def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
     if not test_case_id:
         return None
     reported = groups["result"] or ""
-    return TestCaseSignal(
-        test_case_id=test_case_id,
-        result=outcome_of(definition.parse.fixups.get(reported, reported)),
-        reported=reported,
-        measurement=groups.get("measurement"),
-        units=groups.get("units"),
+    return verdict(
+        test_case_id,
+        reported,
+        measurement=groups.get("measurement") or None,
+        units=groups.get("units") or None,
         message=groups.get("message") or None,
+        fixups=definition.parse.fixups,
     )
 
 
@@ -215,11 +234,6 @@ def parse_arguments(words: Iterable[str]) -> dict[str, str]:
             raise ValueError(f"{word!r} is not KEY=VALUE")
         data[key] = value
     return data
-
-
-def outcome_of(word: str) -> Outcome:
-    """LAVA's rule: a result that is none of its four words is unknown."""
-    return Outcome(word) if word in {outcome.value for outcome in Outcome} else Outcome.UNKNOWN
 
 
 def _runner_event(match: re.Match[str]) -> Event:
@@ -238,13 +252,12 @@ def _runner_event(match: re.Match[str]) -> Event:
 
 
 def _signal_event(match: re.Match[str]) -> Event | None:
-    words = (match[2] or "").split()
     parse = _SIGNALS.get(match[1])
     if parse is None:
         return None
-    if not (match[2] or "").isprintable():
-        return Malformed(text=match[0], reason="it has control characters")
-    return parse(words) or Malformed(text=match[0], reason=f"unexpected words for {match[1]}")
+    words = one_line(match[2] or "")
+    event = None if match[1] in _NAMING and KERNEL_TEXT.search(words) else parse(words)
+    return event or Malformed(text=match[0], reason=f"unexpected words for {match[1]}")
 
 
 def _call_event(match: re.Match[str]) -> Event:
@@ -285,33 +298,26 @@ def _part_wanted(match: re.Match[str]) -> Event:
     return PartWanted(transfer=wanted[1], number=int(wanted[2]), again=bool(wanted[3]))
 
 
-def _test_case(words: Sequence[str]) -> TestCaseSignal | None:
-    """A result; the words of TESTREFERENCE are the same with a REFERENCE."""
-    try:
-        fields = parse_arguments(words)
-    except ValueError:
-        return None
-    test_case_id, reported = fields.get("TEST_CASE_ID"), fields.get("RESULT")
-    if not test_case_id or not reported:
-        return None
-    return TestCaseSignal(
-        test_case_id=test_case_id,
-        result=outcome_of(reported),
-        reported=reported,
-        measurement=fields.get("MEASUREMENT"),
-        units=fields.get("UNITS"),
-        reference=fields.get("REFERENCE"),
-    )
+def _run_words(words: str) -> dict[str, str] | None:
+    """The name and the UUID of a test run."""
+    name, _, uuid = words.rpartition(" ")
+    return {"name": name, "uuid": uuid} if name else None
 
 
-def _test_set(words: Sequence[str]) -> TestSet | None:
-    match words:
-        case ["START", name]:
-            return TestSet(name=name)
-        case ["STOP"]:
-            return TestSet(name=None)
-        case _:
-            return None
+def _start_run(words: str) -> StartRun | None:
+    return StartRun(**run) if (run := _run_words(words)) else None
+
+
+def _end_run(words: str) -> EndRun | None:
+    return EndRun(**run) if (run := _run_words(words)) else None
+
+
+def _test_set(words: str) -> TestSet | None:
+    """A set that begins or ends; as in LAVA, words after STOP mean nothing."""
+    action, _, name = words.partition(" ")
+    if action == "START" and name:
+        return TestSet(name=name)
+    return TestSet(name=None) if action == "STOP" else None
 
 
 _MAX_ARGUMENTS = {
@@ -320,16 +326,19 @@ _MAX_ARGUMENTS = {
     MultiNodeApi.WAIT: 0,
     MultiNodeApi.WAIT_ALL: 1,
 }
-_SIGNALS: Mapping[str, Callable[[Sequence[str]], Event | None]] = {
-    "STARTRUN": lambda words: StartRun(name=words[0], uuid=words[1]) if len(words) == 2 else None,
-    "ENDRUN": lambda words: EndRun(name=words[0], uuid=words[1]) if len(words) == 2 else None,
-    "STARTTC": lambda words: StartTestCase(test_case_id=words[0]) if len(words) == 1 else None,
-    "ENDTC": lambda words: EndTestCase(test_case_id=words[0]) if len(words) == 1 else None,
-    "TESTCASE": _test_case,
-    "TESTREFERENCE": _test_case,
-    "TESTRAISE": lambda words: TestRaised(message=" ".join(words)) if words else None,
+_SIGNALS: Mapping[str, Callable[[str], Event | None]] = {
+    "STARTRUN": _start_run,
+    "ENDRUN": _end_run,
+    "STARTTC": lambda words: StartTestCase(test_case_id=words) if words else None,
+    "ENDTC": lambda words: EndTestCase(test_case_id=words) if words else None,
+    "TESTCASE": parse_test_case,
+    "TESTREFERENCE": parse_reference,
+    "TESTRAISE": lambda words: TestRaised(message=words) if words else None,
+    "TESTEVENT": lambda words: TestRemark(message=words),
     "TESTSET": _test_set,
 }
+_NAMING = frozenset({"STARTRUN", "ENDRUN", "STARTTC", "ENDTC", "TESTSET"})
+"""Markers of which nothing but a name is to be read: kernel text in one has torn it."""
 _WANTED = re.compile(r"(\w{1,20}) (\d{1,5})( again)?")
 _PART_EVENTS: Mapping[str, Callable[[re.Match[str]], Event]] = {
     "SETTLE": lambda _: Settle(),

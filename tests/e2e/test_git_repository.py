@@ -67,6 +67,7 @@ def check_run(run: dict[str, Any], commit: str) -> None:
     assert run["metadata"]["kernel"] == "Linux"
     fields = ("name", "result", "measurement", "units", "set", "reference")
     assert [tuple(case[field] for field in fields) for case in run["cases"]] == [
+        ("lava-test-shell-install", "pass", None, None, None, None),
         ("count", "pass", None, None, "counting", None),
         ("not-empty", "pass", None, None, "counting", None),
         ("words", "pass", "3", "words", None, None),
@@ -114,6 +115,7 @@ def check_bundle(path: Path, commit: str) -> None:
     fields = ("test_case_id", "result", "measurement", "units")
     for run in runs:
         assert [tuple(map(one.get, fields)) for one in run["test_results"]] == [
+            ("lava-test-shell-install", "pass", None, None),
             ("count", "pass", None, None),
             ("not-empty", "pass", None, None),
             ("words", "pass", "3", "words"),
@@ -140,13 +142,14 @@ def check_junit(output: Path) -> None:
             for case in cases
         ]
         assert [(case.get("name"), case.get("classname")) for case in cases] == [
+            ("lava-test-shell-install", name),
             ("count", f"{name}.counting"),
             ("not-empty", f"{name}.counting"),
             ("words", name),
             ("format", name),
             ("by-a-tool", name),
         ]
-        assert verdicts == [[], [], [], ["skipped"], []]
-        facts = {one.get("name"): one.get("value") or "" for one in cases[2].iter("property")}
+        assert verdicts == [[], [], [], [], ["skipped"], []]
+        facts = {one.get("name"): one.get("value") or "" for one in cases[3].iter("property")}
         assert (facts["measurement"], facts["units"]) == ("3", "words")
         assert (output / facts["attachment"]).read_text() == "three\nlittle\nwords\n"

@@ -23,6 +23,7 @@ FLOORS = {
     "scratch": 0,
     "sparse": 0,
     "tars": 0,
+    "undecodable": 0,
     "vanished_peer": 0,
     "testshell.pattern": 0,
     "console.faults": 0,

@@ -2,10 +2,18 @@
 # Sourced by the helpers: words for markers, records, and results kept on disk.
 # shellcheck shell=sh
 
+# A test may have exported bash's SHELLOPTS: a trace of markers would look like markers.
+{ set +efxC; } 2>/dev/null
+
 # fail MESSAGE...: end the helper.
 fail() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
     exit 1
+}
+
+# warn MESSAGE...: the helper does what it can.
+warn() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
 }
 
 # check_word WHAT WORD: the wire splits at blanks, ends at ">", and holds one line.
@@ -16,12 +24,33 @@ check_word() {
     esac
 }
 
-# check_id WHAT WORD: a word that names a folder too.
-check_id() {
-    check_word "$1" "$2"
-    case /$2/ in
-        */../*) fail "$1 '$2' has a '..'" ;;
-    esac
+# fit WHAT TEXT: sets $fitted to the text as a marker can hold it, in one line of limited length
+# and without "<" and ">".
+fit() {
+    fitted=$2
+    while later=${fitted#*[[:cntrl:]]} && [ "$later" != "$fitted" ]; do
+        earlier=${fitted%"$later"}
+        fitted="${earlier%?} $later"
+    done
+    while later=${fitted#*[\<\>]} && [ "$later" != "$fitted" ]; do
+        earlier=${fitted%"$later"}
+        fitted="${earlier%?}_$later"
+    done
+    [ "${#fitted}" -le 1000 ] || fitted=$(printf '%.1000s' "$fitted")
+    [ "$fitted" = "$2" ] || warn "$1 is recorded as '$fitted'"
+}
+
+# one_word TEXT: sets $word to the text with "_" for blanks.
+one_word() {
+    set -f
+    # shellcheck disable=SC2086
+    set -- $1
+    set +f
+    word=${1:-}
+    while [ $# -gt 1 ]; do
+        shift
+        word=${word}_$1
+    done
 }
 
 # signal NAME WORDS...: a marker that nothing depends on.  The name is printed apart, so a trace of
@@ -116,9 +145,28 @@ check_text() {
 
 # keep ID FILE TEXT: a result on disk; the markers are what the dispatcher reads first.
 keep() {
-    if [ -n "${LAVA_RESULT_DIR:-}" ]; then
-        kept=$LAVA_RESULT_DIR/results/$1
-        { [ -d "$kept" ] || mkdir -p "$kept"; } && printf '%s\n' "$3" >"$kept/$2"
+    case ${LAVA_RESULT_DIR:+/$1/} in
+        '' | */../*) return ;;
+    esac
+    kept=$LAVA_RESULT_DIR/results/$1
+    { [ -d "$kept" ] || mkdir -p "$kept"; } && printf '%s\n' "$3" >"$kept/$2"
+}
+
+# background_folder NAME: print where a process beside the test is kept, in the results' folder.
+background_folder() {
+    case /$1/ in
+        */../*) printf 'background/%s' "$(printf '%s' "$1" | tr . _)" ;;
+        *) printf 'background/%s' "$1" ;;
+    esac
+}
+
+# run_command COMMAND...: run shell code, or a command with its arguments, by the shell of the test's
+# steps, which may know more than this one.
+run_command() {
+    if [ $# -eq 1 ]; then
+        "${LAVA_SHELL:-/bin/sh}" -c "$1"
+    else
+        "${LAVA_SHELL:-/bin/sh}" -c '"$@"' "${0##*/}" "$@"
     fi
 }
 

@@ -89,6 +89,7 @@ class Node:
             group=GROUP,
             lava_test_dir=str(self.directory),
             host_ip=host_ip,
+            is_host=host_ip is not None,
             shell=str(self.shell),
             steps_shell=str(self.shell),
             debug=debug,

@@ -199,22 +199,21 @@ def test_a_file_over_lavas_limit_is_not_attached(node: Node) -> None:
         ("lava-test-case-attach", ("a",), "usage: lava-test-case-attach ID FILE [MIME]"),
         ("lava-test-case-attach", ("a", "b", "c", "d"), "usage: "),
         ("lava-test-case-attach", ("a", "no-file"), "there is no file 'no-file'"),
-        ("lava-test-case-attach", ("../a", "/etc/passwd"), "the ID '../a' has a '..'"),
+        ("lava-test-case-attach", ("../a", "/etc/passwd"), "the ID '../a' names no folder"),
         ("lava-test-run-attach", (), "usage: lava-test-run-attach FILE [MIME]"),
         ("lava-test-run-attach", ("no-file",), "there is no file 'no-file'"),
         ("lava-test-case-metadata", (), "usage: lava-test-case-metadata NAME --shell COMMAND..."),
         ("lava-test-case-metadata", ("a", "--shell"), "usage: "),
-        ("lava-test-case-metadata", ("a: b", "--shell", "true"), "the name 'a: b' has a blank"),
-        ("lava-test-case-metadata", ("a:", "--shell", "true"), "the name 'a:' has other"),
+        ("lava-test-case-metadata", ("", "--shell", "true"), "the name is empty"),
         ("lava-test-raise", (), "usage: lava-test-raise MESSAGE"),
         ("lava-test-reference", ("a",), "usage: lava-test-reference ID --result RESULT"),
-        (
-            "lava-test-reference",
-            ("a", "--result", "pass", "--reference", "a b"),
-            "the value of --reference 'a b' has a blank",
-        ),
+        ("lava-test-reference", ("a", "--reference", "x"), "usage: "),
+        ("lava-test-event", ("a", "b"), "usage: lava-test-event MESSAGE"),
+        ("lava-test-feedback", (), "--namespace is missing"),
+        ("lava-test-feedback", ("x",), "usage: lava-test-feedback --namespace NAME"),
         ("lava-background-process-start", ("a", "true"), "usage: "),
-        ("lava-background-process-stop", ("a",), "no process of that name was started"),
+        ("lava-background-process-stop", (), "usage: "),
+        ("lava-background-process-stop", ("a", "b"), "no process of the name 'a' was started"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(
@@ -244,12 +243,33 @@ def test_a_reference_is_told_and_kept(node: Node) -> None:
     assert (node.root / "kept/results/a/reference").read_text() == f"{url}\n"
 
 
+@pytest.mark.parametrize("reference", ["", "a b"])
+def test_a_verdict_is_kept_whatever_its_reference(node: Node, reference: str) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-test-reference", "a", "--reference", reference, "--result", "fail")
+
+    assert ran.returncode == 0
+    assert ran.stdout == (
+        f"<LAVA_SIGNAL_TESTREFERENCE TEST_CASE_ID=a RESULT=fail REFERENCE={reference}>\n"
+    )
+
+
+def test_metadata_have_a_name_that_yaml_reads(node: Node) -> None:
+    node.unpack(definition("smoke", "lava-test-case-metadata 'a: b' --shell echo 'two  words'"))
+
+    finished = node.run_tests()
+
+    assert collected(node).runs["uuid-0"].metadata == {"a__b": "two  words"}
+    assert "lava-test-case-metadata: the name 'a: b' is kept as 'a__b'" in finished.lines
+
+
 def test_raising_ends_the_test_with_the_message(node: Node) -> None:
     node.unpack(definition("smoke", "lava-test-raise no '<network>' 'at all'", "echo after"))
 
     finished = node.run_tests()
 
-    assert events.TestRaised(message="no (network) at all") in finished.events
+    assert events.TestRaised(message="no _network_ at all") in finished.events
     assert "after" not in finished.lines
 
 
@@ -260,18 +280,20 @@ def test_background_processes_run_until_they_are_stopped(node: Node) -> None:
         definition(
             "smoke",
             f'lava-background-process-start monitor --cmd "echo tick >>{lines}; sleep 1000"',
-            "lava-background-process-start monitor --cmd true || echo twice",
-            wait,
-            "read -r pid <$LAVA_RESULT_DIR/background/monitor/pid",
+            f"lava-background-process-start monitor --cmd 'echo too >>{lines}.too; sleep 1000'",
+            f"{wait}; until [ -s {lines}.too ]; do sleep 0.1; done",
+            "pids=$(cat $LAVA_RESULT_DIR/background/monitor/pid)",
             f"lava-background-process-stop monitor --attach {lines} text/plain",
-            'while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done',
+            'for pid in $pids; do while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done; done',
             "echo stopped",
+            "lava-background-process-stop monitor && echo again",
+            "lava-background-process-stop nosuch --attach no-file text/plain && echo nosuch",
         )
     )
 
     finished = node.run_tests()
 
-    assert {"twice", "stopped"} <= {*finished.lines}
+    assert {"stopped", "again", "nosuch"} <= {*finished.lines}
     attached = {one.pathname: one for one in collected(node).runs["uuid-0"].attachments}
     assert attached[str(lines).lstrip("/")].content == b"tick\n"
     assert collected(node).runs["uuid-0"].cases == {}

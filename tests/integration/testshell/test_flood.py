@@ -19,7 +19,7 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import Outcome
-from lava_vmgroup.testshell import replies, session, transfer
+from lava_vmgroup.testshell import answers, replies, transfer
 from lava_vmgroup.testshell.definition import parse_definition
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.overlay import OverlayTest
@@ -122,7 +122,7 @@ def run(
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Helpers ask again sooner here than their answers could cross on a real line."""
-    monkeypatch.setattr(session, "_AGAIN_S", 0.1)
+    monkeypatch.setattr(answers, "AGAIN_S", 0.1)
     monkeypatch.setattr(transfer, "PATIENCE_S", 0.5)
 
 

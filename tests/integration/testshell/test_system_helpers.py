@@ -93,7 +93,52 @@ def test_echo_ipv4_of_no_interface_prints_nothing(node: Node, few_tools: Path) -
 
     assert (ran := node.helper("lava-echo-ipv4", "eth9")).stdout == ""
     assert ran.returncode == 0
-    assert node.helper("lava-echo-ipv4").returncode == 1
+    assert node.helper("lava-echo-ipv4").returncode == 0
+
+
+def test_target_addresses_are_those_of_the_groups_network(node: Node, few_tools: Path) -> None:
+    program(few_tools, "ip", ("addr show dev lo", IP_NEW))
+    network = {"LAVA_VM_GROUP_IP": "10.0.2.15"}
+
+    assert node.helper("lava-target-ip", **network).stdout == "10.0.2.15\n"
+    assert node.helper("lava-target-mac", **network).stdout == "52:54:00:12:34:56\n"
+    assert node.helper("lava-target-ip").stdout == "\n"
+    assert node.helper("lava-target-mac").stdout == "\n"
+
+
+def test_the_hosts_target_address_is_where_its_vms_reach_it(node: Node) -> None:
+    node.unpack(host_ip="192.0.2.7")
+
+    ran = node.helper("lava-target-ip", LAVA_VM_GROUP_IP="10.0.2.15")
+
+    assert (ran.returncode, ran.stdout) == (0, "192.0.2.7\n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lava-probe-ip",
+        "lava-probe-channel",
+        "lava-vland-self",
+        "lava-vland-names",
+        "lava-vland-tags",
+    ],
+)
+def test_what_a_group_has_not_is_an_empty_line(node: Node, name: str) -> None:
+    node.unpack()
+
+    ran = node.helper(name)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "\n", "")
+
+
+def test_no_storage_is_printed_and_none_is_found(node: Node) -> None:
+    node.unpack()
+
+    everything, one = node.helper("lava-target-storage"), node.helper("lava-target-storage", "UMS")
+
+    assert (everything.returncode, everything.stdout) == (0, "")
+    assert (one.returncode, one.stdout) == (1, "")
 
 
 @pytest.mark.parametrize(("name", "description"), INTERFACES)

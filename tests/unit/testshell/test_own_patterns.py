@@ -62,15 +62,14 @@ def test_a_definitions_own_pattern_gives_results(line: str, result: TestCaseSign
     assert signals.parse_line(definition(OWN), line) == result
 
 
-def test_fixups_translate_the_tests_own_words() -> None:
-    own = definition(OWN, {"OK": "pass", "BAD": "fail"})
+def test_fixups_translate_the_tests_own_words_and_come_before_lavas() -> None:
+    own = definition(OWN, {"OK": "pass", "BAD": "fail", "SKIP": "fail", "pass": "fail"})
+    words = ("OK", "BAD", "PASS", "SKIP", "pass", "Pass")
 
-    told = [signals.parse_line(own, line) for line in ("a: OK", "a: BAD", "a: PASS")]
+    told = [signals.parse_line(own, f"a: {word}") for word in words]
 
-    assert [event.result for event in told if event] == [
-        Outcome.PASS,
-        Outcome.FAIL,
-        Outcome.UNKNOWN,
+    assert [event.result.value for event in told if event] == [
+        *("pass", "fail", "pass", "fail", "fail", "unknown")
     ]
 
 

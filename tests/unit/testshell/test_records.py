@@ -219,14 +219,17 @@ def test_what_never_came_on_the_console_is_read_from_the_collected_files() -> No
         4: "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=came RESULT=pass>",
         3: "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=lost RESULT=fail>",
         2: "<LAVA_SIGNAL_TESTSET START net>",
-        7: "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=after RESULT=skip>",
+        7: "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=after\u2028 RESULT=skip>",
     }
     log = "".join(f"{enveloped(Place(0, number), text)}\n" for number, text in kept.items())
 
     recorder.add_results(packed({f"{RUN}/records.log": f"{log}<0.5<LAVA".encode()}))
 
     (run,) = recorder.runs
-    assert [(case.name, case.test_set) for case in run.cases] == [("lost", "net"), ("after", "net")]
+    assert [(case.name, case.test_set) for case in run.cases] == [
+        ("lost", "net"),
+        ("after\ufffd", "net"),
+    ]
     assert run.missing_records == 1
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ BEGIN = StartRun(name="smoke", uuid="uuid-0")
 END = EndRun(name="smoke", uuid="uuid-0")
 
 
-def case(name: str, **fields: str) -> TestCaseSignal:
+def case(name: str, **fields: Any) -> TestCaseSignal:
     return TestCaseSignal(test_case_id=name, result=Outcome.PASS, reported="pass", **fields)
 
 
@@ -63,6 +64,20 @@ def test_cases_know_the_set_that_is_open(recorder: RunRecorder) -> None:
         "next": "disk",
         "after": None,
     }
+
+
+def test_warnings_of_many_results_do_not_fill_the_log(
+    recorder: RunRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = [case(f"c{number}", doubts=("odd",)) for number in range(200)]
+
+    record(recorder, BEGIN, *told)
+
+    assert len(recorder.runs[0].cases) == 200
+    assert [one.message for one in caplog.records if one.levelname == "WARNING"] == [
+        *(f"test case c{number}: odd" for number in range(50)),
+        "further test cases with words that cannot be used are not told",
+    ]
 
 
 def test_a_set_ends_with_its_run(recorder: RunRecorder) -> None:

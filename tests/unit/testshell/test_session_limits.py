@@ -17,7 +17,7 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import TestRun
-from lava_vmgroup.testshell import runs, session
+from lava_vmgroup.testshell import run, runs, session
 from lava_vmgroup.testshell.events import MultiNodeCall
 from lava_vmgroup.testshell.records import Place, enveloped
 from lava_vmgroup.testshell.runs import RunRecorder
@@ -114,14 +114,15 @@ def test_a_record_with_a_great_number_costs_nothing(tmp_path: Path) -> None:
 def test_results_beyond_the_limit_are_counted_as_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(runs, "MAX_RESULTS", 10)
+    for module in (run, runs):
+        monkeypatch.setattr(module, "MAX_RESULTS", 10)
     cases = (
         record(number, f"SIGNAL_TESTCASE TEST_CASE_ID=c{number} RESULT=pass")
         for number in range(2, 32)
     )
 
-    ((run,), _) = serve([START, *cases], tmp_path)
+    ((found,), _) = serve([START, *cases], tmp_path)
 
-    assert [case.name for case in run.cases] == [f"c{number}" for number in range(2, 12)]
-    assert run.missing_records == 20
+    assert [case.name for case in found.cases] == [f"c{number}" for number in range(2, 12)]
+    assert found.missing_records == 20
     assert [one.message for one in caplog.records].count("only the first 10 results are kept") == 1

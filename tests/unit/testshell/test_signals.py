@@ -56,8 +56,59 @@ GOOD = [
     ),
     (
         "<LAVA_SIGNAL_TESTCASE RESULT=PASS TEST_CASE_ID=a=b>",
-        TestCaseSignal(test_case_id="a=b", result=Outcome.UNKNOWN, reported="PASS"),
+        TestCaseSignal(test_case_id="a=b", result=Outcome.PASS, reported="PASS"),
     ),
+    (
+        "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a b\x1b[0m RESULT=odd CASE_URL=x>",
+        TestCaseSignal(
+            test_case_id="a b",
+            result=Outcome.UNKNOWN,
+            reported="odd",
+            doubts=("the name 'a b' has blanks",),
+        ),
+    ),
+    (
+        "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a RESULT=fail MEASUREMENT= UNITS=s EXTRA=1>",
+        TestCaseSignal(
+            test_case_id="a",
+            result=Outcome.FAIL,
+            reported="fail",
+            units="s",
+            message="the measurement '' is no number",
+            doubts=("the measurement '' is no number",),
+        ),
+    ),
+    (
+        "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a RESULT=pass RESULT=fail>",
+        TestCaseSignal(test_case_id="a", result=Outcome.UNKNOWN, reported="fail or pass"),
+    ),
+    (
+        "<LAVA_SIGNAL_TESTREFERENCE a b fail https://lab/?x=1>",
+        TestCaseSignal(
+            test_case_id="a b",
+            result=Outcome.FAIL,
+            reported="fail",
+            reference="https://lab/?x=1",
+            doubts=("the name 'a b' has blanks",),
+        ),
+    ),
+    (
+        "<LAVA_SIGNAL_TESTREFERENCE a pass >",
+        TestCaseSignal(
+            test_case_id="a",
+            result=Outcome.PASS,
+            reported="pass",
+            message="the reference is empty",
+            doubts=("the reference is empty",),
+        ),
+    ),
+    ("<LAVA_SIGNAL_STARTRUN two words ab-12>", events.StartRun(name="two words", uuid="ab-12")),
+    ("<LAVA_SIGNAL_ENDTC a b>", events.EndTestCase(test_case_id="a b")),
+    ("<LAVA_SIGNAL_STARTTC a\x1b[0m>", events.StartTestCase(test_case_id="a")),
+    ("<LAVA_SIGNAL_TESTSET START a b>", events.TestSet(name="a b")),
+    ("<LAVA_SIGNAL_TESTSET STOP a>", events.TestSet(name=None)),
+    ("<LAVA_SIGNAL_TESTEVENT half done>", events.TestRemark(message="half done")),
+    ("<LAVA_SIGNAL_TESTRAISE a <b> c>", events.TestRaised(message="a <b")),
     (
         "<LAVA_MULTI_NODE> <LAVA_SEND ready ip=10.0.0.1 query=a=b empty=>",
         MultiNodeCall(
@@ -138,18 +189,23 @@ def test_other_lines_tell_nothing(line: str) -> None:
     ("line", "reason", "api"),
     [
         ("<LAVA_SIGNAL_STARTRUN smoke>", "unexpected words for STARTRUN", None),
-        ("<LAVA_SIGNAL_ENDRUN a b c>", "unexpected words for ENDRUN", None),
         ("<LAVA_SIGNAL_STARTTC>", "unexpected words for STARTTC", None),
-        ("<LAVA_SIGNAL_ENDTC a b>", "unexpected words for ENDTC", None),
         ("<LAVA_SIGNAL_TESTSET START>", "unexpected words for TESTSET", None),
         ("<LAVA_SIGNAL_TESTCASE RESULT=pass>", "unexpected words for TESTCASE", None),
         ("<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a>", "unexpected words for TESTCASE", None),
+        ("<LAVA_SIGNAL_TESTCASE TEST_CASE_ID= RESULT=pass>", "unexpected words for TESTCASE", None),
         (
-            "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a b RESULT=pass>",
+            "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a RESULT=not pass>",
             "unexpected words for TESTCASE",
             None,
         ),
-        ("<LAVA_SIGNAL_STARTTC a\x1b[0m>", "it has control characters", None),
+        (
+            "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a RESULT=pass UNITS=[    1.000000] a: b ->",
+            "unexpected words for TESTCASE",
+            None,
+        ),
+        ("<LAVA_SIGNAL_TESTSET START a[    1.000000] b ->", "unexpected words for TESTSET", None),
+        ("<LAVA_SIGNAL_TESTREFERENCE a>", "unexpected words for TESTREFERENCE", None),
         ("<LAVA_MULTI_NODE> <LAVA_PING a>", "no MultiNode call is named PING", None),
         (
             "<LAVA_MULTI_NODE> <LAVA_WAIT>",

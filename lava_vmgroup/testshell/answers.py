@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""The last answers to records, for helpers that ask again because theirs did not arrive."""
+
+from __future__ import annotations
+
+import time
+
+from lava_vmgroup.testshell.records import Place
+from lava_vmgroup.testshell.replies import Reply
+
+AGAIN_S = 3.0
+"""A record that comes again so soon after its answer has crossed it on the way."""
+
+_MAX_ANSWERS = 100
+
+
+class Answers:
+    """Remembers what was typed for which record, and when."""
+
+    def __init__(self) -> None:
+        self._typed: dict[Place, tuple[Reply, float]] = {}
+
+    def keep(self, place: Place, reply: Reply) -> None:
+        """Remember an answer that was just typed, and forget the oldest of too many."""
+        self._typed[place] = (reply, time.monotonic())
+        if len(self._typed) > _MAX_ANSWERS:
+            del self._typed[next(iter(self._typed))]
+
+    def due(self, place: Place) -> Reply | None:
+        """Return the answer to type again; None if there is none, or it may still arrive."""
+        reply, typed_at = self._typed.get(place, (None, 0.0))
+        return reply if time.monotonic() - typed_at > AGAIN_S else None

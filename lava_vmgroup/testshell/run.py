@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""One test run as it grows: its test cases, and which of its records have come."""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from bisect import bisect_right
+from dataclasses import InitVar, dataclass, field, replace
+from datetime import UTC, datetime
+from operator import itemgetter
+
+from lava_vmgroup.log import NodeLog
+from lava_vmgroup.results.model import SoftwareContext, TestCase, TestRun
+from lava_vmgroup.testshell.collected import LeftBehind
+from lava_vmgroup.testshell.complaints import Complaints
+from lava_vmgroup.testshell.events import TestCaseSignal, TestSet
+from lava_vmgroup.testshell.overlay import OverlayTest
+from lava_vmgroup.testshell.records import Numbers
+
+MAX_RESULTS = 100_000
+"""Results that are kept of one test run; each takes about a kilobyte in every file of results."""
+
+_NEAR = 100
+"""How many records may be lost around one that lost both its ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A test case or a change of the set, at its place in the run."""
+
+    order: tuple[int, int]
+    """The number of its record and 0, or of the last record before it and a running number."""
+    told: TestCase | TestSet
+    signal: TestCaseSignal | None = None
+
+
+@dataclass(slots=True)
+class Run:
+    """What is known of one run so far."""
+
+    test: OverlayTest
+    log: InitVar[NodeLog]
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+    finished: bool = False
+    entries: list[Entry] = field(default_factory=list)
+    came: Numbers = field(default_factory=Numbers)
+    """The records that have come."""
+    last_on_console: int = 0
+    """Among which records a line of the console stands."""
+    jumps: list[tuple[int, datetime]] = field(default_factory=list)
+    """The records that came before some with lower numbers, and when."""
+    expected: int = 0
+    """The records with lower numbers should have come."""
+    left_out: int = 0
+    """How many results were too many."""
+    left_behind: LeftBehind = field(default_factory=LeftBehind)
+    complaints: Complaints = field(init=False)
+
+    def __post_init__(self, log: NodeLog) -> None:
+        """Warn in the log of the node."""
+        self.complaints = Complaints(log, "test cases with words that cannot be used")
+
+    @property
+    def cases(self) -> list[TestCase]:
+        """The test cases in the order in which they were recorded, with the sets they are in."""
+        test_set, cases = None, []
+        for entry in sorted(self.entries, key=lambda entry: entry.order):
+            if isinstance(entry.told, TestSet):
+                test_set = entry.told.name
+            else:
+                cases.append(replace(entry.told, test_set=test_set))
+        return cases
+
+    @property
+    def missing(self) -> int:
+        """How many results and other records are not to be had any more."""
+        return self.came.missing(self.expected) + self.left_out
+
+    def note_record(self, number: int, *, on_console: bool = True) -> None:
+        """Note that a record has come."""
+        if on_console:
+            self.last_on_console = max(self.last_on_console, number)
+        if number > self.came.last + 1:
+            self.jumps.append((number, datetime.now(UTC)))
+        self.came.add(number)
+
+    def recorded_at(self, number: int | None) -> datetime:
+        """About when a record was made: now, or when one that was made later has come."""
+        if number is not None and number < self.came.last:
+            later = bisect_right(self.jumps, number, key=itemgetter(0))
+            if later < len(self.jumps):
+                return self.jumps[later][1]
+        return datetime.now(UTC)
+
+    def add(
+        self, told: TestCase | TestSet, number: int | None, signal: TestCaseSignal | None = None
+    ) -> bool:
+        """Put something at its place; False when it is there already, or there is no room."""
+        if number is None:
+            order = (self.last_on_console, len(self.entries) + 1)
+        else:
+            order = (number, 0)
+            if signal is not None and (torn := self._without_number(number, signal)) is not None:
+                self.entries[torn] = Entry(order, self.entries[torn].told, signal)
+                return False
+        if len(self.entries) >= MAX_RESULTS:
+            self.left_out += 1
+            return False
+        self.entries.append(Entry(order, told, signal))
+        return True
+
+    def _without_number(self, number: int, signal: TestCaseSignal) -> int | None:
+        """Where a late record is that came as a marker before, both its ends having been lost."""
+        if number >= self.came.last:
+            return None
+        for index, entry in enumerate(self.entries):
+            after, running = entry.order
+            fits = running and after < number <= after + _NEAR and entry.signal == signal
+            if fits and not any(between in self.came for between in range(after + 1, number)):
+                return index
+        return None
+
+    def as_result(self) -> TestRun:
+        ended = self.ended if self.ended is not None else time.monotonic()
+        left = self.left_behind
+        return TestRun(
+            name=self.test.definition.name,
+            uuid=self.test.uuid,
+            started_at=self.started_at,
+            duration_s=ended - self.started,
+            cases=tuple(_with_attachments(self.cases, left)),
+            metadata={**self.test.metadata, **left.metadata},
+            finished=self.finished,
+            missing_records=self.missing,
+            attachments=left.attachments,
+            hardware=left.hardware,
+            software=SoftwareContext(
+                image=left.image, packages=left.packages, sources=self.test.software
+            ),
+        )
+
+
+def _with_attachments(cases: list[TestCase], left: LeftBehind) -> list[TestCase]:
+    """The cases with what was attached to them: of several with one name, to the last."""
+    merged = list(cases)
+    last = {folder_name(case.name): index for index, case in enumerate(merged)}
+    for name, kept in left.cases.items():
+        if kept.attachments and folder_name(name) in last:
+            index = last[folder_name(name)]
+            merged[index] = replace(merged[index], attachments=kept.attachments)
+    return merged
+
+
+def folder_name(name: str) -> str:
+    """The name of a test case as far as its folder on the node tells it, too."""
+    return posixpath.normpath(" ".join(name.split()))

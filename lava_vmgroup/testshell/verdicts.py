@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""The verdict that a test tells, and what of its words can be used.
+
+A verdict is never lost for a word beside it.  A name of several words stays whole.  A measurement
+that is no number is left out, and said so.  A result that LAVA does not know is unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS
+from lava_vmgroup.testshell.events import TestCaseSignal
+
+OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
+
+_KEYS = ("TEST_CASE_ID", "RESULT", "UNITS", "MEASUREMENT", "REFERENCE")
+_KEY = re.compile(rf"(?:^|\s)({'|'.join(_KEYS)})=")
+_OTHER_PAIRS = re.compile(r"(?:(?:^|\s+)\w+=\S*)+$")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+KERNEL_TEXT = re.compile(r"\[ {0,8}\d{1,8}\.\d{6}\] ")
+"""How a line of the kernel's begins."""
+
+_SHOWN = 100
+
+
+def outcome_of(word: str, fixups: Mapping[str, str] = DEFAULT_FIXUPS) -> Outcome:
+    """Read a result as LAVA does: as `fixups` explain it, or as one of LAVA's own words.
+
+    Any other word is unknown.
+    """
+    explained = fixups.get(word) or DEFAULT_FIXUPS.get(word, word)
+    return OUTCOMES.get(explained, Outcome.UNKNOWN)
+
+
+def verdict(
+    test_case_id: str,
+    reported: str,
+    *,
+    measurement: str | None = None,
+    units: str | None = None,
+    message: str | None = None,
+    reference: str | None = None,
+    fixups: Mapping[str, str] = DEFAULT_FIXUPS,
+) -> TestCaseSignal:
+    """Make the result of what a test told; `fixups` say what `reported` means.
+
+    None is what the test did not tell; an empty text is something that it meant to tell.
+    """
+    left_out = []
+    if measurement is not None and not _NUMBER.fullmatch(measurement):
+        left_out.append(f"the measurement {measurement[:_SHOWN]!r} is no number")
+        measurement = None
+    if units == "" and measurement is not None:
+        left_out.append("the units are empty")
+    if reference == "":
+        left_out.append("the reference is empty")
+    return TestCaseSignal(
+        test_case_id=test_case_id,
+        result=outcome_of(reported, fixups),
+        reported=reported,
+        measurement=measurement,
+        units=units or None,
+        message="; ".join(filter(None, [message, *left_out])) or None,
+        reference=reference or None,
+        doubts=tuple(left_out),
+    )
+
+
+def parse_test_case(words: str) -> TestCaseSignal | None:
+    """Read the words of a TESTCASE marker, in any order; None without a name and a result.
+
+    A value goes to the next key of LAVA's.  Other pairs of key and value are left out, as in LAVA.
+    """
+    before, *parts = _KEY.split(words)
+    pairs = [(key, _one_line(text)) for key, text in zip(parts[::2], parts[1::2], strict=True)]
+    fields = dict(pairs)
+    if _OTHER_PAIRS.sub("", before).strip() or not fields.get("TEST_CASE_ID"):
+        return None
+    for key in ("RESULT", "UNITS", "MEASUREMENT"):
+        if key in fields:
+            fields[key] = _OTHER_PAIRS.sub("", fields[key])
+            # The end of a kernel's line closed a marker that it had torn.
+            if KERNEL_TEXT.search(fields[key]):
+                return None
+    # A result is one word: what follows it is what tore the marker.
+    if " " in fields.get("RESULT", " "):
+        return None
+    results = {text for key, text in pairs if key == "RESULT"}
+    signal = verdict(
+        fields["TEST_CASE_ID"],
+        # A name may look like a result: neither is taken for the other.
+        fields["RESULT"] if len(results) == 1 else " or ".join(sorted(results)),
+        measurement=fields.get("MEASUREMENT"),
+        units=fields.get("UNITS"),
+        reference=fields.get("REFERENCE"),
+    )
+    return _with_remarks(signal)
+
+
+def parse_reference(words: str) -> TestCaseSignal | None:
+    """Read the words of a TESTREFERENCE marker: today's ``ID RESULT URL``, or pairs."""
+    if _KEY.search(words):
+        return parse_test_case(words)
+    match words.split():
+        case [*name, result, reference] if name:
+            return _with_remarks(verdict(" ".join(name), result, reference=reference))
+        case [name, result]:
+            return verdict(name, result, reference="")
+        case _:
+            return None
+
+
+def _with_remarks(signal: TestCaseSignal) -> TestCaseSignal:
+    """Add the doubts about a marker: LAVA takes no blanks there."""
+    told = {"name": signal.test_case_id, "units": signal.units, "reference": signal.reference}
+    remarks = [
+        f"the {what} {text[:_SHOWN]!r} has blanks"
+        for what, text in told.items()
+        if text and " " in text
+    ]
+    return replace(signal, doubts=(*signal.doubts, *remarks))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: MIT
+"""No verdict is lost for a word beside it, from the helper on a real terminal to the results."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from lava_vmgroup.connections.process import ProcessStream
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import TestError
+from lava_vmgroup.log import NodeLog
+from lava_vmgroup.results.model import Outcome, TestCase, TestRun
+from lava_vmgroup.testshell.definition import parse_definition
+from lava_vmgroup.testshell.overlay import OverlayTest
+from lava_vmgroup.testshell.runs import RunRecorder
+from lava_vmgroup.testshell.session import Session
+
+if TYPE_CHECKING:
+    from tests.integration.testshell.conftest import Node
+
+LIMIT_S = 60.0
+
+
+def recorded(
+    node: Node,
+    *steps: str,
+    fixups: Mapping[str, str] | None = None,
+    install: tuple[str, ...] = (),
+    runner: str = "",
+) -> TestRun:
+    """The run of a test with these steps, with what its files tell."""
+    content: dict[str, object] = {
+        "metadata": {"name": "words", "format": "1.0", "description": ""},
+        "run": {"steps": list(steps)},
+    }
+    if fixups:
+        content["parse"] = {"fixupdict": dict(fixups)}
+    if install:
+        content["install"] = {"steps": list(install)}
+    text = yaml.safe_dump(content)
+    node.unpack(text)
+    recorder = RunRecorder(NodeLog("vm1"))
+    definition = parse_definition(text, source="test")
+    recorder.expect_tests([OverlayTest(definition=definition, uuid="uuid-0", source=text)])
+    terminal = ProcessStream(f"env -i PATH={node.environment['PATH']} PS1=# {node.shell} -i")
+    with Console(terminal, Recorder(node.root / "console.log")) as console:
+        shell = Shell.prepare(console, Deadline.after("the shell", LIMIT_S))
+        session = Session(shell, recorder, lambda *_: None, NodeLog("vm1"))
+        session.run(
+            f"{runner or node.bin / 'lava-test-runner'} {node.directory}",
+            Deadline.after("the test", LIMIT_S),
+        )
+    packed = subprocess.run(
+        [node.bin / "lava-pack-results", node.directory, str(1 << 20)],
+        stdout=subprocess.PIPE,
+        env=node.environment,
+        check=True,
+        timeout=LIMIT_S,
+    )
+    recorder.add_results(packed.stdout)
+    (run,) = recorder.runs
+    return run
+
+
+def told(run: TestRun) -> list[tuple[str, Outcome]]:
+    return [(case.name, case.outcome) for case in run.cases]
+
+
+def one(run: TestRun, name: str) -> TestCase:
+    (case,) = (case for case in run.cases if case.name == name)
+    return case
+
+
+def test_no_word_beside_a_verdict_ends_the_test_or_loses_it(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = recorded(
+        node,
+        "set -eu",
+        "lava-test-case boot-time --result pass --measurement \"$(sed -n 's/^x //p' /dev/null)\""
+        " --units s",
+        'lava-test-case "id with blank" --result pass',
+        'lava-test-case "a//b  c" --result fail',
+        'echo text >note.txt; lava-test-case-attach "a//b  c" note.txt',
+        'lava-test-case speed --result pass --measurement 1e5 --units "MB / s"',
+        'lava-test-case plus --result pass --measurement " +3" --units ""',
+        "lava-test-case text --result fail --measurement 'n/a' --units s",
+        "lava-test-case nan --result pass --measurement nan",
+        "lava-test-case two --result pass --measurement '1 2'",
+        "lava-test-case odd --result 'not pass'",
+        "lava-test-case upper --result PASS",
+        'lava-test-case "" --result pass || true',
+        "lava-test-case 'of units' --result fail --measurement 5 --units 'x RESULT=pass'",
+        "lava-background-process-stop nosuch",
+        "lava-test-reference ref --result pass --reference ''",
+        "lava-test-case last --result fail",
+    )
+
+    assert run.finished
+    assert told(run) == [
+        ("boot-time", Outcome.PASS),
+        ("id with blank", Outcome.PASS),
+        ("a//b c", Outcome.FAIL),
+        ("speed", Outcome.PASS),
+        ("plus", Outcome.PASS),
+        ("text", Outcome.FAIL),
+        ("nan", Outcome.PASS),
+        ("two", Outcome.PASS),
+        ("odd", Outcome.UNKNOWN),
+        ("upper", Outcome.PASS),
+        ("of units", Outcome.UNKNOWN),
+        ("ref", Outcome.PASS),
+        ("last", Outcome.FAIL),
+    ]
+    measured = {case.name: (case.measurement, case.units) for case in run.cases if case.measurement}
+    assert measured == {"speed": ("1e5", "MB / s"), "plus": ("+3", None), "of units": ("5", "x")}
+    assert one(run, "boot-time").message == "the measurement '' is no number"
+    assert one(run, "text").message == "the measurement 'n/a' is no number"
+    assert [kept.pathname for kept in one(run, "a//b c").attachments] == ["note.txt"]
+    assert one(run, "two").message == "the measurement '1 2' is no number"
+    assert one(run, "ref").message == "the reference is empty"
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert "test case boot-time: the measurement '' is no number" in warnings
+    assert "test case id with blank: the name 'id with blank' has blanks" in warnings
+
+
+def test_names_that_are_no_text_are_recorded_once_and_in_their_set(node: Node) -> None:
+    run = recorded(
+        node,
+        "lava-test-set start bytes",
+        """lava-test-case "$(printf 'latin1-\\344')" --result pass""",
+        """lava-test-case "$(printf 'three-\\342\\202x')" --shell false""",
+        """lava-test-case "$(printf 'utf-8-\\303\\244-\\357\\277\\275')" --result pass""",
+    )
+
+    assert told(run) == [
+        ("latin1-\ufffd", Outcome.PASS),
+        ("three-\ufffd\ufffdx", Outcome.FAIL),
+        ("utf-8-ä-\ufffd", Outcome.PASS),
+    ]
+    assert {case.test_set for case in run.cases} == {"bytes"}
+    assert run.missing_records == 0
+
+
+def test_sets_are_those_that_lava_sees(node: Node) -> None:
+    run = recorded(
+        node,
+        "lava-test-set stop",
+        "lava-test-case a --result pass",
+        'lava-test-set start one ""',
+        "lava-test-case b --result pass",
+        'lava-test-set stop ""',
+        "lava-test-case c --result pass",
+        "lava-test-set start two",
+        "lava-test-set start 'three words long'",
+        "lava-test-case d --result pass",
+        "lava-test-set stop two",
+        "lava-test-case e --result pass",
+    )
+
+    assert {case.name: case.test_set for case in run.cases} == {
+        "a": None,
+        "b": "one",
+        "c": None,
+        "d": "three words long",
+        "e": None,
+    }
+
+
+def test_markers_that_an_old_tool_prints_itself_are_kept(node: Node) -> None:
+    run = recorded(
+        node,
+        "echo '<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=with a blank RESULT=fail>'",
+        "echo '<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a RESULT=pass MEASUREMENT=5 UNITS=>'",
+        "echo '<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=b RESULT=pass UNITS=MB / s MEASUREMENT=5>'",
+        "echo '<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=c RESULT=pass MEASUREMENT= UNITS= EXTRA=x>'",
+        "echo '<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=d<1 RESULT=pass>'",
+        "echo '<LAVA_SIGNAL_TESTREFERENCE e fail https://lab/x?y=1>'",
+        "echo '<LAVA_SIGNAL_TESTREFERENCE TEST_CASE_ID=f RESULT=pass REFERENCE=https://lab/>'",
+        "echo '<LAVA_SIGNAL_TESTSET START the set>'",
+        "echo '<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=g RESULT=SKIP>'",
+        "echo '<LAVA_SIGNAL_TESTSET STOP the set>'",
+        "echo '<LAVA_SIGNAL_TESTFEEDBACK lxc>'",
+        "echo '<LAVA_SIGNAL_STARTTC with a blank>'; echo '<LAVA_SIGNAL_ENDTC with a blank>'",
+        "echo '<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=h RESULT=>'",
+        "printf '%s' 'x <LAVA_SIGNAL_TESTCASE TEST_CASE_ID=i RESULT=pass>'"
+        " '<LAVA_SIGNAL_TESTSET START line><LAVA_SIGNAL_TESTCASE TEST_CASE_ID=j RESULT=fail> y'",
+    )
+
+    assert told(run) == [
+        ("with a blank", Outcome.FAIL),
+        ("a", Outcome.PASS),
+        ("b", Outcome.PASS),
+        ("c", Outcome.PASS),
+        ("d<1", Outcome.PASS),
+        ("e", Outcome.FAIL),
+        ("f", Outcome.PASS),
+        ("g", Outcome.SKIP),
+        ("h", Outcome.UNKNOWN),
+        ("i", Outcome.PASS),
+        ("j", Outcome.FAIL),
+    ]
+    assert (one(run, "a").measurement, one(run, "b").units) == ("5", "MB / s")
+    assert (one(run, "e").reference, one(run, "f").reference) == (
+        "https://lab/x?y=1",
+        "https://lab/",
+    )
+    assert (one(run, "g").test_set, one(run, "j").test_set) == ("the set", "line")
+
+
+def test_words_for_results_are_the_definitions_own(node: Node) -> None:
+    run = recorded(
+        node,
+        "lava-test-case a --result OK",
+        "lava-test-case b --result PASS",
+        "lava-test-case c --result fail",
+        "lava-test-case d --result Pass",
+        "echo 'e : OK'; echo 'f : PASS'",
+        fixups={"OK": "pass", "PASS": "skip", "fail": "pass"},
+    )
+
+    assert [case.outcome.value for case in run.cases] == ["pass", "skip", "fail", "unknown", "skip"]
+
+
+def test_a_test_that_exports_its_shells_options_records_each_verdict_once(node: Node) -> None:
+    run = recorded(
+        node,
+        "set -euxC; export SHELLOPTS",
+        "lava-test-case a --result pass",
+        "lava-test-set start set",
+        "lava-test-case a --result fail",
+        "lava-test-case b --shell true",
+    )
+
+    assert told(run) == [("a", Outcome.PASS), ("a", Outcome.FAIL), ("b", Outcome.PASS)]
+
+
+def test_the_job_is_ended_without_any_program_on_path(node: Node) -> None:
+    with pytest.raises(TestError, match="the test raised an error: no _net_ at all"):
+        recorded(node, "PATH=/nonexistent $(command -v lava-test-raise) 'no <net>' at all")
+
+
+def test_an_event_of_a_test_is_in_the_log(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "lava_vmgroup"):
+        recorded(node, "lava-test-event 'half <done>'", "lava-test-event && echo ok")
+
+    kinds = {record.message: vars(record)["kind"] for record in caplog.records}
+    assert kinds["half _done_"] == "test-event"
+
+
+def test_passed_install_steps_are_recorded_as_in_lava_v1(node: Node) -> None:
+    run = recorded(node, "lava-test-case a --result pass", install=("true",))
+
+    assert told(run) == [("lava-test-shell-install", Outcome.PASS), ("a", Outcome.PASS)]
+
+
+def test_a_folder_from_which_no_program_may_be_run_is_named(node: Node) -> None:
+    runner = node.root / "not-executable"
+    runner.write_text("#!/bin/sh\n")
+
+    with pytest.raises(TestError, match="status 126") as failure:
+        recorded(node, "true", runner=str(runner))
+
+    assert "noexec, give lava_test_dir a folder elsewhere" in failure.value.describe()
