@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testshell.definition import TestDefinition
 from lava_vmgroup.testshell.events import (
+    Blocked,
     Damaged,
     EndRun,
     EndTestCase,
@@ -285,6 +286,13 @@ def _part_wanted(match: re.Match[str]) -> Event:
     return PartWanted(transfer=wanted[1], number=int(wanted[2]), again=bool(wanted[3]))
 
 
+def _blocked(match: re.Match[str]) -> Event:
+    place = Place.of_word((match[2] or "").replace(".", "_"))
+    if place is None:
+        return Malformed(text=match[0], reason="unexpected words for BLOCKED")
+    return Blocked(place=place)
+
+
 def _test_case(words: Sequence[str]) -> TestCaseSignal | None:
     """A result; the words of TESTREFERENCE are the same with a REFERENCE."""
     try:
@@ -332,6 +340,7 @@ _SIGNALS: Mapping[str, Callable[[Sequence[str]], Event | None]] = {
 }
 _WANTED = re.compile(r"(\w{1,20}) (\d{1,5})( again)?")
 _PART_EVENTS: Mapping[str, Callable[[re.Match[str]], Event]] = {
+    "BLOCKED": _blocked,
     "SETTLE": lambda _: Settle(),
     "SEND_PART": _send_part,
     "WANT_PART": _part_wanted,
