@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.lab import Ended, Lab, coordinator
+from tests.support.lab import Ended, Lab
 from tests.support.local_lab import entry, local_lab, shell_action, write_job
 from tests.support.sshd import Server
 
