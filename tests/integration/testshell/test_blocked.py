@@ -26,7 +26,11 @@ BLOCKED = {
 GOING_ON = {
     "in the background": ["lava-sync x & wait"],
     "in the background of a script": ["echo 'lava-sync x & wait' >inner", "$LAVA_SHELL inner"],
-    "with a time limit": ["timeout 600 lava-sync x"],
+    "with a time limit": ["timeout 600 lava-sync x || true"],
+    "with a time limit on the terminal": [
+        "if timeout --foreground 9 true; then on=--foreground; fi",
+        "timeout $on 600 lava-sync x",
+    ],
     "beside a program": ["sleep 600 & sleeper=$!", "lava-sync x", "kill $sleeper"],
     "beside another session": ["setsid sleep 600 & sleeper=$!", "lava-sync x", "kill $sleeper"],
     "below a program that may do more": ["xargs -n1 lava-sync <<END\nx\nEND"],
