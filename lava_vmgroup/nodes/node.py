@@ -252,7 +252,7 @@ class Node(abc.ABC):
             if not archive:
                 raise InfrastructureError("nothing was packed")
         except VMGroupError as error:
-            if self.token.reason is not None:
+            if self.token.reason is not None and not interrupted:
                 raise
             text = f"the files that the tests left are missing: {error.describe()}"
             self.log.warning("collect", text)
