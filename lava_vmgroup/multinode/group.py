@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lava_vmgroup.multinode.standstill import Standstill
+from lava_vmgroup.multinode.syncs import Sync
 from lava_vmgroup.multinode.wire import Command, Reply, Request, RequestRefused, Response
 
 STOP_MESSAGE_ID = "lava_vm_stop"
@@ -65,16 +66,6 @@ Released = tuple[Hold, Reply]
 """A held request with the answer that it has now."""
 
 
-@dataclass(slots=True)
-class _Sync:
-    entered: set[str] = field(default_factory=set)
-    """Who waits for the others in the open round."""
-    released: set[str] = field(default_factory=set)
-    """Who has not yet been told that the last round is complete."""
-    told: dict[str, str] = field(default_factory=dict)
-    """The call by which each was told last, whose answer may have got lost."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Member:
     """What a member said of itself when it came."""
@@ -101,7 +92,7 @@ class Group:
     messages: int = 0
     sent: dict[str | None, dict[str, _Message]] = field(default_factory=dict)
     """The last message of each sender, by message id."""
-    syncs: dict[str | None, _Sync] = field(default_factory=dict)
+    syncs: dict[str | None, Sync] = field(default_factory=dict)
     bundles: dict[str, Any] = field(default_factory=dict)
     aggregate_pause: int = AGGREGATE_PAUSE
     failed: dict[str, str] = field(default_factory=dict)
@@ -344,15 +335,15 @@ class Group:
 
     def _sync(self, request: Request) -> Reply:
         self._weigh(("sync", request.message_id), len(request.message_id or ""))
-        sync = self.syncs.setdefault(request.message_id, _Sync())
-        if request.client in sync.released or _was_told(sync, request):
-            return _release(sync, request)
+        sync = self.syncs.setdefault(request.message_id, Sync())
+        if request.client in sync.released or sync.was_told(request):
+            return sync.release(request)
         sync.entered.add(request.client)
         if not self._end_round(sync):
             return self._not_yet(sync, request)
-        return _release(sync, request) if request.hold else WAIT
+        return sync.release(request) if request.hold else WAIT
 
-    def _end_round(self, sync: _Sync) -> bool:
+    def _end_round(self, sync: Sync) -> bool:
         """Release the members in a sync's open round if all are there that will be."""
         if not sync.entered or len(sync.entered | self.skipped) < self.size:
             return False
@@ -362,12 +353,12 @@ class Group:
         return True
 
     def _held_sync(self, request: Request) -> Reply:
-        sync = self.syncs.setdefault(request.message_id, _Sync())
+        sync = self.syncs.setdefault(request.message_id, Sync())
         if request.client in sync.entered:
             return self._not_yet(sync, request)
-        return _release(sync, request)
+        return sync.release(request)
 
-    def _not_yet(self, sync: _Sync, request: Request) -> Reply:
+    def _not_yet(self, sync: Sync, request: Request) -> Reply:
         reply = self._unsatisfied(request)
         if reply.response is Response.NACK:
             # Whoever was refused does not stand in the round, or it could release the others.
@@ -399,15 +390,3 @@ class Group:
             raise RequestRefused("lava_watch is held")
         ended = {name: self.failed[name] for name in self.enders if name != request.client}
         return self._given_up(ended) if ended else WAIT
-
-
-def _was_told(sync: _Sync, request: Request) -> bool:
-    """Whether this call was answered already, which its client does not know."""
-    return request.call is not None and sync.told.get(request.client) == request.call
-
-
-def _release(sync: _Sync, request: Request) -> Reply:
-    sync.released.discard(request.client)
-    if request.call is not None:
-        sync.told[request.client] = request.call
-    return Reply(response=Response.ACK, message=request.message or request.message_id)

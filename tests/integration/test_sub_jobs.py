@@ -45,7 +45,7 @@ class Lab:
         vm = {"device_type": "kvm-arm", "role": "guest", "image": "vm.img", "count": 2}
         test = {"command": "lava_test_shell", "parameters": {"testdef_urls": ["t.yaml"]}}
         document = {
-            "timeout": 60,
+            "timeout": 900,
             "job_name": "a group",
             "vm_group": {"host": {"device_type": "mute"}, "vms": [vm]},
             "actions": [test, *submissions],
