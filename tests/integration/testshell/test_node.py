@@ -45,6 +45,8 @@ class LocalNode(Node):
     """This machine as a node: its shell, and a folder for the tests."""
 
     broken = False
+    waits_until: Deadline | None = None
+    """Until when the node waits for others after its tests."""
 
     def deploy_image(
         self, image: Path, deadline: Deadline, pflash: Sequence[Path] = ()
@@ -71,7 +73,7 @@ class LocalNode(Node):
         return read_typed(self.shell, pack, 1 << 20, deadline)
 
     def test_shell_ended(self, deadline: Deadline) -> None:
-        """A node without VMs waits for none."""
+        self.waits_until = deadline
 
     def close(self) -> None:
         self._console.close()

@@ -207,7 +207,7 @@ def test_sub_job_that_is_canceled_while_it_cleans_up_after_a_peer(
     soon = Deadline.after("the test", 60.0)
 
     def close_late(node: VMNode) -> None:
-        run.cancel(Canceled("canceled by SIGTERM", signal_number=15))
+        sub_job.cancel(Canceled("canceled by SIGTERM", signal_number=15))
         close(node)
 
     monkeypatch.setattr(VMNode, "close", close_late)
@@ -222,9 +222,9 @@ def test_sub_job_that_is_canceled_while_it_cleans_up_after_a_peer(
             )
             for name in ("board01", "vm1-job1.2")
         ]
-        run = GroupRun(group, whole._lab, tmp_path, "1", coordinator=coordinator.endpoint)
+        sub_job = GroupRun(group, whole._lab, tmp_path, "1", coordinator=coordinator.endpoint)
         results: list[JobResult] = []
-        running = threading.Thread(target=lambda: results.append(run.run()))
+        running = threading.Thread(target=lambda: results.append(sub_job.run()))
         running.start()
         host, _ = members
         others = [threading.Thread(target=one.group_data, args=(soon,)) for one in members]
