@@ -96,6 +96,12 @@ class DeadlineExpired(VMGroupError):
 
     exit_status = 5
 
+    def because(self, lines: Sequence[str]) -> DeadlineExpired:
+        """Return the same error with `lines` that say who waits for whom."""
+        if not lines:
+            return self
+        return type(self)(f"{self.message}: {'; '.join(lines)}", last_lines=self.last_lines)
+
 
 class WaitExpired(DeadlineExpired):
     """A limit passed while others were waited for; what kept them is the better explanation."""
@@ -107,8 +113,17 @@ class MultiNodeError(VMGroupError):
     exit_status = 6
 
 
+class GroupStuck(MultiNodeError):
+    """The group waits for members that cannot act any more; the message says who for whom."""
+
+
 class PeerFailed(MultiNodeError):
     """A wait was given up because another member of the group failed; never itself the cause."""
+
+    def __init__(self, message: str, *, canceled: bool = False) -> None:
+        super().__init__(message)
+        self.canceled = canceled
+        """Whether the other member was canceled, or ended with one that was."""
 
 
 class TestError(VMGroupError):

@@ -63,28 +63,34 @@ def check(action: Action, scope: Scope) -> Iterator[str]:
 
 
 def run(action: Action, node: Node, deadline: Deadline) -> None:
-    """Boot the node unless it runs already, and run the definitions one after the other."""
+    """Boot the node unless it runs already, and run the definitions one after the other.
+
+    The host then waits for its VMs.
+    """
     shared, parameters = node.shared, action.parameters
+    limit = deadline
     if "timeout" in parameters:
-        deadline = deadline.exactly("lava_test_shell", parameters["timeout"])
+        limit = deadline.exactly("lava_test_shell", parameters["timeout"])
     skipped = parameters.get("skip_install")
     with tempfile.TemporaryDirectory(dir=shared.work, prefix=f"{node.name}-tests-") as work:
         loader = Loader(
             folder=shared.group.settings.folder,
             work=Path(work),
-            deadline=deadline,
+            deadline=limit,
             warn=lambda text: node.log.warning("testdef", text),
             skip_install=None if skipped is None else SkipInstall(skipped),
             environment=shared.lab.dispatcher.proxy_variables,
-            download=lambda url: shared.files.fetch(FileReference(url=url), deadline, node.log),
+            download=lambda url: shared.files.fetch(FileReference(url=url), limit, node.log),
         )
         tests = [test for _, entry in _entries(parameters) for test in loader.load(_source(entry))]
     node.run_tests(
         tests,
-        deadline,
+        limit,
         directory=_with_node(parameters.get("lava_test_dir", ""), node.name),
         repeat_count=parameters.get("repeat_count", 0),
     )
+    # As in LAVA v1, the timeout is that of the tests: the VMs may take longer.
+    node.test_shell_ended(deadline)
 
 
 def _entries(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str | Mapping[str, Any]]]:

@@ -10,7 +10,7 @@ import json
 import math
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -20,14 +20,17 @@ from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import (
     DeadlineExpired,
+    GroupStuck,
     InfrastructureError,
     MultiNodeError,
     PeerFailed,
+    VMGroupError,
     WaitExpired,
 )
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.exchange import FIRST_RETRY_S, LAST_RETRY_S, exchanging
 from lava_vmgroup.multinode.presence import SHOWN, OnEnd, blame, present
+from lava_vmgroup.multinode.standstill import Standstill, parse_lines
 from lava_vmgroup.multinode.wire import Command, FrameError, Reply, Response, encode_frame
 
 BLOCKSIZE = 4096
@@ -35,6 +38,12 @@ BLOCKSIZE = 4096
 
 Received = dict[str, dict[str, str]]
 """What a wait brings: sender, then key, then value."""
+
+OnStandstill = Callable[[Standstill], None]
+"""Is told, in the thread that waits, that everybody in the group waits."""
+
+_LINES_S = 2.0
+"""How long a wait that has ended late asks who waits for whom."""
 
 
 @dataclass(slots=True)
@@ -64,19 +73,27 @@ class MultiNodeClient:
         client_name: str,
         role: str,
         token: CancelToken | None = None,
+        on_standstill: OnStandstill | None = None,
     ) -> None:
-        """The name belongs to this object: another one with the same name is refused."""
+        """The name belongs to this object: another one with the same name is refused.
+
+        `on_standstill` is for the waits of a test.  Such a wait raises `GroupStuck` when the group
+        is at its end.
+        """
         self._endpoint = endpoint
         self._group_name = group_name
         self._group_size = group_size
         self._client_name = client_name
         self._role = role
         self._token = token or CancelToken()
+        self._on_standstill = on_standstill
         self._instance = secrets.token_hex(16)
         self._contact = _Contact()
         self._log = NodeLog(client_name)
 
-    def with_token(self, token: CancelToken | None) -> MultiNodeClient:
+    def with_token(
+        self, token: CancelToken | None, on_standstill: OnStandstill | None = None
+    ) -> MultiNodeClient:
         """The same member under another token, for what has to be said after a cancel."""
         twin = MultiNodeClient(
             self._endpoint,
@@ -85,6 +102,7 @@ class MultiNodeClient:
             client_name=self._client_name,
             role=self._role,
             token=token,
+            on_standstill=on_standstill,
         )
         twin._instance = self._instance
         twin._contact = self._contact
@@ -144,13 +162,16 @@ class MultiNodeClient:
             raise MultiNodeError(f"{self._place()} did not hand out the bundles")
         return bundles
 
-    def fail(self, reason: str, deadline: Deadline, *, ends_group: bool = False) -> bool:
-        """Have the others' waits given up, because this member has failed.
+    def fail(
+        self, reason: str, deadline: Deadline, *, ends_group: bool = False, canceled: bool = False
+    ) -> bool:
+        """Have the others' waits given up, because this member has failed or was `canceled`.
 
         With `ends_group` those who watch are told that the group has ended.  False if the
         coordinator does not know how; the others then wait for their deadlines.
         """
-        fields = {"reason": reason, "ends_group": ends_group, "group_size": self._group_size}
+        fields = {"reason": reason, "ends_group": ends_group, "canceled": canceled}
+        fields["group_size"] = self._group_size
         try:
             self._call(Command.FAILED, deadline, **fields)
         except MultiNodeError as error:
@@ -171,6 +192,28 @@ class MultiNodeClient:
             return False
         return True
 
+    def tell_tests(self, deadline: Deadline, *, ended: bool) -> None:
+        """Tell the coordinator that this member's tests answer nobody any more, or do again."""
+        try:
+            self._call(Command.TESTS, deadline, ended=ended)
+        except MultiNodeError as error:
+            self._log.debug("multinode", f"nobody looks for groups that stand still: {error}")
+
+    def tell_blocked(self, standstill: Standstill, deadline: Deadline) -> None:
+        """Tell the coordinator that nothing of this member goes on while it waits."""
+        self._call(Command.BLOCKED, deadline, seen=standstill.number)
+
+    def who_waits(self) -> Sequence[str]:
+        """A line for each wait in the group; nothing if the coordinator does not tell in time."""
+        asking = self.with_token(None)
+        try:
+            deadline = Deadline.after("who waits for whom", _LINES_S)
+            message = asking._call(Command.WAITS, deadline).message
+            return parse_lines(message.get("lines")) if isinstance(message, dict) else ()
+        except (VMGroupError, ValueError) as error:
+            self._log.debug("multinode", f"it is not known who waits for whom: {error}")
+            return ()
+
     def clear(self, deadline: Deadline) -> None:
         """Leave the group; it goes when all members have left."""
         self._call(Command.CLEAR_GROUP, deadline, group_size=self._group_size)
@@ -179,6 +222,8 @@ class MultiNodeClient:
         if "messageID" in fields:
             awaited = f"{command.value} {fields['messageID']!r}"
             deadline = deadline.exactly(awaited, math.inf)
+        if self._on_standstill is not None:
+            fields["of_test"] = True
         try:
             return self._call(command, deadline, **fields)
         except DeadlineExpired as error:
@@ -192,13 +237,11 @@ class MultiNodeClient:
             "call": secrets.token_hex(8),
             **fields,
         }
-        frame = encode_frame(request)
         retry_s = FIRST_RETRY_S
         while True:
             deadline.check()
             try:
-                with exchanging(self._address, self._token, deadline) as exchange:
-                    reply = exchange.ask(frame)
+                reply = self._ask(command, request, deadline)
                 self._contact.is_lost = False
             except OSError as error:
                 self._log.debug("multinode-retry", f"{self._place()} did not answer: {error}")
@@ -218,7 +261,22 @@ class MultiNodeClient:
                 raise self._refusal(request, reply)
             if reply.response not in {Response.WAIT, Response.NACK}:
                 return reply
-            self._pause(self._endpoint.poll_delay_s, deadline)
+            if reply.standstill is not None and self._on_standstill is not None:
+                request["seen"] = reply.standstill.number
+                self._on_standstill(reply.standstill)
+            else:
+                self._pause(self._endpoint.poll_delay_s, deadline)
+
+    def _ask(self, command: Command, request: Mapping[str, Any], deadline: Deadline) -> Reply:
+        """Ask once; a wait that ends late says who waits for whom."""
+        with exchanging(self._address, self._token, deadline) as exchange:
+            try:
+                return exchange.ask(encode_frame(request))
+            except DeadlineExpired as error:
+                # Within the connection: once it is closed, this member does not wait any more.
+                if command in _WAITS:
+                    raise error.because(self.who_waits()) from error
+                raise
 
     @property
     def _address(self) -> tuple[str, int]:
@@ -264,10 +322,16 @@ class MultiNodeClient:
     def _refusal(self, request: Mapping[str, Any], reply: Reply) -> MultiNodeError:
         named = f" {request['messageID']!r}" if "messageID" in request else ""
         what = f"{request['request']}{named} of {self._client_name}"
+        if reply.standstill is not None:
+            return GroupStuck(f"nobody can go on: {'; '.join(reply.standstill.lines)}")
         if reply.failed:
-            return PeerFailed(f"{what} was given up: {blame(reply.failed)}")
+            text = f"{what} was given up: {blame(reply.failed)}"
+            return PeerFailed(text, canceled=reply.canceled)
         why = f": {reply.reason[:SHOWN]}" if reply.reason else ""
         return MultiNodeError(f"{self._place()} refused {what} in group {self._group_name!r}{why}")
+
+
+_WAITS = {Command.WAIT, Command.WAIT_ALL, Command.SYNC}
 
 
 def _nobody_sent_yet(command: Command, reply: Reply) -> bool:

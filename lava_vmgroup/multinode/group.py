@@ -26,6 +26,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lava_vmgroup.multinode.standstill import Standstill
+from lava_vmgroup.multinode.syncs import Sync
 from lava_vmgroup.multinode.wire import Command, Reply, Request, RequestRefused, Response
 
 STOP_MESSAGE_ID = "lava_vm_stop"
@@ -64,16 +66,6 @@ Released = tuple[Hold, Reply]
 """A held request with the answer that it has now."""
 
 
-@dataclass(slots=True)
-class _Sync:
-    entered: set[str] = field(default_factory=set)
-    """Who waits for the others in the open round."""
-    released: set[str] = field(default_factory=set)
-    """Who has not yet been told that the last round is complete."""
-    told: dict[str, str] = field(default_factory=dict)
-    """The call by which each was told last, whose answer may have got lost."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Member:
     """What a member said of itself when it came."""
@@ -100,15 +92,25 @@ class Group:
     messages: int = 0
     sent: dict[str | None, dict[str, _Message]] = field(default_factory=dict)
     """The last message of each sender, by message id."""
-    syncs: dict[str | None, _Sync] = field(default_factory=dict)
+    syncs: dict[str | None, Sync] = field(default_factory=dict)
     bundles: dict[str, Any] = field(default_factory=dict)
     aggregate_pause: int = AGGREGATE_PAUSE
     failed: dict[str, str] = field(default_factory=dict)
+    canceled: set[str] = field(default_factory=set)
+    """Of the failed, those that were canceled or ended with one that was."""
     skipped: set[str] = field(default_factory=set)
     enders: set[str] = field(default_factory=set)
     """The members whose failure ends the group."""
     cleared: set[str] = field(default_factory=set)
     """Who has left, by its own will or because its connection broke off."""
+    ended: set[str] = field(default_factory=set)
+    """The members whose tests answer nobody any more, at least until all VMs have closed."""
+    standstill: Standstill | None = None
+    """Set while every member waits that is not out; see `lava_vmgroup.multinode.waits`."""
+    standstills: int = 0
+    """How many there have been."""
+    unconfirmed: set[str] = field(default_factory=set)
+    """The members that have not said in this standstill that nothing of them goes on."""
     holds: dict[Hold, None] = field(default_factory=dict)
     watches: dict[Hold, None] = field(default_factory=dict)
     """The members' presences; they last longer than it takes to answer them."""
@@ -171,6 +173,13 @@ class Group:
             case Command.CLEAR_GROUP:
                 self.cleared.add(request.client)
                 self.changed = True
+                return ACK
+            case Command.TESTS:
+                self._take_tests(request)
+                return ACK
+            case Command.BLOCKED:
+                if self.standstill is not None and request.seen == self.standstill.number:
+                    self.unconfirmed.discard(request.client)
                 return ACK
             case Command.SYNC:
                 return self._sync(request)
@@ -255,8 +264,12 @@ class Group:
 
     def _unsatisfied(self, request: Request) -> Reply:
         if self.failed and request.message_id != STOP_MESSAGE_ID:
-            return Reply(response=Response.NACK, failed=dict(self.failed))
+            return self._given_up(self.failed)
         return WAIT
+
+    def _given_up(self, failed: Mapping[str, str]) -> Reply:
+        canceled = failed.keys() <= self.canceled
+        return Reply(response=Response.NACK, failed=dict(failed), canceled=canceled)
 
     def _send(self, request: Request) -> Reply:
         self._weigh(("message", request.message_id, request.client), request.size)
@@ -270,6 +283,8 @@ class Group:
         if request.reason is None:
             raise RequestRefused("lava_failed has a reason")
         self.failed[request.client] = request.reason
+        if request.canceled:
+            self.canceled.add(request.client)
         if request.ends_group:
             self.enders.add(request.client)
         self.changed = True
@@ -284,27 +299,34 @@ class Group:
         self.changed = True
         return ACK
 
+    def _take_tests(self, request: Request) -> None:
+        """Note that a member's tests have ended, or that further ones begin."""
+        if request.ended:
+            self.ended.add(request.client)
+        else:
+            self.ended.discard(request.client)
+
     def _wait(self, request: Request) -> Reply:
         sent = self._sent(request, since=self.members[request.client].came)
         return Reply(response=Response.ACK, message=sent) if sent else self._unsatisfied(request)
 
     def _wait_all(self, request: Request) -> Reply:
-        if request.wait_role is None:
-            awaited = set(self.members)
-        else:
-            awaited = {
-                name for name, member in self.members.items() if member.role == request.wait_role
-            }
-            if not awaited and self.complete:
-                raise RequestRefused(f"nobody has the role {request.wait_role!r}")
+        senders = self.senders(request.message_id, request.wait_role)
+        if request.wait_role is not None:
             if not self.complete:
                 # Members of the role may still be to come.
                 return self._unsatisfied(request)
-        # A skipped member says like any other that it has closed.
-        awaited -= self.cleared if request.message_id == STOP_MESSAGE_ID else self.skipped
-        if not awaited <= self.sent.get(request.message_id, {}).keys():
+            if all(member.role != request.wait_role for member in self.members.values()):
+                raise RequestRefused(f"nobody has the role {request.wait_role!r}")
+        if not senders <= self.sent.get(request.message_id, {}).keys():
             return self._unsatisfied(request)
         return Reply(response=Response.ACK, message=self._sent(request))
+
+    def senders(self, message_id: str | None, role: str | None) -> set[str]:
+        """The members that a `lava_wait_all` waits for, whether they have sent or not."""
+        senders = {name for name, member in self.members.items() if role in {None, member.role}}
+        # A skipped member says like any other that it has closed.
+        return senders - (self.cleared if message_id == STOP_MESSAGE_ID else self.skipped)
 
     def _sent(self, request: Request, since: int = 0) -> Mapping[str, Any]:
         """What was sent under a request's message id, by sender."""
@@ -313,15 +335,15 @@ class Group:
 
     def _sync(self, request: Request) -> Reply:
         self._weigh(("sync", request.message_id), len(request.message_id or ""))
-        sync = self.syncs.setdefault(request.message_id, _Sync())
-        if request.client in sync.released or _was_told(sync, request):
-            return _release(sync, request)
+        sync = self.syncs.setdefault(request.message_id, Sync())
+        if request.client in sync.released or sync.was_told(request):
+            return sync.release(request)
         sync.entered.add(request.client)
         if not self._end_round(sync):
             return self._not_yet(sync, request)
-        return _release(sync, request) if request.hold else WAIT
+        return sync.release(request) if request.hold else WAIT
 
-    def _end_round(self, sync: _Sync) -> bool:
+    def _end_round(self, sync: Sync) -> bool:
         """Release the members in a sync's open round if all are there that will be."""
         if not sync.entered or len(sync.entered | self.skipped) < self.size:
             return False
@@ -331,12 +353,12 @@ class Group:
         return True
 
     def _held_sync(self, request: Request) -> Reply:
-        sync = self.syncs.setdefault(request.message_id, _Sync())
+        sync = self.syncs.setdefault(request.message_id, Sync())
         if request.client in sync.entered:
             return self._not_yet(sync, request)
-        return _release(sync, request)
+        return sync.release(request)
 
-    def _not_yet(self, sync: _Sync, request: Request) -> Reply:
+    def _not_yet(self, sync: Sync, request: Request) -> Reply:
         reply = self._unsatisfied(request)
         if reply.response is Response.NACK:
             # Whoever was refused does not stand in the round, or it could release the others.
@@ -367,16 +389,4 @@ class Group:
         if not request.hold:
             raise RequestRefused("lava_watch is held")
         ended = {name: self.failed[name] for name in self.enders if name != request.client}
-        return Reply(response=Response.NACK, failed=ended) if ended else WAIT
-
-
-def _was_told(sync: _Sync, request: Request) -> bool:
-    """Whether this call was answered already, which its client does not know."""
-    return request.call is not None and sync.told.get(request.client) == request.call
-
-
-def _release(sync: _Sync, request: Request) -> Reply:
-    sync.released.discard(request.client)
-    if request.call is not None:
-        sync.told[request.client] = request.call
-    return Reply(response=Response.ACK, message=request.message or request.message_id)
+        return self._given_up(ended) if ended else WAIT

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lava_vmgroup.multinode.group import WAIT, Group, Hold, Released
+from lava_vmgroup.multinode.waits import look_for_standstill, who_waits
 from lava_vmgroup.multinode.wire import (
     Command,
     Reply,
@@ -68,7 +69,7 @@ class Groups:
         except RequestRefused as refused:
             return Outcome(reply=_refusal(value, refused))
         try:
-            reply = group.serve(request)
+            reply = self._serve(group, request)
         except RequestRefused as refused:
             reply = _refusal(value, refused)
         self._weight += group.weight - group.counted
@@ -76,6 +77,7 @@ class Groups:
         self._make_room(group)
         released = self._settle(group)
         hold = self._hold(group, request, reply, now)
+        released = [*released, *look_for_standstill(group, request)]
         return Outcome(
             reply=None if reply is WAIT and hold else reply, hold=hold, released=released
         )
@@ -89,6 +91,7 @@ class Groups:
         if group is not None:
             group.used = now
             group.withdraw(hold)
+            group.standstill = None
         return self._is_missing(hold.request)
 
     def lose(self, request: Request) -> Sequence[Released] | None:
@@ -109,6 +112,11 @@ class Groups:
         for name in idle:
             self._drop(name)
         return idle
+
+    def _serve(self, group: Group, request: Request) -> Reply | None:
+        if request.command is Command.WAITS:
+            return Reply(response=Response.ACK, message={"lines": list(who_waits(group))})
+        return group.serve(request)
 
     def _is_missing(self, request: Request) -> bool:
         """Whether the member that made this watch is neither there nor has left."""
@@ -217,6 +225,7 @@ def _describe(group: Group, now: float) -> dict[str, Any]:
             }
             for name, member in group.members.items()
         },
+        "lines": list(who_waits(group)),
         "waits": [
             {
                 "client": hold.request.client,

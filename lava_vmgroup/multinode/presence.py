@@ -98,7 +98,8 @@ class _Presence:
                 raise FrameError(reply.reason or "the coordinator does not know how")
             if not self._told:
                 self._told = True
-                self._on_end(PeerFailed(f"the group has ended: {blame(reply.failed)}"))
+                text = f"the group has ended: {blame(reply.failed)}"
+                self._on_end(PeerFailed(text, canceled=reply.canceled))
             exchange.until_closed()
 
 

@@ -16,6 +16,7 @@ from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError, MultiNodeError
 from lava_vmgroup.multinode.exchange import exchanging
+from lava_vmgroup.multinode.standstill import parse_lines
 from lava_vmgroup.multinode.wire import Command, FrameError, Response, encode_frame
 from lava_vmgroup.results.printable import one_line
 
@@ -57,6 +58,7 @@ def ask_status(endpoint: Endpoint, deadline: Deadline) -> Status:
 def _checked(groups: Any) -> Status:
     """The status, if all that is shown of it is what it should be; raises built-in exceptions."""
     for group in groups.values():
+        parse_lines(group["lines"])
         numbers = [group["size"], group["age_s"], *(wait["for_s"] for wait in group["waits"])]
         if not all(isinstance(number, int | float) for number in numbers):
             raise TypeError("a number is none")
@@ -76,7 +78,7 @@ def _check_texts(facts: Any, *names: str) -> None:
 
 
 def render_status(groups: Status) -> RenderableType:
-    """Tables for people: the members of every group, and who waits for what."""
+    """Tables for people: the members of every group, what each waits for, and who for whom."""
     if not groups:
         return Text("no groups")
     return Lines(*(part for name, group in groups.items() for part in _render(name, group)))
@@ -99,7 +101,7 @@ def _render(name: str, group: Mapping[str, Any]) -> list[RenderableType]:
             Text("\n".join(one_line(_awaited(wait)) for wait in waits)),
             Text("\n".join(f"{wait['for_s']:.0f} s" for wait in waits)),
         )
-    return [table]
+    return [table, *(Text(one_line(line)) for line in group["lines"])]
 
 
 def _state(facts: Mapping[str, Any]) -> str:

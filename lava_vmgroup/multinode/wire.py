@@ -21,6 +21,13 @@ requests that it does not know:
   taken for dead when it has no such connection any more for a while and has not left the group;
   ``"ends_group": true`` says that this is the group's end.
 - ``lava_status`` asks how the groups are.
+- ``lava_tests`` with ``"ended": true`` says that the tests of a member answer nobody any more, with
+  false that they do again.
+- A wait with ``"of_test": true`` is answered with ``wait`` and a ``standstill`` when every member
+  waits, unless its ``seen`` is the number of that standstill, and with ``nack`` and the standstill
+  when the group is at its end.  ``lava_blocked`` with ``seen`` says that nothing of a member goes
+  on beside its wait.
+- ``lava_waits`` asks who waits for whom in the client's group.
 """
 
 from __future__ import annotations
@@ -33,6 +40,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lava_vmgroup.errors import InfrastructureError, MultiNodeError
+from lava_vmgroup.multinode.standstill import Standstill
 
 HEADER_LENGTH = 8
 REQUEST_LIMIT = 16 * 1024 * 1024
@@ -161,6 +169,9 @@ class Command(enum.Enum):
     SKIPPED = "lava_skipped"
     WATCH = "lava_watch"
     STATUS = "lava_status"
+    TESTS = "lava_tests"
+    BLOCKED = "lava_blocked"
+    WAITS = "lava_waits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +194,13 @@ class Request:
     sub_id: str | None = None
     reason: str | None = None
     ends_group: bool = False
+    canceled: bool = False
+    """With `FAILED`: the member was canceled, or ended with one that was."""
+    ended: bool = False
+    of_test: bool = False
+    """A test waits, and its dispatcher wants to be told of a standstill."""
+    seen: int = 0
+    """The number of the last standstill that the client was told of."""
     instance: str | None = None
     call: str | None = None
     timeout_s: float = 0.0
@@ -200,7 +218,7 @@ class Request:
         commands = {command.value: command for command in Command}
         if name not in commands:
             raise RequestRefused(f"unknown request {name!r}")
-        for key in ("hold", "ends_group"):
+        for key in ("hold", "ends_group", "canceled", "ended", "of_test"):
             if not isinstance(value.get(key, False), bool):
                 raise RequestRefused(f"{key} is true or false")
         client, group = _text(value, "client_name"), _text(value, "group_name")
@@ -221,6 +239,10 @@ class Request:
             sub_id=_text(value, "sub_id"),
             reason=_text(value, "reason"),
             ends_group=value.get("ends_group", False),
+            canceled=value.get("canceled", False),
+            ended=value.get("ended", False),
+            of_test=value.get("of_test", False),
+            seen=_seen(value.get("seen", 0)),
             instance=_text(value, "instance"),
             call=_text(value, "call"),
             timeout_s=_seconds(value.get("timeout")),
@@ -254,6 +276,12 @@ def _seconds(value: Any) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
         return float(min(value, YEAR_S))
     return 0.0
+
+
+def _seen(value: Any) -> int:
+    if type(value) is int and value >= 0:
+        return value
+    raise RequestRefused("seen is the number of a standstill")
 
 
 def _group_size(fields: Mapping[str, Any]) -> int:
@@ -301,6 +329,10 @@ class Reply:
     """With `GROUP_DATA`: each client's role."""
     failed: Mapping[str, str] | None = None
     """With `NACK`: the members that failed, each with its reason (ours)."""
+    canceled: bool = False
+    """With `failed`: whether all of them were canceled, or ended with a member that was (ours)."""
+    standstill: Standstill | None = None
+    """With `WAIT`: everybody waits; with `NACK`: nobody ever goes on (ours)."""
     reason: str | None = None
     """With `NACK`: why, told only to clients that know of holds (ours)."""
 
@@ -310,6 +342,8 @@ class Reply:
             "message": self.message,
             "roles": self.roles,
             "failed": self.failed,
+            "canceled": self.canceled or None,
+            "standstill": self.standstill.to_json() if self.standstill else None,
             "reason": self.reason,
         }
         given = {key: value for key, value in fields.items() if value is not None}
@@ -327,8 +361,17 @@ class Reply:
             message=value.get("message"),
             roles=_text_map(value, "roles"),
             failed=_text_map(value, "failed"),
+            canceled=value.get("canceled") is True,
+            standstill=_standstill(value.get("standstill")),
             reason=str(value["reason"]) if "reason" in value else None,
         )
+
+
+def _standstill(value: Any) -> Standstill | None:
+    try:
+        return None if value is None else Standstill.parse(value)
+    except ValueError as error:
+        raise FrameError(f"{error}: {str(value)[:60]}") from error
 
 
 def _text_map(fields: Mapping[str, Any], key: str) -> Mapping[str, str] | None:

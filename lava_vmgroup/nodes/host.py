@@ -146,6 +146,11 @@ class HostNode(Node):
         if message_id == VM_START:
             self._vms_started = True
 
+    @property
+    def waits_after_tests(self) -> bool:
+        """See `Node.waits_after_tests`."""
+        return self._vms_started and not self._vms_waited_for
+
     def test_shell_ended(self, deadline: Deadline) -> None:
         """Wait for the VMs before anything else happens to the host."""
         self._wait_for_vms(deadline)

@@ -21,8 +21,10 @@ from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode import api
 from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.multinode.standstill import Standstill
 from lava_vmgroup.nodes.console_watch import NodeWatch
 from lava_vmgroup.nodes.shared import Shared
+from lava_vmgroup.testshell.calls import IfBlocked
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.feed import Feed
 from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay, runner_command
@@ -34,6 +36,9 @@ from lava_vmgroup.vms.introduction import is_introduction
 _COLLECT_S = 120.0
 _AFTERMATH_S = 20.0
 _INTERRUPT_S = 10.0
+_TELL_S = 5.0
+_TEST_SHELL = "lava_test_shell"
+_RUNNING = "running the tests"
 
 
 class Node(abc.ABC):
@@ -72,10 +77,14 @@ class Node(abc.ABC):
         _refuse_unknown_options(job, config)
         self._settings = DeploySettings()
         self._shell: Shell | None = None
+        self._shells_to_come = sum(action.command == _TEST_SHELL for action in job.actions)
+        self._tests_ended = False
+        """Whether the group knows that no test of this node answers."""
 
     def join(self, deadline: Deadline) -> None:
         """Wait until the group is complete, and get to know its members."""
         self.members = sorted(self.client.group_data(deadline).items(), key=_place_in_group)
+        self._tell_tests(deadline)
 
     def configure(self, settings: DeploySettings) -> None:
         """Take what the job says of the system that is deployed next."""
@@ -136,6 +145,11 @@ class Node(abc.ABC):
     def test_shell_ended(self, deadline: Deadline) -> None:
         """Do what follows each test shell."""
 
+    @property
+    def waits_after_tests(self) -> bool:
+        """Whether the node's next test shell waits until all VMs have closed."""
+        return False
+
     @abc.abstractmethod
     def message_sent(self, message_id: str) -> None:
         """Learn that the node's test has sent a message to the group."""
@@ -185,18 +199,36 @@ class Node(abc.ABC):
         self.log.event("state", "installing the tests", state="installing the tests")
         self.unpack(build_overlay(spec), str(spec.directory), deadline)
         self.recorder.expect_tests(tests)
-        self.log.event("state", "running the tests", state="running the tests")
+        self._tell_tests(deadline, begin=True)
+        self.log.event("state", _RUNNING, state=_RUNNING)
         try:
             with self.watch.running_tests(), self._feed(deadline) as feed:
-                session = Session(self.shell, self.recorder, self._answer, self.log, feed)
+                who_waits = self.client.who_waits
+                session = Session(
+                    self.shell, self.recorder, self._answer, self.log, feed, who_waits
+                )
                 session.run(runner_command(spec), deadline)
         except VMGroupError:
             # The deadline may be what ended the tests; what they left is worth a moment more.
             after = deadline.beyond("collecting the results of a failure", _AFTERMATH_S)
             self._collect(spec, after, interrupted=True)
             raise
+        self._shells_to_come -= 1
+        self._tell_tests(deadline)
         self._collect(spec, deadline.sub("collecting the results", _COLLECT_S))
-        self.test_shell_ended(deadline)
+
+    def _tell_tests(self, deadline: Deadline, *, begin: bool = False) -> None:
+        """Tell the group when no test of this node answers any more, or does again."""
+        ended = not begin and (self._shells_to_come <= 0 or self.waits_after_tests)
+        if ended == self._tests_ended:
+            return
+        self._tests_ended = ended
+        try:
+            limit = deadline.sub("telling the group about the tests", _TELL_S)
+            self.client.tell_tests(limit, ended=ended)
+        except VMGroupError as error:
+            deadline.check()
+            self.log.debug("multinode", f"the group does not know of the tests: {error.message}")
 
     @contextmanager
     def _feed(self, deadline: Deadline) -> Iterator[Feed | None]:
@@ -220,7 +252,7 @@ class Node(abc.ABC):
             if not archive:
                 raise InfrastructureError("nothing was packed")
         except VMGroupError as error:
-            if self.token.reason is not None:
+            if self.token.reason is not None and not interrupted:
                 raise
             text = f"the files that the tests left are missing: {error.describe()}"
             self.log.warning("collect", text)
@@ -234,15 +266,41 @@ class Node(abc.ABC):
         except VMGroupError as error:
             self.log.warning("collect", f"the tests cannot be interrupted: {error.describe()}")
 
-    def _answer(self, call: MultiNodeCall, token: CancelToken, deadline: Deadline) -> Reply | None:
+    def _answer(
+        self, call: MultiNodeCall, token: CancelToken, deadline: Deadline, if_blocked: IfBlocked
+    ) -> Reply | None:
         if call.api is MultiNodeApi.SEND and is_introduction(call.message_id):
             self.log.warning("multinode", f"no test may send {call.message_id}: not sent")
             return None
+
+        def on_standstill(standstill: Standstill) -> None:
+            self._tell_standstill(standstill)
+            if standstill.in_vain:
+                if_blocked(lambda: self._tell_blocked(standstill, token, deadline))
+
         with self.token.also_canceling(token):
-            reply = api.answer(call, self.client.with_token(token), deadline)
+            client = self.client.with_token(token, on_standstill)
+            reply = api.answer(call, client, deadline)
+        self.log.debug("state", _RUNNING, state=_RUNNING)
         if call.api is MultiNodeApi.SEND:
             self.message_sent(call.message_id)
         return reply
+
+    def _tell_standstill(self, standstill: Standstill) -> None:
+        """Warn that everybody waits, once in this process."""
+        lines = "; ".join(standstill.lines)
+        own = [line for line in standstill.lines if self.name in line] or [lines]
+        self.log.debug("state", own[0], state=own[0])
+        if self.shared.is_new(lines):
+            self.log.warning(
+                "standstill", f"everybody waits, unless a test does something beside: {lines}"
+            )
+
+    def _tell_blocked(self, standstill: Standstill, token: CancelToken, deadline: Deadline) -> None:
+        try:
+            self.client.with_token(token).tell_blocked(standstill, deadline)
+        except VMGroupError as error:
+            self.log.debug("multinode", f"the group does not know of the wait: {error.message}")
 
 
 def _place_in_group(member: tuple[str, str]) -> tuple[int, str]:

@@ -61,6 +61,7 @@ class Shared:
     """Stretches all limits that the job's author has not given; the runner sets it."""
     host_loss: VMGroupError | None = None
     """Why the host is out of reach for good; its supervisor then removes what is there."""
+    _told: set[str] = field(default_factory=set)
     _cleaning: CancelToken = field(default_factory=CancelToken)
     _host: VMHost | None = field(default=None)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -82,6 +83,13 @@ class Shared:
     def uploads(self) -> tuple[Upload, ...]:
         """What was put into the host's image store."""
         return self._host.store.uploads() if self._host is not None else ()
+
+    def is_new(self, text: str) -> bool:
+        """Whether no node of this process has told its user this text yet."""
+        with self._lock:
+            is_new = text not in self._told
+            self._told.add(text)
+            return is_new
 
     def cleanup(self, name: str) -> Deadline:
         """A deadline for one step of the clean-up, which no cancel of the job ends."""

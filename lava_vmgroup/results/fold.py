@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lava_vmgroup.errors import Canceled, PeerFailed, VMGroupError, WaitExpired
-from lava_vmgroup.results.model import JobResult, NodeResult, Outcome
+from lava_vmgroup.results.model import JobResult, NodeResult, NodeState, Outcome
 
 STATUS_FAILED_TESTS = 1
 
@@ -20,6 +21,23 @@ def cause_of(errors: Sequence[VMGroupError]) -> VMGroupError | None:
     causes = [error for error in errors if not isinstance(error, PeerFailed)]
     better = [error for error in causes if not isinstance(error, WaitExpired)]
     return next(iter(better or causes or errors), None)
+
+
+def canceled_itself(node: NodeResult, reason: Canceled | None) -> NodeResult:
+    """The result of a node whose job was canceled when it was already cleaning up.
+
+    A scheduler cancels the nodes of a group one after the other, so a peer's cancel may be heard
+    first.  It is the same cancel.  Any other failure of a peer stands.
+    """
+    error = node.error
+    if reason is None or not isinstance(error, PeerFailed) or not error.canceled:
+        return node
+    own = Canceled(reason.message, signal_number=reason.signal_number)
+    own.at(node=error.node, action=error.action)
+    actions = tuple(
+        replace(action, error=own) if action.error is error else action for action in node.actions
+    )
+    return replace(node, state=NodeState.CANCELED, error=own, actions=actions)
 
 
 def exit_status_of(cause: VMGroupError | None, nodes: Sequence[NodeResult]) -> int:

@@ -33,7 +33,12 @@ from lava_vmgroup.nodes.host import HostNode
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Lab, Shared
 from lava_vmgroup.nodes.vm import VMNode
-from lava_vmgroup.results.fold import cause_of, exit_status_of, sub_job_status
+from lava_vmgroup.results.fold import (
+    canceled_itself,
+    cause_of,
+    exit_status_of,
+    sub_job_status,
+)
 from lava_vmgroup.results.model import JobResult, NodeResult
 from lava_vmgroup.runner.gathering import Gathering
 from lava_vmgroup.runner.node import NodeRun
@@ -75,10 +80,12 @@ class GroupRun:
         self._tokens: list[CancelToken] = []
         self._errors: list[VMGroupError] = []
         self._hurrying: list[threading.Timer] = []
+        self._canceled: Canceled | None = None
         self._lock = threading.Lock()
 
     def cancel(self, reason: Canceled) -> None:
         """Ask the run to end: gracefully at first, in a hurry when asked again."""
+        self._canceled = self._canceled or reason
         self._inbox.put(reason)
 
     def run(self) -> JobResult:
@@ -94,8 +101,11 @@ class GroupRun:
         ):
             shared = self._share(work, files, coordinator)
             gathering = self._gathering()
-            results = gathering.merged(self._run_nodes(shared, gathering))
-        cause = cause_of([*self._errors, *gathering.errors])
+            results = self._run_nodes(shared, gathering)
+        results = tuple(canceled_itself(result, self._canceled) for result in results)
+        ends = [result.error for result in results if result.error is not None]
+        cause = cause_of([*self._errors, *gathering.errors, *ends])
+        results = gathering.merged(results)
         result = JobResult(
             job_name=settings.name,
             job_id=self._job_id,

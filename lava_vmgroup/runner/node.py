@@ -134,7 +134,9 @@ class NodeRun:
         """Have the others' waits for this node given up, with the reason."""
         deadline = self._node.shared.cleanup("telling the group of the failure")
         client = self._node.client.with_token(deadline.token)
-        client.fail(error.message, deadline, ends_group=self._node.job.is_host)
+        canceled = isinstance(error, Canceled) or (isinstance(error, PeerFailed) and error.canceled)
+        ends_group = self._node.job.is_host
+        client.fail(error.message, deadline, ends_group=ends_group, canceled=canceled)
 
     def _tell_skipped(self, skipped: NodeSkipped) -> None:
         """Have nobody wait for this node."""

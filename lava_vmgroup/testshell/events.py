@@ -168,6 +168,13 @@ class PartWanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """A test waits for the answer to a call, and nothing else of it runs."""
+
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settle:
     """A test has ended; its node prints again what the dispatcher says that it misses."""
 
@@ -217,6 +224,7 @@ Event: TypeAlias = (
     | MultiNodeCall
     | SendPart
     | PartWanted
+    | Blocked
     | Settle
     | Recorded
     | Damaged

@@ -65,6 +65,11 @@ def reply_again() -> str:
     return "<LAVA_AGAIN>"
 
 
+def ask_blocked() -> str:
+    """The line that asks a helper that waits whether anything else of its test goes on."""
+    return "<LAVA_BLOCKED>"
+
+
 def reply_settle(wanted: Iterable[int]) -> str:
     """The line that asks a node for records; without any, it has no more to do."""
     return _line("SETTLE", map(str, wanted))

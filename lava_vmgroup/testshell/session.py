@@ -4,12 +4,9 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
-from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.console.console import Line, Posted
 from lava_vmgroup.console.escapes import without_escapes
 from lava_vmgroup.console.shell import Shell
@@ -17,6 +14,7 @@ from lava_vmgroup.console.whereabouts import Whereabouts
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import (
     DeadlineExpired,
+    GroupStuck,
     InfrastructureError,
     MultiNodeError,
     PeerFailed,
@@ -26,8 +24,10 @@ from lava_vmgroup.errors import (
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.testshell.answers import Answers
+from lava_vmgroup.testshell.calls import Answer, Answered, Calls, Doubted
 from lava_vmgroup.testshell.complaints import Complaints
 from lava_vmgroup.testshell.events import (
+    Blocked,
     Damaged,
     EndRun,
     EndTestCase,
@@ -66,9 +66,6 @@ _SHOWN = 200
 _OVERTAKEN_S = 1.0
 """How much sooner a line of the console may come than a record that was written before it."""
 
-_MAX_CALLS = 64
-"""How many calls of one console may wait at once, each in a thread of its own."""
-
 _NOT_EXECUTABLE = (
     "the system may not run programs in the folder of the tests: if its file system is mounted "
     "noexec, give lava_test_dir a folder elsewhere"
@@ -77,19 +74,6 @@ _NOT_EXECUTABLE = (
 
 # A runner that cannot even be started says nothing itself.  Nobody can ask for these words again.
 _RETURNED = 'set -- $?; for word in 1 2 3; do echo "<LAVA_TEST_RUNNER>: returned $1"; done; set --'
-
-Answer = Callable[[MultiNodeCall, CancelToken, Deadline], Reply | None]
-"""Carries out a MultiNode call; blocks, and is ended by the token."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """A MultiNode call has been carried out, or has failed."""
-
-    call: MultiNodeCall
-    place: Place | None
-    reply: Reply | None = None
-    error: VMGroupError | None = None
 
 
 class Session:
@@ -102,21 +86,24 @@ class Session:
         answer: Answer,
         log: NodeLog,
         feed: Feed | None = None,
+        who_waits: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        """`feed` posts to the shell's console what comes beside it."""
+        """`feed` posts to the shell's console what comes beside it.
+
+        `who_waits` has the lines for a time limit that passes while the test waits for the group.
+        """
         self._shell = shell
         self._console = shell.console
         self._whereabouts = Whereabouts(shell.console)
         self._recorder = recorder
-        self._answer = answer
+        self._calls = Calls(answer, shell.console)
+        self._who_waits = who_waits
         self._log = log
         self._feed = feed
         self._parser = SignalParser()
         self._fed_parser = SignalParser()
         self._ledger = Ledger()
         self._answers = Answers()
-        self._token = CancelToken()
-        self._calls: list[threading.Thread] = []
         self._complaints = Complaints(log, "markers that are damaged or broken")
         self._transfer: Transfer | None = None
         self._failed_call: VMGroupError | None = None
@@ -125,7 +112,8 @@ class Session:
         """Type the runner's command and serve its console until it says that it is done.
 
         Raises `TestError` when the console ends before or the test raises an error, `PeerFailed`
-        when the test waited for a member of the group that has failed.
+        when the test waited for a member of the group that has failed, and `GroupStuck` when nobody
+        in the group can go on.
         """
         try:
             # A line that is typed at a login prompt is lost.
@@ -145,11 +133,13 @@ class Session:
                 f"the system went away during its test shell{during}: {error.message}",
                 last_lines=self._console.last_lines,
             ) from error
-        except VMGroupError:
+        except VMGroupError as error:
             self._take_unread()
+            if isinstance(error, DeadlineExpired) and self._calls.are_waiting:
+                raise error.because(self._who_waits()) from error
             raise
         finally:
-            self._end_calls()
+            self._calls.end()
             self._recorder.note_missing(self._ledger.incomplete())
 
     def _serve(self, deadline: Deadline, patience: Deadline | None = None) -> bool:
@@ -166,8 +156,10 @@ class Session:
         match event and event.item:
             case FedLine(text=text):
                 self._take_fed(text, deadline)
-            case _Answered() as answered:
+            case Answered() as answered:
                 self._type_answer(answered, deadline)
+            case Doubted() as doubted:
+                self._calls.doubt(doubted, deadline)
         return False
 
     def _take_fed(self, line: str, deadline: Deadline) -> None:
@@ -197,13 +189,20 @@ class Session:
                 )
             case MultiNodeCall():
                 self._start_call(signal, None, deadline)
-            case PartWanted():
-                self._type_part(signal, deadline)
+            case PartWanted() | Blocked():
+                self._take_request(signal, deadline)
             case Malformed():
                 self._complain(signal, deadline)
             case _:
                 self._note(signal)
         return False
+
+    def _take_request(self, told: PartWanted | Blocked, deadline: Deadline) -> None:
+        """Take the words of a helper that waits for its answer."""
+        if isinstance(told, PartWanted):
+            self._type_part(told, deadline)
+        else:
+            self._calls.confirm(told.place)
 
     def _take_unread(self) -> None:
         """Keep the results that came before the end, which other threads may have brought."""
@@ -232,6 +231,8 @@ class Session:
             return
         if not self._ledger.take(place):
             self._type_again(place, deadline)
+            if isinstance(event, MultiNodeCall):
+                self._calls.ask_again(place, deadline)
             return
         self._recorder.note_record(place, on_console=on_console)
         match event:
@@ -304,7 +305,7 @@ class Session:
         try:
             return self._console.next_event(
                 transfer.patience(deadline) if transfer else deadline,
-                may_be_silent=any(thread.is_alive() for thread in self._calls),
+                may_be_silent=self._calls.are_waiting,
                 nudge=lambda: self._whereabouts.look(deadline),
             )
         except DeadlineExpired:
@@ -328,30 +329,19 @@ class Session:
 
     def _start_call(self, call: MultiNodeCall, place: Place | None, deadline: Deadline) -> None:
         """Carry a call out beside the console, which goes on being read meanwhile."""
-        self._calls = [thread for thread in self._calls if thread.is_alive()]
-        if len(self._calls) >= _MAX_CALLS:
-            self._complaints.tell("multinode", f"more than {_MAX_CALLS} calls at once")
+        if self._calls.are_many:
+            self._complaints.tell("multinode", "too many calls at once")
             self._refuse(call.api, place, deadline)
             return
         words = one_line(" ".join((call.api.helper, call.message_id, *call.arguments)))
         words = words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
         self._log.event("multinode", words, api=call.api.value, message_id=call.message_id)
         self._log.debug("state", words, state=words)
-        thread = threading.Thread(
-            target=self._carry_out, args=(call, place, deadline), name="multinode", daemon=True
-        )
-        self._calls.append(thread)
-        thread.start()
+        self._calls.begin(call, place, deadline)
 
-    def _carry_out(self, call: MultiNodeCall, place: Place | None, deadline: Deadline) -> None:
-        try:
-            answered = _Answered(call, place, reply=self._answer(call, self._token, deadline))
-        except VMGroupError as error:
-            answered = _Answered(call, place, error=error)
-        self._console.post(answered)
-
-    def _type_answer(self, answered: _Answered, deadline: Deadline) -> None:
+    def _type_answer(self, answered: Answered, deadline: Deadline) -> None:
         api, reply, place = answered.call.api, answered.reply, answered.place
+        self._calls.forget(place)
         with self._refusing(api, place, deadline):
             if answered.error is not None:
                 self._failed_call = answered.error
@@ -378,13 +368,8 @@ class Session:
         """Answer a call with a refusal when the group or the console cannot do what it asks for."""
         try:
             yield
-        except PeerFailed:
+        except (GroupStuck, PeerFailed):
             raise
         except MultiNodeError as error:
             self._log.warning("multinode", error.describe())
             self._refuse(api, place, deadline)
-
-    def _end_calls(self) -> None:
-        self._token.cancel(TestError("the test shell has ended"))
-        for thread in self._calls:
-            thread.join()

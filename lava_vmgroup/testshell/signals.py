@@ -17,6 +17,7 @@ from itertools import pairwise
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.testshell.definition import TestDefinition
 from lava_vmgroup.testshell.events import (
+    Blocked,
     Damaged,
     EndRun,
     EndTestCase,
@@ -304,6 +305,13 @@ def _run_words(words: str) -> dict[str, str] | None:
     return {"name": name, "uuid": uuid} if name else None
 
 
+def _blocked(match: re.Match[str]) -> Event:
+    place = Place.of_word((match[2] or "").replace(".", "_"))
+    if place is None:
+        return Malformed(text=match[0], reason="unexpected words for BLOCKED")
+    return Blocked(place=place)
+
+
 def _start_run(words: str) -> StartRun | None:
     return StartRun(**run) if (run := _run_words(words)) else None
 
@@ -341,6 +349,7 @@ _NAMING = frozenset({"STARTRUN", "ENDRUN", "STARTTC", "ENDTC", "TESTSET"})
 """Markers of which nothing but a name is to be read: kernel text in one has torn it."""
 _WANTED = re.compile(r"(\w{1,20}) (\d{1,5})( again)?")
 _PART_EVENTS: Mapping[str, Callable[[re.Match[str]], Event]] = {
+    "BLOCKED": _blocked,
     "SETTLE": lambda _: Settle(),
     "SEND_PART": _send_part,
     "WANT_PART": _part_wanted,

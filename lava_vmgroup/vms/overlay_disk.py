@@ -36,7 +36,8 @@ _UNPACK = (
     f"{_FOR_THE_DISK}"
     "d=/dev/${{d##*/}}; blockdev --flushbufs $d 2>/dev/null; "
     "dd if=$d bs={record} count={records} 2>/dev/null | tar -xf - -C /; break; done; "
-    "[ -d {directory} ]"
+    # The runner renames the list of work, so a list is that of this archive.
+    "[ -f {directory}/lava-test-runner.conf ]"
 )
 
 # The guest's own cache has to be written out, then the host's file has it all.

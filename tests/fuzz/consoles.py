@@ -58,7 +58,7 @@ Told = list[tuple[str, str, str | None]]
 """Name, outcome and set of each test case."""
 
 
-def answer(call: MultiNodeCall, token: CancelToken, deadline: Deadline) -> Reply | None:
+def answer(call: MultiNodeCall, *_: object) -> Reply | None:
     """What a group answers, at once."""
     if call.api.value == "SEND":
         return None

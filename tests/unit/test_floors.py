@@ -49,6 +49,7 @@ FLOORS = {
     "multinode.coordinator": 4,
     "boards": 5,
     "vms": 5,
+    "testshell.calls": 5,
     "testshell.feed": 5,
     "testshell.runs": 5,
     "testshell.session": 5,

@@ -118,6 +118,17 @@ print_again() {
     fi
 }
 
+# say_blocked: tell the dispatcher that nothing of the test goes on, if that is so.
+say_blocked() {
+    # shellcheck source=lava_vmgroup/testshell/scripts/lava-blocked.sh
+    . "$bin/lava-blocked.sh"
+    if nothing_goes_on; then
+        printf '<LAVA_MULTI_NODE> <LAVA_BLOCKED %s>\n' "$place" | {
+            if [ -w "${LAVA_CONSOLE:-}" ]; then cat >"$LAVA_CONSOLE"; else cat; fi
+        }
+    fi
+}
+
 # repeat_request: print it again, ever more rarely.
 repeat_request() {
     child=
@@ -154,7 +165,8 @@ read_answer() {
     taken=0
     transfer=
     [ -z "$place" ] || transfer=${place%.*}_${place#*.}
-    while IFS= read -r line || [ -n "$line" ]; do
+    # Where the terminal refuses to be read, bash leaves the variable as it was.
+    while line='' && IFS= read -r line || [ -n "$line" ]; do
         case $line in
             *"$start>"* | *"$start "*">"*)
                 reply=${line#*"$start"}
@@ -164,6 +176,7 @@ read_answer() {
                 return 0
                 ;;
             *"${place:+<$place}<LAVA_AGAIN "*) [ -z "$place" ] || print_again ;;
+            *"${place:+<$place}<LAVA_BLOCKED "*) [ -z "$place" ] || say_blocked ;;
             *"$start "*) [ -n "$place" ] || fail "the reply to LAVA_$1 was cut short" ;;
             *"<LAVA_$1_PART "*">"*)
                 line=${line#*"<LAVA_$1_PART "}

@@ -13,6 +13,27 @@ from tests.support.repositories import Repository, definition
 __all__ = ["node"]
 
 
+def test_timeout_is_that_of_the_tests_and_not_of_the_wait_for_vms(
+    node: LocalNode, tmp_path: Path
+) -> None:
+    shared: Any = node.shared
+    shared.work = tmp_path
+    shared.group.settings.folder = tmp_path
+    shared.files = None  # nothing is downloaded
+    (tmp_path / "t.yaml").write_text(definition("t", run={"steps": ["true"]}))
+    parameters = {
+        "testdef_urls": ["t.yaml"],
+        "timeout": LIMIT_S / 2,
+        "lava_test_dir": str(tmp_path / "lava"),
+    }
+    job = Deadline.after("the job", LIMIT_S, node.token)
+
+    action = Action(command="lava_test_shell", parameters=parameters, place="actions[0]")
+    lava_test_shell.run(action, node, job)
+
+    assert node.waits_until is job
+
+
 def test_tests_of_several_repositories_run_in_their_order(node: LocalNode, tmp_path: Path) -> None:
     shared: Any = node.shared
     shared.work = tmp_path

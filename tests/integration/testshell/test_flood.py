@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
@@ -83,7 +82,7 @@ class Group:
         self.sent: list[str] = []
         self._lock = threading.Lock()
 
-    def answer(self, call: MultiNodeCall, _: CancelToken, __: Deadline) -> replies.Reply | None:
+    def answer(self, call: MultiNodeCall, *_: object) -> replies.Reply | None:
         with self._lock:
             self.sent.append(" ".join((call.message_id, *call.arguments)))
         if call.api is MultiNodeApi.WAIT:

@@ -24,6 +24,7 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.testshell import replies, signals, transfer
+from lava_vmgroup.testshell.calls import IfBlocked
 from lava_vmgroup.testshell.definition import parse_definition
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.overlay import OverlayTest
@@ -89,7 +90,7 @@ class Group:
         self._changed = threading.Condition()
 
     def answer(
-        self, call: MultiNodeCall, _: CancelToken, deadline: Deadline
+        self, call: MultiNodeCall, _: CancelToken, deadline: Deadline, __: IfBlocked
     ) -> replies.Reply | None:
         with self._changed:
             if call.api is MultiNodeApi.SEND:

@@ -75,6 +75,7 @@ def test_the_status_says_who_is_there_and_who_waits_for_what_and_no_message() ->
                     "cleared": True,
                 },
             },
+            "lines": ["node_one waits in lava-wait 'lava_vm_stop' for node_two, which has failed"],
             "waits": [
                 {
                     "client": "node_one",

@@ -22,7 +22,8 @@ from lava_vmgroup.multinode.wire import encode_frame
 ESCAPE = "\x1b]0;owned\x07\x9b31m\u202e\r"
 MEMBER = {"role": None, "hostname": "h", "failed": None, "cleared": False, "present": True}
 WAIT = {"client": "a", "request": "lava_sync", "messageID": "m", "waitrole": None, "for_s": 1}
-GROUP = {"size": 2, "age_s": 3.0, "members": {"a": MEMBER}, "waits": [WAIT]}
+LINE = "a waits in lava-sync 'm' for b"
+GROUP = {"size": 2, "age_s": 3.0, "members": {"a": MEMBER}, "waits": [WAIT], "lines": [LINE]}
 
 
 @contextmanager
@@ -53,6 +54,7 @@ def test_a_status_is_shown() -> None:
 
     assert "nightly: 1 of 2 members, 3 s" in shown.getvalue()
     assert "lava_sync m" in shown.getvalue()
+    assert LINE in shown.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,8 @@ def test_a_status_is_shown() -> None:
         {"g": {**GROUP, "members": {"a": {"role": "r"}}}},
         {"g": {**GROUP, "waits": [{**WAIT, "for_s": "long"}]}},
         {"g": {**GROUP, "waits": [{**WAIT, "request": {}}]}},
+        {"g": {**GROUP, "lines": LINE}},
+        {"g": {**GROUP, "lines": [1]}},
     ],
 )
 def test_a_status_of_another_shape_is_refused(groups: Any) -> None:

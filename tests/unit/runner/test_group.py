@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from lava_vmgroup import actions
 from lava_vmgroup.config import files
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import Canceled, JobError, PeerFailed
 from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.shared import Lab
+from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.results.model import JobResult, NodeState
 from lava_vmgroup.runner.group import GroupRun
 from tests.support.bundles import assert_valid
@@ -183,6 +187,59 @@ def test_peer_that_was_canceled_first_is_no_reason(
     monkeypatch.setattr(MultiNodeClient, "wait", hear_of_peer_first)
 
     assert {node.state for node in group.run().nodes} == {NodeState.CANCELED}
+
+
+@pytest.mark.parametrize(
+    ("canceled", "status", "state"),
+    [(True, 143, NodeState.CANCELED), (False, 6, NodeState.INCOMPLETE)],
+)
+def test_sub_job_that_is_canceled_while_it_cleans_up_after_a_peer(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    canceled: bool,
+    status: int,
+    state: NodeState,
+) -> None:
+    """The peer's end is the same cancel if the peer was canceled, and another end if not."""
+    whole = make_run(tmp_path)
+    group = replace(whole._group, nodes=whole._group.nodes[1:2], is_sub_job=True)
+    close = VMNode.close
+    soon = Deadline.after("the test", 60.0)
+
+    def close_late(node: VMNode) -> None:
+        sub_job.cancel(Canceled("canceled by SIGTERM", signal_number=15))
+        close(node)
+
+    monkeypatch.setattr(VMNode, "close", close_late)
+    with Coordinator() as coordinator:
+        members = [
+            MultiNodeClient(
+                coordinator.endpoint,
+                group_name=group.target_group,
+                group_size=group.size,
+                client_name=name,
+                role=name,
+            )
+            for name in ("board01", "vm1-job1.2")
+        ]
+        sub_job = GroupRun(group, whole._lab, tmp_path, "1", coordinator=coordinator.endpoint)
+        results: list[JobResult] = []
+        running = threading.Thread(target=lambda: results.append(sub_job.run()))
+        running.start()
+        host, _ = members
+        others = [threading.Thread(target=one.group_data, args=(soon,)) for one in members]
+        for other in others:
+            other.start()
+        for other in others:
+            other.join()
+        host.fail("canceled by SIGTERM", soon, ends_group=True, canceled=canceled)
+        for member in members:
+            member.clear(soon)
+        running.join()
+
+    (result,) = results
+    assert result.exit_status == status
+    assert result.nodes[0].state is state
 
 
 def test_nothing_temporary_is_left_on_the_dispatcher(

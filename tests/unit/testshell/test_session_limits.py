@@ -17,7 +17,7 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import TestRun
-from lava_vmgroup.testshell import run, runs, session
+from lava_vmgroup.testshell import calls, run, runs
 from lava_vmgroup.testshell.events import MultiNodeCall
 from lava_vmgroup.testshell.records import Place, enveloped
 from lava_vmgroup.testshell.runs import RunRecorder
@@ -28,12 +28,12 @@ from tests.unit.testshell.test_records import TEST
 END = b"<LAVA_TEST_RUNNER>: exiting runner\n"
 
 
-def at_once(call: MultiNodeCall, token: CancelToken, deadline: Deadline) -> None:
+def at_once(*_: object) -> None:
     """Answers every call."""
 
 
 def serve(
-    lines: Iterable[str], tmp_path: Path, answer: session.Answer = at_once
+    lines: Iterable[str], tmp_path: Path, answer: calls.Answer = at_once
 ) -> tuple[tuple[TestRun, ...], PlayedShell]:
     """What a test shell that says these lines leaves, and its console."""
     text = "".join(f"{line}\r\n" for line in lines)
@@ -56,10 +56,10 @@ START = record(1, "SIGNAL_STARTRUN smoke uuid-0")
 def test_calls_beyond_the_limit_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_MAX_CALLS", 3)
+    monkeypatch.setattr(calls, "_MAX_CALLS", 3)
     waiting: list[MultiNodeCall] = []
 
-    def never(call: MultiNodeCall, token: CancelToken, deadline: Deadline) -> None:
+    def never(call: MultiNodeCall, token: CancelToken, deadline: Deadline, _: object) -> None:
         waiting.append(call)
         token.wait(deadline.remaining_s)
         token.check()

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""The rounds of one ``lava_sync``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lava_vmgroup.multinode.wire import Reply, Request, Response
+
+
+@dataclass(slots=True)
+class Sync:
+    """The open round of a sync, and what is left of the last one."""
+
+    entered: set[str] = field(default_factory=set)
+    """Who waits for the others in the open round."""
+    released: set[str] = field(default_factory=set)
+    """Who has not yet been told that the last round is complete."""
+    told: dict[str, str] = field(default_factory=dict)
+    """The call by which each was told last, whose answer may have got lost."""
+
+    def was_told(self, request: Request) -> bool:
+        """Whether this call was answered already, which its client does not know."""
+        return request.call is not None and self.told.get(request.client) == request.call
+
+    def release(self, request: Request) -> Reply:
+        """Tell a client that its round is complete."""
+        self.released.discard(request.client)
+        if request.call is not None:
+            self.told[request.client] = request.call
+        return Reply(response=Response.ACK, message=request.message or request.message_id)

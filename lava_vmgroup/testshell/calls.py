@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""The MultiNode calls of a test shell, each of which waits for the group in its own thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import TestError, VMGroupError
+from lava_vmgroup.testshell.events import MultiNodeCall
+from lava_vmgroup.testshell.records import Place, enveloped
+from lava_vmgroup.testshell.replies import Reply, ask_blocked
+
+_MAX_CALLS = 64
+"""How many calls of one console may wait at once."""
+
+_LATE_S = 10.0
+"""How much longer than the session a call may wait, so that it waits still when that says why."""
+
+IfBlocked = Callable[[Callable[[], None]], None]
+"""Has what is given to it done if nothing of the test goes on while it waits for the call."""
+
+Answer = Callable[[MultiNodeCall, CancelToken, Deadline, IfBlocked], Reply | None]
+"""Carries out a MultiNode call; blocks, and is ended by the token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A MultiNode call has been carried out, or has failed."""
+
+    call: MultiNodeCall
+    place: Place | None
+    reply: Reply | None = None
+    error: VMGroupError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """A call may never be answered; `confirm` is to be called if the test waits for it only."""
+
+    place: Place
+    confirm: Callable[[], None]
+
+
+class Calls:
+    """Carries calls out and posts their ends to the console; used by the thread of the session."""
+
+    def __init__(self, answer: Answer, console: Console) -> None:
+        self._answer = answer
+        self._console = console
+        self._token = CancelToken()
+        self._threads: list[threading.Thread] = []
+        self._doubted: dict[Place, Callable[[], None]] = {}
+
+    @property
+    def are_waiting(self) -> bool:
+        """Whether the group has still to answer a call."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    @property
+    def are_many(self) -> bool:
+        """Whether there is no room for one more call."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        return len(self._threads) >= _MAX_CALLS
+
+    def begin(self, call: MultiNodeCall, place: Place | None, deadline: Deadline) -> None:
+        """Carry a call out in a thread, which posts `Answered`, and perhaps `Doubted` before."""
+        late = replace(deadline, expires_at=deadline.expires_at + _LATE_S)
+        self._start(lambda: self._carry_out(call, place, late))
+
+    def doubt(self, doubted: Doubted, deadline: Deadline) -> None:
+        """Ask the helper of a call whether anything of the test goes on beside it."""
+        self._doubted[doubted.place] = doubted.confirm
+        self.ask_again(doubted.place, deadline)
+
+    def ask_again(self, place: Place, deadline: Deadline) -> None:
+        """Ask once more as the helper lives, if there was a doubt."""
+        if place in self._doubted:
+            self._console.send_line(enveloped(place, ask_blocked()), deadline)
+
+    def confirm(self, place: Place) -> None:
+        """Take the helper's word that nothing goes on."""
+        if place in self._doubted:
+            self._start(self._doubted[place])
+
+    def forget(self, place: Place | None) -> None:
+        """Doubt a call no longer, as it is answered."""
+        if place is not None:
+            self._doubted.pop(place, None)
+
+    def end(self) -> None:
+        """End all calls, and wait for their threads."""
+        self._token.cancel(TestError("the test shell has ended"))
+        for thread in self._threads:
+            thread.join()
+
+    def _start(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name="multinode", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _carry_out(self, call: MultiNodeCall, place: Place | None, deadline: Deadline) -> None:
+        def if_blocked(confirm: Callable[[], None]) -> None:
+            # Without a place there is no helper to be asked.
+            if place is not None:
+                self._console.post(Doubted(place, confirm))
+
+        try:
+            reply = self._answer(call, self._token, deadline, if_blocked)
+            answered = Answered(call, place, reply=reply)
+        except VMGroupError as error:
+            answered = Answered(call, place, error=error)
+        self._console.post(answered)
