@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,10 +80,11 @@ class Driver:
                 hint="set media_device, or use deploy_linaro_kernel",
             )
         self.power_off(deadline)
-        self._configured("media_attach_command", deadline)
-        self._log.event("state", f"writing {image.name} to {medium}", state="writing the medium")
-        media.write_image(image, medium, deadline, self._tell_progress)
-        self._configured("media_detach_command", deadline)
+        with self._medium_attached(deadline):
+            self._log.event(
+                "state", f"writing {image.name} to {medium}", state="writing the medium"
+            )
+            media.write_image(image, medium, deadline, self._tell_progress)
         self._offers.close()
         self._commands, self._offer = "boot_cmds", Offer()
 
@@ -116,6 +117,20 @@ class Driver:
         """Close the console and take the offered files away."""
         self._disconnect()
         self._offers.close()
+
+    @contextmanager
+    def _medium_attached(self, deadline: Deadline) -> Iterator[None]:
+        """Switch the boot medium to the dispatcher within the block, and back on every path."""
+        self._configured("media_attach_command", deadline)
+        try:
+            yield
+        except BaseException:
+            with suppress(VMGroupError):
+                self._configured(
+                    "media_detach_command", Deadline.after("media_detach_command", _POWER_S)
+                )
+            raise
+        self._configured("media_detach_command", deadline)
 
     def _start(self, system: System, deadline: Deadline) -> Shell:
         """Bring the board to a system's shell, with as many tries as configured."""

@@ -249,6 +249,7 @@ def test_image_is_written_while_the_board_is_off(
 ) -> None:
     image = tmp_path / "host.img"
     image.write_bytes(b"host image")
+    (tmp_path / "sdcard").touch()
     driver = lab(
         "fine",
         media_device=tmp_path / "sdcard",
@@ -259,6 +260,24 @@ def test_image_is_written_while_the_board_is_off(
     driver.deploy_image(image, soon())
 
     assert (tmp_path / "switched").read_text() == "off\nattached\nhost image"
+
+
+def test_medium_goes_back_to_the_board_when_writing_fails(
+    lab: Callable[..., Driver], tmp_path: Path
+) -> None:
+    image = tmp_path / "host.img"
+    image.write_bytes(b"host image")
+    driver = lab(
+        "fine",
+        media_device=tmp_path,
+        media_attach_command="echo attached >>switched",
+        media_detach_command="echo detached >>switched",
+    )
+
+    with pytest.raises(ConfigurationError, match="is a folder, not a block device"):
+        driver.deploy_image(image, soon())
+
+    assert (tmp_path / "switched").read_text() == "off\nattached\ndetached\n"
 
 
 def test_root_over_the_network_has_boot_commands_of_its_own(
