@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lava_vmgroup.boards import BoardSetup
-from lava_vmgroup.config.commands import BootCommand, CommandKind, substitute
+from lava_vmgroup.config.commands import BootCommand, CommandKind, names_root, substitute
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import ProcessStream, run_configured
 from lava_vmgroup.connections.ssh_access import Access
@@ -156,7 +156,10 @@ class Driver:
         self._reset(console, deadline)
         self._after_reset(console, deadline)
         self._interrupt(console, config, deadline)
-        self._talk(console, self._boot_commands(system), deadline)
+        commands = self._boot_commands(system)
+        if self._setup.watch is not None:
+            self._setup.watch.expect_boot(ramdisk_is_system=_is_ramdisk(system, commands))
+        self._talk(console, commands, deadline)
         self._configured("pre_os_cmd", deadline)
         self._watch_kernel(console, config, deadline)
         console.typing_delay_s = config.typing_delay_s(system.name)
@@ -329,6 +332,13 @@ def _open_stream(command: str, limit_s: float, deadline: Deadline) -> ByteStream
             f"connection_command {command!r} is no address", hint="write tcp://host:port"
         )
     return open_tcp(host, int(port), deadline.sub("connecting to the console", limit_s))
+
+
+def _is_ramdisk(system: System, commands: Sequence[BootCommand]) -> bool:
+    """Whether the job's kernel and ramdisk, which may be in the kernel's file, are all there is."""
+    text = " ".join(command.text for command in commands)
+    offer = system.offer
+    return bool(offer.kernel) and not offer.nfsrootfs and not names_root(text)
 
 
 def _control(letter: str) -> str:

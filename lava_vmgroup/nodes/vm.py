@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.config.commands import names_root
 from lava_vmgroup.config.device import QemuNetwork
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.ssh import SshLink
@@ -141,6 +142,10 @@ class VMNode(Node):
         if settings.chooses_commands:
             key = "boot_cmds" if deployed.disk else "boot_cmds_ramdisk"
             deployed = replace(deployed, append=config.kernel_arguments(key))
+        is_ramdisk = deployed.initrd is not None and deployed.disk is None
+        self.watch.expect_boot(
+            ramdisk_is_system=is_ramdisk and not names_root(deployed.append or "")
+        )
         self._console = self._launch(deployed, link, deadline)
         prompts = (self.job.shell_prompt,) if self.job.shell_prompt else ()
         limit = deadline.sub("the VM's shell prompt", config.boot_linaro_timeout)
@@ -151,7 +156,7 @@ class VMNode(Node):
             if deadline.is_over:
                 raise
             raise self._explained(error) from error
-        self.watch.system_is_up()
+        self.watch.came_up(self._shell, deadline)
         self._join_network(self._shell, deadline)
 
     def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""Text as a terminal would show it: without colours, titles and questions to the terminal."""
+
+from __future__ import annotations
+
+import re
+
+_ESCAPES = re.compile(
+    r"\x1b(?:"
+    r"\[[0-?]{0,64}[ -/]{0,4}[@-~]"  # CSI: colours, the cursor, bracketed paste
+    # OSC, DCS, PM, APC, SOS: titles and marks, up to BEL, ST or where the line ends
+    r"|[\]PX^_][^\x07\x1b\r\n]{0,1000}(?:\x07|\x1b\\)?"
+    r"|[ -/]{1,4}[0-~]"  # character sets
+    r"|[0-OQ-WYZ\\`-~]"  # single ones, such as those that keep the cursor's place
+    r")"
+)
+_INVISIBLE = re.compile(r"[\x00-\x07\x0e-\x1f\x7f]")
+_BACKSPACE = re.compile(r"[^\x08\n]\x08")
+
+
+def plain(text: str) -> str:
+    """Remove escape sequences and control characters but tabs and ends of lines.
+
+    A backspace takes the character before it away; a carriage return stays.
+    """
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    while "\x08" in text and (shorter := _BACKSPACE.sub("", text)) != text:
+        text = shorter
+    return _INVISIBLE.sub(lambda found: found[0] if found[0] in "\r\n\t" else "", text)
+
+
+def last_line(text: str) -> str:
+    """The unfinished line at the end of `text`, as a terminal would show it."""
+    line = plain(text.rpartition("\n")[2])
+    # A carriage return begins the line anew, as zsh does before its prompt.
+    return line.rstrip("\r").rpartition("\r")[2]
