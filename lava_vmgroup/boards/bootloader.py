@@ -164,7 +164,8 @@ class Driver:
         self._watch_kernel(console, config, deadline)
         console.typing_delay_s = config.typing_delay_s(system.name)
         limit = deadline.sub("the login or shell prompt", config.boot_linaro_timeout)
-        reach_shell(console, system.login, limit)
+        watch = self._setup.watch
+        reach_shell(console, system.login, limit, silence_s=watch.silence_s if watch else 0.0)
         return Shell.prepare(console, limit)
 
     def _take_firmware(self, files: KernelFiles) -> None:

@@ -150,7 +150,8 @@ class VMNode(Node):
         prompts = (self.job.shell_prompt,) if self.job.shell_prompt else ()
         limit = deadline.sub("the VM's shell prompt", config.boot_linaro_timeout)
         try:
-            reach_shell(self._console, login_of(config, *prompts), limit)
+            login = login_of(config, *prompts)
+            reach_shell(self._console, login, limit, silence_s=self.watch.silence_s)
             self._shell = Shell.prepare(self._console, limit)
         except InfrastructureError as error:
             if deadline.is_over:
