@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from lava_vmgroup.connections.ssh_access import Access
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.connections.tcp import open_tcp
 from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.loader import Loader, LoaderFailed, control, key_named
 from lava_vmgroup.console.login import Login, login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
@@ -139,7 +139,7 @@ class Driver:
             try:
                 return self._start_once(system, deadline)
             except (DeadlineExpired, InfrastructureError) as error:
-                if attempt == tries or deadline.is_over:
+                if attempt == tries or deadline.is_over or isinstance(error, LoaderFailed):
                     raise
                 self._log.warning(
                     "boot-retry", f"boot attempt {attempt} of {tries} failed: {error.message}"
@@ -159,9 +159,10 @@ class Driver:
         commands = self._boot_commands(system)
         if self._setup.watch is not None:
             self._setup.watch.expect_boot(ramdisk_is_system=_is_ramdisk(system, commands))
-        self._talk(console, commands, deadline)
+        loader = Loader(console, config)
+        self._talk(loader, commands, system.offer, deadline)
         self._configured("pre_os_cmd", deadline)
-        self._watch_kernel(console, config, deadline)
+        self._watch_kernel(loader, console, config, deadline)
         console.typing_delay_s = config.typing_delay_s(system.name)
         limit = deadline.sub("the login or shell prompt", config.boot_linaro_timeout)
         watch = self._setup.watch
@@ -210,26 +211,22 @@ class Driver:
 
     def _interrupt(self, console: Console, config: DeviceConfig, deadline: Deadline) -> None:
         limit = deadline.sub("the boot loader's autoboot message", config.bootloader_timeout)
-        console.expect([config.interrupt_boot_prompt], limit)
-        control = config.interrupt_boot_control_character
-        console.send(_control(control) if control else config.interrupt_boot_command, limit)
+        match = console.expect([config.interrupt_boot_prompt], limit)
+        line = match.before.rpartition("\n")[2] + match.found[0]
+        key = config.interrupt_boot_command
+        if letter := config.interrupt_boot_control_character:
+            key = control(letter)
+        elif "interrupt_boot_command" not in config.sources:
+            key = key_named(line) or key
+        console.send(key, limit)
         self._log.event("bootloader", "autoboot interrupted")
 
-    def _talk(self, console: Console, commands: Sequence[BootCommand], deadline: Deadline) -> None:
-        config = self._config
-        for command in commands:
-            wait = config.boot_cmd_timeout
-            limit = deadline.sub(f"the boot loader, before {command.text!r}", wait)
-            match command.kind:
-                case CommandKind.AT_PROMPT:
-                    console.expect([config.bootloader_prompt], limit)
-                    console.send_line(command.text, limit)
-                case CommandKind.SEND_LINE:
-                    console.send_line(command.text, limit)
-                case CommandKind.SEND_CONTROL:
-                    console.send(_control(command.text), limit)
-                case CommandKind.EXPECT:
-                    console.expect([_literal(command.text)], limit)
+    def _talk(
+        self, loader: Loader, commands: Sequence[BootCommand], offer: Offer, deadline: Deadline
+    ) -> None:
+        """Carry out the boot commands."""
+        files = (offer.kernel, offer.ramdisk, offer.dtb, offer.bootloader)
+        loader.talk(commands, [name for name in files if name], deadline)
 
     def _boot_commands(self, system: System) -> tuple[BootCommand, ...]:
         config = system.config
@@ -247,9 +244,12 @@ class Driver:
         tags = {**config.boot_tags, "SERVER_IP": self._setup.dispatcher.lava_server_ip}
         return substitute(commands, {**tags, **system.offer.tags(config)})
 
-    def _watch_kernel(self, console: Console, config: DeviceConfig, deadline: Deadline) -> None:
-        limit = deadline.sub("the kernel's first message", config.image_boot_msg_timeout)
-        console.expect([config.image_boot_msg], limit)
+    def _watch_kernel(
+        self, loader: Loader, console: Console, config: DeviceConfig, deadline: Deadline
+    ) -> None:
+        loader.await_kernel(
+            deadline.sub("the kernel's first message", config.image_boot_msg_timeout)
+        )
         self._log.event("kernel", "the kernel is running")
         if config.has_kernel_messages and config.kernel_boot_msg:
             limit = deadline.sub("the end of the kernel's boot", config.kernel_boot_msg_timeout)
@@ -340,11 +340,3 @@ def _is_ramdisk(system: System, commands: Sequence[BootCommand]) -> bool:
     text = " ".join(command.text for command in commands)
     offer = system.offer
     return bool(offer.kernel) and not offer.nfsrootfs and not names_root(text)
-
-
-def _control(letter: str) -> str:
-    return chr(ord(letter.upper()[0]) & 0x1F)
-
-
-def _literal(text: str) -> str:
-    return re.escape(text)

@@ -114,7 +114,9 @@ class DeviceConfig:
     media_detach_command: str = ""
 
     bootloader_prompt: Regex = "#"
-    interrupt_boot_prompt: Regex = "Hit any key to stop autoboot"
+    interrupt_boot_prompt: Regex = (
+        r"(?i)(stop|abort|cancel|interrupt) (the )?auto-?boot|autoboot in \d"
+    )
     interrupt_boot_command: str = "b"
     interrupt_boot_control_character: str = ""
     bootloader_timeout: Seconds = 120.0

@@ -49,8 +49,6 @@ class LastLine:
     """A test for the unfinished line at the end, which is left to be read again."""
 
     fits: Callable[[str], bool]
-    after_newline: bool = False
-    """Whether a whole line must come before it, such as the echo of what was typed."""
     pattern: str = "the last line"
     """What pexpect calls it."""
 
@@ -62,7 +60,7 @@ class LastLine:
     def search(self, text: str, start: int = 0) -> re.Match[str] | None:
         """An empty match where that line begins."""
         begin = max(text.rfind("\n") + 1, start)
-        if begin == len(text) or (self.after_newline and "\n" not in text):
+        if begin == len(text):
             return None
         return _NOTHING.match(text, begin) if self.fits(last_line(text)) else None
 
