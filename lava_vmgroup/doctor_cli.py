@@ -95,8 +95,9 @@ def run(words: Sequence[str]) -> int:
     search_path = files.search_path(options.config_dir)
     admit_job(job, search_path)
     group = expand(job, job_id="0", target_group=str(uuid.uuid4()))
+    device = find_device(job.host.device_type, search_path, options.target, options.config)
     lab = Lab(
-        device=find_device(job.host.device_type, search_path, options.target, options.config),
+        device=device,
         dispatcher=load_dispatcher(search_path),
         search_path=search_path,
     )
@@ -105,7 +106,7 @@ def run(words: Sequence[str]) -> int:
         examined = _examine(group, lab, options.output_dir, boot=options.boot)
     report = _Report(
         findings={
-            "dispatcher": dispatcher.look(group, lab.dispatcher),
+            "dispatcher": dispatcher.look(group, lab.dispatcher, device),
             "host": examined.findings,
         },
         not_looked_at=examined.not_looked_at,

@@ -3,20 +3,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lava_vmgroup.boards import BoardSetup
-from lava_vmgroup.config.commands import BootCommand, CommandKind, substitute
+from lava_vmgroup.config.commands import BootCommand, CommandKind, names_root, substitute
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import ProcessStream, run_configured
 from lava_vmgroup.connections.ssh_access import Access
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.connections.tcp import open_tcp
 from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.loader import Loader, LoaderFailed, control, key_named
 from lava_vmgroup.console.login import Login, login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
@@ -80,10 +80,11 @@ class Driver:
                 hint="set media_device, or use deploy_linaro_kernel",
             )
         self.power_off(deadline)
-        self._configured("media_attach_command", deadline)
-        self._log.event("state", f"writing {image.name} to {medium}", state="writing the medium")
-        media.write_image(image, medium, deadline, self._tell_progress)
-        self._configured("media_detach_command", deadline)
+        with self._medium_attached(deadline):
+            self._log.event(
+                "state", f"writing {image.name} to {medium}", state="writing the medium"
+            )
+            media.write_image(image, medium, deadline, self._tell_progress)
         self._offers.close()
         self._commands, self._offer = "boot_cmds", Offer()
 
@@ -117,6 +118,20 @@ class Driver:
         self._disconnect()
         self._offers.close()
 
+    @contextmanager
+    def _medium_attached(self, deadline: Deadline) -> Iterator[None]:
+        """Switch the boot medium to the dispatcher within the block, and back on every path."""
+        self._configured("media_attach_command", deadline)
+        try:
+            yield
+        except BaseException:
+            with suppress(VMGroupError):
+                self._configured(
+                    "media_detach_command", Deadline.after("media_detach_command", _POWER_S)
+                )
+            raise
+        self._configured("media_detach_command", deadline)
+
     def _start(self, system: System, deadline: Deadline) -> Shell:
         """Bring the board to a system's shell, with as many tries as configured."""
         tries = system.config.boot_retries
@@ -124,7 +139,7 @@ class Driver:
             try:
                 return self._start_once(system, deadline)
             except (DeadlineExpired, InfrastructureError) as error:
-                if attempt == tries or deadline.is_over:
+                if attempt == tries or deadline.is_over or isinstance(error, LoaderFailed):
                     raise
                 self._log.warning(
                     "boot-retry", f"boot attempt {attempt} of {tries} failed: {error.message}"
@@ -141,12 +156,17 @@ class Driver:
         self._reset(console, deadline)
         self._after_reset(console, deadline)
         self._interrupt(console, config, deadline)
-        self._talk(console, self._boot_commands(system), deadline)
+        commands = self._boot_commands(system)
+        if self._setup.watch is not None:
+            self._setup.watch.expect_boot(ramdisk_is_system=_is_ramdisk(system, commands))
+        loader = Loader(console, config)
+        self._talk(loader, commands, system.offer, deadline)
         self._configured("pre_os_cmd", deadline)
-        self._watch_kernel(console, config, deadline)
+        self._watch_kernel(loader, console, config, deadline)
         console.typing_delay_s = config.typing_delay_s(system.name)
         limit = deadline.sub("the login or shell prompt", config.boot_linaro_timeout)
-        reach_shell(console, system.login, limit)
+        watch = self._setup.watch
+        reach_shell(console, system.login, limit, silence_s=watch.silence_s if watch else 0.0)
         return Shell.prepare(console, limit)
 
     def _take_firmware(self, files: KernelFiles) -> None:
@@ -191,26 +211,22 @@ class Driver:
 
     def _interrupt(self, console: Console, config: DeviceConfig, deadline: Deadline) -> None:
         limit = deadline.sub("the boot loader's autoboot message", config.bootloader_timeout)
-        console.expect([config.interrupt_boot_prompt], limit)
-        control = config.interrupt_boot_control_character
-        console.send(_control(control) if control else config.interrupt_boot_command, limit)
+        match = console.expect([config.interrupt_boot_prompt], limit)
+        line = match.before.rpartition("\n")[2] + match.found[0]
+        key = config.interrupt_boot_command
+        if letter := config.interrupt_boot_control_character:
+            key = control(letter)
+        elif "interrupt_boot_command" not in config.sources:
+            key = key_named(line) or key
+        console.send(key, limit)
         self._log.event("bootloader", "autoboot interrupted")
 
-    def _talk(self, console: Console, commands: Sequence[BootCommand], deadline: Deadline) -> None:
-        config = self._config
-        for command in commands:
-            wait = config.boot_cmd_timeout
-            limit = deadline.sub(f"the boot loader, before {command.text!r}", wait)
-            match command.kind:
-                case CommandKind.AT_PROMPT:
-                    console.expect([config.bootloader_prompt], limit)
-                    console.send_line(command.text, limit)
-                case CommandKind.SEND_LINE:
-                    console.send_line(command.text, limit)
-                case CommandKind.SEND_CONTROL:
-                    console.send(_control(command.text), limit)
-                case CommandKind.EXPECT:
-                    console.expect([_literal(command.text)], limit)
+    def _talk(
+        self, loader: Loader, commands: Sequence[BootCommand], offer: Offer, deadline: Deadline
+    ) -> None:
+        """Carry out the boot commands."""
+        files = (offer.kernel, offer.ramdisk, offer.dtb, offer.bootloader)
+        loader.talk(commands, [name for name in files if name], deadline)
 
     def _boot_commands(self, system: System) -> tuple[BootCommand, ...]:
         config = system.config
@@ -228,9 +244,12 @@ class Driver:
         tags = {**config.boot_tags, "SERVER_IP": self._setup.dispatcher.lava_server_ip}
         return substitute(commands, {**tags, **system.offer.tags(config)})
 
-    def _watch_kernel(self, console: Console, config: DeviceConfig, deadline: Deadline) -> None:
-        limit = deadline.sub("the kernel's first message", config.image_boot_msg_timeout)
-        console.expect([config.image_boot_msg], limit)
+    def _watch_kernel(
+        self, loader: Loader, console: Console, config: DeviceConfig, deadline: Deadline
+    ) -> None:
+        loader.await_kernel(
+            deadline.sub("the kernel's first message", config.image_boot_msg_timeout)
+        )
         self._log.event("kernel", "the kernel is running")
         if config.has_kernel_messages and config.kernel_boot_msg:
             limit = deadline.sub("the end of the kernel's boot", config.kernel_boot_msg_timeout)
@@ -316,9 +335,8 @@ def _open_stream(command: str, limit_s: float, deadline: Deadline) -> ByteStream
     return open_tcp(host, int(port), deadline.sub("connecting to the console", limit_s))
 
 
-def _control(letter: str) -> str:
-    return chr(ord(letter.upper()[0]) & 0x1F)
-
-
-def _literal(text: str) -> str:
-    return re.escape(text)
+def _is_ramdisk(system: System, commands: Sequence[BootCommand]) -> bool:
+    """Whether the job's kernel and ramdisk, which may be in the kernel's file, are all there is."""
+    text = " ".join(command.text for command in commands)
+    offer = system.offer
+    return bool(offer.kernel) and not offer.nfsrootfs and not names_root(text)

@@ -37,6 +37,8 @@ class Driver:
         self._setup = setup
         self._config = setup.config
         self._access = _access(setup.config)
+        if setup.watch is not None:
+            setup.watch.hears_kernel = False
         self._link: SshLink | None = None
         self._console: Console | None = None
 

@@ -20,9 +20,10 @@ from lava_vmgroup.boards import BoardSetup, bootloader
 from lava_vmgroup.config.commands import BootCommand, CommandKind
 from lava_vmgroup.connections.process import run_configured
 from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.loader import Loader
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.lab_files import fetch_configured
-from lava_vmgroup.deploy.tftp import KernelFiles
+from lava_vmgroup.deploy.tftp import KernelFiles, Offer
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError, JobError
 
 _CONTROLLER_S = 120.0
@@ -85,12 +86,13 @@ class Driver(bootloader.Driver):
         self._tell(console, "exit", deadline)
         console.send_line("reboot", limit)
 
-    def _talk(self, console: Console, commands: Sequence[BootCommand], deadline: Deadline) -> None:
-        """Nothing is chosen before the menu shows."""
+    def _talk(
+        self, loader: Loader, commands: Sequence[BootCommand], offer: Offer, deadline: Deadline
+    ) -> None:
+        """Choose nothing before the menu shows."""
         if commands and commands[0].kind in (CommandKind.SEND_LINE, CommandKind.SEND_CONTROL):
-            limit = deadline.sub("the firmware's menu", self._config.boot_cmd_timeout)
-            console.expect([self._config.bootloader_prompt], limit)
-        super()._talk(console, commands, deadline)
+            loader.await_prompt(deadline.sub("the firmware's menu", self._config.boot_cmd_timeout))
+        super()._talk(loader, commands, offer, deadline)
 
     def _tell(self, console: Console, command: str, deadline: Deadline) -> None:
         """Type a command for the controller, and wait for its prompt."""

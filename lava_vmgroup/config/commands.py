@@ -108,6 +108,12 @@ def _wanted(command: BootCommand, tags: Mapping[str, str]) -> bool:
     return command.kind is not CommandKind.AT_PROMPT or all(tags[name] for name in names)
 
 
+def names_root(text: str) -> bool:
+    """Whether the last ``root=`` in a text names a root file system beside the ramdisk."""
+    roots = re.findall(r"(?<!\w)root=[\"']?([^\s\"']+)", text)
+    return bool(roots) and not re.match(r"/dev/ram\d*$", roots[-1])
+
+
 def kernel_arguments(text: str) -> str:
     """The kernel's command line from a VM type's ``boot_cmds``.
 

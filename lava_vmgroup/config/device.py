@@ -25,6 +25,18 @@ from lava_vmgroup.config.typed import (
     ShellWords,
 )
 
+KNOWN_PROMPTS = (
+    # root@host:~# and root@host ~# and root@host#
+    r"(\([^()]{1,40}\) ?)?root@[\w().-]{1,64}([: ] ?[^#\[\]]{1,200})? ?#",
+    r"(\([^()]{1,40}\) ?)?\[(root@)?[\w().-]{1,64}[: ][^#\[\]]{1,200}\] ?#",  # [root@host ~]#
+    r"[\w.-]{1,64}[: ] ?[~/][^\s#]{0,200} ?#",  # host:~ #
+    r"([~/][^\s#]{0,200} ?)?#",  # / # and # alone
+    r"[A-Za-z][\w.-]{0,63} ?#",  # host# and sh-5.2#
+    r"[\w-]{1,40} \[rc=\d{0,3}\]#",
+    r"└─#",
+)
+"""What a root shell's prompt looks like, in nearly every system; each for a whole line."""
+
 
 class QemuArch(enum.Enum):
     """The architecture of a guest."""
@@ -102,7 +114,9 @@ class DeviceConfig:
     media_detach_command: str = ""
 
     bootloader_prompt: Regex = "#"
-    interrupt_boot_prompt: Regex = "Hit any key to stop autoboot"
+    interrupt_boot_prompt: Regex = (
+        r"(?i)(stop|abort|cancel|interrupt) (the )?auto-?boot|autoboot in \d"
+    )
     interrupt_boot_command: str = "b"
     interrupt_boot_control_character: str = ""
     bootloader_timeout: Seconds = 120.0
@@ -142,21 +156,7 @@ class DeviceConfig:
     has_kernel_messages: bool = True
     boot_linaro_timeout: Seconds = 300.0
     extended_boot_timeout: Seconds = 3600.0
-    test_image_prompts: tuple[Regex, ...] = (
-        r"\(initramfs\)",
-        "linaro-test",
-        "/ #",
-        "root@linaro#",
-        "root@android",
-        "root@master",
-        "root@linaro-alip:~#",
-        "root@linaro-nano:~#",
-        "root@linaro-developer:~#",
-        "root@linaro-server:~#",
-        "root@genericarmv7a:~#",
-        "root@genericarmv8:~#",
-        r"root@[\w.-]{1,63}:[^\s#]{1,80}#",  # what Debian and many others show to root
-    )
+    test_image_prompts: tuple[Regex, ...] = KNOWN_PROMPTS
     login_prompt: Regex = ""
     username: str = ""
     password_prompt: Regex = ""

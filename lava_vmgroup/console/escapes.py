@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Escape sequences of terminals, which colour, title and mark text and are no part of it.
+"""Text as a terminal would show it: without colours, titles and questions to the terminal.
 
-The forms are those of ECMA-48, section 5, with the bell as a second end of titles (xterm).
+The forms of escape sequences are those of ECMA-48, section 5, with the bell as a second end of
+titles (xterm).
 """
 
 from __future__ import annotations
@@ -10,15 +11,37 @@ import re
 
 _ESCAPES = re.compile(
     r"\x1b(?:"
-    r"\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)"  # titles and marks (OSC)
-    r"|[PX^_][^\x1b]{0,4096}\x1b\\"  # other strings
-    r"|\[[0-?]{0,64}[ -/]{0,8}[@-~]"  # colours and the cursor (CSI)
-    r"|[ -/]{1,8}[0-~]"  # character sets
-    r"|[0-OQ-WYZ\\`-~]"
+    r"\[[0-?]{0,64}[ -/]{0,4}[@-~]"  # CSI: colours, the cursor, bracketed paste
+    r"|[\]PX^_][^\x07\x1b\r\n]{0,1000}(?:\x07|\x1b\\)"  # OSC, DCS, PM, APC, SOS: titles and marks
+    r"|[ -/]{1,4}[0-~]"  # character sets
+    r"|[0-OQ-WYZ\\`-~]"  # single ones, such as those that keep the cursor's place
     r")"
 )
+_UNFINISHED = re.compile(r"\x1b[\]PX^_][^\x07\x1b\r\n]{0,1000}")
+_INVISIBLE = re.compile(r"[\x00-\x07\x0e-\x1f\x7f]")
+_BACKSPACE = re.compile(r"[^\x08\n]\x08")
 
 
 def without_escapes(text: str) -> str:
-    """Return `text` as it reads on a terminal; an unfinished sequence stays."""
+    """Remove whole escape sequences and nothing else."""
     return _ESCAPES.sub("", text) if "\x1b" in text else text
+
+
+def plain(text: str) -> str:
+    """Remove escape sequences and control characters but tabs and ends of lines.
+
+    A title that has no end goes up to the end of its line.  A backspace takes the character before
+    it away; a carriage return stays.
+    """
+    if "\x1b" in text:
+        text = _UNFINISHED.sub("", without_escapes(text))
+    while "\x08" in text and (shorter := _BACKSPACE.sub("", text)) != text:
+        text = shorter
+    return _INVISIBLE.sub(lambda found: found[0] if found[0] in "\r\n\t" else "", text)
+
+
+def last_line(text: str) -> str:
+    """The unfinished line at the end of `text`, as a terminal would show it."""
+    line = plain(text.rpartition("\n")[2])
+    # A carriage return begins the line anew, as zsh does before its prompt.
+    return line.rstrip("\r").rpartition("\r")[2]

@@ -35,6 +35,8 @@ class Place(enum.Enum):
     MESSAGE = enum.auto()
     """Where a message of the kernel begins."""
     START = enum.auto()
+    BOOT = enum.auto()
+    """Anywhere, while a system boots: nothing but the system itself speaks then."""
     ANYWHERE = enum.auto()
 
 
@@ -45,9 +47,14 @@ class Fault:
     name: str
     severity: Severity
     pattern: str
+    bare: str = ""
+    """The stricter pattern for messages without a time stamp, which may be a test's output."""
     place: Place = Place.MESSAGE
     when_up: bool = False
     """Whether it is only a fault while a system is supposed to be up."""
+    of_ramdisk: bool = False
+    """Whether a ramdisk says it that finds no root file system."""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,24 +73,87 @@ class SeenFault:
     """UTC."""
 
 
-def _kernel(name: str, severity: Severity, *patterns: str) -> Fault:
-    return Fault(name=name, severity=severity, pattern="|".join(patterns))
+def _kernel(name: str, severity: Severity, *patterns: str, bare: str = "") -> Fault:
+    return Fault(name=name, severity=severity, pattern="|".join(patterns), bare=bare)
 
 
 _FATAL, _ERROR, _NOTE = Severity.FATAL, Severity.ERROR, Severity.NOTE
+
+_ROOT_HINT = "check root= of the kernel's command line, and that image and kernel fit the board"
+_EMERGENCY_HINT = (
+    "the system is in its emergency shell, so not booted: see the lines before it, and the image's "
+    "fstab"
+)
+
+_RAMDISK = (
+    # initramfs-tools
+    r"ALERT!  ?\S{1,200} does not exist",
+    r"Gave up waiting for root\b",
+    r"Target filesystem doesn't have requested ",
+    r"No init found\. Try passing init= bootarg",
+    r"No root device specified\. Boot arguments must include",
+    r"The root filesystem on \S{1,200} requires a manual fsck",
+    r"^\(initramfs\) ?$",
+    # Alpine, dracut, mkinitcpio, genkernel, NixOS, Yocto and others
+    r"initramfs emergency recovery shell",
+    r"/run/initramfs/rdsosreport\.txt",
+    r"^dracut:[^\s#]{1,200}# ?$",
+    r"dracut: (?:FATAL|Refusing to continue)",
+    r"^:/[^\s#]{0,200}# ?$",
+    r"^\[rootfs [^\]]{0,80}\]# ?$",
+    r"^rescueshell [^\s#]{1,200} # ?$",
+    r"An error occurred in stage [12] of the boot process",
+    r"^mountroot> ?$",
+    r"(?i:dropping (?:you )?(?:in)?to (?:a |an )?(?:\w{1,20} ){0,3}shell)",
+    r"(?i:dropped into (?:a |an )(?:\w{1,20} ){0,3}shell)",
+    r"(?i:(?:failed to|could not|cannot|can't) mount (?:the )?(?:real )?root\b)",
+    r"(?i:Failed to mount \S{1,200} (?:as root file system|on real root))",
+    r"Mounting root(?: read-only)?:? failed",
+    r"(?:switch_root|run-init|pivot_root): (?:failed|can't|cannot|bad|not |\S{1,200}: No such)",
+    r"Failed to switch root: ",
+)
+_EMERGENCY = (
+    # systemd, sysvinit, OpenWrt
+    r"You are in (?:emergency|rescue) mode",
+    r"Welcome to (?:emergency|rescue) mode",
+    r"^Entering emergency mode\.",
+    r"Give root password for (?:system )?maintenance",
+    r"Press Enter for (?:system )?maintenance",
+    r"Cannot open access to console, the root account is locked",
+    r"Reached target (?:(?:emergency|rescue)\.target - )?(?:Emergency|Rescue) Mode",
+    r"^- failsafe -",
+    r"FAILSAFE MODE active",
+)
 
 FAULTS: tuple[Fault, ...] = (
     # The first that fits a line gives it its name.
     _kernel(
         "init-killed",
         _FATAL,
-        r"Kernel panic - not syncing: (?:Attempted to kill init|No init found)",
+        r"Kernel panic - not syncing: (?:Attempted to kill init|No (?:working )?init found"
+        r"|Requested init )",
     ),
-    _kernel(
-        "no-root",
-        _FATAL,
-        r"Kernel panic - not syncing: VFS: Unable to mount root fs",
-        r"VFS: (?:Cannot open root device|Unable to mount root fs)",
+    Fault(
+        name="no-root",
+        severity=_FATAL,
+        pattern=r"(?:Kernel panic - not syncing: )?VFS: "
+        r"(?:Cannot open root device|Unable to mount root fs)",
+        hint=_ROOT_HINT,
+    ),
+    Fault(
+        name="no-root",
+        severity=_FATAL,
+        place=Place.BOOT,
+        pattern="|".join(_RAMDISK),
+        of_ramdisk=True,
+        hint=_ROOT_HINT,
+    ),
+    Fault(
+        name="no-root",
+        severity=_FATAL,
+        place=Place.BOOT,
+        pattern="|".join(_EMERGENCY),
+        hint=_EMERGENCY_HINT,
     ),
     _kernel("kernel-panic", _FATAL, r"Kernel panic - not syncing"),
     Fault(
@@ -102,9 +172,7 @@ FAULTS: tuple[Fault, ...] = (
     _kernel(
         "oops",
         _ERROR,
-        r"(?:Internal error: )?Oops\b[^:]{0,60}:",
-        r"Internal error: ",
-        r"general protection fault\b",
+        r"(?:Internal error: |Oops\b|general protection fault\b).{0,200}\[#\d{1,6}\]",
     ),
     _kernel(
         "bad-access",
@@ -129,10 +197,22 @@ FAULTS: tuple[Fault, ...] = (
     _kernel(
         "oom",
         _ERROR,
-        r"\S{1,40}(?: \S{1,40}){0,3} invoked oom-killer",
-        r"(?:Memory cgroup o|O)ut of memory: Kill",
+        r"\S{1,40}(?: \S{1,40}){0,3} invoked oom-killer: gfp_mask=",
+        r"(?:Memory cgroup o|O)ut of memory: Kill(?:ed)? process \d",
     ),
-    _kernel("bug", _ERROR, r"[Kk]ernel BUG at ", r"BUG: ", r"UBSAN: "),
+    _kernel(
+        "bug",
+        _ERROR,
+        r"[Kk]ernel BUG at ",
+        r"BUG: ",
+        r"UBSAN: ",
+        # A test's own "BUG: ..." has other words.
+        bare=r"[Kk]ernel BUG at \S{1,120}:\d|UBSAN: \S{1,60} in \S{1,120}:\d"
+        r"|BUG: (?:K\w{1,5}SAN: |KFENCE: |sleeping function called from invalid context"
+        r"|scheduling while atomic|using \w{1,40}\(\) in preemptible|(?:spin|rw)lock "
+        r"|Bad page (?:state|map|cache) |Bad rss-counter|workqueue lockup|non-zero pgtables_bytes"
+        r"|Invalid wait context|(?:\w{1,20} )?stack guard page|unable to handle )",
+    ),
     _kernel(
         "warning",
         _NOTE,

@@ -3,19 +3,65 @@
 
 from __future__ import annotations
 
+import enum
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.device import KNOWN_PROMPTS, DeviceConfig
 from lava_vmgroup.console.console import Console, Match
+from lava_vmgroup.console.prompts import Anywhere, LastLine, is_quiet, line_of, swallow
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, DeadlineExpired
 
 _MAX_LOGINS = 3
+_NUDGE_S = 20.0
+"""How long a console is silent before Enter is pressed: a kernel message can tear a prompt, which
+never shows again by itself."""
 _NUDGES = 10
+_QUIET_S = 1.0
+_ASKING_S = 5.0
+"""How long a question that nobody can answer stays: a login may still be automatic."""
+_PAUSE_S = 3.0
+_STRANGE = 3
+"""How often a prompt that is not the wanted one shows before it is believed."""
 
-_ANY_PROMPT = r"[$#%>] ?$"
+_ANY_PROMPT = re.compile(r"[$#%>] ?$")
 """What a shell may show before login_commands; what is typed earlier, a login throws away."""
+_LOGIN = re.compile(r"(?:^|\s)[Ll]ogin: ?$")
+_PASSWORD = re.compile(r"(?i)^(?:password(?: for \S{1,64})?|\S{1,64}'s password): ?$")
+_KNOWN = tuple(re.compile(pattern) for pattern in KNOWN_PROMPTS)
+_ACTIVATE = r"(?i)please press enter to activate this console"
+_NOT_YET = r"System is booting up\. Unprivileged users are not permitted"
+_RENEWAL = (
+    r"(?im)required to change your password|must change your password|password has expired"
+    r"|^(?:enter )?new (?:unix )?password: ?|^(?:current|old) (?:unix )?password: ?"
+    r"|create (?:a )?(?:new )?root password: ?"
+)
+_REFUSED = r"(?i)account (?:has expired|is (?:locked|disabled|currently not available))"
+_FIRST_BOOT = (
+    r"-- Press any key to proceed --|Please enter new username:"
+    r"|Please make a selection from the above"
+)
+
+
+class _Sight(enum.Enum):
+    """What a console can show on the way to a shell."""
+
+    LOGIN = enum.auto()
+    PASSWORD = enum.auto()
+    SHELL = enum.auto()
+    """A prompt that the lab or the job names."""
+    KNOWN_SHELL = enum.auto()
+    """What is a root shell's prompt by its looks."""
+    ANY_SHELL = enum.auto()
+    """The shell of a user who is to become root."""
+    ACTIVATE = enum.auto()
+    NOT_YET = enum.auto()
+    RENEWAL = enum.auto()
+    REFUSED = enum.auto()
+    FIRST_BOOT = enum.auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,50 +90,201 @@ def login_of(config: DeviceConfig, *prompts: str) -> Login:
     )
 
 
-def reach_shell(console: Console, login: Login, deadline: Deadline) -> None:
-    """Answer the login dialogue, if there is one, until a shell's prompt shows."""
-    prompts = list(login.test_image_prompts)
-    # Many systems greet with "Last login: ...", which asks for nothing.
-    login_prompt = f"(?<!Last )(?:{login.login_prompt})" if login.login_prompt else ""
-    dialogue = [text for text in (login_prompt, login.password_prompt) if text]
-    to_type: Sequence[str] = ()
-    logins = 0
-    while True:
-        patterns = [*prompts, *dialogue, *([_ANY_PROMPT] if to_type else [])]
-        match = _expect_nudging(console, patterns, deadline)
-        if not len(prompts) <= match.index < len(prompts) + len(dialogue):
-            if not to_type:
-                return
-            for command in to_type:
-                console.send_line(command, deadline)
-            to_type = ()
-            continue
-        asked_for = dialogue[match.index - len(prompts)]
-        if asked_for == login_prompt:
-            logins += 1
-            if logins > _MAX_LOGINS:
-                raise ConfigurationError(
-                    f"the system refused the login of {login.username!r}",
-                    hint="check username and password of the device or the deploy action",
-                )
-            console.send_line(login.username, deadline)
-        else:
-            console.send_line(login.password, deadline)
-        if asked_for == dialogue[-1]:
-            to_type = login.login_commands
+def reach_shell(
+    console: Console, login: Login, deadline: Deadline, *, silence_s: float = 0.0
+) -> None:
+    """Answer the login dialogue, if there is one, until a shell's prompt shows.
 
-
-def _expect_nudging(console: Console, patterns: Sequence[str], deadline: Deadline) -> Match:
-    """Wait for a prompt; in the second half of the time, ask for it with Enter.
-
-    A kernel message can tear a prompt, which never shows again by itself.
+    `silence_s` is ``console_silence``: how long the console may be silent.  Raises
+    `ConfigurationError` where the system asks for what the device does not say.
     """
-    step_s = deadline.remaining_s / 2
-    while True:
-        try:
-            return console.expect(patterns, deadline.exactly(deadline.name, step_s))
-        except DeadlineExpired:
-            if deadline.is_over:
-                raise
-            console.send_line("", deadline)
-            step_s = max(1.0, deadline.limit_s / 2 / _NUDGES)
+    dialogue = _Dialogue(console, login, deadline, max(_NUDGE_S * deadline.scale, 2 * silence_s))
+    try:
+        dialogue.run()
+    except DeadlineExpired as error:
+        if deadline.expired and console.last_lines:
+            error.hint = (
+                f"the console's last line is {console.last_lines[-1].strip()!r}; if that is the "
+                "prompt of the system's shell, test_image_prompts lacks it"
+            )
+        raise
+
+
+class _Dialogue:
+    """The way from a booting system to its shell."""
+
+    def __init__(
+        self, console: Console, login: Login, deadline: Deadline, patience_s: float
+    ) -> None:
+        self._console = console
+        self._login = login
+        self._deadline = deadline
+        self._patience_s = patience_s
+        self._half_s = deadline.remaining_s / 2
+        self._to_type: Sequence[str] = ()
+        self._logins = 0
+        self._strange = 0
+
+    def run(self) -> None:
+        """Return when the shell's prompt shows."""
+        while True:
+            sight, match = self._next()
+            if sight is _Sight.ANY_SHELL:
+                self._type_commands()
+            elif sight in (_Sight.SHELL, _Sight.KNOWN_SHELL):
+                if self._to_type:
+                    self._type_commands()
+                elif sight is _Sight.SHELL or self._believes(line_of(match)):
+                    return
+            else:
+                self._answer(sight, match)
+
+    def _sights(self) -> list[tuple[_Sight, Any]]:
+        """The patterns to look for, the first of equals first."""
+        login = self._login
+        sights: list[tuple[_Sight, Any]] = [
+            (_Sight.RENEWAL, Anywhere(_RENEWAL)),
+            (_Sight.REFUSED, Anywhere(_REFUSED)),
+            (_Sight.FIRST_BOOT, Anywhere(_FIRST_BOOT)),
+            (_Sight.NOT_YET, Anywhere(_NOT_YET)),
+            (_Sight.ACTIVATE, Anywhere(_ACTIVATE)),
+        ]
+        sights += [
+            (_Sight.SHELL, Anywhere(prompt))
+            for prompt in login.test_image_prompts
+            if prompt not in KNOWN_PROMPTS
+        ]
+        # Many systems greet with "Last login: ...", which asks for nothing.
+        asking = f"(?<!Last )(?:{login.login_prompt})"
+        sights.append(
+            (_Sight.LOGIN, Anywhere(asking) if login.login_prompt else LastLine.of(_LOGIN))
+        )
+        word = login.password_prompt
+        sights.append((_Sight.PASSWORD, Anywhere(word) if word else LastLine.of(_PASSWORD)))
+        sights.append((_Sight.KNOWN_SHELL, LastLine(_is_known)))
+        if self._to_type:
+            sights.append((_Sight.ANY_SHELL, LastLine.of(_ANY_PROMPT)))
+        return sights
+
+    def _next(self) -> tuple[_Sight, Match]:
+        """Wait for something known; what may be by its looks only must stay for a while."""
+        sights = self._sights()
+        while True:
+            match = self._expect_nudging([one for _, one in sights])
+            sight, pattern = sights[match.index]
+            if not isinstance(pattern, LastLine):
+                return sight, match
+            if is_quiet(self._console, match, _QUIET_S, self._deadline):
+                return sight, match
+
+    def _expect_nudging(self, patterns: Sequence[Any]) -> Match:
+        """Wait for one of the patterns; press Enter when the console is silent for long.
+
+        In the second half of the time Enter is pressed whatever comes.
+        """
+        console, deadline = self._console, self._deadline
+        while True:
+            before = console.last_lines
+            early_s = deadline.remaining_s - self._half_s
+            late = early_s <= 0
+            step_s = max(1.0, self._half_s / _NUDGES) if late else min(self._patience_s, early_s)
+            try:
+                return console.expect(patterns, deadline.exactly(deadline.name, step_s))
+            except DeadlineExpired:
+                if deadline.expired:
+                    raise deadline.error(console.last_lines) from None
+                deadline.check()
+                if late or before == console.last_lines:
+                    console.send_line("", deadline)
+
+    def _answer(self, sight: _Sight, match: Match) -> None:
+        console, deadline, login = self._console, self._deadline, self._login
+        match sight:
+            case _Sight.LOGIN:
+                self._log_in(match)
+            case _Sight.PASSWORD:
+                self._give_password(match)
+            case _Sight.ACTIVATE:
+                console.send_line("", deadline)
+            case _Sight.NOT_YET:
+                self._logins -= 1
+                deadline.pause(_PAUSE_S)
+            case _Sight.RENEWAL:
+                raise ConfigurationError(
+                    f"the system wants a new password of {login.username!r}",
+                    hint="give the image a password that has not expired, or a console that logs "
+                    "root in by itself",
+                )
+            case _Sight.REFUSED:
+                raise self._refusal()
+            case _Sight.FIRST_BOOT:
+                raise ConfigurationError(
+                    f"the system asks how it is to be set up: {match.found[0]!r}",
+                    hint="set the image up before, such as by systemd-firstboot, so that it boots "
+                    "without questions",
+                )
+
+    def _log_in(self, match: Match) -> None:
+        login = self._login
+        if not login.username:
+            self._unanswered(match, "a login", "login_prompt and username")
+            return
+        if not login.login_prompt:
+            swallow(self._console, self._deadline)
+        self._logins += 1
+        if self._logins > _MAX_LOGINS:
+            raise self._refusal()
+        self._console.send_line(login.username, self._deadline)
+        if not (login.password or login.password_prompt):
+            self._to_type = login.login_commands
+
+    def _give_password(self, match: Match) -> None:
+        login = self._login
+        if not (login.password or login.password_prompt):
+            self._unanswered(match, "a password", "password_prompt and password")
+            return
+        if not login.password_prompt:
+            swallow(self._console, self._deadline)
+        self._console.send_line(login.password, self._deadline)
+        self._to_type = login.login_commands
+
+    def _unanswered(self, match: Match, wanted: str, keys: str) -> None:
+        """Raise the error for a question that stays."""
+        line = line_of(match)
+        if is_quiet(self._console, match, _ASKING_S, self._deadline):
+            raise ConfigurationError(
+                f"the system asks for {wanted} ({line!r}), which the device does not say",
+                hint=f"set {keys} of the device or of the deploy action",
+            )
+
+    def _refusal(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"the system refused the login of {self._login.username!r}",
+            hint="check username and password of the device or the deploy action",
+        )
+
+    def _type_commands(self) -> None:
+        for command in self._to_type:
+            self._console.send_line(command, self._deadline)
+        self._to_type = ()
+
+    def _believes(self, line: str) -> bool:
+        """Whether a prompt that looks like a root shell's is the one that is waited for."""
+        wanted = self._login.test_image_prompts
+        if any(one in KNOWN_PROMPTS for one in wanted):
+            return True
+        self._strange += 1
+        if self._strange > _STRANGE:
+            raise ConfigurationError(
+                f"the system shows the prompt {line!r}, which none of test_image_prompts fits",
+                hint="add it to test_image_prompts of the device, or give the boot action "
+                "test_image_prompt",
+            )
+        swallow(self._console, self._deadline)
+        self._deadline.pause(_PAUSE_S)
+        self._console.send_line("", self._deadline)
+        return False
+
+
+def _is_known(line: str) -> bool:
+    return any(pattern.fullmatch(line.rstrip()) for pattern in _KNOWN)

@@ -1,20 +1,30 @@
 # SPDX-License-Identifier: MIT
 """Watches a console for faults, whatever the node's thread is doing.
 
-The thread that reads the console feeds it.  A kernel's messages begin with a time stamp nearly
-everywhere, which a test's own output does not; so once a system has shown one, only what has one
-is taken for a message of its kernel.  A message with the same time stamp and words is no news: it
-is a test's ``dmesg``.
+The thread that reads the console feeds it.  Only the kernel's own messages count: on a terminal
+behind SSH no kernel speaks, and on a serial console its messages begin with a time stamp nearly
+everywhere.
+
+- Once a system has shown a time stamp, or has said that its kernel writes them, a message without
+  one is a test's output.
+- Once the system is up, a message is not earlier than the one before it, and not later than now:
+  the system is asked for its clock, which counts if the stamps of its boot fit it.  So the log of
+  another machine, or of one that runs inside, is none of its messages.
+- A message with the same time stamp and words is no news: it is a test's ``dmesg``.
+- While a system boots, nothing but the system speaks, and its unfinished line is looked at as well:
+  emergency shells show a prompt there.
 """
 
 from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from lava_vmgroup.console.escapes import plain
 from lava_vmgroup.console.faults import FAULTS, Fault, Place, Severity
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.testshell.pattern import UserPattern
@@ -26,8 +36,14 @@ LINES_AFTER = 60
 AFTERMATH_S = 0.8
 """How long what follows a fault is waited for; a call trace comes at once."""
 
-_STAMP = re.compile(r"(?<!['\"])\[ {0,9}\d{1,9}\.\d{6}\](?:\[ {0,5}[TC]\d{1,9}\])? ")
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
+_STAMP = re.compile(r"(?<!['\"])\[ {0,9}(\d{1,9}\.\d{6})\](?:\[ {0,5}[TC]\d{1,9}\])? ")
+_DISORDER_S = 10.0
+"""How much earlier than the one before it a message may be; processors write at the same time."""
+_DRIFT = 0.01
+_AHEAD_S = 60.0
+"""How much a kernel's clock for messages may be ahead of its uptime."""
+_LAST_MESSAGE_S = 300.0
+"""How long before its login a system with such a clock has shown a message at least."""
 _REMEMBERED = 1000
 _CASE = re.compile(r"<LAVA_SIGNAL_(?:STARTTC (?P<begun>[^>]*?)|ENDTC [^>]*)(?: CHECK=\d+)?>")
 """Where a test case begins or ends; whoever records it may be behind the console, or before it."""
@@ -46,12 +62,28 @@ class Sighting:
     room: int = LINES_AFTER
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelClock:
+    """What a system has said of its kernel's clock and messages."""
+
+    uptime_s: float
+    asked_at: float
+    """When it was asked, on this machine's monotonic clock."""
+    has_stamps: bool
+
+
 @dataclass(slots=True)
 class _System:
     """What the watch knows of the system that runs."""
 
+    is_booting: bool = False
     is_up: bool = False
+    is_ramdisk: bool = False
+    """Whether the ramdisk is all of the system, so that it needs no root file system."""
     has_stamps: bool = False
+    clock: KernelClock | None = None
+    newest_s: float = 0.0
+    """The latest time stamp that can be the kernel's."""
     is_dead: bool = False
     """Whether a fatal fault was told: nothing that follows is news."""
     told: set[str] = field(default_factory=set)
@@ -63,6 +95,8 @@ class Watch:
 
     silence_s: float = 0.0
     """How long a console may say nothing while something is expected of it; 0 is for ever."""
+    hears_kernel: bool = True
+    """Whether a kernel can speak there; on a terminal behind SSH only the job's patterns count."""
 
     def __init__(
         self,
@@ -96,10 +130,26 @@ class Watch:
         """Whether the system that ran last has told something fatal."""
         return self._system.is_dead
 
-    def system_is_up(self) -> None:
-        """Take every reset for a fault from now on."""
+    def system_is_up(self, clock: KernelClock | None = None) -> None:
+        """Take every reset for a fault from now on; `clock` is what the system says of its own."""
         with self._lock:
-            self._system.is_up = True
+            system = self._system
+            system.is_booting, system.is_up = False, True
+            if clock is None:
+                return
+            system.has_stamps = system.has_stamps or clock.has_stamps
+            if -_AHEAD_S <= clock.uptime_s - system.newest_s <= _LAST_MESSAGE_S:
+                system.clock = clock
+                system.newest_s = max(system.newest_s, clock.uptime_s)
+
+    def expect_boot(self, *, ramdisk_is_system: bool) -> None:
+        """Take what follows for a system that boots; it may need no more than its ramdisk.
+
+        A console may have shown the end of an earlier boot before that.
+        """
+        with self._lock:
+            self._system = _System(is_booting=True, is_ramdisk=ramdisk_is_system)
+            self._torn = b""
 
     def expect_reset(self) -> None:
         """Take what comes for another system's words, which may begin with its firmware's."""
@@ -124,6 +174,8 @@ class Watch:
                     self._take(line[:LINE_LIMIT].rstrip("\r"))
             # The end of a line that is too long is of no interest.
             self._torn = (self._torn + torn)[:LINE_LIMIT]
+            if self._torn and self._system.is_booting and self._sighting is None:
+                self._look_at_prompt(plain(self._torn.decode(errors="replace")))
 
     def sees_something(self) -> bool:
         """Whether the end of the console has a fault in it that is not told yet."""
@@ -143,8 +195,16 @@ class Watch:
             sighting.test_case = sighting.test_case or self._running_case()
             self._tell(sighting)
 
+    def _look_at_prompt(self, line: str) -> None:
+        """See a fault in the unfinished line of a system that boots; the line may come again."""
+        if self._system.is_dead or not self.hears_kernel:
+            return
+        found = self._at(Place.BOOT, line, 0)
+        if found is not None and found.name not in self._ignored and self._is_news(line):
+            self._see(found, line.strip(), line)
+
     def _take(self, raw: str) -> None:
-        line = _ESCAPES.sub("", raw) if "\x1b" in raw else raw
+        line = plain(raw)
         found = None if self._system.is_dead else self._find(line)
         if found is not None and found[0].name not in self._ignored:
             self._see(*found, line)
@@ -158,17 +218,38 @@ class Watch:
         """The fault that a line tells, and its message."""
         if (own := self._find_own(line)) is not None:
             return own
+        if not self.hears_kernel:
+            return None
         system = self._system
         for stamp in _stamps(line):
+            if not self._can_be_now(float(stamp[1])):
+                continue
             system.has_stamps = True
             found = self._at(Place.MESSAGE, line, stamp.end())
             if found is not None and self._is_news(line[stamp.start() :]):
                 return found, line[stamp.end() :]
-        places = [Place.START] if system.has_stamps else [Place.MESSAGE, Place.START]
-        for place in places:
+        if not system.has_stamps and (found := self._at(Place.MESSAGE, line, 0, _BARE)) is not None:
+            return found, line
+        for place in (Place.START, Place.BOOT):
             if (found := self._at(place, line, 0)) is not None:
-                return found, line
+                return found, line.strip()
         return None
+
+    def _can_be_now(self, stamp_s: float) -> bool:
+        """Whether the kernel of the system that runs can have said something with that stamp now.
+
+        A console shows what a kernel says in its order, however late.
+        """
+        system = self._system
+        if system.is_up and stamp_s < system.newest_s - _DISORDER_S:
+            return False
+        if system.clock is not None:
+            passed_s = time.monotonic() - system.clock.asked_at
+            if stamp_s > system.clock.uptime_s + passed_s * (1 + _DRIFT) + _AHEAD_S:
+                return False
+        # A kernel that starts anew before the system is up begins at 0 again.
+        system.newest_s = max(system.newest_s, stamp_s) if system.is_up else stamp_s
+        return True
 
     def _find_own(self, line: str) -> tuple[Fault, str] | None:
         for fault, pattern in list(self._own.items()):
@@ -180,9 +261,18 @@ class Watch:
                 self._give_up(error)
         return None
 
-    def _at(self, place: Place, line: str, start: int) -> Fault | None:
-        fault = _MATCHERS[place].at(line, start)
-        return fault if fault is None or self._system.is_up or not fault.when_up else None
+    def _at(
+        self, place: Place, line: str, start: int, matcher: _Matcher | None = None
+    ) -> Fault | None:
+        system = self._system
+        if place is Place.BOOT and not system.is_booting:
+            return None
+        fault = (matcher or _MATCHERS[place]).at(line, start)
+        if fault is None or (fault.when_up and not system.is_up):
+            return None
+        if fault.of_ramdisk and system.is_ramdisk:
+            return replace(fault, severity=Severity.NOTE)
+        return fault
 
     def _is_news(self, message: str) -> bool:
         """Whether a message with a time stamp has not been told before."""
@@ -224,20 +314,23 @@ class Watch:
 class _Matcher:
     """All faults of one place as one expression."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, bare: bool = False) -> None:
         self._faults = [fault for fault in FAULTS if fault.place is place]
-        parts = [f"(?P<f{number}>{fault.pattern})" for number, fault in enumerate(self._faults)]
-        self._pattern = re.compile("|".join(parts))
+        patterns = [(bare and fault.bare) or fault.pattern for fault in self._faults]
+        parts = [f"(?P<f{number}>{pattern})" for number, pattern in enumerate(patterns)]
+        expression = re.compile("|".join(parts))
+        self._find = expression.search if place is Place.BOOT else expression.match
 
     def at(self, line: str, start: int) -> Fault | None:
         """The fault that is told at this place of a line."""
-        found = self._pattern.match(line, start)
+        found = self._find(line, start)
         if found is None or found.lastgroup is None:
             return None
         return self._faults[int(found.lastgroup[1:])]
 
 
-_MATCHERS = {place: _Matcher(place) for place in (Place.MESSAGE, Place.START)}
+_MATCHERS = {place: _Matcher(place) for place in (Place.MESSAGE, Place.START, Place.BOOT)}
+_BARE = _Matcher(Place.MESSAGE, bare=True)
 
 
 def _stamps(line: str) -> list[re.Match[str]]:

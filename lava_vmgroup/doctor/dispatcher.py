@@ -7,19 +7,48 @@ import os
 import shutil
 from pathlib import Path
 
+from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.errors import ConfigurationError
-from lava_vmgroup.findings import Finding, Severity
+from lava_vmgroup.deploy import media
+from lava_vmgroup.errors import ConfigurationError, VMGroupError
+from lava_vmgroup.findings import Finding, Severity, failure
 from lava_vmgroup.job.model import Group
 from lava_vmgroup.nodes import tools
 
 _SMALL_BYTES = 1 << 30
 
 
-def look(group: Group, config: DispatcherConfig) -> list[Finding]:
+def look(group: Group, config: DispatcherConfig, host: DeviceConfig) -> list[Finding]:
     """Whether the dispatcher has what the job needs of it."""
     found = dict.fromkeys(one for node in group.nodes for one in tools.look(node))
-    return [*found, cache(config.lava_cachedir)]
+    writes = any(
+        action.command == "deploy_linaro_image"
+        for node in group.nodes
+        if node.is_host
+        for action in node.actions
+    )
+    mediums = [medium(host)] if writes and host.media_device is not None else []
+    return [*found, cache(config.lava_cachedir), *mediums]
+
+
+def medium(host: DeviceConfig) -> Finding:
+    """Whether the host's boot medium is there, or can come yet; nothing is switched."""
+    assert host.media_device is not None, "a host without a medium has none to look at"
+    name = f"boot medium {host.media_device}"
+    try:
+        there = media.check(host.media_device)
+    except VMGroupError as error:
+        return failure(name, error)
+    if there:
+        return Finding(what=name, found=f"it is {there}")
+    if host.media_attach_command:
+        return Finding(what=name, found="it is not there before media_attach_command brings it")
+    return Finding(
+        what=name,
+        severity=Severity.MISSING,
+        found=f"the boot medium {host.media_device} is not there, or empty",
+        remedy="correct media_device, or set media_attach_command to what brings it",
+    )
 
 
 def cache(folder: Path) -> Finding:

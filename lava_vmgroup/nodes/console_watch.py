@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import logging
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.console.faults import SeenFault, Severity
-from lava_vmgroup.console.watch import Sighting, Watch
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.console.watch import KernelClock, Sighting, Watch
+from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError, TestError, VMGroupError
 from lava_vmgroup.job.model import ConsoleWatch
 from lava_vmgroup.log import NodeLog
@@ -19,6 +23,10 @@ from lava_vmgroup.testshell.runs import RunRecorder
 
 MAX_FAULTS = 25
 """Of each node; a kernel may repeat itself without end."""
+
+_ASK_S = 30.0
+_QUESTION = "cat /proc/uptime /sys/module/printk/parameters/time 2>/dev/null"
+_ANSWER = re.compile(r"(\d{1,12}\.\d\d) \d{1,12}\.\d\d\s+([YN])\b")
 
 _LEVELS = {
     Severity.FATAL: logging.ERROR,
@@ -53,6 +61,22 @@ class NodeWatch(Watch):
         self.settle()
         if self._error is not None:
             raise self._error
+
+    def came_up(self, shell: Shell, deadline: Deadline) -> None:
+        """Take the system behind `shell` for booted; raise what its boot has shown against that.
+
+        Asks for the kernel's clock, by which its messages are known from now on.
+        """
+        self.check()
+        clock = None
+        if self.hears_kernel:
+            asked_at = time.monotonic()
+            _, said = shell.run(_QUESTION, deadline.sub("the kernel's clock", _ASK_S))
+            if answer := _ANSWER.search(said):
+                clock = KernelClock(
+                    uptime_s=float(answer[1]), asked_at=asked_at, has_stamps=answer[2] == "Y"
+                )
+        self.system_is_up(clock)
 
     @property
     def faults(self) -> tuple[SeenFault, ...]:
@@ -93,12 +117,12 @@ class NodeWatch(Watch):
         if fault.severity is not Severity.NOTE:
             self._recorder.fault(fault)
         if fault.severity is Severity.FATAL:
-            self._end_node(fault)
+            self._end_node(fault, sighting.fault.hint)
 
-    def _end_node(self, fault: SeenFault) -> None:
+    def _end_node(self, fault: SeenFault, hint: str) -> None:
         kind = TestError if self._runs_tests else InfrastructureError
         message = f"the console shows {fault.name}{_during(fault)}: {fault.line}"
-        self._error = kind(message, last_lines=fault.lines)
+        self._error = kind(message, hint=hint or None, last_lines=fault.lines)
         self._token.cancel(self._error)
 
 

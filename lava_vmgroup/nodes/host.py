@@ -93,7 +93,7 @@ class HostNode(Node):
         self._board.configure(settings.over(self.config))
         self._stop_using_system(deadline)
         self._shell = self._board.boot(deadline)
-        self.watch.system_is_up()
+        self.watch.came_up(self._shell, deadline)
         self._open_to_vms(self._shell, deadline)
         if self.job.auto_start_vms and not self._vms_started:
             self.client.send(VM_START, {"host_ip": self.attributes["host_ip"]}, deadline)

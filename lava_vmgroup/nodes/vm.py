@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.config.commands import names_root
 from lava_vmgroup.config.device import QemuNetwork
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.ssh import SshLink
@@ -141,17 +142,22 @@ class VMNode(Node):
         if settings.chooses_commands:
             key = "boot_cmds" if deployed.disk else "boot_cmds_ramdisk"
             deployed = replace(deployed, append=config.kernel_arguments(key))
+        is_ramdisk = deployed.initrd is not None and deployed.disk is None
+        self.watch.expect_boot(
+            ramdisk_is_system=is_ramdisk and not names_root(deployed.append or "")
+        )
         self._console = self._launch(deployed, link, deadline)
         prompts = (self.job.shell_prompt,) if self.job.shell_prompt else ()
         limit = deadline.sub("the VM's shell prompt", config.boot_linaro_timeout)
         try:
-            reach_shell(self._console, login_of(config, *prompts), limit)
+            login = login_of(config, *prompts)
+            reach_shell(self._console, login, limit, silence_s=self.watch.silence_s)
             self._shell = Shell.prepare(self._console, limit)
         except InfrastructureError as error:
             if deadline.is_over:
                 raise
             raise self._explained(error) from error
-        self.watch.system_is_up()
+        self.watch.came_up(self._shell, deadline)
         self._join_network(self._shell, deadline)
 
     def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:

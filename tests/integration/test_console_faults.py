@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Whole jobs in which consoles show faults, or nothing any more."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ from tests.integration.test_whole_jobs import ABSENT, HEAD, MEETING, job
 from tests.support.lab import Lab
 from tests.support.leftovers import traces
 from tests.support.local_lab import entry, local_lab, shell_action, write_job
+from tests.support.played_board import TYPE, board_lab
 from tests.support.sshd import Server
 
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
@@ -88,20 +90,92 @@ def test_kernel_panic_of_a_vm_ends_the_group_at_once_and_names_its_test_case(
     assert traces(lab, sshd) == []
 
 
-def test_panic_of_a_host_that_waits_for_its_vms_ends_all_of_them(lab: Lab, sshd: Server) -> None:
+def test_panic_of_a_host_that_waits_for_its_vms_ends_all_of_them(
+    tmp_path: Path, sshd: Server
+) -> None:
     document = job(
         entry("guest"),
         actions=[shell_action("later.yaml", "host"), shell_action("absent.yaml", "guest")],
     )
-    (lab.folder / "panic.sh").write_text(PANIC_SH)
+    document["vm_group"]["host"]["device_type"] = TYPE
+    with board_lab(tmp_path, sshd) as lab:
+        (lab.folder / "panic.sh").write_text(PANIC_SH)
 
-    ended = lab.run(write_job(lab, document, later=PANICS_LATER, absent=ABSENT))
+        ended = lab.run(write_job(lab, document, later=PANICS_LATER, absent=ABSENT))
+
+        assert ended.status == 4, ended.stderr
+        host, guest = ended.results["nodes"]
+        assert host["error"]["message"] == f"the console shows kernel-panic: {PANIC}"
+        assert guest["error"]["class"] == "PeerFailed"
+        assert traces(lab, sshd) == []
+
+
+def test_kernels_words_on_a_host_behind_ssh_are_a_tests_own(lab: Lab) -> None:
+    document = job(entry("guest"), actions=[shell_action("words.yaml", "host")])
+    (lab.folder / "other.log").write_text(f"[   12.345678] {PANIC}\n{PANIC}\n")
+    steps = [
+        'echo "Internal error: no such column"',
+        "cat @FOLDER@/other.log",
+        "set -x; echo '[   12.345679] Internal error: Oops: 96000046 [#1] SMP'",
+    ]
+    words = f"{HEAD}run: {{steps: {json.dumps(steps)}}}\n"
+
+    ended = lab.run(write_job(lab, document, words=words))
+
+    assert ended.status == 0, ended.stderr
+    assert ended.results["nodes"][0]["faults"] == []
+
+
+EMERGENCY = """
+echo 'ALERT!  /dev/mmcblk1p9 does not exist.  Dropping to a shell!'
+export PS1='(initramfs) '
+"""
+
+
+@pytest.mark.parametrize("prompts", [r"root@board:~#", r"\(initramfs\)"])
+def test_board_in_its_ramdisks_emergency_shell_is_not_booted(
+    tmp_path: Path, sshd: Server, prompts: str
+) -> None:
+    document = job(entry("guest"), actions=[shell_action("fine.yaml", "host")])
+    document["vm_group"]["host"]["device_type"] = TYPE
+    with board_lab(tmp_path, sshd, system=EMERGENCY, test_image_prompts=prompts) as lab:
+        ended = lab.run(write_job(lab, document, fine=f"{HEAD}run: {{steps: [':']}}\n"))
 
     assert ended.status == 4, ended.stderr
-    host, guest = ended.results["nodes"]
-    assert host["error"]["message"] == f"the console shows kernel-panic: {PANIC}"
-    assert guest["error"]["class"] == "PeerFailed"
-    assert traces(lab, sshd) == []
+    host = ended.results["nodes"][0]
+    assert host["error"]["message"].startswith("the console shows no-root: ALERT! /dev/mmcblk1p9")
+    assert "check root=" in host["error"]["hint"]
+    assert [(one["name"], one["severity"]) for one in host["faults"]] == [("no-root", "fatal")]
+    assert host["runs"] == []
+
+
+def test_board_whose_ramdisk_was_deployed_as_the_system_is_booted(
+    tmp_path: Path, sshd: Server
+) -> None:
+    files = {"kernel": "kernel", "ramdisk": "ramdisk"}
+    deploy = {"command": "deploy_linaro_kernel", "parameters": {"role": "host", **files}}
+    document = job(entry("guest"), actions=[deploy, shell_action("fine.yaml", "host")])
+    document["vm_group"]["host"]["device_type"] = TYPE
+    keys = {"boot_cmds_ramdisk": "boot", "test_image_prompts": r"\(initramfs\)"}
+    with board_lab(tmp_path, sshd, system=EMERGENCY, ramdisk_raw="yes", **keys) as lab:
+        for name in files:
+            (lab.folder / name).write_bytes(name.encode())
+
+        ended = lab.run(write_job(lab, document, fine=f"{HEAD}run: {{steps: [':']}}\n"))
+
+    assert ended.status == 0, ended.stderr
+    host = ended.results["nodes"][0]
+    assert [(one["name"], one["severity"]) for one in host["faults"]] == [("no-root", "note")]
+
+
+def test_vm_in_its_emergency_shell_is_not_booted(lab: Lab) -> None:
+    launch = "echo 'You are in emergency mode. After logging in, type'; PS1='guest> ' exec sh -i"
+    document = job(entry("guest", launch_with=launch), actions=[shell_action("fine.yaml", "guest")])
+
+    ended = lab.run(write_job(lab, document, fine=f"{HEAD}run: {{steps: [':']}}\n"))
+
+    assert ended.status == 4, ended.stderr
+    assert "no-root: You are in emergency mode" in ended.results["nodes"][1]["error"]["message"]
 
 
 def test_faults_that_nobody_dies_of_fail_test_cases_of_their_own(lab: Lab, sshd: Server) -> None:

@@ -127,6 +127,32 @@ def test_board_is_not_touched_unless_asked_for(lab: Lab) -> None:
     assert not {"reset", "used"} & {path.name for path in lab.folder.iterdir()}
 
 
+def test_boot_medium_that_is_missing_is_found_before_any_boot(lab: Lab) -> None:
+    (lab.config / "device-types/board.conf").write_text("client_type = bootloader\n")
+    device = lab.config / "devices/board01.conf"
+    medium = lab.folder / "sdx"
+    keys = f"device_type = board\nhard_reset_command = true\nmedia_device = {medium}\n"
+    path = job(lab, guests(), host="board")
+    document = json.loads(path.read_text())
+    document["actions"].insert(
+        0,
+        {"command": "deploy_linaro_image", "parameters": {"image": "vm.img", "role": "host"}},
+    )
+    path.write_text(json.dumps(document))
+
+    device.write_text(keys)
+    status, found, _ = doctor(lab, path)
+    assert (status, found[f"boot medium {medium}"]["severity"]) == (4, "missing")
+
+    device.write_text(f"{keys}media_attach_command = true\n")
+    status, found, _ = doctor(lab, path)
+    assert (status, found[f"boot medium {medium}"]["severity"]) == (0, "ok")
+
+    medium.mkdir()
+    status, found, _ = doctor(lab, path)
+    assert (status, found[f"boot medium {medium}"]["severity"]) == (3, "missing")
+
+
 def test_job_file_of_that_name_is_still_a_job(lab: Lab) -> None:
     job(lab, guests(), name="doctor")
 

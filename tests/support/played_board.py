@@ -24,6 +24,10 @@ head -c 1 >/dev/null
 printf '\\n=> '
 read -r command
 echo 'Linux version 6.1'
+{system}
+exec setsid --ctty --wait bash --norc --noprofile -i
+"""
+_LOGIN = """\
 until [ "$name:$word" = "tester:$wanted" ]; do
     printf 'board login: '
     read -r name
@@ -33,7 +37,6 @@ until [ "$name:$word" = "tester:$wanted" ]; do
     stty echo
     echo
 done
-exec setsid --ctty --wait bash --norc --noprofile -i
 """
 _IP = "#!/bin/sh\necho '192.0.2.1 dev eth0 src 198.51.100.7 uid 0'\n"
 _CAT = """\
@@ -47,11 +50,17 @@ esac
 
 @contextmanager
 def board_lab(
-    folder: Path, sshd: Server, *, after_reading_keys: str = "", **device: object
+    folder: Path,
+    sshd: Server,
+    *,
+    after_reading_keys: str = "",
+    system: str = _LOGIN,
+    **device: object,
 ) -> Iterator[Lab]:
     """A lab with such a board, ``played01`` of type ``played``, as its only host.
 
-    `after_reading_keys` is a command that the board runs when its SSH keys have been read.
+    `after_reading_keys` is a command that the board runs when its SSH keys have been read, `system`
+    what it runs after its kernel's first words.
     """
     programs = folder / "programs"
     programs.mkdir()
@@ -61,7 +70,7 @@ def board_lab(
     for name, text in (("ip", _IP), ("cat", cat)):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
-    (folder / "board.sh").write_text(_BOARD)
+    (folder / "board.sh").write_text(_BOARD.replace("{system}", system))
     (folder / "board.sh.word").write_text(f"{PASSWORD}\n")
     environment = f"env HOME={sshd.home} PATH={programs}:/usr/bin:/bin 'PS1=root@board:~# '"
     keys = {

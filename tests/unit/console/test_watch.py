@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: MIT
 """What consoles say when something is wrong is recognized, and what tests say of it is not."""
 
+import time
+
 import pytest
 
 from lava_vmgroup.console.faults import FAULTS, NAMES, Fault, Place, Severity
-from lava_vmgroup.console.watch import LINE_LIMIT, LINES_AFTER, LINES_BEFORE, Sighting, Watch
+from lava_vmgroup.console.watch import (
+    LINE_LIMIT,
+    LINES_AFTER,
+    LINES_BEFORE,
+    KernelClock,
+    Sighting,
+    Watch,
+)
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.testshell import pattern
 
@@ -67,6 +76,60 @@ LOGS = [
     ("qemu", "qemu-system-x86_64: -drive file=a.img: Could not open 'a.img': No such file"),
 ]
 START_OF_LINE = {fault.name for fault in FAULTS if fault.place is Place.START}
+RAMDISKS = [
+    "ALERT!  UUID=7a04 does not exist.  Dropping to a shell!",
+    "ALERT! /dev/mmcblk1p9 does not exist. Dropping to a shell!",
+    "Gave up waiting for root file system device.  Common problems:",
+    "Target filesystem doesn't have requested /sbin/init.",
+    "No init found. Try passing init= bootarg.",
+    "The root filesystem on /dev/sda1 requires a manual fsck",
+    "Failed to mount /dev/vda9 as root file system.",
+    "initramfs emergency recovery shell launched. Type 'exit' to continue boot",
+    "Mounting root failed.",
+    'Generating "/run/initramfs/rdsosreport.txt"',
+    "dracut: FATAL: No or empty root= argument",
+    "An error occurred in stage 1 of the boot process, which must mount the",
+    "You are now being dropped into an emergency shell.",
+    "ERROR: Failed to mount '/dev/sda2' on real root",
+    "switch_root: failed to mount moving /dev to /sysroot/dev: Invalid argument",
+    "switch_root: can't execute '/sbin/init': No such file or directory",
+    "run-init: /sbin/init: No such file or directory",
+    "Failed to switch root: Specified switch root path '/sysroot' does not seem to be an OS tree.",
+]
+RAMDISK_PROMPTS = [
+    "(initramfs) ",
+    "dracut:/# ",
+    ":/# ",
+    ":/root# ",
+    "[rootfs ]# ",
+    "rescueshell / # ",
+    "\x1b[1;31m(initramfs) \x1b[0m",
+]
+EMERGENCIES = [
+    'You are in emergency mode. After logging in, type "journalctl -xb" to view',
+    'You are in rescue mode. After logging in, type "journalctl -xb" to view',
+    "Entering emergency mode. Exit the shell to continue.",
+    "[  OK  ] Reached target emergency.target - Emergency Mode.",
+    "[  OK  ] Reached target Emergency Mode.",
+    "Cannot open access to console, the root account is locked.",
+    "- failsafe -",
+]
+EMERGENCY_PROMPTS = [
+    "Give root password for maintenance",
+    "Press Enter for maintenance(or press Control-D to continue): ",
+    "Give root password for maintenance (or type Control-D to continue): ",
+]
+BOOTS = """\
+U-Boot 2023.01 (Feb 22 2023)
+Loading, please wait...
+Gave up waiting for suspend/resume device
+Begin: Mounting root file system ... Begin: Running /scripts/local-top ... done.
+Press the [f] key and hit [enter] to enter failsafe mode
+[   10.1] systemd[1]: emergency.service - Emergency Shell was skipped because of a condition check
+[  OK  ] Mounted sys-kernel-config.mount - Kernel Configuration File System.
+can't access tty; job control turned off
+Welcome to Debian GNU/Linux 12 (bookworm)!
+"""
 HARMLESS = [
     "[    0.000000] Linux version 6.1.0-18-arm64 (debian-kernel@lists.debian.org)",
     "[    1.000000] Kernel command line: root=/dev/vda1 panic=5 oops=panic",
@@ -104,6 +167,130 @@ def test_real_words_of_kernels_firmware_and_qemu_are_recognized(name: str, line:
     assert Seen().names(line) == [name]
     if not (name in START_OF_LINE and Seen().names(f"{STAMP}{line}") == []):
         assert Seen().names(f"# {STAMP}{line}") == [name]
+
+
+def booting(*, ramdisk: bool = False) -> Seen:
+    """A watch of a system that boots."""
+    seen = Seen()
+    seen.watch.expect_reset()
+    seen.watch.expect_boot(ramdisk_is_system=ramdisk)
+    return seen
+
+
+@pytest.mark.parametrize("line", [*RAMDISKS, *EMERGENCIES, *EMERGENCY_PROMPTS])
+def test_boot_that_ends_in_an_emergency_shell_has_no_root_for_certain(line: str) -> None:
+    seen = booting()
+
+    assert seen.names(f"\x1b[0;1;39m{line}") == ["no-root"]
+    assert seen.told[0].fault.severity is Severity.FATAL
+    assert seen.told[0].fault.hint
+
+
+@pytest.mark.parametrize("prompt", [*RAMDISK_PROMPTS, *EMERGENCY_PROMPTS])
+def test_prompt_of_an_emergency_shell_counts_though_its_line_never_ends(prompt: str) -> None:
+    seen = booting()
+
+    seen.watch.feed(f"busybox\r\n{prompt[:1]}".encode())
+    seen.watch.feed(prompt[1:].encode())
+    seen.watch.settle()
+
+    assert [one.fault.name for one in seen.told] == ["no-root"]
+
+
+@pytest.mark.parametrize("line", [*RAMDISKS, *RAMDISK_PROMPTS])
+def test_ramdisk_that_is_the_system_may_say_that_it_finds_no_root(line: str) -> None:
+    seen = booting(ramdisk=True)
+
+    assert seen.names(line) == ["no-root"]
+    assert seen.told[0].fault.severity is Severity.NOTE
+    assert booting(ramdisk=True).names("You are in emergency mode. After") == ["no-root"]
+
+
+def test_boot_that_goes_well_shows_no_emergency() -> None:
+    assert booting().names(*BOOTS.splitlines()) == []
+
+
+@pytest.mark.parametrize("line", [*RAMDISKS, *RAMDISK_PROMPTS, *EMERGENCIES])
+def test_words_of_emergency_shells_are_a_tests_own_once_the_system_is_up(line: str) -> None:
+    assert Seen().names(line) == []
+
+
+def test_end_of_an_earlier_boot_on_the_console_is_not_this_boots() -> None:
+    seen = Seen()
+    seen.watch.expect_reset()
+
+    seen.watch.feed(b"Gave up waiting for root file system device\r\n(initramfs) ")
+    seen.watch.expect_boot(ramdisk_is_system=False)
+    seen.watch.feed(b"\r\nLinux version 6.1\r\n")
+    seen.watch.settle()
+
+    assert seen.told == []
+
+
+def test_terminal_behind_ssh_shows_no_kernel_but_the_jobs_own_patterns() -> None:
+    own = Fault(
+        name="mine", severity=Severity.NOTE, pattern=r"lost \d+ frames", place=Place.ANYWHERE
+    )
+    seen = Seen(own)
+    seen.watch.hears_kernel = False
+
+    assert seen.names(*(line for _, line in LOGS), f"{STAMP}{PANIC}", "lost 3 frames") == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Internal error: no such column",
+        "Oops: something went wrong",
+        "general protection faults: 0",
+        "BUG: the widget has no handle",
+        "UBSAN: 3 reports",
+        "java invoked oom-killer twice, says the test",
+    ],
+)
+def test_words_that_kernels_share_with_programs_are_no_fault_without_a_stamp(line: str) -> None:
+    assert Seen().names(line) == []
+
+
+def test_kernel_that_says_it_writes_stamps_says_nothing_without_one() -> None:
+    seen = Seen()
+    seen.watch.system_is_up(KernelClock(uptime_s=12.0, asked_at=time.monotonic(), has_stamps=True))
+
+    assert seen.names(PANIC) == []
+    assert seen.names(f"{STAMP}{PANIC}") == ["kernel-panic"]
+
+
+def came_up(*lines: str, uptime_s: float) -> Seen:
+    """A watch of a system that has shown these lines, and then says how long it has been up."""
+    seen = booting()
+    seen.names(*lines)
+    seen.watch.system_is_up(
+        KernelClock(uptime_s=uptime_s, asked_at=time.monotonic(), has_stamps=True)
+    )
+    return seen
+
+
+def test_log_of_another_machine_does_not_fit_the_systems_clock() -> None:
+    seen = came_up("[    0.000000] Linux version", "[  480.000000] eth0: up", uptime_s=500.0)
+
+    assert seen.names(f"[    2.000000] {PANIC}", f"[  485.000000] {PANIC}") == []
+    assert seen.names(f"[90000.000000] {PANIC}") == []
+    assert seen.names("[  503.000000] eth0: down", f"[  496.000000] {PANIC}") == ["kernel-panic"]
+
+
+def test_log_of_another_machine_is_older_than_what_a_system_without_a_clock_has_said() -> None:
+    seen = booting()
+    seen.names("[    0.000000] Linux version", "[   90.000000] eth0: up")
+    seen.watch.system_is_up()
+
+    assert seen.names(f"[    2.000000] {PANIC}") == []
+    assert seen.names(f"[   91.000000] {PANIC}") == ["kernel-panic"]
+
+
+def test_clock_that_the_stamps_of_the_boot_do_not_fit_is_not_relied_on() -> None:
+    seen = came_up("[    0.000000] Linux version", "[    9.000000] eth0: up", uptime_s=5000.0)
+
+    assert seen.names(f"{STAMP}{PANIC}") == ["kernel-panic"]
 
 
 def test_every_fault_has_a_real_example() -> None:
