@@ -22,11 +22,13 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.kernels import is_bootable, zboot_payload
 from lava_vmgroup.deploy.layers import HEAD, Layer, damage_reported, decompressed, layer_of
 from lava_vmgroup.errors import JobError
-from lava_vmgroup.progress import Progress
 from lava_vmgroup.sparse import Readable, write_sparse
 
 _BUFFER = 1 << 20
 _MAX_LAYERS = 4
+Tell = Callable[[int, int], None]
+"""A function that is told of bytes done and bytes in all."""
+
 MAX_UNPACKED = 64 << 30
 """Bytes of an image, holes included: more than boards' cards and images have."""
 
@@ -91,7 +93,7 @@ def wants_unpacking(path: Path, name: str, purpose: Unpack, deadline: Deadline) 
     return is_bootable(inner) or layer_of(inner) is Layer.ZBOOT
 
 
-def unpack(source: Path, name: str, scratch: Path, deadline: Deadline, tell: Progress) -> Path:
+def unpack(source: Path, name: str, scratch: Path, deadline: Deadline, tell: Tell) -> Path:
     """Unpack a file layer by layer into the folder `scratch`, blocks of zeros as holes.
 
     `name` is for messages.  Returns the file in `scratch` that is packed in nothing.  Raises
@@ -112,7 +114,7 @@ def unpack(source: Path, name: str, scratch: Path, deadline: Deadline, tell: Pro
 
 
 def _unpack_layer(
-    layer: Layer, path: Path, name: str, target: Path, deadline: Deadline, tell: Progress
+    layer: Layer, path: Path, name: str, target: Path, deadline: Deadline, tell: Tell
 ) -> None:
     match layer:
         case Layer.QCOW2:
@@ -127,7 +129,7 @@ def _unpack_layer(
             _unpack_stream(path, name, target, deadline, tell)
 
 
-def _unpack_stream(path: Path, name: str, target: Path, deadline: Deadline, tell: Progress) -> None:
+def _unpack_stream(path: Path, name: str, target: Path, deadline: Deadline, tell: Tell) -> None:
     """Undo compression, and take the image out of an archive inside it."""
     size = path.stat().st_size
     with path.open("rb", buffering=0) as file, decompressed(file, deadline) as stream:
@@ -164,7 +166,7 @@ def _unpack_tar(stream: IO[bytes], name: str, target: Path, tell: Callable[[], N
         raise _no_single_image(name, files)
 
 
-def _unpack_zip(path: Path, name: str, target: Path, tell: Progress) -> None:
+def _unpack_zip(path: Path, name: str, target: Path, tell: Tell) -> None:
     """Take the single file, or the single ``*.img``, out of an archive."""
     with _zip_damage_reported(), zipfile.ZipFile(path) as archive:
         members = {info.filename: info for info in archive.infolist() if not info.is_dir()}

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.config.device import QemuNetwork
+from lava_vmgroup.config.device import QemuArch, QemuNetwork
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.stream import ByteStream
@@ -17,6 +17,7 @@ from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.root_device import layout_of
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import InfrastructureError, JobError, NodeSkipped, Unfit, VMGroupError
 from lava_vmgroup.job.model import NodeJob
@@ -24,6 +25,7 @@ from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.fitness import Cargo, check_host, config_of, guest_of
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
+from lava_vmgroup.nodes.vm_kernel import check_kernel, fitting_tree, with_right_root
 from lava_vmgroup.nodes.vm_plan import Deployed, VMPlan
 from lava_vmgroup.vms.folder import LAUNCH, OVERLAY, VMFolder, launch_program
 from lava_vmgroup.vms.heartbeat import Heartbeat
@@ -63,10 +65,14 @@ class VMNode(Node):
         """Put the image into the host's store, with the kernel that was found in it."""
         self.log.event("state", f"preparing {image.name}", state="preparing the image")
         prepared = self.shared.images.prepare(image, deadline)
+        for warning in prepared.warnings:
+            self.log.warning("kernel", f"{image.name}: {warning}")
         flash = [stored(path, deadline) for path in pflash]
         by_firmware = bool(flash) or self._settings.bootloadertype == "uefi"
         boots = () if by_firmware else (prepared.kernel, prepared.initrd)
-        link = self._reach_host(deadline)
+        if not by_firmware:
+            fitting_tree(None, self.job, self.config, self.log)
+        link = self._reach_host_for(boots[0] if boots else None, deadline)
         cargo = Cargo(
             files=(prepared.disk, *boots, *flash),
             layer=image.stat().st_size,
@@ -81,21 +87,24 @@ class VMNode(Node):
                 pflash=self._store_all(flash, link, deadline),
             )
             return
-        append = prepared.append
+        append, root = prepared.append, self._settings.root_part or prepared.partition
         if append is None:
-            root = f"/dev/vda{self._settings.root_part or prepared.partition or ''}"
             arguments = self.config.kernel_arguments("boot_cmds")
-            append = arguments.replace(self.config.root_device, root)
+            append = arguments.replace(self.config.root_device, f"/dev/vda{root or ''}")
         self._deployed = Deployed(
             disk=self._store(prepared.disk, link, deadline),
             disk_size=image.stat().st_size,
             kernel=self._store(prepared.kernel, link, deadline),
             initrd=self._store(prepared.initrd, link, deadline),
             append=append,
+            layout=prepared.layout if prepared.kernel else None,
+            root=root,
         )
 
     def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
         """Put the files into the host's store."""
+        dtb = fitting_tree(files.dtb, self.job, self.config, self.log)
+        files = replace(files, dtb=dtb)
         given = {
             name: stored(path, deadline)
             for name in ("kernel", "ramdisk", "dtb", "rootfs", "firmware")
@@ -103,7 +112,9 @@ class VMNode(Node):
         }
         flash = [stored(path, deadline) for path in files.pflash]
         disk_size = files.rootfs.stat().st_size if files.rootfs else 0
-        link = self._reach_host(deadline)
+        layout = layout_of(files.rootfs, deadline) if files.rootfs else None
+        root = layout.root() if layout else None
+        link = self._reach_host_for(given.get("kernel"), deadline)
         cargo = Cargo(
             files=(*given.values(), *flash),
             layer=disk_size,
@@ -120,6 +131,8 @@ class VMNode(Node):
             initrd=remote.get("ramdisk"),
             dtb=remote.get("dtb"),
             append=self.config.kernel_arguments(arguments),
+            layout=layout if files.kernel else None,
+            root=self._settings.root_part or (root.number if root else None),
             firmware=remote.get("firmware"),
             pflash=self._store_all(flash, link, deadline),
         )
@@ -141,6 +154,7 @@ class VMNode(Node):
         if settings.chooses_commands:
             key = "boot_cmds" if deployed.disk else "boot_cmds_ramdisk"
             deployed = replace(deployed, append=config.kernel_arguments(key))
+        deployed = with_right_root(deployed, self.job, self.log)
         self._console = self._launch(deployed, link, deadline)
         prompts = (self.job.shell_prompt,) if self.job.shell_prompt else ()
         limit = deadline.sub("the VM's shell prompt", config.boot_linaro_timeout)
@@ -223,6 +237,16 @@ class VMNode(Node):
             if not self.shared.runs_host:
                 self._heartbeat = self._host.heartbeat(self.name, self.host_is_lost, deadline)
         return self._link
+
+    def _reach_host_for(self, kernel: StoredFile | None, deadline: Deadline) -> SshLink:
+        """Refuse a kernel that the VM cannot run, as soon as that is known, and reach the host."""
+        path = kernel.path if kernel else None
+        check_kernel(path, self.job, self.config, None, self.log)
+        link = self._reach_host(deadline)
+        if path is not None and self.config.qemu_arch is QemuArch.HOST:
+            facts = self._on.facts(link, deadline)
+            check_kernel(path, self.job, self.config, facts.arch, self.log)
+        return link
 
     def _check_host(self, cargo: Cargo, link: SshLink, deadline: Deadline) -> None:
         """Refuse a host that cannot carry the VM before anything is sent there."""
