@@ -75,6 +75,8 @@ _DISKS = (
 )
 """The marks of disks and file systems."""
 
+_VARIED = 16  # different characters: fewer in a sector without lines are a pattern
+
 _MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<script")
 _TEXT = frozenset(b"\t\n\r\f\x1b") | frozenset(range(0x20, 0x7F)) | frozenset(range(0x80, 0x100))
 
@@ -124,8 +126,8 @@ def _known(head: bytes, tail: bytes) -> tuple[str, str] | None:
 
 
 def _is_text(head: bytes) -> bool:
-    """Return whether there is nothing but text in the first sector."""
-    if not head or not _TEXT.issuperset(head):
+    """Return whether there is nothing but text in the first sector, and no filling pattern."""
+    if not _TEXT.issuperset(head) or (b"\n" not in head and len({*head}) < _VARIED):
         return False
     try:
         head.decode()

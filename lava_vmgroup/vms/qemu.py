@@ -93,6 +93,8 @@ def argv_around(machine: Machine) -> tuple[list[str], list[str]]:
         words += ["-initrd", machine.initrd]
     if machine.dtb is not None:
         words += ["-dtb", machine.dtb]
+    if _is_vexpress(machine.machine):
+        words += ["-audiodev", "none,id=silence"]  # its sound chip would use the host's
     devices = [*_drives(machine), *_cards(machine), *_records_port(machine)]
     if _by_mmio(machine):
         return [*words, *machine.options], devices
@@ -153,6 +155,10 @@ def _cards(machine: Machine) -> list[str]:
         ]
         for card in machine.cards
     ]
+    if _is_vexpress(machine.machine) and len(cards) > 1:
+        # It has four places for virtio devices, and a network card of its own.
+        first = machine.cards[0]
+        cards[0] = ["-nic", f"{first.netdev},model=lan9118,mac={first.mac}"]
     return _as_linux_finds_them(machine, cards)
 
 
