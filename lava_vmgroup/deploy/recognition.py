@@ -127,7 +127,8 @@ def _known(head: bytes, tail: bytes) -> tuple[str, str] | None:
 
 def _is_text(head: bytes) -> bool:
     """Return whether there is nothing but text in the first sector, and no filling pattern."""
-    if not _TEXT.issuperset(head) or (b"\n" not in head and len({*head}) < _VARIED):
+    is_structured = b"\n" in head or head.lstrip().startswith((b"{", b"["))
+    if not _TEXT.issuperset(head) or not (is_structured or len({*head}) >= _VARIED):
         return False
     try:
         head.decode()
