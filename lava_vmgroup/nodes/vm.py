@@ -360,4 +360,8 @@ class VMNode(Node):
         if error is self.shared.host_loss or self._folder is None:
             return error
         said = self._folder.complaints(self.shared.cleanup("reading QEMU's messages"))
-        return InfrastructureError(f"QEMU ended: {said[-1]}", last_lines=said) if said else error
+        if not said:
+            return error
+        own = self.config.qemu_options
+        hint = f"are the options of {self.config.place('qemu_options')} right?" if own else None
+        return InfrastructureError(f"QEMU ended: {said[-1]}", hint=hint, last_lines=said)
