@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.config.device import QemuArch, QemuNetwork
+from lava_vmgroup.config.device import QemuNetwork
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.stream import ByteStream
@@ -26,7 +26,7 @@ from lava_vmgroup.nodes.fitness import Cargo, check_host, config_of, guest_of
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.nodes.vm_kernel import check_kernel, fitting_tree, with_right_root
-from lava_vmgroup.nodes.vm_plan import Deployed, VMPlan
+from lava_vmgroup.nodes.vm_plan import Deployed, VMPlan, qemu_ended
 from lava_vmgroup.vms.folder import LAUNCH, OVERLAY, VMFolder, launch_program
 from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.host import VMHost
@@ -69,24 +69,19 @@ class VMNode(Node):
             self.log.warning("kernel", f"{image.name}: {warning}")
         flash = [stored(path, deadline) for path in pflash]
         by_firmware = bool(flash) or self._settings.bootloadertype == "uefi"
-        boots = () if by_firmware else (prepared.kernel, prepared.initrd)
-        if not by_firmware:
+        kernel, initrd = (None, None) if by_firmware else (prepared.kernel, prepared.initrd)
+        if kernel is not None:
             fitting_tree(None, self.job, self.config, self.log)
-        link = self._reach_host_for(boots[0] if boots else None, deadline)
+            check_kernel(kernel.path, self.job, self.config, None, self.log)
+        link = self._reach_host(deadline)
         cargo = Cargo(
-            files=(prepared.disk, *boots, *flash),
+            files=(prepared.disk, kernel, initrd, *flash),
             layer=image.stat().st_size,
-            wants_firmware=not flash and (by_firmware or prepared.kernel is None),
+            wants_firmware=not flash and kernel is None,
+            kernel=kernel,
         )
         self._check_host(cargo, link, deadline)
         self._stop(deadline)
-        if by_firmware:
-            self._deployed = Deployed(
-                disk=self._store(prepared.disk, link, deadline),
-                disk_size=image.stat().st_size,
-                pflash=self._store_all(flash, link, deadline),
-            )
-            return
         append, root = prepared.append, self._settings.root_part or prepared.partition
         if append is None:
             arguments = self.config.kernel_arguments("boot_cmds")
@@ -94,17 +89,17 @@ class VMNode(Node):
         self._deployed = Deployed(
             disk=self._store(prepared.disk, link, deadline),
             disk_size=image.stat().st_size,
-            kernel=self._store(prepared.kernel, link, deadline),
-            initrd=self._store(prepared.initrd, link, deadline),
-            append=append,
-            layout=prepared.layout if prepared.kernel else None,
+            kernel=self._store(kernel, link, deadline),
+            initrd=self._store(initrd, link, deadline),
+            append=append if kernel else "",
+            layout=prepared.layout if kernel else None,
             root=root,
+            pflash=self._store_all(flash, link, deadline),
         )
 
     def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
         """Put the files into the host's store."""
-        dtb = fitting_tree(files.dtb, self.job, self.config, self.log)
-        files = replace(files, dtb=dtb)
+        files = replace(files, dtb=fitting_tree(files.dtb, self.job, self.config, self.log))
         given = {
             name: stored(path, deadline)
             for name in ("kernel", "ramdisk", "dtb", "rootfs", "firmware")
@@ -114,23 +109,27 @@ class VMNode(Node):
         disk_size = files.rootfs.stat().st_size if files.rootfs else 0
         layout = layout_of(files.rootfs, deadline) if files.rootfs else None
         root = layout.root() if layout else None
-        link = self._reach_host_for(given.get("kernel"), deadline)
+        if files.kernel is not None:
+            check_kernel(files.kernel, self.job, self.config, None, self.log)
+        link = self._reach_host(deadline)
         cargo = Cargo(
             files=(*given.values(), *flash),
             layer=disk_size,
             wants_firmware=not (files.kernel or files.firmware or flash),
+            kernel=given.get("kernel"),
         )
         self._check_host(cargo, link, deadline)
         self._stop(deadline)
         remote = {name: self._store(file, link, deadline) for name, file in given.items()}
-        arguments = "boot_cmds" if files.rootfs else "boot_cmds_ramdisk"
         self._deployed = Deployed(
             disk=remote.get("rootfs"),
             disk_size=disk_size,
             kernel=remote.get("kernel"),
             initrd=remote.get("ramdisk"),
             dtb=remote.get("dtb"),
-            append=self.config.kernel_arguments(arguments),
+            append=self.config.kernel_arguments(
+                "boot_cmds" if files.rootfs else "boot_cmds_ramdisk"
+            ),
             layout=layout if files.kernel else None,
             root=self._settings.root_part or (root.number if root else None),
             firmware=remote.get("firmware"),
@@ -237,16 +236,6 @@ class VMNode(Node):
             if not self.shared.runs_host:
                 self._heartbeat = self._host.heartbeat(self.name, self.host_is_lost, deadline)
         return self._link
-
-    def _reach_host_for(self, kernel: StoredFile | None, deadline: Deadline) -> SshLink:
-        """Refuse a kernel that the VM cannot run, as soon as that is known, and reach the host."""
-        path = kernel.path if kernel else None
-        check_kernel(path, self.job, self.config, None, self.log)
-        link = self._reach_host(deadline)
-        if path is not None and self.config.qemu_arch is QemuArch.HOST:
-            facts = self._on.facts(link, deadline)
-            check_kernel(path, self.job, self.config, facts.arch, self.log)
-        return link
 
     def _check_host(self, cargo: Cargo, link: SshLink, deadline: Deadline) -> None:
         """Refuse a host that cannot carry the VM before anything is sent there."""
@@ -360,8 +349,4 @@ class VMNode(Node):
         if error is self.shared.host_loss or self._folder is None:
             return error
         said = self._folder.complaints(self.shared.cleanup("reading QEMU's messages"))
-        if not said:
-            return error
-        own = self.config.qemu_options
-        hint = f"are the options of {self.config.place('qemu_options')} right?" if own else None
-        return InfrastructureError(f"QEMU ended: {said[-1]}", hint=hint, last_lines=said)
+        return qemu_ended(said, self.config) if said else error

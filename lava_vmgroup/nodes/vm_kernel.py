@@ -23,20 +23,20 @@ _NEEDS_TREE = "vexpress-"
 
 
 def check_kernel(
-    kernel: Path | None, job: NodeJob, config: DeviceConfig, host: Arch | None, log: NodeLog
+    kernel: Path, job: NodeJob, config: DeviceConfig, host: Arch | None, log: NodeLog
 ) -> None:
     """Raise `JobError` for a kernel of another architecture than the VM's.
 
-    `host` is the host's architecture; None if it is not known yet, then a VM of the same
-    architecture is not checked.  Warns of a kernel that is in no known format.
+    `host` is the host's architecture, None before it is known; a VM of the host's architecture is
+    checked with it, any other without.  Warns of a kernel in no known format.
     """
     is_like_host = config.qemu_arch is QemuArch.HOST
-    if kernel is None or job.launch_with or (is_like_host and host is None):
+    if job.launch_with or is_like_host is (host is None):
         return
     with kernel.open("rb") as stream:
         head = stream.read(HEAD)
-    architecture = host.value if is_like_host and host else config.qemu_arch.value
-    check_architecture(head, architecture, kernel.name, f"{job.device_type}")
+    architecture = config.qemu_arch.value if host is None else host.value
+    check_architecture(head, architecture, kernel.name, job.device_type)
     if identify(head) is None:
         log.warning("kernel", f"{kernel.name} is no kernel in a format that is known")
 

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lava_vmgroup.config.device import DeviceConfig, QemuNetwork
 from lava_vmgroup.deploy.root_device import Layout, last_console
+from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.vms.accelerator import Accelerator, Arch, Guest, HostFacts
 from lava_vmgroup.vms.folder import CONSOLE, LAUNCH, LAYER, OVERLAY, RECORDS, flash_name
@@ -122,3 +124,10 @@ class VMPlan:
                 netdev = port.netdev(self.folder)
                 cards.append(NetworkCard(name="group", netdev=netdev, mac=port.mac))
         return cards
+
+
+def qemu_ended(said: Sequence[str], config: DeviceConfig) -> InfrastructureError:
+    """Return the error for a QEMU that ended with these last words."""
+    own = config.qemu_options
+    hint = f"are the options in {config.place('qemu_options')} right?" if own else None
+    return InfrastructureError(f"QEMU ended: {said[-1]}", hint=hint, last_lines=said)
