@@ -31,6 +31,8 @@ from lava_vmgroup.once import Once
 from lava_vmgroup.progress import Progress
 
 _REMOTE = ("http", "https", "scp")
+_UNPACKING = 2
+"""Part of the names of unpacked files in the cache; another number makes them anew."""
 _KNOWN = "give a path, or a file:, http:, https: or scp: URL"
 
 
@@ -241,6 +243,7 @@ class JobFiles:
     def _unpacked(
         self, path: Path, name: str, digest: str, deadline: Deadline, log: NodeLog
     ) -> Path:
+        digest = hashlib.sha256(f"{_UNPACKING} {digest}".encode()).hexdigest()
         with self._cache.locked(digest, deadline):
             if (there := self._cache.find(Area.UNPACKED, digest)) is not None:
                 return there

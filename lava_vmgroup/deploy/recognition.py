@@ -58,6 +58,22 @@ _FOREIGN = (
 )
 """Position, magic number, the file's kind, and the remedy."""
 
+_FOREIGN_SUFFIXES = frozenset(
+    {
+        ".7z",
+        ".rar",
+        ".cpio",
+        ".deb",
+        ".rpm",
+        ".vmdk",
+        ".vdi",
+        ".vhdx",
+        ".qed",
+        ".dmg",
+        ".lz",
+        ".lzo",
+    }
+)
 _DMG = b"koly"  # at the beginning of the last sector
 
 _DISKS = (
@@ -99,8 +115,8 @@ def check_is_disk(path: Path, name: str, suffixes: frozenset[str]) -> None:
             f"{name} has {size} bytes, less than a sector: it is no disk image",
             hint="was it downloaded whole?",
         )
-    suffix = PurePosixPath(name).suffix
-    if suffix in suffixes and layer_of(head) is None and not _is_marked(head):
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in suffixes | _FOREIGN_SUFFIXES and layer_of(head) is None and not _is_marked(head):
         raise JobError(
             f"{name} is called {suffix}, but it is not packed like that, and no disk image",
             hint="is the file damaged? a raw image may have any other name, such as disk.img",

@@ -69,7 +69,7 @@ class Unpack(enum.Enum):
 
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".lzma", ".zst", ".lz4")
-SUFFIXES = frozenset({*_COMPRESSED, ".tar", ".tgz", ".txz", ".qcow2", ".zip", ".simg"})
+SUFFIXES = frozenset({*_COMPRESSED, ".tar", ".tgz", ".tbz2", ".txz", ".qcow2", ".zip", ".simg"})
 """The endings of packed files' names."""
 
 _NO_KERNEL = (Layer.TAR, Layer.QCOW2, Layer.ZIP, Layer.ANDROID_SPARSE)

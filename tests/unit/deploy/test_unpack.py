@@ -3,6 +3,7 @@
 
 import bz2
 import gzip
+import hashlib
 import io
 import lzma
 import os
@@ -201,6 +202,20 @@ def test_kernel_is_unpacked_when_there_is_one_inside(
     kernel = job_files.fetch(FileReference(url=name), soon(), NodeLog(), Unpack.KERNEL)
 
     assert kernel.read_bytes() == (content if unpacked else packed)
+
+
+def test_image_that_was_unpacked_by_other_rules_is_unpacked_again(
+    job_files: JobFiles, disk: bytes, tmp_path: Path
+) -> None:
+    packed = gzip.compress(disk)
+    (tmp_path / "disk.img.gz").write_bytes(packed)
+    kept = tmp_path / "cache/unpacked"
+    kept.mkdir(parents=True)
+    (kept / hashlib.sha256(packed).hexdigest()).write_bytes(disk[:1024])
+
+    image = job_files.fetch(FileReference(url="disk.img.gz"), soon(), NodeLog(), Unpack.DISK)
+
+    assert image.read_bytes() == disk
 
 
 def test_cancel_ends_unpacking(job_files: JobFiles, disk: bytes, tmp_path: Path) -> None:
