@@ -32,7 +32,10 @@ _MAX_ENTRIES = 100
 _EXTLINUX = ("/extlinux/extlinux.conf", "/boot/extlinux/extlinux.conf")
 _ENTRIES = ("/loader/entries", "/boot/loader/entries")
 _LOADER = "../loader.conf"
-_GRUB = ("/boot/grub/grub.cfg", "/grub/grub.cfg", "/boot/grub2/grub.cfg", "/grub2/grub.cfg")
+_GRUB = (
+    *("/boot/grub/grub.cfg", "/grub/grub.cfg", "/boot/grub2/grub.cfg", "/grub2/grub.cfg"),
+    "/EFI/BOOT/grub.cfg",
+)
 _DEBIAN = (("/boot/vmlinuz", "/boot/initrd.img"), ("/vmlinuz", "/initrd.img"))
 
 
@@ -90,7 +93,7 @@ def _configured(image: Path, files: FileSystem) -> _Found | None:
             continue
         warnings = []
         if menu.default is not None and entries[0].name != menu.default:
-            warnings.append(f"{path}: the default entry {menu.default!r} has no kernel")
+            warnings.append(f"{path}: the default entry, {menu.default!r}, has no kernel")
         for entry in entries:
             contents = [_content(files, path, name) for name in (entry.kernel, *entry.initrds)]
             kernel, *initrds = (content or b"" for content in contents)
@@ -157,9 +160,8 @@ def _absolute(config: str, name: str) -> str:
 
 
 def _content(files: FileSystem, config: str, name: str) -> bytes | None:
-    """Read a file that a configuration names; a boot partition may be meant to be ``/boot``."""
-    path = _absolute(config, name)
-    return files.read(path) or files.read(path.removeprefix("/boot"))
+    """Read a file that a configuration names."""
+    return files.read(_absolute(config, name))
 
 
 def _text(files: FileSystem, path: str) -> str | None:

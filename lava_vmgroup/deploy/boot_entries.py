@@ -129,7 +129,7 @@ def boot_loader_specification(
     newest_first = [entries[key] for key in sorted(entries, reverse=True)]
     pattern = default.removesuffix(".conf")
     chosen = [one.name for one in newest_first if fnmatch.fnmatch(one.name, pattern)]
-    return Menu(newest_first, chosen[0] if chosen else None)
+    return Menu(newest_first, chosen[0] if chosen else pattern or None)
 
 
 def _version(text: str) -> tuple[tuple[int, str], ...]:
@@ -182,7 +182,7 @@ def grub(text: str, variables: Mapping[str, str]) -> Menu:
         elif in_entry and line:
             menu.entries[-1] = _into_entry(menu.entries[-1], line.split(), variables)
     wanted = variables.get("saved_entry") or menu.default or "0"
-    menu.default = names.get(wanted.split(">")[-1])
+    menu.default = names.get(wanted.split(">")[-1], wanted)
     return menu
 
 

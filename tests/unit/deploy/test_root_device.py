@@ -229,6 +229,45 @@ def test_entry_that_lacks_its_kernel_is_passed_over_with_a_warning(tmp_path: Pat
     )
 
 
+@pytest.mark.parametrize(
+    ("config", "default"),
+    [
+        ("default gone\nlabel b\nkernel /Image\n", "gone"),
+        ("default a\nlabel a\nlocalboot 1\nlabel b\nkernel /Image\n", "a"),
+    ],
+)
+def test_default_entry_that_cannot_be_booted_is_named(
+    config: str, default: str, tmp_path: Path
+) -> None:
+    (tmp_path / "root/extlinux").mkdir(parents=True)
+    (tmp_path / "root/extlinux/extlinux.conf").write_text(config)
+    (tmp_path / "root/Image").write_bytes(b"K")
+
+    files = extract_boot_files(
+        fat_image(tmp_path / "root", tmp_path / "disk.img"), tmp_path, soon()
+    )
+
+    assert files is not None
+    (warning,) = files.warnings
+    assert f"the default entry, {default!r}, has no kernel" in warning
+
+
+def test_saved_entry_of_grub_that_is_gone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "root/EFI/BOOT").mkdir(parents=True)
+    (tmp_path / "root/EFI/BOOT/grub.cfg").write_text(
+        'set default="gone"\nmenuentry "boot"{\nlinux /bzImage LABEL=boot root=PARTUUID=a-02\n}\n'
+    )
+    (tmp_path / "root/bzImage").write_bytes(b"K")
+
+    files = extract_boot_files(
+        fat_image(tmp_path / "root", tmp_path / "disk.img"), tmp_path, soon()
+    )
+
+    assert files is not None
+    assert files.append == "LABEL=boot root=PARTUUID=a-02"
+    assert "'gone'" in files.warnings[0]
+
+
 def test_system_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     image = separate_boot(tmp_path, 16)
     with image.open("r+b") as file:
