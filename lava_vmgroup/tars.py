@@ -30,6 +30,12 @@ _HEADERS = (
 )
 
 
+_DAMAGED_HEADERS = (
+    tarfile.InvalidHeaderError,  # type: ignore[attr-defined]
+    tarfile.TruncatedHeaderError,  # type: ignore[attr-defined]
+)
+
+
 class _Member(tarfile.TarInfo):
     """A member whose headers are of a sane size."""
 
@@ -41,6 +47,19 @@ class _Member(tarfile.TarInfo):
         if member.size < 0 or (most is not None and member.size > most):
             raise tarfile.ReadError(f"a header announces {member.size} bytes")
         return member
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> _Member:
+        """As the base class; raises `tarfile.ReadError` for a damaged header.
+
+        Python's reader takes one behind the first member for the end of the archive.
+        """
+        try:
+            return super().fromtarfile(archive)
+        except _DAMAGED_HEADERS as error:
+            if archive.ignore_zeros:
+                raise
+            raise tarfile.ReadError(f"a broken header: {error}") from error
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def check(action: Action, scope: Scope) -> Iterator[str]:
     if "qemu_pflash" in action.parameters and scope.on_host:
         yield "qemu_pflash: only virtual machines have it; give the action the role of a VM"
     image = FileReference.of(action.parameters["image"])
-    for problem in reference_problems(image, scope.folder):
+    for problem in reference_problems(image, scope.folder, Unpack.DISK):
         yield f"image: {problem}"
     for problem in customize.problems(action.parameters.get("customize", {}), scope.folder):
         yield f"customize: {problem}"

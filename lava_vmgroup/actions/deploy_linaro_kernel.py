@@ -47,7 +47,7 @@ def check(action: Action, scope: Scope) -> Iterator[str]:
     parameters = action.parameters
     yield from deploy_problems(parameters)
     for name, reference in _references(action):
-        for problem in reference_problems(reference, scope.folder):
+        for problem in reference_problems(reference, scope.folder, _FILES[name]):
             yield f"{name}: {problem}"
     for name in _LISTS:
         for index, value in enumerate(parameters.get(name, ())):

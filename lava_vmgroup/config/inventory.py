@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from lava_vmgroup.config import files, typed
 from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.qemu_options import understood
 from lava_vmgroup.errors import ConfigurationError, JobError
 
 
@@ -153,12 +154,13 @@ def _device(layers: files.Layers, name: str, device_type: str) -> DeviceConfig:
     layers.force("device_type", device_type)
     keys = layers.keys()
     declared = frozenset(typed.key_names(DeviceConfig))
-    return typed.read_keys(
+    config = typed.read_keys(
         DeviceConfig,
         layers,
         extra=MappingProxyType({key: layers.lenient(key) for key in keys if key not in declared}),
         sources=MappingProxyType({key: layers.place(key) for key in keys if layers.source(key)}),
     )
+    return understood(config) if config.is_vm else config
 
 
 def _known(what: str, wanted: str, names: Iterable[str]) -> str:

@@ -22,9 +22,13 @@ _MAX_WORDS = 4096
 """Bytes of a program's complaints that are read."""
 
 _PACKAGES = {
+    "blkid": "util-linux",
     "brz": "brz",
+    "bzip2": "bzip2",
     "debugfs": "e2fsprogs",
     "git": "git",
+    "gzip": "gzip",
+    "lz4": "lz4",
     "mattrib": "mtools",
     "mcopy": "mtools",
     "mdel": "mtools",
@@ -33,7 +37,9 @@ _PACKAGES = {
     "mtype": "mtools",
     "qemu-img": "qemu-utils",
     "sfdisk": "fdisk",
+    "simg2img": "android-sdk-libsparse-utils",
     "ssh": "openssh-client",
+    "xz": "xz-utils",
     "zstd": "zstd",
 }
 
@@ -49,7 +55,13 @@ class ProgramOutput(io.RawIOBase):
         self._deadline = deadline
         self._resources = resources = ExitStack()
         self._errors = resources.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
-        self._process = _start(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=self._errors)
+        self._process = _start(
+            argv,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**os.environ, "LC_ALL": "C"},
+        )
         resources.callback(self._end)
         resources.enter_context(deadline.waking(lambda: end_session(self._process)))
 

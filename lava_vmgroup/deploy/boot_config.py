@@ -2,21 +2,40 @@
 """Finding the kernel inside a disk image, without root and without mounting it.
 
 A virtual machine boots much quicker, and on more machines, from its kernel than through
-firmware.  What is read is what U-Boot's distro boot reads (``extlinux.conf``), else the kernel
+firmware.  The configuration of a boot loader is read where there is one, else the kernel is taken
 under the names that Debian gives it.
 """
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy.filesystems import FileSystem, file_system, partitions
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.deploy.boot_entries import (
+    Entry,
+    Menu,
+    boot_loader_specification,
+    extlinux,
+    grub,
+    variables_of,
+)
+from lava_vmgroup.deploy.filesystems import FileSystem
+from lava_vmgroup.deploy.root_device import Layout, layout_of
+from lava_vmgroup.deploy.unpack import Unpack, unpack, wants_unpacking
+from lava_vmgroup.errors import JobError
 
-_CONFIG_LIMIT = 65536
-_EXTLINUX = ("/boot/extlinux/extlinux.conf", "/extlinux/extlinux.conf")
+_CONFIG_LIMIT = 1 << 20
+_MAX_ENTRIES = 100
+_EXTLINUX = ("/extlinux/extlinux.conf", "/boot/extlinux/extlinux.conf")
+_ENTRIES = ("/loader/entries", "/boot/loader/entries")
+_LOADER = "../loader.conf"
+_GRUB = (
+    *("/boot/grub/grub.cfg", "/grub/grub.cfg", "/boot/grub2/grub.cfg", "/grub2/grub.cfg"),
+    "/EFI/BOOT/grub.cfg",
+)
 _DEBIAN = (("/boot/vmlinuz", "/boot/initrd.img"), ("/vmlinuz", "/initrd.img"))
 
 
@@ -29,80 +48,140 @@ class BootFiles:
     append: str | None
     """The kernel's command line; None where the image does not say it."""
     partition: int
-    """The number of the partition it was found on; 0 when the image has no partitions."""
+    """The number of the partition with the system; 0 when the image has no partitions."""
+    warnings: tuple[str, ...] = ()
+    """The entries that come before this one but cannot be booted."""
 
 
-def extract_boot_files(image: Path, folder: Path, deadline: Deadline) -> BootFiles | None:
+def extract_boot_files(
+    image: Path, folder: Path, deadline: Deadline, layout: Layout | None = None
+) -> BootFiles | None:
     """Copy kernel and initrd of the image's default boot entry into `folder`.
 
-    None when the image has no boot configuration that is understood.
+    None when the image has no boot configuration that is understood.  Raises `JobError` if none of
+    a boot loader's entries can be booted.
     """
-    for number, offset in partitions(image, deadline).items():
-        files = file_system(image, offset, deadline)
+    layout = layout or layout_of(image, deadline)
+    for volume in layout.volumes:
+        files = volume.files
         if files is None:
             continue
-        entry = _extlinux_entry(files) or _debian_entry(files)
-        if entry is None:
+        found = _configured(image, files) or _by_names(files)
+        if found is None:
             continue
-        kernel, initrd, append = entry
+        kernel, initrds, append, warnings = found
+        if append is None and not layout.has_init and layout.unreadable:
+            warnings.append(f"no init was found; partition {layout.unreadable} cannot be read")
         return BootFiles(
-            kernel=_extract(image, files, kernel, folder / "kernel"),
-            initrd=_extract(image, files, initrd, folder / "initrd") if initrd else None,
+            kernel=_plain(_written(folder / "kernel", [kernel]), image.name, folder, deadline),
+            initrd=_written(folder / "initrd", initrds) if initrds else None,
             append=append,
-            partition=number,
+            partition=(layout.root(volume.number) or volume).number,
+            warnings=tuple(warnings),
         )
     return None
 
 
-def _extlinux_entry(files: FileSystem) -> tuple[str, str | None, str | None] | None:
-    for path in _EXTLINUX:
-        text = _text(files, path)
-        entry = _default_entry(text) if text else {}
-        kernel = entry.get("kernel", entry.get("linux"))
-        if kernel is None:
+_Found = tuple[bytes, list[bytes], str | None, list[str]]
+
+
+def _configured(image: Path, files: FileSystem) -> _Found | None:
+    """Return kernel, ramdisks and command line of the first entry whose files are there."""
+    for path, menu in _menus(files):
+        entries = [entry for entry in menu.in_order() if entry.kernel]
+        if not entries:
             continue
-        base = PurePosixPath(path).parent
-        initrd = entry.get("initrd")
-        return str(base / kernel), str(base / initrd) if initrd else None, entry.get("append", "")
+        warnings = []
+        if menu.default is not None and entries[0].name != menu.default:
+            warnings.append(f"{path}: the default entry, {menu.default!r}, has no kernel")
+        for entry in entries:
+            contents = [_content(files, path, name) for name in (entry.kernel, *entry.initrds)]
+            kernel, *initrds = (content or b"" for content in contents)
+            if all(contents):
+                return kernel, initrds, entry.append, warnings
+            warnings.append(f"{path}: {_missing(entry, contents)}")
+        raise JobError(f"{image.name} has nothing to boot: {'; '.join(warnings)}")
     return None
 
 
-def _debian_entry(files: FileSystem) -> tuple[str, str | None, str | None] | None:
+def _missing(entry: Entry, contents: list[bytes | None]) -> str:
+    names = zip((entry.kernel, *entry.initrds), contents, strict=True)
+    absent = ", ".join(repr(name) for name, content in names if not content)
+    return f"entry {entry.name!r} boots {absent}, which is not in it"
+
+
+def _menus(files: FileSystem) -> Iterator[tuple[str, Menu]]:
+    """Yield the configuration files of boot loaders, with their paths."""
+    for path in _EXTLINUX:
+        if (text := _text(files, path)) is not None:
+            yield path, extlinux(text, _reader(files, path))
+    for folder in _ENTRIES:
+        if texts := _entry_texts(files, folder):
+            variables = _grub_variables(files)
+            default = variables.get("saved_entry", "") or _loader_default(files, folder)
+            yield f"{folder}/", boot_loader_specification(texts, default, variables)
+    for path in _GRUB:
+        if (text := _text(files, path)) is not None:
+            yield path, grub(text, _grub_variables(files))
+
+
+def _reader(files: FileSystem, config: str) -> Callable[[str], str | None]:
+    return lambda name: _text(files, _absolute(config, name))
+
+
+def _entry_texts(files: FileSystem, folder: str) -> dict[str, str]:
+    names = [name for name in files.names(folder) if name.endswith(".conf")][:_MAX_ENTRIES]
+    texts = {name.removesuffix(".conf"): _text(files, f"{folder}/{name}") for name in names}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _loader_default(files: FileSystem, folder: str) -> str:
+    text = _text(files, posixpath.normpath(f"{folder}/{_LOADER}")) or ""
+    lines = [line.split(None, 1) for line in text.splitlines()]
+    return next((line[1] for line in lines if line[:1] == ["default"] and len(line) > 1), "")
+
+
+def _grub_variables(files: FileSystem) -> dict[str, str]:
+    texts = (_text(files, str(PurePosixPath(path).with_name("grubenv"))) for path in _GRUB)
+    return variables_of(next((text for text in texts if text is not None), ""))
+
+
+def _by_names(files: FileSystem) -> _Found | None:
     for kernel, initrd in _DEBIAN:
-        if files.read(kernel):
-            return kernel, initrd if files.read(initrd) else None, None
+        if content := files.read(kernel):
+            ramdisk = files.read(initrd)
+            return content, [ramdisk] if ramdisk else [], None, []
     return None
 
 
-def _default_entry(text: str) -> dict[str, str]:
-    """The directives of the entry that an ``extlinux.conf`` boots by default."""
-    default: str | None = None
-    entries: dict[str, dict[str, str]] = {}
-    current: dict[str, str] = {}
-    for line in text.splitlines():
-        keyword, _, value = line.strip().partition(" ")
-        keyword, value = keyword.lower(), value.strip()
-        if keyword == "default":
-            default = value
-        elif keyword == "label":
-            current = entries.setdefault(value, {})
-        elif keyword and not keyword.startswith("#"):
-            current.setdefault(keyword, value)
-    if default in entries:
-        return entries[default]
-    return next(iter(entries.values()), {})
+def _absolute(config: str, name: str) -> str:
+    """Return the path of a file that a configuration names."""
+    return str(PurePosixPath(config).parent / name)
+
+
+def _content(files: FileSystem, config: str, name: str) -> bytes | None:
+    """Read a file that a configuration names."""
+    return files.read(_absolute(config, name))
 
 
 def _text(files: FileSystem, path: str) -> str | None:
-    """The text of a small file; None when there is none."""
+    """Return the text of a small file; None when there is none."""
     data = files.read(path)
     return data[:_CONFIG_LIMIT].decode(errors="replace") if data else None
 
 
-def _extract(image: Path, files: FileSystem, path: str, target: Path) -> Path:
-    """Copy a file out of the image."""
-    data = files.read(path)
-    if not data:
-        raise InfrastructureError(f"{image.name} says that it boots {path}, which is not in it")
-    target.write_bytes(data)
+def _written(target: Path, contents: list[bytes]) -> Path:
+    """Write files one after the other, as the kernel takes several ramdisks."""
+    with target.open("wb") as file:
+        for content in contents:
+            file.write(bytes(-file.tell() % 4))
+            file.write(content)
     return target
+
+
+def _plain(kernel: Path, name: str, folder: Path, deadline: Deadline) -> Path:
+    """Unpack a kernel that is packed: QEMU does not know all that firmware does."""
+    title = f"the kernel in {name}"
+    if not wants_unpacking(kernel, title, Unpack.KERNEL, deadline):
+        return kernel
+    return unpack(kernel, title, folder, deadline, lambda *_: deadline.check())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy.unpack import BROKEN, decompressed
+from lava_vmgroup.deploy.layers import BROKEN, decompressed
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.tars import MAX_PATH
 

@@ -21,7 +21,9 @@ from lava_vmgroup.deploy import scp
 from lava_vmgroup.deploy.cache import Area, Cache
 from lava_vmgroup.deploy.digests import digests_of, sha256_of
 from lava_vmgroup.deploy.http import HttpClient, Part, Version
-from lava_vmgroup.deploy.unpack import SUFFIXES, Unpack, unpack, wants_unpacking
+from lava_vmgroup.deploy.layers import layer_of
+from lava_vmgroup.deploy.recognition import check_is_disk
+from lava_vmgroup.deploy.unpack import SUFFIXES, Unpack, head_of, unpack, wants_unpacking
 from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.log import NodeLog
@@ -29,6 +31,8 @@ from lava_vmgroup.once import Once
 from lava_vmgroup.progress import Progress
 
 _REMOTE = ("http", "https", "scp")
+_UNPACKING = 2
+"""Part of the names of unpacked files in the cache; another number makes them anew."""
 _KNOWN = "give a path, or a file:, http:, https: or scp: URL"
 
 
@@ -52,7 +56,9 @@ def local_path(reference: str, folder: Path) -> Path | None:
     return folder / unquote(url.path if url.scheme else reference)
 
 
-def reference_problems(reference: FileReference, folder: Path) -> Iterator[str]:
+def reference_problems(
+    reference: FileReference, folder: Path, purpose: Unpack = Unpack.NEVER
+) -> Iterator[str]:
     """What is wrong with a reference to a file, as far as that can be told beforehand."""
     try:
         path = local_path(reference.url, folder)
@@ -67,6 +73,11 @@ def reference_problems(reference: FileReference, folder: Path) -> Iterator[str]:
         with path.open("rb") as stream:
             if not stream.read(1):
                 yield f"{path} is empty"
+                return
+        if purpose is Unpack.DISK and layer_of(head_of(path)) is None:
+            check_is_disk(path, reference.name, SUFFIXES)
+    except JobError as error:
+        yield error.describe()
     except OSError as error:
         yield f"cannot read {path}: {error.strerror}"
 
@@ -139,6 +150,8 @@ class JobFiles:
                 digest = digest or sha256_of(path, Progress(log, name, deadline))
                 path = self._unpacked(path, name, digest, deadline, log)
                 name = _unpacked_name(name)
+            if purpose is Unpack.DISK:
+                check_is_disk(path, name, SUFFIXES)
             return path if path.name == name else self._named(path, name)
 
         try:
@@ -230,6 +243,7 @@ class JobFiles:
     def _unpacked(
         self, path: Path, name: str, digest: str, deadline: Deadline, log: NodeLog
     ) -> Path:
+        digest = hashlib.sha256(f"{_UNPACKING} {digest}".encode()).hexdigest()
         with self._cache.locked(digest, deadline):
             if (there := self._cache.find(Area.UNPACKED, digest)) is not None:
                 return there

@@ -11,9 +11,11 @@ import abc
 import json
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from subprocess import CompletedProcess
+from typing import Any
 
 from lava_vmgroup.connections.process import MAX_OUTPUT, TooMuchOutput
 from lava_vmgroup.connections.program import run_tool
@@ -30,6 +32,7 @@ have thousands of times as many as its image."""
 _SECTOR = 512
 _EXT_MAGIC = (0x438, b"\x53\xef")
 _FAT_MAGICS = ((0x36, b"FAT"), (0x52, b"FAT32"))
+_EXT_NAME_AT = 5  # in a line of debugfs's list, between slashes
 _MAX_LINKS = 8
 _REGULAR = 0o100000
 
@@ -37,19 +40,60 @@ _REGULAR = 0o100000
 _FIXED_TIME = {"E2FSPROGS_FAKE_TIME": "1000000000", "SOURCE_DATE_EPOCH": "1000000000"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """A partition of a disk image; with number 0, the whole image that has no partitions."""
+
+    number: int = 0
+    offset: int = 0
+    """In bytes."""
+    size: int | None = None
+    """In bytes; None is up to the end."""
+    uuid: str = ""
+    label: str = ""
+
+
 def partitions(image: Path, deadline: Deadline) -> dict[int, int]:
-    """The offset in bytes of each partition by its number; just 0 when there is no table."""
+    """Return the offset in bytes of each partition by its number; just 0 if there are none."""
+    return {partition.number: partition.offset for partition in partition_table(image, deadline)}
+
+
+def partition_table(image: Path, deadline: Deadline) -> list[Partition]:
+    """Return the partitions of an image; the whole image if there are none."""
+    whole = [Partition()]
     result = run_tool(["sfdisk", "--json", str(image)], deadline)
     if result.returncode != 0:
-        return {0: 0}
+        return whole
     try:
         table = json.loads(result.stdout)["partitiontable"]
-        return {
-            int(re.split(r"\D", partition["node"])[-1]): partition["start"] * _SECTOR
-            for partition in table.get("partitions", [])
-        }
+        # The boot sector of a FAT file system has the signature of a partition table.
+        return [_partition(described, table) for described in table.get("partitions", [])] or whole
     except (ValueError, KeyError) as error:
         raise JobError(f"the partition table of {image.name} cannot be read: {error}") from error
+
+
+def _partition(described: Mapping[str, Any], table: Mapping[str, Any]) -> Partition:
+    number = int(re.split(r"\D", described["node"])[-1])
+    uuid = described.get("uuid", "")
+    if not uuid and "id" in table:  # as the kernel names a partition of such a table
+        uuid = f"{int(table['id'], 16):08x}-{number:02x}"
+    return Partition(
+        number=number,
+        offset=described["start"] * _SECTOR,
+        size=described["size"] * _SECTOR,
+        uuid=uuid,
+        label=described.get("name", ""),
+    )
+
+
+def probe(image: Path, partition: Partition, deadline: Deadline) -> dict[str, str]:
+    """Return blkid's facts of a partition's content: ``TYPE``, ``UUID``, ``LABEL`` and others."""
+    argv = ["blkid", "-p", "-o", "export", "-O", str(partition.offset)]
+    if partition.size is not None:
+        argv += ["-S", str(partition.size)]
+    result = run_tool([*argv, str(image)], deadline)
+    lines = result.stdout.decode(errors="replace").splitlines()
+    return {key: value for key, _, value in (line.partition("=") for line in lines)}
 
 
 def file_system(image: Path, offset: int, deadline: Deadline) -> FileSystem | None:
@@ -87,6 +131,14 @@ class FileSystem(abc.ABC):
     @abc.abstractmethod
     def is_folder(self, path: str) -> bool:
         """Whether there is such a folder, or a link to one."""
+
+    @abc.abstractmethod
+    def exists(self, path: str) -> bool:
+        """Return whether there is a file, a folder or a link of this name."""
+
+    @abc.abstractmethod
+    def names(self, folder: str) -> list[str]:
+        """Return the names in a folder, without those that no command can have; [] for none."""
 
     @abc.abstractmethod
     def put(self, content: bytes, path: str, mode: int) -> None:
@@ -137,6 +189,15 @@ class _Ext(FileSystem):
 
     def is_folder(self, path: str) -> bool:
         return "Type: directory" in self._status(f"{path}/.")
+
+    def exists(self, path: str) -> bool:
+        return bool(self._status(path))
+
+    def names(self, folder: str) -> list[str]:
+        lines = self._ask(f"ls -p {folder}/.").decode(errors="replace").splitlines()
+        listed = [words for line in lines if len(words := line.split("/")) > _EXT_NAME_AT]
+        found = [words[_EXT_NAME_AT] for words in listed]
+        return [name for name in found if name.strip(".") and SAFE_PATH.fullmatch(f"/{name}")]
 
     def put(self, content: bytes, path: str, mode: int) -> None:
         folder, _, name = path.rpartition("/")
@@ -211,6 +272,14 @@ class _Fat(FileSystem):
     def is_folder(self, path: str) -> bool:
         result = self._tool("mdir", "-b", f"::{path}")
         return result.returncode == 0 and not self._is_file(path)
+
+    def exists(self, path: str) -> bool:
+        return self._tool("mdir", "-b", f"::{path}").returncode == 0
+
+    def names(self, folder: str) -> list[str]:
+        listing = self._tool("mdir", "-b", f"::{folder}").stdout.decode(errors="replace")
+        found = [line.rstrip("/").rpartition("/")[2] for line in listing.splitlines()]
+        return [name for name in found if SAFE_PATH.fullmatch(f"/{name}")]
 
     def put(self, content: bytes, path: str, mode: int) -> None:  # noqa: ARG002
         self._make_folders(str(PurePosixPath(path).parent))

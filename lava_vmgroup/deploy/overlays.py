@@ -21,7 +21,8 @@ from pathlib import Path, PurePosixPath
 from lava_vmgroup import tars
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.cpio import LARGEST, Entry, Tree, Writer, tree_of
-from lava_vmgroup.deploy.unpack import damage_reported, decompressed, is_inside, limited
+from lava_vmgroup.deploy.layers import damage_reported, decompressed
+from lava_vmgroup.deploy.unpack import is_inside, limited
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.sparse import copy_sparse, write_sparse
 

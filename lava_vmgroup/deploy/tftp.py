@@ -15,13 +15,9 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import run_configured
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import uimage
-from lava_vmgroup.deploy.unpack import (
-    MAX_UNPACKED,
-    damage_reported,
-    decompressed,
-    is_inside,
-    limited,
-)
+from lava_vmgroup.deploy.kernels import boot_word
+from lava_vmgroup.deploy.layers import damage_reported, decompressed
+from lava_vmgroup.deploy.unpack import MAX_UNPACKED, is_inside, limited
 from lava_vmgroup.errors import ConfigurationError, JobError
 
 _TAGGED = ("kernel", "ramdisk", "dtb", "bootloader")
@@ -172,7 +168,7 @@ def _made_bootable(offer: Offer, root: Path, config: DeviceConfig) -> Offer:
     if config.append_dtb and offer.dtb:
         data += _content(root / offer.dtb)
         offer = replace(offer, dtb="")
-    word = uimage.boot_word(data)
+    word = boot_word(data)
     architecture = "arm64" if word == "booti" else config.uimage_arch
     if architecture not in uimage.ARCHITECTURES:
         raise ConfigurationError(

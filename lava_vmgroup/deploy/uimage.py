@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernels as U-Boot takes them: telling their kinds apart, and its legacy image format.
+"""U-Boot's legacy image format.
 
 The format is a header of 64 bytes, all numbers big-endian, in front of the data.
 """
@@ -20,22 +20,6 @@ KERNEL, RAMDISK, MULTI, KERNEL_NOLOAD = 2, 3, 4, 14
 
 ARCHITECTURES = {"arm": 2, "x86": 3, "mips": 5, "ppc": 7, "arm64": 22, "x86_64": 24, "riscv": 26}
 """U-Boot's numbers of the architectures, by the names that mkimage has for them."""
-
-_KINDS = (
-    (0, struct.pack(">I", _MAGIC), "bootm"),
-    (0, b"\xd0\x0d\xfe\xed", "bootm"),  # a flat image tree
-    (0x38, b"ARM\x64", "booti"),
-)
-_HEAD = 0x40
-
-
-def boot_word(kernel: bytes) -> str:
-    """U-Boot's command for a kernel that begins like this: bootm, booti or else bootz."""
-    head = kernel[:_HEAD]
-    for position, magic, word in _KINDS:
-        if head[position : position + len(magic)] == magic:
-            return word
-    return "bootz"
 
 
 def is_legacy(data: bytes) -> bool:

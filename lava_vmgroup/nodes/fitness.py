@@ -14,6 +14,7 @@ from lava_vmgroup.findings import Severity, refuse
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.nodes.shared import Lab, Shared
+from lava_vmgroup.nodes.vm_kernel import check_kernel
 from lava_vmgroup.vms.accelerator import Arch, Guest, HostFacts
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import StoredFile
@@ -29,6 +30,8 @@ class Cargo:
     """Bytes of its disk, all of which the guest may write."""
     wants_firmware: bool = False
     """Whether the host has to add the firmware."""
+    kernel: StoredFile | None = None
+    """The one that QEMU boots."""
 
 
 def config_of(job: NodeJob, lab: Lab) -> DeviceConfig:
@@ -98,6 +101,8 @@ def check_host(
     What will only be slower, or less, is told once in a process.
     """
     facts = host.facts(link, deadline)
+    if cargo.kernel is not None:
+        check_kernel(cargo.kernel.path, job, config, facts.arch, log)
     wanted_mib = memory_wanted(job, shared.group.nodes, shared.lab)
     findings = look(
         needs_of(job, config, facts, wanted_mib, wants_firmware=cargo.wants_firmware), facts

@@ -17,7 +17,18 @@ from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.testshell.source import SourceKind, parse_source
 
 _IMAGES = frozenset({"deploy_linaro_image", "deploy_image"})
-_BY_SUFFIX = {".zst": "zstd", ".qcow2": "qemu-img"}
+_BY_SUFFIX = {
+    ".gz": "gzip",
+    ".tgz": "gzip",
+    ".bz2": "bzip2",
+    ".xz": "xz",
+    ".txz": "xz",
+    ".lzma": "xz",
+    ".zst": "zstd",
+    ".lz4": "lz4",
+    ".qcow2": "qemu-img",
+    ".simg": "simg2img",
+}
 _REPOSITORIES = {SourceKind.GIT: ("git",), SourceKind.BZR: ("bzr", "brz")}
 _FAT_ONLY = ("mdir",)
 """What is of use only for images with a FAT file system."""
@@ -43,9 +54,10 @@ def _tools(action: Action, job: NodeJob) -> Iterator[tuple[str, ...]]:
     """The names of each tool that an action needs; one of a tool's names is enough."""
     parameters = action.parameters
     is_image = action.command in _IMAGES
-    if is_image and (not job.is_host or "customize" in parameters):
-        yield from (("sfdisk",), ("debugfs",), _FAT_ONLY)
-    if not job.is_host and (is_image or "rootfs" in parameters):
+    is_looked_into = is_image or "rootfs" in parameters
+    if is_looked_into and (not job.is_host or "customize" in parameters):
+        yield from (("sfdisk",), ("blkid",), ("debugfs",), _FAT_ONLY)
+    if not job.is_host and is_looked_into:
         yield ("qemu-img",)
     for reference in references(action):
         if urlsplit(reference.url).scheme == "scp":

@@ -18,6 +18,7 @@ from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.root_device import layout_of
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import InfrastructureError, JobError, NodeSkipped, Unfit, VMGroupError
 from lava_vmgroup.job.model import NodeJob
@@ -25,7 +26,8 @@ from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.fitness import Cargo, check_host, config_of, guest_of
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
-from lava_vmgroup.nodes.vm_plan import Deployed, VMPlan
+from lava_vmgroup.nodes.vm_kernel import check_kernel, fitting_tree, with_right_root
+from lava_vmgroup.nodes.vm_plan import Deployed, VMPlan, qemu_ended
 from lava_vmgroup.vms.folder import LAUNCH, OVERLAY, VMFolder, launch_program
 from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.host import VMHost
@@ -64,39 +66,41 @@ class VMNode(Node):
         """Put the image into the host's store, with the kernel that was found in it."""
         self.log.event("state", f"preparing {image.name}", state="preparing the image")
         prepared = self.shared.images.prepare(image, deadline)
+        for warning in prepared.warnings:
+            self.log.warning("kernel", f"{image.name}: {warning}")
         flash = [stored(path, deadline) for path in pflash]
         by_firmware = bool(flash) or self._settings.bootloadertype == "uefi"
-        boots = () if by_firmware else (prepared.kernel, prepared.initrd)
+        kernel, initrd = (None, None) if by_firmware else (prepared.kernel, prepared.initrd)
+        if kernel is not None:
+            fitting_tree(None, self.job, self.config, self.log)
+            check_kernel(kernel.path, self.job, self.config, None, self.log)
         link = self._reach_host(deadline)
         cargo = Cargo(
-            files=(prepared.disk, *boots, *flash),
+            files=(prepared.disk, kernel, initrd, *flash),
             layer=image.stat().st_size,
-            wants_firmware=not flash and (by_firmware or prepared.kernel is None),
+            wants_firmware=not flash and kernel is None,
+            kernel=kernel,
         )
         self._check_host(cargo, link, deadline)
         self._stop(deadline)
-        if by_firmware:
-            self._deployed = Deployed(
-                disk=self._store(prepared.disk, link, deadline),
-                disk_size=image.stat().st_size,
-                pflash=self._store_all(flash, link, deadline),
-            )
-            return
-        append = prepared.append
+        append, root = prepared.append, self._settings.root_part or prepared.partition
         if append is None:
-            root = f"/dev/vda{self._settings.root_part or prepared.partition or ''}"
             arguments = self.config.kernel_arguments("boot_cmds")
-            append = arguments.replace(self.config.root_device, root)
+            append = arguments.replace(self.config.root_device, f"/dev/vda{root or ''}")
         self._deployed = Deployed(
             disk=self._store(prepared.disk, link, deadline),
             disk_size=image.stat().st_size,
-            kernel=self._store(prepared.kernel, link, deadline),
-            initrd=self._store(prepared.initrd, link, deadline),
-            append=append,
+            kernel=self._store(kernel, link, deadline),
+            initrd=self._store(initrd, link, deadline),
+            append=append if kernel else "",
+            layout=prepared.layout if kernel else None,
+            root=root,
+            pflash=self._store_all(flash, link, deadline),
         )
 
     def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
         """Put the files into the host's store."""
+        files = replace(files, dtb=fitting_tree(files.dtb, self.job, self.config, self.log))
         given = {
             name: stored(path, deadline)
             for name in ("kernel", "ramdisk", "dtb", "rootfs", "firmware")
@@ -104,23 +108,31 @@ class VMNode(Node):
         }
         flash = [stored(path, deadline) for path in files.pflash]
         disk_size = files.rootfs.stat().st_size if files.rootfs else 0
+        layout = layout_of(files.rootfs, deadline) if files.rootfs else None
+        root = layout.root() if layout else None
+        if files.kernel is not None:
+            check_kernel(files.kernel, self.job, self.config, None, self.log)
         link = self._reach_host(deadline)
         cargo = Cargo(
             files=(*given.values(), *flash),
             layer=disk_size,
             wants_firmware=not (files.kernel or files.firmware or flash),
+            kernel=given.get("kernel"),
         )
         self._check_host(cargo, link, deadline)
         self._stop(deadline)
         remote = {name: self._store(file, link, deadline) for name, file in given.items()}
-        arguments = "boot_cmds" if files.rootfs else "boot_cmds_ramdisk"
         self._deployed = Deployed(
             disk=remote.get("rootfs"),
             disk_size=disk_size,
             kernel=remote.get("kernel"),
             initrd=remote.get("ramdisk"),
             dtb=remote.get("dtb"),
-            append=self.config.kernel_arguments(arguments),
+            append=self.config.kernel_arguments(
+                "boot_cmds" if files.rootfs else "boot_cmds_ramdisk"
+            ),
+            layout=layout if files.kernel else None,
+            root=self._settings.root_part or (root.number if root else None),
             firmware=remote.get("firmware"),
             pflash=self._store_all(flash, link, deadline),
         )
@@ -142,6 +154,7 @@ class VMNode(Node):
         if settings.chooses_commands:
             key = "boot_cmds" if deployed.disk else "boot_cmds_ramdisk"
             deployed = replace(deployed, append=config.kernel_arguments(key))
+        deployed = with_right_root(deployed, self.job, self.log)
         is_ramdisk = deployed.initrd is not None and deployed.disk is None
         self.watch.expect_boot(
             ramdisk_is_system=is_ramdisk and not names_root(deployed.append or "")
@@ -342,4 +355,4 @@ class VMNode(Node):
         if error is self.shared.host_loss or self._folder is None:
             return error
         said = self._folder.complaints(self.shared.cleanup("reading QEMU's messages"))
-        return InfrastructureError(f"QEMU ended: {said[-1]}", last_lines=said) if said else error
+        return qemu_ended(said, self.config) if said else error

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lava_vmgroup.config.device import DeviceConfig, QemuNetwork
+from lava_vmgroup.deploy.root_device import Layout, last_console
+from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.vms.accelerator import Accelerator, Arch, Guest, HostFacts
 from lava_vmgroup.vms.folder import CONSOLE, LAUNCH, LAYER, OVERLAY, RECORDS, flash_name
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.network import Port, user_mac
 from lava_vmgroup.vms.preflight import firmware_of
-from lava_vmgroup.vms.qemu import STDIO, Machine, NetworkCard, with_console
+from lava_vmgroup.vms.qemu import STDIO, Machine, NetworkCard
 
 _CONSOLES = {Arch.AARCH32: "ttyAMA0", Arch.AARCH64: "ttyAMA0", Arch.X86_64: "ttyS0"}
 
@@ -27,6 +30,10 @@ class Deployed:
     initrd: str | None = None
     dtb: str | None = None
     append: str = ""
+    layout: Layout | None = None
+    """The disk's, if it is known."""
+    root: int | None = None
+    """The number of the partition with the system, if it is known."""
     firmware: str | None = None
     pflash: tuple[str, ...] = ()
 
@@ -76,7 +83,7 @@ class VMPlan:
             kernel=deployed.kernel,
             initrd=deployed.initrd,
             dtb=deployed.dtb,
-            append=with_console(deployed.append, config.qemu_console or _CONSOLES[guest.arch]),
+            append=last_console(deployed.append, config.qemu_console or _CONSOLES[guest.arch]),
             firmware=self._firmware(deployed, guest.arch, facts),
             pflash=[f"{self.folder}/{flash_name(n)}" for n, _ in enumerate(deployed.pflash)],
             cards=self._cards(),
@@ -117,3 +124,10 @@ class VMPlan:
                 netdev = port.netdev(self.folder)
                 cards.append(NetworkCard(name="group", netdev=netdev, mac=port.mac))
         return cards
+
+
+def qemu_ended(said: Sequence[str], config: DeviceConfig) -> InfrastructureError:
+    """Return the error for a QEMU that ended with these last words."""
+    own = config.qemu_options
+    hint = f"are the options in {config.place('qemu_options')} right?" if own else None
+    return InfrastructureError(f"QEMU ended: {said[-1]}", hint=hint, last_lines=said)

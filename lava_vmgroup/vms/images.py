@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.boot_config import extract_boot_files
+from lava_vmgroup.deploy.root_device import Layout, layout_of
 from lava_vmgroup.once import Once
 from lava_vmgroup.vms.store import digest_of
 
@@ -29,6 +30,10 @@ class PreparedImage:
     initrd: StoredFile | None
     append: str | None
     partition: int
+    """The number of the partition with the system; 0 when the image has no partitions."""
+    layout: Layout
+    warnings: tuple[str, ...] = ()
+    """About what could not be read, and entries that were passed over."""
 
 
 class ImageLibrary:
@@ -48,14 +53,23 @@ class ImageLibrary:
         disk = stored(image, deadline)
         folder = self._folder / disk.digest
         folder.mkdir(parents=True, exist_ok=True)
-        files = extract_boot_files(image, folder, deadline)
+        layout = layout_of(image, deadline)
+        files = extract_boot_files(image, folder, deadline, layout)
         return PreparedImage(
             disk=disk,
             kernel=stored(files.kernel, deadline) if files else None,
             initrd=stored(files.initrd, deadline) if files and files.initrd else None,
             append=files.append if files else None,
             partition=files.partition if files else 0,
+            layout=layout,
+            warnings=files.warnings if files else _nothing_found(layout),
         )
+
+
+def _nothing_found(layout: Layout) -> tuple[str, ...]:
+    if not layout.unreadable:
+        return ()
+    return (f"no kernel was found; partition {layout.unreadable} cannot be read",)
 
 
 def stored(path: Path, deadline: Deadline) -> StoredFile:

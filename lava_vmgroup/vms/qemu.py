@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -92,17 +93,32 @@ def argv_around(machine: Machine) -> tuple[list[str], list[str]]:
         words += ["-initrd", machine.initrd]
     if machine.dtb is not None:
         words += ["-dtb", machine.dtb]
+    if _is_vexpress(machine.machine):
+        words += ["-audiodev", "none,id=silence"]  # its sound chip would use the host's
     devices = [*_drives(machine), *_cards(machine), *_records_port(machine)]
     if _by_mmio(machine):
         return [*words, *machine.options], devices
     return [*words, *devices, *machine.options], []
 
 
+def is_virt(machine: str) -> bool:
+    """Return whether a machine type is ARM's ``virt``, of whatever version and options."""
+    return re.match(r"virt(-\d|,|$)", machine) is not None
+
+
+def _is_vexpress(machine: str) -> bool:
+    return machine.startswith("vexpress-")
+
+
+def _has_no_pci(machine: str) -> bool:
+    return is_virt(machine) or _is_vexpress(machine) or machine.startswith("microvm")
+
+
 def machine_option(machine: str, accelerator: Accelerator) -> str:
     """The machine type; ARM's ``virt`` must use the interrupt controller that the host has."""
-    if machine != "virt":
+    if not is_virt(machine) or "gic-version=" in machine:
         return machine
-    return f"virt,gic-version={'host' if accelerator.name == 'kvm' else '2'}"
+    return f"{machine},gic-version={'host' if accelerator.name == 'kvm' else '2'}"
 
 
 def _drives(machine: Machine) -> list[str]:
@@ -139,12 +155,16 @@ def _cards(machine: Machine) -> list[str]:
         ]
         for card in machine.cards
     ]
+    if _is_vexpress(machine.machine) and len(cards) > 1:
+        # It has four places for virtio devices, and a network card of its own.
+        first = machine.cards[0]
+        cards[0] = ["-nic", f"{first.netdev},model=lan9118,mac={first.mac}"]
     return _as_linux_finds_them(machine, cards)
 
 
 def _by_mmio(machine: Machine) -> bool:
     # Without PCI, virt serves 32-bit kernels too, which may not reach where it puts PCI.
-    return machine.machine == "virt"
+    return _has_no_pci(machine.machine)
 
 
 def _bus(machine: Machine) -> str:
@@ -161,8 +181,3 @@ def _as_linux_finds_them(machine: Machine, devices: list[list[str]]) -> list[str
 def _escaped(path: str) -> str:
     """A comma would end the option's value; QEMU takes two for one."""
     return path.replace(",", ",,")
-
-
-def with_console(append: str, console: str) -> str:
-    """A kernel's command line that surely talks to the console we listen to."""
-    return append if "console=" in append else f"{append} console={console}".strip()

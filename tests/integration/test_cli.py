@@ -23,7 +23,7 @@ def job(tmp_path: Path) -> dict[str, Any]:
     """A valid job whose files are beside it."""
     document: dict[str, Any] = json.loads(EXAMPLE.read_text())
     (tmp_path / "testdef.yaml").write_text((EXAMPLE.parent / "testdef.yaml").read_text())
-    (tmp_path / "image.img").write_bytes(b"image")
+    (tmp_path / "image.img").write_bytes(bytes(512))
     for action in document["actions"][:3]:
         action["parameters"]["image"] = "image.img"
     document["vm_group"]["host"]["device_type"] = "arndale"

@@ -41,7 +41,7 @@ class Lab:
 
     def write_job(self, *submissions: dict[str, Any]) -> Path:
         (self.folder / "t.yaml").write_text(TESTDEF)
-        (self.folder / "vm.img").write_bytes(b"image")
+        (self.folder / "vm.img").write_bytes(bytes(512))
         vm = {"device_type": "kvm-arm", "role": "guest", "image": "vm.img", "count": 2}
         test = {"command": "lava_test_shell", "parameters": {"testdef_urls": ["t.yaml"]}}
         document = {

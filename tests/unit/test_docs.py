@@ -149,7 +149,7 @@ def validate(job: Path) -> int:
     """Check a job for the emulated board; its images need not be built, files in their place do."""
     for image in re.findall(r'"(\.\./[^"]*emulated-board/images/[^"]+)"', job.read_text()):
         (job.parent / image).parent.mkdir(parents=True, exist_ok=True)
-        (job.parent / image).write_bytes(b"image")
+        (job.parent / image).write_bytes(bytes(512))
     config = ROOT / "examples/emulated-board/config"
     return main(["--validate", "--config-dir", str(config), str(job)])
 

@@ -28,7 +28,7 @@ def job_of(*job_actions: Mapping[str, Any]) -> dict[str, Any]:
 def problems(folder: Path, command: str, **parameters: Any) -> list[str]:
     """What is wrong with one action, without its place."""
     for name in FILES:
-        (folder / name).write_bytes(b"some content")
+        (folder / name).write_bytes(bytes(512))
     document = job_of({"command": command, "parameters": parameters})
     job = parse_job(document, folder, actions.parameter_schemas())
     prefix = "actions[0].parameters."
@@ -105,7 +105,7 @@ def test_flash_and_device_tree_beside_an_image(tmp_path: Path) -> None:
 
 def test_boot_commands_for_a_boot_loader_are_read(tmp_path: Path) -> None:
     deploy = {"command": "deploy_linaro_image", "parameters": {"image": "disk"}}
-    (tmp_path / "disk").write_bytes(b"some content")
+    (tmp_path / "disk").write_bytes(bytes(512))
 
     def problems_for(role: str) -> list[str]:
         parameters = {"boot_cmds": ["sendcontrol"], "role": role}

@@ -9,7 +9,7 @@ import pytest
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import filesystems
 from lava_vmgroup.deploy.boot_config import extract_boot_files
-from lava_vmgroup.errors import InfrastructureError, JobError
+from lava_vmgroup.errors import JobError
 from tests.support.disk_images import ext_image, fat_image
 
 EXTLINUX = """\
@@ -102,7 +102,7 @@ def test_hostile_or_missing_kernel_is_refused(name: str, root: Path, tmp_path: P
     (root / "boot/extlinux/extlinux.conf").write_text(f"label a\n kernel {name}\n")
     image = ext_image(root, tmp_path / "disk.img")
 
-    with pytest.raises(InfrastructureError, match="which is not in it"):
+    with pytest.raises(JobError, match="which is not in it"):
         extract_boot_files(image, tmp_path, soon())
 
 

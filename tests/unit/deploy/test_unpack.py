@@ -3,6 +3,7 @@
 
 import bz2
 import gzip
+import hashlib
 import io
 import lzma
 import os
@@ -102,12 +103,15 @@ def test_disk_image_is_unpacked_whatever_it_is_called_and_its_zeros_take_no_room
     assert image.stat().st_blocks * 512 < MIB
 
 
-def test_raw_image_is_used_where_it_is(job_files: JobFiles, disk: bytes, tmp_path: Path) -> None:
-    (tmp_path / "image.gz").write_bytes(disk)
+@pytest.mark.parametrize("name", ["image", "image.gz"])
+def test_raw_image_is_used_where_it_is(
+    name: str, job_files: JobFiles, disk: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(disk[:510] + b"\x55\xaa" + disk[512:])
 
-    image = job_files.fetch(FileReference(url="image.gz"), soon(), NodeLog(), Unpack.DISK)
+    image = job_files.fetch(FileReference(url=name), soon(), NodeLog(), Unpack.DISK)
 
-    assert image == tmp_path / "image.gz"
+    assert image == tmp_path / name
 
 
 def test_unpacked_image_loses_the_suffixes_of_its_name(
@@ -184,12 +188,12 @@ def test_qcow2_over_another_file_is_refused(job_files: JobFiles, tmp_path: Path)
     ("name", "content", "unpacked"),
     [
         ("Image.gz", ARM64_IMAGE, True),
-        ("Image", ARM64_IMAGE, False),  # not called a packed kernel: booted as it is
+        ("vmlinuz", ARM64_IMAGE, True),  # as Ubuntu calls it
         ("Image.gz", os.urandom(5000), False),  # nothing that can be booted inside
         ("board.dtb.gz", b"\xd0\x0d\xfe\xed" + bytes(100), True),
     ],
 )
-def test_kernel_is_unpacked_when_name_and_content_say_so(
+def test_kernel_is_unpacked_when_there_is_one_inside(
     name: str, content: bytes, unpacked: bool, job_files: JobFiles, tmp_path: Path
 ) -> None:
     packed = gzip.compress(content)
@@ -198,6 +202,20 @@ def test_kernel_is_unpacked_when_name_and_content_say_so(
     kernel = job_files.fetch(FileReference(url=name), soon(), NodeLog(), Unpack.KERNEL)
 
     assert kernel.read_bytes() == (content if unpacked else packed)
+
+
+def test_image_that_was_unpacked_by_other_rules_is_unpacked_again(
+    job_files: JobFiles, disk: bytes, tmp_path: Path
+) -> None:
+    packed = gzip.compress(disk)
+    (tmp_path / "disk.img.gz").write_bytes(packed)
+    kept = tmp_path / "cache/unpacked"
+    kept.mkdir(parents=True)
+    (kept / hashlib.sha256(packed).hexdigest()).write_bytes(disk[:1024])
+
+    image = job_files.fetch(FileReference(url="disk.img.gz"), soon(), NodeLog(), Unpack.DISK)
+
+    assert image.read_bytes() == disk
 
 
 def test_cancel_ends_unpacking(job_files: JobFiles, disk: bytes, tmp_path: Path) -> None:
@@ -253,12 +271,12 @@ def test_what_unpacks_to_more_than_any_image_is_refused(
 
 def test_xz_that_wants_all_of_the_memory_is_refused(job_files: JobFiles, tmp_path: Path) -> None:
     filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 4096}]
-    packed = bytearray(lzma.compress(b"x" * 100, filters=filters))
+    packed = bytearray(lzma.compress(b"x" * 1000, filters=filters))
     packed[16] = 40  # the size of the dictionary: 4 GiB
     packed[20:24] = zlib.crc32(packed[12:20]).to_bytes(4, "little")
     (tmp_path / "image").write_bytes(packed)
 
-    with pytest.raises(JobError, match="Memory usage limit exceeded"):
+    with pytest.raises(JobError, match="unpacking image takes more than 1024 MiB of memory"):
         job_files.fetch(FileReference(url="image"), soon(), NodeLog(), Unpack.DISK)
 
 

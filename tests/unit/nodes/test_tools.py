@@ -22,7 +22,7 @@ VM = NodeJob(
     actions=(),
 )
 HOST = replace(VM, target="board01", is_host=True, sub_id="0.0")
-LOOKING_INTO = {"sfdisk", "debugfs", "mdir"}
+LOOKING_INTO = {"sfdisk", "blkid", "debugfs", "mdir"}
 
 
 def wanted(job: NodeJob, command: str, parameters: dict[str, Any]) -> set[str]:
@@ -36,9 +36,10 @@ def wanted(job: NodeJob, command: str, parameters: dict[str, Any]) -> set[str]:
         (VM, "deploy_linaro_image", {"image": "a.img"}, {"qemu-img"} | LOOKING_INTO),
         (HOST, "deploy_linaro_image", {"image": "a.img"}, set()),
         (HOST, "deploy_linaro_image", {"image": "a.img.zst"}, {"zstd"}),
+        (HOST, "deploy_linaro_image", {"image": "a.img.xz"}, {"xz"}),
         (HOST, "deploy_image", {"image": {"url": "scp://u@h/a.qcow2"}}, {"ssh", "qemu-img"}),
         (HOST, "deploy_image", {"image": "a", "customize": {"b": ["rootfs:/c"]}}, LOOKING_INTO),
-        (VM, "deploy_linaro_kernel", {"kernel": "k", "rootfs": "r"}, {"qemu-img"}),
+        (VM, "deploy_linaro_kernel", {"kernel": "k", "rootfs": "r"}, {"qemu-img"} | LOOKING_INTO),
         (VM, "deploy_linaro_kernel", {"kernel": "k", "ramdisk": "r", "password": "a.zst"}, set()),
         (VM, "lava_test_shell", {"testdef_repos": [{"git-repo": "g"}]}, {"git"}),
         (VM, "lava_test_shell", {"testdef_repos": [{"bzr-repo": "lp:b"}]}, {"bzr"}),

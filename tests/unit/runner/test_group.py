@@ -36,7 +36,7 @@ def make_run(
     folder: Path, *, timeout_s: float = 60, first: Sequence[Any] = (), **device: Any
 ) -> GroupRun:
     (folder / "t.yaml").write_text(TESTDEF)
-    (folder / "vm.img").write_bytes(b"image")
+    (folder / "vm.img").write_bytes(bytes(512))
     document = {
         "timeout": timeout_s,
         "port": 3079,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 import dataclasses
 import itertools
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +76,7 @@ def test_unknown_host_is_refused() -> None:
         arch_of("riscv64")
 
 
+CARDS = ((1, "user"), (2, "group"))
 MACHINE = Machine(
     name="vm1",
     machine="virt",
@@ -180,3 +183,57 @@ def test_flash_memories_are_units_in_their_order() -> None:
         "if=pflash,unit=1,format=raw,file=/vm/vars",
     ]
     assert "-kernel" not in words
+
+
+def test_vexpress_takes_all_devices_of_a_vm(tmp_path: Path) -> None:
+    for name, size in (("overlay", 1 << 20), ("kernel", 4096)):
+        (tmp_path / name).write_bytes(bytes(size))
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "disk", "1M"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    cards = [NetworkCard(name=name, netdev="user", mac=f"52:54:00:00:00:0{n}") for n, name in CARDS]
+    machine = dataclasses.replace(
+        MACHINE,
+        machine="vexpress-a15",
+        accelerator=Accelerator(binary="qemu-system-arm", name="tcg", cpu="cortex-a15"),
+        cards=cards,
+        console="null",
+        disk="disk",
+        overlay="overlay",
+        records="records",
+        kernel="kernel",
+        initrd=None,
+    )
+
+    ran = subprocess.run(
+        [*argv(machine), "-S", "-monitor", "stdio"],
+        input=b"info qtree\nquit\n",
+        capture_output=True,
+        cwd=tmp_path,
+    )
+
+    assert ran.returncode == 0, ran.stderr.decode()
+    tree = ran.stdout.decode()
+    assert tree.count("dev: virtio-blk-device") == 2
+    assert all(card.mac in tree for card in cards)
+
+
+@pytest.mark.parametrize(
+    ("machine", "option"),
+    [
+        ("virt", "virt,gic-version=2"),
+        ("virt-7.2", "virt-7.2,gic-version=2"),
+        ("virt,highmem=off", "virt,highmem=off,gic-version=2"),
+        ("vexpress-a15", "vexpress-a15"),
+    ],
+)
+def test_devices_of_machines_without_pci_are_on_the_bus_that_they_have(
+    machine: str, option: str
+) -> None:
+    emulated = Accelerator(binary="qemu-system-arm", name="tcg", cpu="cortex-a15")
+
+    words = argv(dataclasses.replace(MACHINE, machine=machine, accelerator=emulated))
+
+    assert following(words, "-machine") == [option]
+    assert not [word for word in words if "virtio-blk-pci" in word]
+    serials = [word.partition("serial=")[2] for word in words if "serial=" in word]
+    assert serials == ["lava-overlay", "lava-disk"]  # the last is the guest's first

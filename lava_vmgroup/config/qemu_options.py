@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""LAVA v1's way of describing a VM: one line of QEMU's options, with its memory, CPUs and machine.
+
+These have keys of their own here, because the host is held against them; networks, disks and the
+accelerator are chosen.  So v1's files are understood, and what cannot be is refused when they are
+read.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from lava_vmgroup.config.device import DeviceConfig, QemuArch
+from lava_vmgroup.errors import ConfigurationError
+
+_IS_V1 = "-nographic"  # each of v1's files has it; it would take the console away
+_FLAGS = frozenset({_IS_V1, "-enable-kvm", "-no-reboot", "-show-cursor", "-nodefaults"})
+_CHOSEN = frozenset({"-realtime", "-clock", "-accel", "-hda"})
+"""Options with a value that say what is chosen here, or that QEMU has no more."""
+_OF_JOBS = frozenset({"-kernel", "-append", "-initrd", "-dtb"})
+_NETWORKS = ("nic", "user", "none")
+_OLD_CARD = re.compile(r"virtio-net.*,vlan=")
+_MEMORY = re.compile(r"(?:size=)?(\d+)([MG]?)B?(?:,.*)?", re.IGNORECASE)
+_CPUS = re.compile(r"(?:.*\bcpus=)?(\d+)(?:,.*)?")
+_DISK = "{DISK_IMAGE}"
+
+_ARCHITECTURES = {
+    "qemu-system-arm": QemuArch.AARCH32,
+    "qemu-system-aarch64": QemuArch.AARCH64,
+    "qemu-system-x86_64": QemuArch.X86_64,
+}
+
+
+def understood(config: DeviceConfig) -> DeviceConfig:
+    """Return a VM's configuration with the settings that stand among QEMU's options.
+
+    Raises `ConfigurationError`, naming file and key, for options that cannot be kept.
+    """
+    options = list(config.qemu_options)
+    binary = _binary(config)
+    if _IS_V1 in options:
+        binary = binary | _v1_architecture(config, str(binary["qemu_binary"]))
+    settings: dict[str, Any] = {}
+    rest: list[str] = []
+    for option, value in _pairs(options):
+        found = _setting(option, value, config)
+        if found is None:
+            rest += [option] if value is None else [option, value]
+        else:
+            settings |= found
+    return replace(config, **binary, **settings, qemu_options=tuple(rest))
+
+
+def _pairs(words: list[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield QEMU's options with their values."""
+    position = 0
+    while position < len(words):
+        option, position = words[position], position + 1
+        value = None
+        if option not in _FLAGS and position < len(words) and not words[position].startswith("-"):
+            value, position = words[position], position + 1
+        yield option, value
+
+
+def _setting(option: str, value: str | None, config: DeviceConfig) -> dict[str, Any] | None:
+    """Return the settings that an option stands for; None for one that is kept."""
+    option = re.sub("^--", "-", option)
+    if option in _OF_JOBS or (_DISK in (value or "") and option != "-hda"):
+        raise _refused(option, value, config, "leave it out: the job decides on this")
+    if option in _FLAGS or option in _CHOSEN:
+        return {}
+    if option == "-device" and _OLD_CARD.match(value or ""):
+        return {}
+    if option == "-net":
+        if (value or "").split(",")[0] not in _NETWORKS:
+            raise _refused(option, value, config, "set qemu_networks instead")
+        return {}
+    return _keyed(option, value or "", config)
+
+
+def _keyed(option: str, value: str, config: DeviceConfig) -> dict[str, Any] | None:
+    """Return the settings of an option that has a key of its own."""
+    if option == "-m":
+        if (found := _MEMORY.fullmatch(value)) is None:
+            raise _refused(option, value, config, "set qemu_memory to a number of MiB instead")
+        return {"qemu_memory": int(found[1]) * (1024 if found[2].upper() == "G" else 1)}
+    if option == "-smp":
+        if (found := _CPUS.fullmatch(value)) is None:
+            raise _refused(option, value, config, "set qemu_smp to a number of CPUs instead")
+        return {"qemu_smp": int(found[1])}
+    if option == "-cpu":
+        return {} if value.split(",")[0] == "host" else {"qemu_cpu": value}
+    if option in ("-M", "-machine"):
+        return _machine(value)
+    return None
+
+
+def _machine(value: str) -> dict[str, Any]:
+    parts = [part.removeprefix("type=") for part in value.split(",")]
+    kept = [part for part in parts if not part.startswith("accel=") and part != "usb=off"]
+    return {"qemu_machine": ",".join(kept)} if kept and "=" not in kept[0] else {}
+
+
+def _binary(config: DeviceConfig) -> dict[str, Any]:
+    """Return the program, and the host's CPUs if it is started by taskset."""
+    try:
+        words = shlex.split(config.qemu_binary)
+    except ValueError:
+        words = []
+    match words:
+        case [] if not config.qemu_binary:
+            return {"qemu_binary": ""}
+        case [program]:
+            return {"qemu_binary": program}
+        case ["taskset", "-c", cpus, program]:
+            return {"qemu_binary": program, "qemu_host_cpus": config.qemu_host_cpus or (cpus,)}
+    raise ConfigurationError(
+        f"{config.place('qemu_binary')} = {config.qemu_binary!r}: "
+        "expected a program, or taskset -c CPUS PROGRAM",
+        hint="correct it there; the program runs on the host",
+    )
+
+
+def _v1_architecture(config: DeviceConfig, binary: str) -> dict[str, Any]:
+    """Return the architecture that v1 told by the program; which program, the host decides."""
+    architecture = _ARCHITECTURES.get(binary)
+    if architecture is None:
+        return {}
+    if "qemu_arch" in config.sources:
+        architecture = config.qemu_arch
+    elif any("aarch64=off" in word for word in config.qemu_options):
+        architecture = QemuArch.AARCH32
+    return {"qemu_binary": "", "qemu_arch": architecture}
+
+
+def _refused(option: str, value: str | None, config: DeviceConfig, hint: str) -> ConfigurationError:
+    shown = option if value is None else f"{option} {value}"
+    return ConfigurationError(
+        f"{config.place('qemu_options')}: {shown!r} cannot be kept", hint=hint
+    )

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""The formats of kernels, told apart by their first bytes."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from lava_vmgroup.deploy.layers import HEAD, Layer, shows
+from lava_vmgroup.errors import JobError
+
+AARCH32, AARCH64, X86_64, RISCV64 = "aarch32", "aarch64", "x86_64", "riscv64"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """A format of kernels."""
+
+    form: str
+    """Its name, for messages."""
+    architecture: str = ""
+    """Empty where the format does not tell."""
+    boot_word: str
+    """U-Boot's command for it."""
+
+
+_ARM64 = Kernel(form="an arm64 Image", architecture=AARCH64, boot_word="booti")
+_FORMATS = (
+    (0x38, b"ARM\x64", _ARM64),
+    (0x38, b"RSC\x05", Kernel(form="a RISC-V Image", architecture=RISCV64, boot_word="booti")),
+    (0x24, b"\x18\x28\x6f\x01", Kernel(form="a zImage", architecture=AARCH32, boot_word="bootz")),
+    (0x202, b"HdrS", Kernel(form="a bzImage", architecture=X86_64, boot_word="zboot")),
+    (0, b"\xd0\x0d\xfe\xed", Kernel(form="a device tree or FIT image", boot_word="bootm")),
+)
+
+_UIMAGE = b"\x27\x05\x19\x56"
+_UIMAGE_ARCHITECTURES = {2: AARCH32, 3: "x86", 22: AARCH64, 24: X86_64, 26: RISCV64}
+_UIMAGE_ARCHITECTURE = 29
+
+_ELF = b"\x7fELF"
+_ELF_MACHINES = {3: "x86", 40: AARCH32, 62: X86_64, 183: AARCH64, 243: RISCV64}
+_ELF_MACHINE = struct.Struct("<18xH")
+
+_PE = b"MZ"
+_PE_HEADER_AT = 0x3C
+_PE_MACHINES = {0x14C: "x86", 0x1C2: AARCH32, 0x8664: X86_64, 0xAA64: AARCH64, 0x5064: RISCV64}
+
+_ZBOOT = struct.Struct("<8xII")
+"""Where the packed kernel is in an EFI zboot image, and its size."""
+
+
+def identify(head: bytes) -> Kernel | None:
+    """Return the format of a kernel that begins with `head`; None for an unknown one."""
+    for position, magic, kernel in _FORMATS:
+        if shows(head, position, magic):
+            return kernel
+    if head.startswith(_UIMAGE) and len(head) > _UIMAGE_ARCHITECTURE:
+        architecture = _UIMAGE_ARCHITECTURES.get(head[_UIMAGE_ARCHITECTURE], "")
+        return Kernel(form="a uImage", architecture=architecture, boot_word="bootm")
+    if head.startswith(_ELF) and len(head) >= _ELF_MACHINE.size:
+        (machine,) = _ELF_MACHINE.unpack_from(head)
+        architecture = _ELF_MACHINES.get(machine, f"ELF machine {machine}")
+        return Kernel(form="an ELF program", architecture=architecture, boot_word="bootelf")
+    if head.startswith(_PE):
+        architecture = _PE_MACHINES.get(_pe_machine(head), "")
+        return Kernel(form="an EFI program", architecture=architecture, boot_word="bootefi")
+    return None
+
+
+def is_bootable(head: bytes) -> bool:
+    """Return whether a file that begins with `head` is a kernel or a device tree."""
+    return identify(head) is not None
+
+
+def boot_word(head: bytes) -> str:
+    """Return U-Boot's command for a kernel that begins with `head`: ``bootz`` if unknown."""
+    kernel = identify(head[:HEAD])
+    return "bootz" if kernel is None else kernel.boot_word
+
+
+def zboot_payload(head: bytes) -> tuple[int, int]:
+    """Return position and size of the packed kernel in an EFI zboot image."""
+    if len(head) < _ZBOOT.size:
+        raise EOFError("it ends within its header")
+    start, size = _ZBOOT.unpack_from(head)
+    return start, size
+
+
+def check_architecture(head: bytes, architecture: str, name: str, machine: str) -> None:
+    """Raise `JobError` for a kernel that the guest's processor cannot run.
+
+    `name` is the kernel's, `machine` the VM's device type, for messages.
+    """
+    kernel = identify(head)
+    if shows(head, *Layer.ZBOOT.value) or kernel is None or kernel.architecture == "":
+        return
+    if kernel.architecture != architecture:
+        raise JobError(
+            f"the kernel {name} is {kernel.form} for {kernel.architecture}, "
+            f"but {machine} is a VM for {architecture}",
+            hint="give a kernel of the VM's architecture, or use another device_type",
+        )
+
+
+def _pe_machine(head: bytes) -> int:
+    at = int.from_bytes(head[_PE_HEADER_AT : _PE_HEADER_AT + 4], "little")
+    return int.from_bytes(head[at + 4 : at + 6], "little") if shows(head, at, b"PE\0\0") else 0

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""The formats that files come packed in, and the compressed ones as streams.
+
+Each compression is undone by its reference program, so that several streams in one file, padding
+and trailing data mean here what they mean everywhere else.
+"""
+
+from __future__ import annotations
+
+import enum
+import gzip
+import io
+import os
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from lava_vmgroup.connections.program import ProgramOutput
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import JobError
+
+HEAD = 1024
+"""Bytes at the beginning of a file that show the format of its packing."""
+
+MEMORY = 1 << 30
+"""Bytes of memory that undoing a compression may take: enough for ``zstd --long=30``."""
+
+_BUFFER = 1 << 20
+_GZIP_WARNS = 2  # gzip's exit status for a whole file with trailing data
+
+BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile)
+"""The errors of reading a damaged file."""
+
+
+class TooMuchMemory(EOFError):
+    """A compression needs more than `MEMORY`."""
+
+
+class Layer(enum.Enum):
+    """A format that a file may be packed in; the value is the magic number and its position."""
+
+    GZIP = (0, b"\x1f\x8b\x08")
+    BZIP2 = (0, b"BZh")
+    XZ = (0, b"\xfd7zXZ\x00")
+    LZMA = (0, b"\x5d\x00\x00")
+    ZSTD = (0, b"\x28\xb5\x2f\xfd")
+    LZ4 = (0, b"\x04\x22\x4d\x18")
+    LZ4_LEGACY = (0, b"\x02\x21\x4c\x18")
+    QCOW2 = (0, b"QFI\xfb")
+    ZIP = (0, b"PK\x03\x04")
+    ANDROID_SPARSE = (0, b"\x3a\xff\x26\xed")
+    TAR = (257, b"ustar")
+    ZBOOT = (4, b"zimg")
+    """A kernel inside an EFI program that unpacks it."""
+
+
+_PROGRAMS = {
+    Layer.GZIP: ("gzip", "-d", "-c"),
+    Layer.BZIP2: ("bzip2", "-d", "-c"),
+    Layer.XZ: ("xz", "-d", "-c", f"--memlimit-decompress={MEMORY}"),
+    Layer.LZMA: ("xz", "-d", "-c", "--format=lzma", f"--memlimit-decompress={MEMORY}"),
+    Layer.ZSTD: ("zstd", "-d", "-c", "-q", f"--memory={MEMORY >> 20}MB"),
+    Layer.LZ4: ("lz4", "-d", "-c", "-q"),
+    Layer.LZ4_LEGACY: ("lz4", "-d", "-c", "-q"),
+}
+
+_LZMA_SIZE = struct.Struct("<5xq")
+_LZMA_LARGEST = 1 << 38  # xz takes no more for a file of this format
+
+_SKIPPABLE = b"\x2a\x4d\x18"
+"""Bytes 1 to 3 of a frame without data, which zstd and lz4 may have in front."""
+_SKIPPABLE_HEAD = struct.Struct("<4xI")
+
+
+def layer_of(head: bytes) -> Layer | None:
+    """Return the packing of a file by its first `HEAD` bytes; None for one that is not packed."""
+    while head[1:4] == _SKIPPABLE and head[0] >> 4 == 0x5 and len(head) >= _SKIPPABLE_HEAD.size:
+        head = head[_SKIPPABLE_HEAD.size + _SKIPPABLE_HEAD.unpack_from(head)[0] :]
+    for layer in Layer:
+        if shows(head, *layer.value) and (layer is not Layer.LZMA or _is_lzma(head)):
+            return layer
+    return None
+
+
+def shows(head: bytes, position: int, magic: bytes) -> bool:
+    """Return whether `head` has `magic` at `position`."""
+    return head[position : position + len(magic)] == magic
+
+
+@contextmanager
+def decompressed(file: io.FileIO, deadline: Deadline) -> Iterator[io.BufferedReader]:
+    """Yield the decompressed data from the file's position on, or the data itself.
+
+    Reading from it raises `EOFError` where the reference program fails.
+    """
+    layer = layer_of(os.pread(file.fileno(), HEAD, file.tell()))
+    with ExitStack() as stack:
+        stream: Any = file
+        if layer in _PROGRAMS:
+            stream = stack.enter_context(_Decompressed(_PROGRAMS[layer], file, deadline))
+        reader = io.BufferedReader(stream, _BUFFER)
+        yield reader
+        reader.detach()  # it would close the file
+
+
+@contextmanager
+def damage_reported(name: str) -> Iterator[None]:
+    """Raise `JobError` for a file that cannot be unpacked: it is the file's fault."""
+    try:
+        yield
+    except TooMuchMemory as error:
+        raise JobError(
+            f"unpacking {name} takes more than {MEMORY >> 20} MiB of memory",
+            hint="pack it with a smaller window (zstd --long=30) or dictionary (xz -9)",
+        ) from error
+    except BROKEN as error:
+        raise JobError(
+            f"{name} cannot be unpacked: {error or type(error).__name__}",
+            hint="is the file damaged, or cut off?",
+        ) from error
+
+
+class _Decompressed(ProgramOutput):
+    """The output of a decompressor that reads a file."""
+
+    def __init__(self, argv: tuple[str, ...], file: io.FileIO, deadline: Deadline) -> None:
+        super().__init__(argv, deadline, stdin=file)
+        self._name = argv[0]
+
+    def readinto(self, buffer: Any) -> int:
+        """See `ProgramOutput`; raises `EOFError` for a damaged file."""
+        count = super().readinto(buffer)
+        if count == 0:
+            status, words = self.wait()
+            if status != 0 and (self._name, status) != ("gzip", _GZIP_WARNS):
+                words = words or f"{self._name} ended with status {status}"
+                raise TooMuchMemory(words) if "memory" in words.lower() else EOFError(words)
+        return count
+
+
+def _is_lzma(head: bytes) -> bool:
+    """Return whether a header of the format ``lzma``, which has no magic number, is plausible."""
+    if len(head) < _LZMA_SIZE.size:
+        return False
+    size: int = _LZMA_SIZE.unpack_from(head)[0]
+    return -1 <= size < _LZMA_LARGEST

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""Files that are no disk images although a job names them as such.
+
+A raw disk image has no magic number of its own, so everything that is known to be something else
+is refused by name, and everything else is taken.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from lava_vmgroup.deploy.kernels import identify
+from lava_vmgroup.deploy.layers import layer_of, shows
+from lava_vmgroup.errors import JobError
+
+SECTOR = 512
+_HEAD = 0x10048
+_TAIL = 512
+_SHOWN = 60
+
+_CONVERT = "convert it: qemu-img convert -O qcow2 {name} disk.qcow2"
+_UNPACK = "unpack it, and give the image inside"
+
+_FOREIGN = (
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it: 7z x {name}"),
+    (0, b"Rar!\x1a\x07", "a RAR archive", "unpack it: unrar x {name}"),
+    (0, b"PK\x05\x06", "an empty zip archive", "pack a disk image"),
+    (0, b"PK\x07\x08", "a part of a split zip archive", "join the parts: zip -s 0"),
+    (0, b"MSCF", "a cabinet archive", "unpack it: cabextract {name}"),
+    (0, b"MSWIM\0\0\0", "a Windows image archive", "unpack it: wimapply {name}"),
+    (0, b"!<arch>\n", "an ar archive or a Debian package", "unpack it: ar x {name}"),
+    (0, b"\xed\xab\xee\xdb", "an RPM package", "unpack it: rpm2cpio {name} | cpio -i"),
+    (0, b"070701", "a cpio archive", "is it a ramdisk? then give it to deploy_linaro_kernel"),
+    (0, b"070702", "a cpio archive", "is it a ramdisk? then give it to deploy_linaro_kernel"),
+    (0, b"070707", "a cpio archive", "is it a ramdisk? then give it to deploy_linaro_kernel"),
+    (0, b"\xc7\x71", "a cpio archive", "is it a ramdisk? then give it to deploy_linaro_kernel"),
+    (0, b"\x1f\x9d", "compressed by compress", "unpack it: gzip -d"),
+    (0, b"\x89LZO\x00\x0d\x0a\x1a\x0a", "compressed by lzop", "unpack it: lzop -d {name}"),
+    (0, b"LZIP", "compressed by lzip", "unpack it: lzip -d {name}"),
+    (0, b"LRZI", "compressed by lrzip", "unpack it: lrzip -d {name}"),
+    (0, b"\xff\x06\x00\x00sNaPpY", "compressed by snappy", "unpack it, and pack it with zstd"),
+    (0, b"KDMV", "a VMDK image", _CONVERT),
+    (0, b"COWD", "a VMDK image", _CONVERT),
+    (0, b"# Disk DescriptorFile", "the description of a VMDK image", _CONVERT),
+    (0x40, b"\x7f\x10\xda\xbe", "a VDI image", _CONVERT),
+    (0, b"vhdxfile", "a VHDX image", _CONVERT),
+    (0, b"conectix", "a VHD image", _CONVERT),
+    (0, b"QED\0", "a QED image", _CONVERT),
+    (0, b"WithoutFreeSpace", "a Parallels image", _CONVERT),
+    (0, b"WithouFreSpacExt", "a Parallels image", _CONVERT),
+    (0, b"Bochs Virtual HD Image", "a Bochs image", _CONVERT),
+    (0, b"partclone-image", "an image of partclone", "restore it: partclone.restore"),
+    (0, b"Salted__", "encrypted by openssl", "decrypt it: openssl enc -d"),
+    (0, b"age-encryption.org", "encrypted by age", "decrypt it: age -d"),
+    (0, b"UF2\n", "firmware for a microcontroller (UF2)", "give a disk image"),
+    (0, b"%PDF-", "a PDF document", "give a disk image"),
+    (0, b"version https://git-lfs", "a pointer of git-lfs to a file", "fetch it: git lfs pull"),
+)
+"""Position, magic number, the file's kind, and the remedy."""
+
+_FOREIGN_SUFFIXES = frozenset(
+    {
+        ".7z",
+        ".rar",
+        ".cpio",
+        ".deb",
+        ".rpm",
+        ".vmdk",
+        ".vdi",
+        ".vhdx",
+        ".qed",
+        ".dmg",
+        ".lz",
+        ".lzo",
+    }
+)
+_DMG = b"koly"  # at the beginning of the last sector
+
+_DISKS = (
+    (0x1FE, b"\x55\xaa"),  # a partition table, or a boot sector
+    (0x200, b"EFI PART"),
+    (0x1000, b"EFI PART"),
+    (0x438, b"\x53\xef"),  # ext2, ext3, ext4
+    (0x400, b"\x10\x20\xf5\xf2"),  # F2FS
+    (0x400, b"\xe2\xe1\xf5\xe0"),  # EROFS
+    (0, b"hsqs"),
+    (0, b"XFSB"),
+    (0, b"LUKS\xba\xbe"),
+    (0x8001, b"CD001"),
+    (0x10040, b"_BHRfS_M"),
+)
+"""The marks of disks and file systems."""
+
+_VARIED = 16  # different characters: fewer in a sector without lines are a pattern
+
+_MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<script")
+_TEXT = frozenset(b"\t\n\r\f\x1b") | frozenset(range(0x20, 0x7F)) | frozenset(range(0x80, 0x100))
+
+
+def check_is_disk(path: Path, name: str, suffixes: frozenset[str]) -> None:
+    """Raise `JobError` if the file at `path`, called `name` in the job, is no raw disk image.
+
+    `suffixes` are the names' endings by which a file claims to be packed.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+        size = path.stat().st_size
+        stream.seek(max(0, size - _TAIL))
+        tail = stream.read(_TAIL)
+    if (known := _known(head, tail)) is not None:
+        kind, remedy = known
+        raise JobError(f"{name} is {kind}, not a disk image", hint=remedy.format(name=name))
+    if size < SECTOR:
+        raise JobError(
+            f"{name} has {size} bytes, less than a sector: it is no disk image",
+            hint="was it downloaded whole?",
+        )
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in suffixes | _FOREIGN_SUFFIXES and layer_of(head) is None and not _is_marked(head):
+        raise JobError(
+            f"{name} is called {suffix}, but it is not packed like that, and no disk image",
+            hint="is the file damaged? a raw image may have any other name, such as disk.img",
+        )
+
+
+def _known(head: bytes, tail: bytes) -> tuple[str, str] | None:
+    """Return what a file is, and the remedy; None for what may be a disk."""
+    for position, magic, kind, remedy in _FOREIGN:
+        if shows(head, position, magic):
+            return kind, remedy
+    if tail.startswith(_DMG):
+        return "a disk image of macOS (DMG)", "convert it: qemu-img convert -f dmg -O qcow2"
+    kernel = identify(head)
+    if kernel is not None and (layer_of(head) or not _is_marked(head)):
+        return kernel.form, "give a kernel to deploy_linaro_kernel"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_MARKUP):
+        return "a web page", "does its server want a login, or is the address wrong?"
+    if _is_text(head[:SECTOR]):
+        line = head.decode(errors="replace").strip().split("\n")[0][:_SHOWN]
+        return f"a text that begins with {line!r}", "give a disk image"
+    return None
+
+
+def _is_text(head: bytes) -> bool:
+    """Return whether there is nothing but text in the first sector, and no filling pattern."""
+    is_structured = b"\n" in head or head.lstrip().startswith((b"{", b"["))
+    if not _TEXT.issuperset(head) or not (is_structured or len({*head}) >= _VARIED):
+        return False
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        return error.end == len(head) == SECTOR  # a character that the sector cuts in two
+    return True
+
+
+def _is_marked(head: bytes) -> bool:
+    return any(shows(head, position, magic) for position, magic in _DISKS)

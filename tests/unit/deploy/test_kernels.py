@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""A kernel is known by its first bytes: what boots it, where it runs, what is inside."""
+
+import gzip
+import lzma
+import os
+import re
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.boot_config import extract_boot_files
+from lava_vmgroup.deploy.fetch import JobFiles
+from lava_vmgroup.deploy.kernels import boot_word, check_architecture
+from lava_vmgroup.deploy.unpack import Unpack
+from lava_vmgroup.errors import JobError
+from lava_vmgroup.job.reference import FileReference
+from lava_vmgroup.log import NodeLog
+from tests.support.disk_images import ext_image
+
+ARM64 = b"MZ" + bytes(0x36) + b"ARM\x64" + os.urandom(4000)
+ZIMAGE = bytes(0x24) + b"\x18\x28\x6f\x01" + bytes(600)
+BZIMAGE = b"MZ" + bytes(0x200) + b"HdrS" + bytes(600)
+RISCV = bytes(0x38) + b"RSC\x05" + bytes(600)
+UIMAGE = b"\x27\x05\x19\x56" + bytes(25) + b"\x02\x02\x00" + bytes(600)
+
+
+def elf(machine: int) -> bytes:
+    return b"\x7fELF\x02\x01\x01" + bytes(11) + struct.pack("<H", machine) + bytes(600)
+
+
+def zstd(data: bytes) -> bytes:
+    return subprocess.run(["zstd", "-q", "-c"], input=data, stdout=subprocess.PIPE).stdout
+
+
+def zboot(payload: bytes, size: int | None = None) -> bytes:
+    """An EFI program with a packed kernel inside, and something behind it."""
+    size = len(payload) if size is None else size
+    head = b"MZ\0\0zimg" + struct.pack("<II", 128, size) + bytes(8) + b"gzip\0"
+    return head.ljust(128, b"\0") + payload + b"the program that unpacks it"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "architecture", "word"),
+    [
+        (ARM64, "aarch64", "booti"),
+        (ZIMAGE, "aarch32", "bootz"),
+        (RISCV, "riscv64", "booti"),
+        (BZIMAGE, "x86_64", "zboot"),
+        (UIMAGE, "aarch32", "bootm"),
+        (elf(183), "aarch64", "bootelf"),
+        (elf(40), "aarch32", "bootelf"),
+    ],
+)
+def test_kernel_of_another_architecture_is_refused(
+    kernel: bytes, architecture: str, word: str
+) -> None:
+    check_architecture(kernel, architecture, "vmlinuz", "kvm-test")
+
+    assert boot_word(kernel) == word
+    for other in {"aarch32", "aarch64", "x86_64"} - {architecture}:
+        with pytest.raises(JobError, match=f"vmlinuz is .* for {architecture}, but .* {other}"):
+            check_architecture(kernel, other, "vmlinuz", "kvm-test")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, zstd])
+def test_kernel_in_an_efi_program_is_unpacked(
+    pack: Callable[[bytes], bytes], job_files: JobFiles, tmp_path: Path
+) -> None:
+    (tmp_path / "vmlinuz").write_bytes(zboot(pack(ARM64)))
+    deadline = Deadline.after("the test", 60.0)
+
+    kernel = job_files.fetch(FileReference(url="vmlinuz"), deadline, NodeLog(), Unpack.KERNEL)
+
+    assert kernel.read_bytes() == ARM64
+
+
+@pytest.mark.parametrize(
+    ("kernel", "expected"),
+    [
+        (zboot(gzip.compress(ARM64), 1 << 20), "it ends within the kernel"),
+        (zboot(gzip.compress(ARM64)[:-9]), "unexpected end of file"),
+    ],
+)
+def test_damaged_kernel_in_an_efi_program_is_refused(
+    kernel: bytes, expected: str, job_files: JobFiles, tmp_path: Path
+) -> None:
+    (tmp_path / "vmlinuz").write_bytes(kernel)
+    deadline = Deadline.after("the test", 60.0)
+
+    with pytest.raises(JobError, match=f"vmlinuz cannot be unpacked: .*{re.escape(expected)}"):
+        job_files.fetch(FileReference(url="vmlinuz"), deadline, NodeLog(), Unpack.KERNEL)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda data: zboot(gzip.compress(data))])
+def test_packed_kernel_of_an_image_is_unpacked(
+    pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "root/boot").mkdir(parents=True)
+    (tmp_path / "root/boot/vmlinuz").write_bytes(pack(ARM64))
+    image = ext_image(tmp_path / "root", tmp_path / "disk.img")
+
+    files = extract_boot_files(image, tmp_path, Deadline.after("the test", 60.0))
+
+    assert files is not None
+    assert files.kernel.read_bytes() == ARM64
