@@ -220,7 +220,12 @@ class HostNode(Node):
             network = make_network(self._group, self.job.number, link, self.log, deadline)
             shell.run(network.host_setup(self.job.number), deadline)
         self._let_in([hello.public_key for hello in hellos if hello.public_key], link, deadline)
-        offer = Offer(address=access.address, folder=self._device.vm_folder, network=network)
+        offer = Offer(
+            address=access.address,
+            folder=self._device.vm_folder,
+            store_limit_mib=self._device.vm_store_limit,
+            network=network,
+        )
         self.client.send(OFFER_ID, offer.to_message(), deadline)
 
     def _be_supervised(self, link: SshLink, deadline: Deadline) -> None:

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+# The image store of a host, for any POSIX shell on Linux: files named by their SHA-256.
+#
+#   sh -c PROGRAM ROOT claim DIGEST JOB        has a file for a job: says "stored SIZE", "damaged"
+#                                              or "absent"; it stays while the job is there
+#   sh -c PROGRAM ROOT room KIB LIMIT          removes files, until KIB fit: says how many KiB are
+#                                              free, are used, and may be used
+#   sh -c PROGRAM ROOT spare                   says how many KiB no running job uses
+#   sh -c PROGRAM ROOT keep PART DIGEST        gives an upload that is whole its name
+#
+# The least recently used files go first; a use sets a file's time.  LIMIT is in KiB, 0 for three
+# quarters of the disk.  ROOT/job-JOB/.supervisor/uses names the files that a job uses.  After a
+# power cut the supervisor calls them all DIGEST.doubtful.
+
+root=$0 command=$1
+shift
+[ "$command" != claim ] || mkdir -p "$root/sha256" || exit 1
+cd "$root/sha256" 2>/dev/null || { [ "$command" = spare ] && echo 0 && exit; } || exit 1
+exec 8<"$root"
+
+lock() { ! command -v flock >/dev/null || flock 8; }
+unlock() { ! command -v flock >/dev/null || flock -u 8; }
+
+# Nobody removes what is claimed, so the lock is not held while a large file is read.
+claim() {
+    lock
+    [ ! -d "$root/job-$2/.supervisor" ] || echo "$1" >>"$root/job-$2/.supervisor/uses"
+    unlock
+    if [ ! -e "$1" ] && [ -e "$1.doubtful" ]; then
+        sum=$(sha256sum <"$1.doubtful")
+        if [ "${sum%% *}" = "$1" ]; then
+            mv "$1.doubtful" "$1" 2>/dev/null
+        else
+            rm -f "$1.doubtful"
+            [ -e "$1" ] || { echo damaged && return; }
+        fi
+    fi
+    [ -e "$1" ] || { echo absent && return; }
+    touch -c "$1"
+    set -- $(ls -lnL "$1")
+    echo "stored $5"
+}
+
+kib_of() {
+    set -- $(du -sk "$1")
+    echo "$1"
+}
+
+# Sets $total and $free, in KiB.
+look_at_disk() {
+    set -- $(df -Pk . | tail -n 1)
+    total=$2 free=$4
+}
+
+# The names of files that no job uses and nobody has locked, the least recently used first.
+unused() {
+    for name in $(ls -tr); do
+        case $name in *.part-*) continue ;; esac
+        cat "$root"/job-*/.supervisor/uses 2>/dev/null | grep -qxF "${name%.doubtful}" && continue
+        ! command -v flock >/dev/null || flock -n "$name" true || continue
+        echo "$name"
+    done
+}
+
+room() {
+    lock
+    look_at_disk
+    used=$(kib_of .) limit=$2
+    [ "$limit" -gt 0 ] || limit=$((total / 4 * 3))
+    for name in $(unused); do
+        [ "$1" -gt "$free" ] || [ $((used + $1)) -gt "$limit" ] || break
+        rm -f "$name"
+        look_at_disk
+        used=$(kib_of .)
+    done
+    echo "$free $used $limit"
+}
+
+spare() {
+    sum=0
+    for name in $(unused); do sum=$((sum + $(kib_of "$name"))); done
+    echo "$sum"
+}
+
+# What a power cut leaves of a file that was not flushed may be zeros.
+keep() {
+    sync "$1" || return 1
+    lock
+    mv -f "$1" "$2" && rm -f "$2.doubtful"
+}
+
+case $command in
+    claim | room | spare | keep) "$command" "$@" ;;
+esac
