@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -68,6 +69,7 @@ class ImageStore:
         self._job = job
         self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
         self._sent: Once[str, str] = Once()
+        self._spare: Once[str, int] = Once()
         self._planned: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -95,8 +97,12 @@ class ImageStore:
             return needed
 
     def room(self, free: int | None, link: SshLink, deadline: Deadline) -> int | None:
-        """How many bytes can be had for files, of which `free` are free already."""
-        return None if free is None else free + int(self._ask(link, deadline, "spare")) * 1024
+        """How many bytes were to be had for files before the first, of which `free` were free."""
+        if free is None:
+            return None
+        return free + self._spare.get(
+            self._root, lambda: self._sizes(link, deadline, 1, "spare")[0], deadline
+        )
 
     def put(self, local: Path, digest: str, link: SshLink, log: NodeLog, deadline: Deadline) -> str:
         """Make sure that the host has the file; returns its path there.
@@ -145,7 +151,7 @@ class ImageStore:
         """
         match self._ask(link, deadline, "claim", digest, self._job).split():
             case [said, size] if said == _STORED:
-                return int(size) == local.stat().st_size
+                return size == str(local.stat().st_size)
             case [said] if said == _DAMAGED:
                 text = f"the host's copy of {local.name} was damaged, as by a power cut: sending it"
                 log.warning("store", text)
@@ -252,8 +258,15 @@ class ImageStore:
         Returns how many bytes are free on the disk, are stored, and may be stored.
         """
         words = ["room", str(-(-needed // 1024)), str(self._limit_mib * 1024)]
-        free, used, limit = (int(kib) * 1024 for kib in self._ask(link, deadline, *words).split())
+        free, used, limit = self._sizes(link, deadline, 3, *words)
         return free, used, limit
+
+    def _sizes(self, link: SshLink, deadline: Deadline, number: int, *words: str) -> list[int]:
+        """The host's answer of so many sizes, in bytes; it tells them in KiB."""
+        answer = self._ask(link, deadline, *words)
+        if not re.fullmatch(rf"(\d{{1,15}}\s+){{{number}}}", answer):
+            raise InfrastructureError(f"the host's image store tells no sizes: {answer[:120]!r}")
+        return [int(kib) * 1024 for kib in answer.split()]
 
 
 @contextmanager

@@ -54,24 +54,28 @@ look_at_disk() {
 
 # The names of files that no job uses and nobody has locked, the least recently used first.
 unused() {
+    uses=$(cat "$root"/job-*/.supervisor/uses 2>/dev/null)
     for name in $(ls -tr); do
         case $name in *.part-*) continue ;; esac
-        cat "$root"/job-*/.supervisor/uses 2>/dev/null | grep -qxF "${name%.doubtful}" && continue
+        case $uses in *"${name%.doubtful}"*) continue ;; esac
         ! command -v flock >/dev/null || flock -n "$name" true || continue
         echo "$name"
     done
 }
 
-room() {
-    lock
+# look_at_store KIB LIMIT: whether so much fits.
+look_at_store() {
     look_at_disk
     used=$(kib_of .) limit=$2
     [ "$limit" -gt 0 ] || limit=$((total / 4 * 3))
-    for name in $(unused); do
-        [ "$1" -gt "$free" ] || [ $((used + $1)) -gt "$limit" ] || break
+    [ "$1" -le "$free" ] && [ $((used + $1)) -le "$limit" ]
+}
+
+room() {
+    lock
+    look_at_store "$@" || for name in $(unused); do
         rm -f "$name"
-        look_at_disk
-        used=$(kib_of .)
+        ! look_at_store "$@" || break
     done
     echo "$free $used $limit"
 }
