@@ -23,12 +23,13 @@ _PIECE = 700
 _BLOCK = 2048
 """Bytes that are read at once, before the console is asked for more."""
 _MAX_PACKED = 16 << 20
-"""Bytes that are read in all: half an hour of a quick serial line."""
+"""Compressed bytes that are typed or read in all: half an hour of a quick serial line."""
 _TRIES = 3
-_MAX_TYPED = 2 << 20
-"""Compressed bytes that are typed in all: minutes of a quick serial line."""
-_MAX_UNPACKED = 64 << 20
+_MAX_UNPACKED = 256 << 20
 """Bytes for which compressing is not even tried."""
+_TYPING_S = 300.0
+_SLOWEST = 8 << 10
+"""Bytes a second of a quick serial line, in base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,16 @@ def unpack_typed(shell: Shell, archives: Sequence[Typed], deadline: Deadline) ->
     if size > _MAX_UNPACKED:
         raise _too_much(f"{size >> 20} MiB")
     packed = [gzip.compress(one.archive, mtime=0) for one in archives]
-    if (typed := sum(map(len, packed))) > _MAX_TYPED:
-        raise _too_much(f"{size >> 20} MiB, compressed {typed >> 10} KiB")
+    if (typed := sum(map(len, packed))) > _MAX_PACKED:
+        raise _too_much(f"{size >> 20} MiB, compressed {typed >> 20} MiB")
+    deadline = deadline.sub("typing the tests", _TYPING_S + typed / _SLOWEST)
     for one, content in zip(archives, packed, strict=True):
         _unpack_one(shell, one, content, deadline)
 
 
 def _too_much(what: str) -> JobError:
     return JobError(
-        f"the tests have {what}, and the system can take {_MAX_TYPED >> 10} KiB at most, by its "
+        f"the tests have {what}, and the system can take {_MAX_PACKED >> 20} MiB at most, by its "
         "console alone",
         hint="give the guest's kernel virtio-blk, or have the tests download what is large",
     )

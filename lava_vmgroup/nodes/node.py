@@ -22,7 +22,7 @@ from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode import api
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.nodes.console_watch import NodeWatch
-from lava_vmgroup.nodes.room import check_room
+from lava_vmgroup.nodes.room import check_room, place
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.feed import Feed
@@ -215,7 +215,7 @@ class Node(abc.ABC):
         self.unpack(build_overlay(spec), str(spec.directory), deadline, packed)
         if trees:
             limit = deadline.sub("giving each test its files", unpacking_s(size))
-            self.shell.check_run(placing_command(spec), limit)
+            place(self.shell, placing_command(spec), limit)
         self.recorder.expect_tests(tests)
         self.log.event("state", "running the tests", state="running the tests")
         try:

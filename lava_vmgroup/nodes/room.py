@@ -7,7 +7,7 @@ import re
 
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import JobError
+from lava_vmgroup.errors import InfrastructureError, JobError
 
 _ASK_S = 60.0
 _HINT = "have the tests download what they need, use fewer definitions, or give the node more room"
@@ -32,6 +32,16 @@ def check_room(shell: Shell, directory: str, size: int, deadline: Deadline) -> N
             f"the tests and their repositories take {mib(size)} on the node, "
             f"{mib(free)} are free in {directory}",
             hint=_HINT,
+        )
+
+
+def place(shell: Shell, command: str, deadline: Deadline) -> None:
+    """Have each test get its files by `command`; raises `InfrastructureError` with the reason."""
+    status, said = shell.run(command, deadline)
+    if status != 0:
+        lines = said.strip().splitlines() or [f"status {status}"]
+        raise InfrastructureError(
+            f"the tests cannot get their files: {lines[-1]}", hint=_HINT, last_lines=lines[-20:]
         )
 
 

@@ -30,7 +30,6 @@ DISK_BYTES = 1 << 30
 """The disk's size: programs of 32-bit systems take files of less than 2 GiB."""
 
 _LOOK_S = 60.0
-_TYPING_S = 300.0
 _TYPED_BYTES = 1 << 20
 
 # A process takes a slow guest a tenth of a second, so what the shell has built in is used.
@@ -110,7 +109,7 @@ class OverlayDisk:
         folders = [f"{directory}/trees/{number}" for number, _ in enumerate(trees)]
         packed = [path.read_bytes() for path in trees]
         archives = [Typed("/", archive), *map(Typed, folders, packed)]
-        unpack_typed(self._shell, archives, deadline.sub("typing the tests", _TYPING_S))
+        unpack_typed(self._shell, archives, deadline)
 
     def collect(self, directory: str, deadline: Deadline) -> bytes:
         """The tar that the guest packs of the results in `directory`."""

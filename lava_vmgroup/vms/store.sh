@@ -12,7 +12,7 @@
 # quarters of the disk.  ROOT/job-JOB/.supervisor/uses names the files that a job uses.  After a
 # power cut the supervisor calls them all DIGEST.doubtful.
 
-root=$0 command=$1
+root=$0 command=$1 endless=2000000000
 shift
 [ "$command" != claim ] || mkdir -p "$root/sha256" || exit 1
 cd "$root/sha256" 2>/dev/null || { [ "$command" = spare ] && echo 0 && exit; } || exit 1
@@ -46,10 +46,13 @@ kib_of() {
     echo "$1"
 }
 
-# Sets $total and $free, in KiB.
+# Sets $total and $free, in KiB.  A file system in memory may have no size; then nothing is in the way.
 look_at_disk() {
     set -- $(df -Pk . | tail -n 1)
-    total=$2 free=$4
+    case $2-$4 in
+        0-* | *[!0-9-]* | -* | *-) total=$endless free=$endless ;;
+        *) total=$2 free=$4 ;;
+    esac
 }
 
 # The names of files that no job uses and nobody has locked, the least recently used first.
@@ -86,8 +89,10 @@ spare() {
     echo "$sum"
 }
 
-# What a power cut leaves of a file that was not flushed may be zeros.
+# What a power cut leaves of a file that was not flushed may be zeros.  The connection may have broken
+# off when all was done.
 keep() {
+    [ -e "$1" ] || [ ! -e "$2" ] || return 0
     sync "$1" || return 1
     lock
     mv -f "$1" "$2" && rm -f "$2.doubtful"

@@ -148,6 +148,14 @@ def test_old_images_make_room_when_the_disk_is_full(sshd: Server, tmp_path: Path
     assert jobs.kept == {"a", "c"}
 
 
+def test_disk_that_tells_no_size_takes_images(sshd: Server, tmp_path: Path) -> None:
+    only_programs(sshd, replaced={"df": "#!/bin/sh\necho Filesystem 1024-blocks Used Available\n"})
+    jobs = Jobs(sshd, tmp_path)
+
+    with supervised(sshd, jobs.root, "first"):
+        assert jobs.put("first", "a") == MIB
+
+
 def test_image_is_on_the_disk_before_it_has_its_name(sshd: Server, tmp_path: Path) -> None:
     only_programs(sshd, replaced={"sync": SYNC})
     jobs = Jobs(sshd, tmp_path)
