@@ -15,7 +15,8 @@ from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.vms.store import ImageStore, digest_of
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
-from tests.support.local_lab import only_programs
+from tests.integration.test_whole_jobs import job
+from tests.support.local_lab import guest, guest_actions, local_lab, only_programs, write_job
 from tests.support.processes import is_running, until
 from tests.support.sshd import Server
 from tests.support.supervised import PATIENCE_S, supervised
@@ -251,3 +252,15 @@ def test_images_in_use_keep_their_names_when_a_dead_job_is_removed_late(jobs: Jo
 
         with supervised(jobs.host, jobs.root, "next"):
             assert jobs.stored("a").exists()
+
+
+def test_limit_of_the_hosts_device_holds_for_a_job(
+    images: None, sshd: Server, tmp_path: Path
+) -> None:
+    with local_lab(tmp_path, sshd, vm_store_limit=1) as lab:
+        path = write_job(lab, job(guest("guest"), actions=guest_actions("guest")))
+
+        ended = lab.run(path)
+
+    assert ended.status == 4, ended.stderr
+    assert "the host's image store may have 1 MiB, running jobs use 0 MiB of it" in ended.stderr
