@@ -80,6 +80,7 @@ def run(action: Action, node: Node, deadline: Deadline) -> None:
             warn=lambda text: node.log.warning("testdef", text),
             skip_install=None if skipped is None else SkipInstall(skipped),
             environment=shared.lab.dispatcher.proxy_variables,
+            checkouts=shared.checkouts,
             download=lambda url: shared.files.fetch(FileReference(url=url), limit, node.log),
         )
         tests = [test for _, entry in _entries(parameters) for test in loader.load(_source(entry))]

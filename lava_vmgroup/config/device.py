@@ -203,6 +203,7 @@ class DeviceConfig:
 
     ssh_known_hosts: tuple[Path, ...] = ()
     vm_folder: RemoteFolder = "/lava-vm-images"
+    vm_store_limit: Count = 0
     host_heartbeat_timeout: Positive = 30
 
     qemu_arch: QemuArch = QemuArch.HOST

@@ -9,10 +9,12 @@ import gzip
 import hashlib
 import re
 import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.errors import InfrastructureError, JobError
 
 _FILE = "/lava-typed-$$"
 """Named for the shell itself: others may share its file system, as in containers."""
@@ -21,24 +23,57 @@ _PIECE = 700
 _BLOCK = 2048
 """Bytes that are read at once, before the console is asked for more."""
 _MAX_PACKED = 16 << 20
-"""Bytes that are read in all: half an hour of a quick serial line."""
+"""Compressed bytes that are typed or read in all: half an hour of a quick serial line."""
 _TRIES = 3
+_MAX_UNPACKED = 256 << 20
+"""Bytes for which compressing is not even tried."""
+_TYPING_S = 300.0
+_SLOWEST = 8 << 10
+"""Bytes a second of a quick serial line, in base64."""
 
 
-def unpack_typed(shell: Shell, archive: bytes, deadline: Deadline) -> None:
-    """Unpack a tar archive at the root of the system behind `shell`.
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A tar archive that is typed, and the folder in which it is unpacked."""
+
+    folder: str
+    archive: bytes
+
+
+def unpack_typed(shell: Shell, archives: Sequence[Typed], deadline: Deadline) -> None:
+    """Unpack tar archives in folders of the system behind `shell`, one after the other.
 
     Needs ``base64``, ``gzip``, ``md5sum`` and ``tar`` there; raises `InfrastructureError` when
-    what arrived is not what was sent.
+    what arrived is not what was sent, and `JobError` before anything is typed when it is too much.
     """
-    text = base64.b64encode(gzip.compress(archive, mtime=0)).decode()
+    size = sum(len(one.archive) for one in archives)
+    if size > _MAX_UNPACKED:
+        raise _too_much(f"{size >> 20} MiB")
+    packed = [gzip.compress(one.archive, mtime=0) for one in archives]
+    if (typed := sum(map(len, packed))) > _MAX_PACKED:
+        raise _too_much(f"{size >> 20} MiB, compressed {typed >> 20} MiB")
+    deadline = deadline.sub("typing the tests", _TYPING_S + typed / _SLOWEST)
+    for one, content in zip(archives, packed, strict=True):
+        _unpack_one(shell, one, content, deadline)
+
+
+def _too_much(what: str) -> JobError:
+    return JobError(
+        f"the tests have {what}, and the system can take {_MAX_PACKED >> 20} MiB at most, by its "
+        "console alone",
+        hint="give the guest's kernel virtio-blk, or have the tests download what is large",
+    )
+
+
+def _unpack_one(shell: Shell, typed: Typed, packed: bytes, deadline: Deadline) -> None:
+    text = base64.b64encode(packed).decode()
     shell.check_run(f"rm -f {_FILE}", deadline)
     for start in range(0, len(text), _PIECE):
         shell.check_run(f"echo {text[start : start + _PIECE]} >>{_FILE}", deadline)
-    digest = hashlib.md5(archive, usedforsecurity=False).hexdigest()
+    digest = hashlib.md5(typed.archive, usedforsecurity=False).hexdigest()
     shell.check_run(
         f"base64 -d {_FILE} | gzip -d | md5sum | grep -q {digest} && "
-        f"base64 -d {_FILE} | gzip -d | tar -xf - -C / && rm {_FILE}",
+        f"base64 -d {_FILE} | gzip -d | tar -xf - -C {typed.folder} && rm {_FILE}",
         deadline,
     )
 

@@ -126,7 +126,8 @@ def _examined(group: Group, lab: Lab, node: HostNode, token: CancelToken) -> Exa
         findings = [_host(facts)]
         for vm in vms:
             findings += _of_vm(vm, lab, facts, memory_wanted(vm, vms, lab), reached)
-        findings.append(disk(sizes.images, sizes.layers, facts.free_bytes, offer.folder))
+        free = host.store.room(facts.free_bytes, link, deadline)
+        findings.append(disk(sizes.images, sizes.layers, free, offer.folder))
     return Examined(findings=tuple(dict.fromkeys(findings)), not_looked_at=sizes.unknown)
 
 

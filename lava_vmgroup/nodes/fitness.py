@@ -109,8 +109,9 @@ def check_host(
     )
     refuse(findings)
     files = [(file.digest, file.path) for file in cargo.files if file is not None]
-    needed = host.store.plan(files, facts.free_bytes, link, deadline)
-    findings.append(disk(needed, cargo.layer, facts.free_bytes, host.offer.folder))
+    free = host.store.room(facts.free_bytes, link, deadline)
+    needed = host.store.plan(files, free, link, deadline)
+    findings.append(disk(needed, cargo.layer, free, host.offer.folder))
     refuse(findings)
     for one in findings:
         if one.severity is Severity.DEGRADED and host.is_first(one.found):

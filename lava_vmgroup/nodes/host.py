@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from lava_vmgroup import boards
@@ -17,7 +18,7 @@ from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.connections.ssh_access import Access
-from lava_vmgroup.connections.stream import ByteStream
+from lava_vmgroup.connections.stream import CHUNK, ByteStream
 from lava_vmgroup.console.access import open_to_ssh
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
@@ -29,14 +30,15 @@ from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.testshell.collected import MAX_BYTES, size_to_fetch
+from lava_vmgroup.testshell.overlay import unpacking_s
 from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.host import DIAL_S
+from lava_vmgroup.vms.images import StoredFile
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
 from lava_vmgroup.vms.network import bridge_of, make_network
 from lava_vmgroup.vms.spool import SpooledStream
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 
-_UNPACK_S = 60.0
 _HELLO_S = 60.0
 _DEAD_S = 2.0
 """For a system that died as far as its console tells; one that lives answers in time, and no
@@ -99,10 +101,13 @@ class HostNode(Node):
             self.client.send(VM_START, {"host_ip": self.attributes["host_ip"]}, deadline)
             self._vms_started = True
 
-    def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
+    def unpack(
+        self, archive: bytes, directory: str, deadline: Deadline, trees: Sequence[StoredFile] = ()
+    ) -> None:
         """See `Node.unpack`."""
         assert self._link is not None, "a booted host has its link"
-        limit = deadline.sub("unpacking the tests", _UNPACK_S)
+        size = len(archive) + sum(tree.path.stat().st_size for tree in trees)
+        limit = deadline.sub("unpacking the tests", unpacking_s(size))
         words = ["sh", "-c", _CLAIM, directory, self._supervisor.ledger]
         claimed = self._link.run(words, limit)
         if claimed.status == _FOREIGN:
@@ -114,6 +119,10 @@ class HostNode(Node):
             raise InfrastructureError(f"the host takes no tests: {claimed.output.strip()}")
         command = ["sh", "-c", 'tar -xf - -C / && [ -d "$0" ]', directory]
         self._link.check_run(command, limit, stdin=archive)
+        for number, tree in enumerate(trees):
+            command = ["tar", "-xf", "-", "-C", f"{directory}/trees/{number}"]
+            with tree.path.open("rb") as file:
+                self._link.check_run(command, limit, stdin=iter(partial(file.read, CHUNK), b""))
 
     def collect(self, directory: str, deadline: Deadline) -> bytes:
         """See `Node.collect`."""
@@ -217,7 +226,12 @@ class HostNode(Node):
             shell.run(network.host_setup(self.job.number), deadline)
         keys = [key for hello in hellos for key in hello.public_keys]
         self._let_in(keys, access.keys_file, link, deadline)
-        offer = Offer(address=access.address, folder=self._device.vm_folder, network=network)
+        offer = Offer(
+            address=access.address,
+            folder=self._device.vm_folder,
+            store_limit_mib=self._device.vm_store_limit,
+            network=network,
+        )
         self.client.send(OFFER_ID, offer.to_message(), deadline)
 
     def _be_supervised(self, link: SshLink, keys_file: str, deadline: Deadline) -> None:

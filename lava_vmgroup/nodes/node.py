@@ -23,14 +23,26 @@ from lava_vmgroup.multinode import api
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.standstill import Standstill
 from lava_vmgroup.nodes.console_watch import NodeWatch
+from lava_vmgroup.nodes.room import check_room, place
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.testshell.calls import IfBlocked
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.feed import Feed
-from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay, runner_command
+from lava_vmgroup.testshell.overlay import (
+    OverlaySpec,
+    OverlayTest,
+    build_overlay,
+    placed_bytes,
+    placing_command,
+    runner_command,
+    trees_apart,
+    unpacking_s,
+)
 from lava_vmgroup.testshell.replies import Reply
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
+from lava_vmgroup.testshell.tree import size_of
+from lava_vmgroup.vms.images import StoredFile
 from lava_vmgroup.vms.introduction import is_introduction
 
 _COLLECT_S = 120.0
@@ -107,9 +119,21 @@ class Node(abc.ABC):
     def boot(self, deadline: Deadline, settings: BootSettings = DEFAULT_BOOT) -> None:
         """Start the system anew and bring it to a shell."""
 
+    def expect_tests(self, carried: int, placed: int) -> None:
+        """Refuse tests before the boot that surely have no room.
+
+        Their repositories have `carried` bytes, and `placed` bytes once each test has its own.
+        """
+        del carried, placed
+
     @abc.abstractmethod
-    def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
-        """Unpack a tar archive at the root of the node's file system; makes `directory`."""
+    def unpack(
+        self, archive: bytes, directory: str, deadline: Deadline, trees: Sequence[StoredFile] = ()
+    ) -> None:
+        """Unpack a tar archive at the root of the node's file system; makes `directory`.
+
+        The `trees`, tar archives too, go to ``trees/0``, ``trees/1`` and so on in it.
+        """
 
     @abc.abstractmethod
     def collect(self, directory: str, deadline: Deadline) -> bytes:
@@ -179,6 +203,8 @@ class Node(abc.ABC):
         `directory` is where the tests go on the node, with a name of its own for each node by
         default; `repeat_count` is what they learn as REPEAT_COUNT.
         """
+        size, trees = placed_bytes(tests), trees_apart(tests)
+        self.expect_tests(sum(map(size_of, trees)), size)
         self.ensure_booted(deadline)
         spec = OverlaySpec(
             node=self.name,
@@ -197,7 +223,13 @@ class Node(abc.ABC):
             records_file=self.records_file,
         )
         self.log.event("state", "installing the tests", state="installing the tests")
-        self.unpack(build_overlay(spec), str(spec.directory), deadline)
+        if trees:
+            check_room(self.shell, str(spec.directory), size, deadline)
+        packed = [self.shared.packed(tree, deadline) for tree in trees]
+        self.unpack(build_overlay(spec), str(spec.directory), deadline, packed)
+        if trees:
+            limit = deadline.sub("giving each test its files", unpacking_s(size))
+            place(self.shell, placing_command(spec), limit)
         self.recorder.expect_tests(tests)
         self._tell_tests(deadline, begin=True)
         self.log.event("state", _RUNNING, state=_RUNNING)

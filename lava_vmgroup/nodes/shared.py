@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.coordinator import Endpoint
@@ -17,9 +18,12 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.errors import VMGroupError
 from lava_vmgroup.job.model import Group
+from lava_vmgroup.once import Once
 from lava_vmgroup.results.model import Upload
+from lava_vmgroup.testshell.loading import Checkouts
+from lava_vmgroup.testshell.tree import Tree, pack
 from lava_vmgroup.vms.host import VMHost
-from lava_vmgroup.vms.images import ImageLibrary
+from lava_vmgroup.vms.images import ImageLibrary, StoredFile, stored
 from lava_vmgroup.vms.introduction import Offer
 
 
@@ -61,6 +65,9 @@ class Shared:
     """Stretches all limits that the job's author has not given; the runner sets it."""
     host_loss: VMGroupError | None = None
     """Why the host is out of reach for good; its supervisor then removes what is there."""
+    checkouts: Checkouts = field(default_factory=Once)
+    """The repositories of tests that were fetched."""
+    _packed: Once[Tree, StoredFile] = field(default_factory=Once)
     _told: set[str] = field(default_factory=set)
     _cleaning: CancelToken = field(default_factory=CancelToken)
     _host: VMHost | None = field(default=None)
@@ -78,6 +85,18 @@ class Shared:
                 key = self.lab_key or self.key
                 self._host = VMHost(offer, key, self.group.target_group)
             return self._host
+
+    def packed(self, tree: Tree, deadline: Deadline) -> StoredFile:
+        """A tree of tests as a tar archive, made once for all nodes."""
+
+        def pack_tree() -> StoredFile:
+            with NamedTemporaryFile(
+                dir=self.work, prefix="tests-", suffix=".tar", delete=False
+            ) as file:
+                pack(tree, file)
+            return stored(Path(file.name), deadline)
+
+        return self._packed.get(tree, pack_tree, deadline)
 
     @property
     def uploads(self) -> tuple[Upload, ...]:

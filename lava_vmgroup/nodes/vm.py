@@ -25,6 +25,7 @@ from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.fitness import Cargo, check_host, config_of, guest_of
 from lava_vmgroup.nodes.node import Node
+from lava_vmgroup.nodes.room import refuse_in_memory
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.nodes.vm_kernel import check_kernel, fitting_tree, with_right_root
 from lava_vmgroup.nodes.vm_plan import Deployed, VMPlan, qemu_ended
@@ -34,7 +35,7 @@ from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import StoredFile, stored
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
 from lava_vmgroup.vms.network import HOOK
-from lava_vmgroup.vms.overlay_disk import OverlayDisk
+from lava_vmgroup.vms.overlay_disk import OverlayDisk, StoredTar, refuse_large
 from lava_vmgroup.vms.qemu import Machine, argv, argv_around
 
 _NETWORK_S = 30.0
@@ -127,6 +128,7 @@ class VMNode(Node):
             disk_size=disk_size,
             kernel=remote.get("kernel"),
             initrd=remote.get("ramdisk"),
+            initrd_size=files.ramdisk.stat().st_size if files.ramdisk else 0,
             dtb=remote.get("dtb"),
             append=self.config.kernel_arguments(
                 "boot_cmds" if files.rootfs else "boot_cmds_ramdisk"
@@ -173,9 +175,27 @@ class VMNode(Node):
         self.watch.came_up(self._shell, deadline)
         self._join_network(self._shell, deadline)
 
-    def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
+    def expect_tests(self, carried: int, placed: int) -> None:
+        """See `Node.expect_tests`."""
+        refuse_large(carried)
+        deployed = self._deployed
+        if deployed is None or self.job.launch_with or self.config.qemu_options:
+            return  # it may have disks that nothing here knows of
+        if deployed.kernel and not deployed.disk and "nfs" not in deployed.append:
+            refuse_in_memory(placed, deployed.initrd_size, self.config.qemu_memory)
+
+    def unpack(
+        self, archive: bytes, directory: str, deadline: Deadline, trees: Sequence[StoredFile] = ()
+    ) -> None:
         """See `Node.unpack`."""
-        self._overlay.unpack(archive, directory, deadline)
+        disk, link = self._overlay, self._link
+        assert link is not None, "a booted VM has its link to the host"
+        if not disk.is_found(deadline):
+            disk.type(archive, directory, [tree.path for tree in trees], deadline)
+            return
+        paths = self._store_all(trees, link, deadline)
+        sizes = [tree.path.stat().st_size for tree in trees]
+        disk.unpack(archive, directory, [*map(StoredTar, paths, sizes)], deadline)
 
     def collect(self, directory: str, deadline: Deadline) -> bytes:
         """See `Node.collect`."""

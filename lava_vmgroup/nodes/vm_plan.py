@@ -28,6 +28,7 @@ class Deployed:
     disk_size: int = 0
     kernel: str | None = None
     initrd: str | None = None
+    initrd_size: int = 0
     dtb: str | None = None
     append: str = ""
     layout: Layout | None = None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import check_regular, local_path
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.masking import masked
+from lava_vmgroup.once import Once
 from lava_vmgroup.results.model import SoftwareSource
 from lava_vmgroup.testshell.definition import (
     RepositoryToInstall,
@@ -29,7 +31,7 @@ from lava_vmgroup.testshell.repositories import (
 )
 from lava_vmgroup.testshell.source import Source, SourceKind, path_problem, shown
 from lava_vmgroup.testshell.steps import SkipInstall
-from lava_vmgroup.testshell.tree import Tree, file_in, moved, read_folder, read_tar
+from lava_vmgroup.testshell.tree import Tree, file_in, read_folder, read_tar
 
 MAX_DEFINITION = 1 << 20
 """Bytes of a definition: what is long is a script beside it."""
@@ -54,6 +56,20 @@ class _Fetched:
     project: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """What a repository holds."""
+
+    tree: Tree
+    revision: str
+    left_out: tuple[str, ...] = ()
+    """Paths that lead outside, or are no files."""
+
+
+Checkouts = Once[tuple[SourceKind, str, str, str], Checkout]
+"""Repositories by kind, place, branch and revision: each is fetched once."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Loader:
     """Fetches test definitions, each with those that it wants to be run before."""
@@ -70,6 +86,8 @@ class Loader:
     repository to install."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """For the programs that fetch repositories, such as a proxy."""
+    checkouts: Checkouts = field(default_factory=Once)
+    """What has been fetched already; other nodes may share it."""
     _count: int = 0
     _loaded: int = 0
 
@@ -119,13 +137,16 @@ class Loader:
     def _test(self, source: Source, fetched: _Fetched, definition: TestDefinition) -> OverlayTest:
         parameters = {**definition.params, **source.parameters}
         software = list(_software(source, fetched, definition))
-        files = list(fetched.files)
+        repositories: list[tuple[str, Tree]] = []
         skipped = self.skip_install in (SkipInstall.ALL, SkipInstall.REPOS)
         if self.download is not None and not skipped:
-            for tree, origin in self._repositories_to_install(definition, parameters):
-                files += tree
+            for folder, tree, origin in self._repositories_to_install(definition, parameters):
+                repositories.append((folder, tree))
                 software.append(origin)
-        for name in sorted({entry.path.split("/")[0] for entry in files} & GENERATED):
+        folders = {folder.split("/")[0] for folder, _ in repositories}
+        for name in sorted(
+            ({entry.path.split("/")[0] for entry in fetched.files} | folders) & GENERATED
+        ):
             if name != source.testdef:
                 self.warn(f"{source}: {name} of the repository gives way to the test's own {name}")
         return OverlayTest(
@@ -139,7 +160,8 @@ class Loader:
             parameters=source.parameters,
             location=fetched.location,
             url=fetched.url,
-            files=tuple(files),
+            files=fetched.files,
+            repositories=tuple(repositories),
             software=tuple(software),
             skip_install=self.skip_install,
         )
@@ -172,73 +194,67 @@ class Loader:
                 return _Fetched(text=definition_text(source.inline or {}), location="INLINE")
 
     def _fetch_repository(self, source: Source) -> _Fetched:
-        target = self._new_folder() / project_name(source.location)
-        if source.kind is SourceKind.GIT:
-            revision = self._repositories.clone_git(
-                source.location, target, branch=source.branch, revision=source.revision
-            )
-        else:
-            revision = self._repositories.branch_bzr(
-                source.location, target, revision=source.revision
-            )
-        files = self._read_clone(target, source.location)
+        checkout = self._checked_out(
+            source.kind, source.location, branch=source.branch, revision=source.revision
+        )
         return _Fetched(
-            text=_text(_file_of(source, files), source),
-            files=files,
+            text=_text(_file_of(source, checkout.tree), source),
+            files=checkout.tree,
             location=source.kind.value.upper(),
             url=shown(source.location),
             vcs=source.kind.value,
-            revision=revision,
-            project=target.name,
+            revision=checkout.revision,
+            project=project_name(source.location),
         )
 
     def _repositories_to_install(
         self, definition: TestDefinition, parameters: Mapping[str, str]
-    ) -> Iterator[tuple[Tree, SoftwareSource]]:
+    ) -> Iterator[tuple[str, Tree, SoftwareSource]]:
+        """The folders of the test's directory that repositories go to, with what is in them."""
         for repository in definition.git_repositories:
             if not _is_skipped(repository, parameters):
-                yield self._clone(repository, parameters)
+                yield self._installed(repository, parameters)
         for url in definition.bzr_repositories:
-            name = project_name(url)
-            target = self._new_folder() / name
-            revision = self._repositories.branch_bzr(url, target)
-            origin = SoftwareSource(
-                project_name=name, branch_vcs="bzr", branch_url=shown(url), branch_revision=revision
-            )
-            yield moved(self._read_clone(target, url), name), origin
+            checkout = self._checked_out(SourceKind.BZR, url)
+            yield project_name(url), checkout.tree, _origin(SourceKind.BZR, url, checkout)
 
-    def _clone(
+    def _installed(
         self, repository: RepositoryToInstall, parameters: Mapping[str, str]
-    ) -> tuple[Tree, SoftwareSource]:
-        name = project_name(repository.url)
+    ) -> tuple[str, Tree, SoftwareSource]:
+        url = repository.url
         branch = parameters.get(repository.branch, repository.branch)
-        destination = parameters.get(repository.destination, repository.destination) or name
+        destination = parameters.get(repository.destination, repository.destination)
+        destination = destination or project_name(url)
         if branch.startswith("-") or (problem := path_problem(destination)):
             raise JobError(
-                f"install.git-repos: {shown(repository.url)}: "
+                f"install.git-repos: {shown(url)}: "
                 + (f"no branch is named {branch!r}" if branch.startswith("-") else str(problem))
             )
-        target = self._new_folder() / name
-        revision = self._repositories.clone_git(repository.url, target, branch=branch)
-        origin = SoftwareSource(
-            project_name=name,
-            branch_vcs="git",
-            branch_url=shown(repository.url),
-            branch_revision=revision,
-        )
-        return moved(self._read_clone(target, repository.url), destination), origin
+        checkout = self._checked_out(SourceKind.GIT, url, branch=branch)
+        return destination, checkout.tree, _origin(SourceKind.GIT, url, checkout)
 
-    def _read_clone(self, target: Path, url: str) -> Tree:
-        tree, left_out = read_folder(target)
-        for path in left_out:
+    def _checked_out(
+        self, kind: SourceKind, url: str, *, branch: str = "", revision: str = ""
+    ) -> Checkout:
+        """A repository's content, of which a test gets what may be brought along."""
+        place = (kind, url, branch, revision)
+        checkout = self.checkouts.get(place, lambda: self._check_out(*place), self.deadline)
+        for path in checkout.left_out:
             self.warn(f"{shown(url)}: {path} is left out: it leads outside, or is no file")
-        return tree
+        return checkout
 
-    @property
-    def _repositories(self) -> Repositories:
-        return Repositories(
+    def _check_out(self, kind: SourceKind, url: str, branch: str, revision: str) -> Checkout:
+        target = self._new_folder() / project_name(url)
+        repositories = Repositories(
             folder=self.folder, deadline=self.deadline, environment=self.environment
         )
+        if kind is SourceKind.GIT:
+            found = repositories.clone_git(url, target, branch=branch, revision=revision)
+        else:
+            found = repositories.branch_bzr(url, target, revision=revision)
+        tree, left_out = read_folder(target)
+        shutil.rmtree(target, ignore_errors=True)
+        return Checkout(tree=tree, revision=found, left_out=tuple(left_out))
 
     def _new_folder(self) -> Path:
         """A folder that nothing else uses."""
@@ -260,6 +276,15 @@ def _software(
             default_params=definition.params,
             test_params=source.parameters,
         )
+
+
+def _origin(kind: SourceKind, url: str, checkout: Checkout) -> SoftwareSource:
+    return SoftwareSource(
+        project_name=project_name(url),
+        branch_vcs=kind.value,
+        branch_url=shown(url),
+        branch_revision=checkout.revision,
+    )
 
 
 def _is_skipped(repository: RepositoryToInstall, parameters: Mapping[str, str]) -> bool:

@@ -10,6 +10,10 @@ The tar is unpacked at ``/`` of the node and makes this, the layout of LAVA::
     <lava_test_dir>/tests/<index>_<uuid>/      the repository's files, the definition, its scripts
     <lava_test_dir>/results/                   empty; filled by lava-test-runner
 
+Repositories that are large, or that many tests use, are not in this tar.  Each travels once, as a
+tar of its own that is unpacked in ``<lava_test_dir>/trees/<number>/``; then ``trees/place`` gives
+every test a copy of its own, into which it may write.
+
 Each lava_test_shell action of a job builds a tar of its own.  Unpacking it replaces the helpers,
 the environment and the list of work; tests/ and results/ of an earlier action have other UUIDs in
 their names and stay until somebody removes the directory.
@@ -18,10 +22,11 @@ their names and stay until somebody removes the directory.
 from __future__ import annotations
 
 import io
+import posixpath
 import re
-import tarfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import PurePosixPath
 
@@ -32,19 +37,19 @@ from lava_vmgroup.testshell.definition import TestDefinition, metadata_text
 from lava_vmgroup.testshell.records import RECORDS_PORT
 from lava_vmgroup.testshell.source import parameter_problems
 from lava_vmgroup.testshell.steps import Facts, SkipInstall, assignments, quoted
-from lava_vmgroup.testshell.tree import Tree, TreeEntry
+from lava_vmgroup.testshell.tree import Folder, Tree, TreeEntry, moved, pack, size_of
 
 MULTI_NODE_CACHE = "/tmp/lava_multi_node_cache.txt"  # noqa: S108 - tests read it there
-
-_MTIME_S = 1
-"""GNU tar warns of 0 and of the future, and a board without a clock starts at 0."""
 
 GENERATED = frozenset({"testdef.yaml", "testdef_metadata", "uuid", "install.sh", "run.sh"})
 """What a test's directory holds beside the repository's files, whatever those are called."""
 
-_DIRECTORY_MODE = 0o755
-_PROGRAM_MODE = 0o755
-_FILE_MODE = 0o644
+_APART_BYTES = 1 << 20
+"""Trees that would add less than this to the overlay are in it."""
+
+_UNPACK_S = 60.0
+_SLOWEST = 256 << 10
+"""Bytes a second that the slowest link, card or guest takes of a large overlay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,8 @@ class OverlayTest:
     url: str = ""
     files: Tree = ()
     """What the test finds in its directory beside its definition and scripts."""
+    repositories: tuple[tuple[str, Tree], ...] = ()
+    """What it wants beside that: folders of its directory and their content."""
     software: tuple[SoftwareSource, ...] = ()
     """Where the definition and the files came from."""
     skip_install: SkipInstall | None = None
@@ -75,6 +82,16 @@ class OverlayTest:
     def metadata(self) -> dict[str, str]:
         """The testdef_metadata of a result bundle."""
         return self.definition.metadata_for_bundle(self.location, self.url)
+
+    @property
+    def trees(self) -> tuple[tuple[str, Tree], ...]:
+        """All that comes from repositories: folders of the test's directory, and their content."""
+        trees = (("", self.files), *self.repositories)
+        return tuple((folder, tree) for folder, tree in trees if tree)
+
+    def has_any_of(self, trees: Collection[Tree]) -> bool:
+        """Whether one of `trees` belongs to the test."""
+        return any(tree in trees for _, tree in self.trees)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +136,7 @@ class OverlaySpec:
 
 
 def build_overlay(spec: OverlaySpec) -> bytes:
-    """The tar for `spec`: uncompressed, the same bytes for the same spec, owned by root.
+    """The tar for `spec`, without the `trees_apart` of its tests.
 
     Raises JobError when a name or a path of the job cannot stand in the node's files.
     """
@@ -127,24 +144,32 @@ def build_overlay(spec: OverlaySpec) -> bytes:
     if problems:
         raise JobError(f"test shell of {spec.node}: {'; '.join(problems)}", problems=problems)
     buffer = io.BytesIO()
-    # ustar is what every tar reads, busybox's included, without extensions.
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        root = spec.directory.relative_to("/")
-        for entry in _entries(spec):
-            member = tarfile.TarInfo(str(root / entry.path))
-            member.mtime = _MTIME_S
-            member.uname = member.gname = "root"
-            member.mode = _PROGRAM_MODE if entry.executable else _FILE_MODE
-            if isinstance(entry, _Folder):
-                member.type, member.mode = tarfile.DIRTYPE, _DIRECTORY_MODE
-            elif entry.link is not None:
-                member.type, member.linkname = tarfile.SYMTYPE, entry.link
-            member.size = len(entry.content)
-            try:
-                tar.addfile(member, io.BytesIO(entry.content))
-            except ValueError as error:
-                raise JobError(f"test shell of {spec.node}: {member.name!r}: {error}") from error
+    pack(moved(tuple(_entries(spec)), str(spec.directory.relative_to("/"))), buffer)
     return buffer.getvalue()
+
+
+def trees_apart(tests: Sequence[OverlayTest]) -> tuple[Tree, ...]:
+    """The trees that travel beside the overlay, each once, in the order of their numbers."""
+    uses = Counter(tree for test in tests for _, tree in test.trees)
+    heavy = {tree for tree, number in uses.items() if size_of(tree) * number >= _APART_BYTES}
+    # One over the other in the order given: where one of a test is apart, all are.
+    apart = [test for test in tests if test.has_any_of(heavy)]
+    return tuple(dict.fromkeys(tree for test in apart for _, tree in test.trees))
+
+
+def placed_bytes(tests: Sequence[OverlayTest]) -> int:
+    """The room that the trees take on the node once every test has its own."""
+    return sum(size_of(tree) for test in tests for _, tree in test.trees)
+
+
+def unpacking_s(size: int) -> float:
+    """Seconds that a slow node may take for `size` bytes of tests."""
+    return _UNPACK_S + size / _SLOWEST
+
+
+def placing_command(spec: OverlaySpec) -> str:
+    """The shell command that gives every test its copies of the trees that travelled apart."""
+    return f"sh {quoted(str(spec.directory))}/trees/place"
 
 
 def runner_command(spec: OverlaySpec) -> str:
@@ -174,19 +199,14 @@ def _problems(spec: OverlaySpec) -> Iterator[str]:
             yield f"{test.definition.name}: parameters.{problem}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder(TreeEntry):
-    """A folder, which may stay empty."""
-
-
 def _file(path: str, text: str, *, executable: bool = False) -> TreeEntry:
     return TreeEntry(path=path, content=text.encode(), executable=executable)
 
 
 def _entries(spec: OverlaySpec) -> Iterator[TreeEntry]:
     """Every member of the overlay."""
-    yield _Folder(path="")
-    yield _Folder(path="bin")
+    yield Folder(path=".")
+    yield Folder(path="bin")
     scripts = resources.files("lava_vmgroup.testshell") / "scripts"
     for script in sorted(scripts.iterdir(), key=lambda script: script.name):
         text = script.read_text(encoding="utf-8")
@@ -196,15 +216,21 @@ def _entries(spec: OverlaySpec) -> Iterator[TreeEntry]:
             body = text.partition("\n")[2]
             yield _file(f"bin/{script.name}", f"#!{spec.shell}\n{body}", executable=True)
     yield _file("lava-environment", _environment(spec))
-    yield _Folder(path="tests")
-    work = []
+    yield Folder(path="tests")
+    work, apart = [], trees_apart(spec.tests)
     for index, test in enumerate(spec.tests, spec.first_number):
         name = f"{index}_{test.uuid}"
         work.append(f"{spec.directory}/tests/{name}\n")
-        yield _Folder(path=f"tests/{name}")
-        for entry in _test_files(spec, test, f"{spec.directory}/tests/{name}"):
-            yield replace(entry, path=f"tests/{name}/{entry.path}")
-    yield _Folder(path="results")
+        folder = f"trees/{name}" if test.has_any_of(apart) else f"tests/{name}"
+        yield Folder(path=folder)
+        if not test.has_any_of(apart):
+            yield from moved(_files_of(test), folder)
+        generated = _generated_files(spec, test, f"{spec.directory}/tests/{name}")
+        yield from moved(tuple(generated), folder)
+    if apart:
+        yield from (Folder(path=f"trees/{number}") for number, _ in enumerate(apart))
+        yield _file("trees/place", _placing_script(spec, apart))
+    yield Folder(path="results")
     yield _file("lava-test-runner.results", "")
     yield _file("lava-test-runner.conf", "".join(work))
 
@@ -229,8 +255,13 @@ def _environment(spec: OverlaySpec) -> str:
     return f"# Facts for the helpers in bin/, sourced by them.\n{assignments(variables)}{exports}"
 
 
-def _test_files(spec: OverlaySpec, test: OverlayTest, directory: str) -> Iterator[TreeEntry]:
-    """The test's own files, the generated ones in place of what has their names."""
+def _files_of(test: OverlayTest) -> Tree:
+    """What comes from repositories, but for what has the generated files' names."""
+    entries = (entry for folder, tree in test.trees for entry in moved(tree, folder))
+    return tuple(entry for entry in entries if entry.path.split("/")[0] not in GENERATED)
+
+
+def _generated_files(spec: OverlaySpec, test: OverlayTest, directory: str) -> Iterator[TreeEntry]:
     facts = Facts(
         uuid=test.uuid,
         directory=directory,
@@ -238,9 +269,6 @@ def _test_files(spec: OverlaySpec, test: OverlayTest, directory: str) -> Iterato
         server_ip=spec.server_ip,
         repeat_count=spec.repeat_count,
     )
-    for entry in test.files:
-        if entry.path.split("/")[0] not in GENERATED:
-            yield entry
     yield _file("testdef.yaml", test.source)
     yield _file("testdef_metadata", metadata_text(test.metadata))
     yield _file("uuid", f"{test.uuid}\n")
@@ -248,3 +276,44 @@ def _test_files(spec: OverlaySpec, test: OverlayTest, directory: str) -> Iterato
     if install is not None:
         yield _file("install.sh", install, executable=True)
     yield _file("run.sh", steps.run_script(test.definition, facts), executable=True)
+
+
+# A tree's last test gets the tree itself.  `cp -a` copies the content of what is no link itself.
+_PLACING = """\
+set -e
+cd {directory}
+place() {{
+    mkdir -p "$3"
+    if [ "$1" = last ] && rmdir "$3" 2>/dev/null; then
+        mv "trees/$2" "$3"
+    else
+        cp -a "trees/$2/." "$3"
+    fi
+}}
+own() {{
+    for name in {generated}; do rm -rf "tests/$1/$name"; done
+    mkdir -p "tests/$1"
+    mv "trees/$1"/* "tests/$1"
+}}
+"""
+
+
+def _placing_script(spec: OverlaySpec, apart: Sequence[Tree]) -> str:
+    """The shell program that makes the directories of tests whose trees travelled apart."""
+    lines = [
+        _PLACING.format(
+            directory=quoted(str(spec.directory)), generated=" ".join(sorted(GENERATED))
+        )
+    ]
+    left = Counter(tree for test in spec.tests for _, tree in test.trees)
+    for index, test in enumerate(spec.tests, spec.first_number):
+        name = f"{index}_{test.uuid}"
+        if not test.has_any_of(apart):
+            continue
+        for folder, tree in test.trees:
+            left[tree] -= 1
+            which = "copy" if left[tree] else "last"
+            target = quoted(posixpath.normpath(f"tests/{name}/{folder}"))
+            lines.append(f"place {which} {apart.index(tree)} {target}\n")
+        lines.append(f"own {name}\n")
+    return "".join([*lines, "rm -rf trees\n"])

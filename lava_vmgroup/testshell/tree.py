@@ -40,6 +40,13 @@ _COMPRESSIONS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
 )
 _VERSION_CONTROL = frozenset({".git", ".bzr"})
 
+_MTIME_S = 1
+"""GNU tar warns of 0 and of the future, and a board without a clock starts at 0."""
+
+_DIRECTORY_MODE = 0o755
+_PROGRAM_MODE = 0o755
+_FILE_MODE = 0o644
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeEntry:
@@ -53,12 +60,47 @@ class TreeEntry:
     """Where a symbolic link leads to; None for a file."""
 
 
+@dataclass(frozen=True, slots=True)
+class Folder(TreeEntry):
+    """A folder, which may stay empty."""
+
+
 Tree = tuple[TreeEntry, ...]
+
+
+def size_of(tree: Tree) -> int:
+    """The bytes of a tree's files."""
+    return sum(len(entry.content) for entry in tree)
 
 
 def moved(tree: Tree, folder: str) -> Tree:
     """The same tree in a folder of another one."""
-    return tuple(replace(entry, path=posixpath.join(folder, entry.path)) for entry in tree)
+    return tuple(
+        replace(entry, path=posixpath.normpath(posixpath.join(folder, entry.path)))
+        for entry in tree
+    )
+
+
+def pack(entries: Iterable[TreeEntry], file: IO[bytes]) -> None:
+    """Write a tar archive: uncompressed, the same bytes for the same entries, owned by root."""
+    # ustar is what every tar reads, busybox's included, without extensions.
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for entry in entries:
+            member = tarfile.TarInfo(entry.path)
+            member.mtime = _MTIME_S
+            member.uname = member.gname = "root"
+            member.mode = _PROGRAM_MODE if entry.executable else _FILE_MODE
+            if isinstance(entry, Folder):
+                member.type, member.mode = tarfile.DIRTYPE, _DIRECTORY_MODE
+            elif entry.link is not None:
+                member.type, member.linkname = tarfile.SYMTYPE, entry.link
+            member.size = len(entry.content)
+            try:
+                member.tobuf(tarfile.USTAR_FORMAT)
+                tar.format = tarfile.USTAR_FORMAT
+            except ValueError:
+                tar.format = tarfile.GNU_FORMAT  # the rare name that ustar has no room for
+            tar.addfile(member, io.BytesIO(entry.content))
 
 
 def read_folder(root: Path) -> tuple[Tree, list[str]]:

@@ -126,7 +126,7 @@ class VMHost:
         self._claimed: set[str] = set()
         self.job_folder = job_folder(offer.folder, job)
         self.supervisor = Supervisor(self.job_folder)
-        self.store = ImageStore(offer.folder, job)
+        self.store = ImageStore(offer.folder, job, offer.store_limit_mib)
 
     def dial(self, deadline: Deadline) -> SshLink:
         """A new connection to the host; one after the other, as sshd limits dials in parallel."""

@@ -23,6 +23,7 @@ OFFER_ID = "lava_vm_host"
 
 _PUBLIC_KEY = re.compile(r"[a-z0-9@.-]{1,60} [A-Za-z0-9+/]{1,8000}={0,3}")
 _MAX_PATIENCE_S = 86_400
+_MAX_LIMIT_MIB = 1 << 40
 _BRIDGE = re.compile(r"[a-z0-9-]{1,15}")
 
 
@@ -77,6 +78,8 @@ class Offer:
     address: Address
     folder: str
     """Where on the host everything of VMs is."""
+    store_limit_mib: int = 0
+    """How much the image store may have there; 0 for a share of the disk."""
     network: GroupNetwork | None = None
     """The VMs' network, where one was made."""
 
@@ -89,6 +92,7 @@ class Offer:
             "folder": self.folder,
             "host_keys": json.dumps(self.address.host_keys),
             "patience_s": str(self.address.patience_s),
+            "store_limit_mib": str(self.store_limit_mib),
         }
         if self.network is not None:
             data["subnet"] = str(self.network.subnet)
@@ -106,7 +110,12 @@ class Offer:
                 host_keys=tuple((str(kind), str(key)) for kind, key in _pairs(data["host_keys"])),
                 patience_s=_between(1, int(data["patience_s"]), _MAX_PATIENCE_S),
             )
-            return cls(address=address, folder=data["folder"], network=_network(data, group))
+            return cls(
+                address=address,
+                folder=data["folder"],
+                store_limit_mib=_between(0, int(data["store_limit_mib"]), _MAX_LIMIT_MIB),
+                network=_network(data, group),
+            )
         except (KeyError, ValueError, TypeError, RecursionError) as error:
             raise MultiNodeError(
                 f"the host did not say how to reach it: {type(error).__name__}: {error}",

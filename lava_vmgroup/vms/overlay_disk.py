@@ -1,52 +1,75 @@
 # SPDX-License-Identifier: MIT
-"""The guest's disk that carries test shells in and results out: a plain tar, both ways.
+"""The guest's disk that carries test shells in and results out: plain tars, both ways.
 
-The disk is a file of the VM's on the host.  A guest that finds no such disk (a ramdisk without
-the driver) is served by its console, slowly.
+The disk is a file of the VM's on the host.  It is as large as tests may be, and takes the room of
+its content: the file has holes where nothing was written.  A large tree of tests is in the host's
+store, whatever number of VMs and definitions use it, and is copied to the disk there.
+
+A guest that finds no such disk (a ramdisk without the driver) is served by its console, slowly.
 """
 
 from __future__ import annotations
 
 import re
 import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.console.typed_files import read_typed, unpack_typed
+from lava_vmgroup.console.typed_files import Typed, read_typed, unpack_typed
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import JobError
+from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.log import NodeLog
+from lava_vmgroup.testshell.collected import MAX_BYTES
+from lava_vmgroup.testshell.overlay import unpacking_s
 from lava_vmgroup.vms.qemu import OVERLAY_SERIAL
 
-DISK_BYTES = 32 << 20
-"""The disk's size; its file on the host has holes where nothing was written."""
+DISK_BYTES = 1 << 30
+"""The disk's size: programs of 32-bit systems take files of less than 2 GiB."""
 
-_UNPACK_S = 60.0
-_TYPING_S = 300.0
+_LOOK_S = 60.0
 _TYPED_BYTES = 1 << 20
 
 # A process takes a slow guest a tenth of a second, so what the shell has built in is used.
-_FOR_THE_DISK = (
-    "for d in /sys/block/*; do s=; {{ read -r s <$d/serial; }} 2>/dev/null; "
-    '[ "$s" = {serial} ] || continue; '
+_ON_THE_DISK = (
+    "f=1; for d in /sys/block/*; do s=; {{ read -r s <$d/serial; }} 2>/dev/null; "
+    '[ "$s" = {serial} ] || continue; d=/dev/${{d##*/}}; {work}; break; done; [ $f = 0 ]'
 )
+_FOUND = "f=0"
 
 # The guest may have read the disk before, and the archive is all that it has to read of it.
 _UNPACK = (
-    f"{_FOR_THE_DISK}"
-    "d=/dev/${{d##*/}}; blockdev --flushbufs $d 2>/dev/null; "
-    "dd if=$d bs={record} count={records} 2>/dev/null | tar -xf - -C /; break; done; "
-    # The runner renames the list of work, so a list is that of this archive.
-    "[ -f {directory}/lava-test-runner.conf ]"
+    "blockdev --flushbufs $d 2>/dev/null; "
+    "dd if=$d bs={record} skip={start} count={records} 2>/dev/null | tar -xf - -C {folder}; f=$?; "
+    # A disk that cannot be read is an empty archive to tar.
+    "[ -e {made} ] || f=1"
 )
 
 # The guest's own cache has to be written out, then the host's file has it all.
 _PACK = (
-    f"{_FOR_THE_DISK}"
-    "read -r n <$d/size; "
-    "n=$({directory}/bin/lava-pack-results {directory} $((n * 512)) 2>/dev/null "
-    "| tee /dev/${{d##*/}} | wc -c); sync; echo packed $n bytes; break; done"
+    "n=$({directory}/bin/lava-pack-results {directory} {limit} 2>/dev/null "
+    "| tee $d | wc -c); sync; echo packed $n bytes; f=0"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTar:
+    """A tar archive on the host."""
+
+    path: str
+    size: int
+
+
+def refuse_large(size: int) -> None:
+    """Raise `JobError` for tests of `size` bytes when no disk is large enough for them."""
+    if size > DISK_BYTES:
+        raise JobError(
+            f"the tests and their repositories have {size >> 20} MiB, "
+            f"a VM takes {DISK_BYTES >> 20} MiB",
+            hint="have the tests download what is large",
+        )
 
 
 class OverlayDisk:
@@ -59,35 +82,85 @@ class OverlayDisk:
         self._shell = shell
         self._log = log
 
-    def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
+    def is_found(self, deadline: Deadline) -> bool:
+        """Whether the guest sees the disk."""
+        limit = deadline.sub("the guest's disk for tests", _LOOK_S)
+        return self._shell.run(_on_the_disk(_FOUND), limit)[0] == 0
+
+    def unpack(
+        self, archive: bytes, directory: str, trees: Sequence[StoredTar], deadline: Deadline
+    ) -> None:
         """Have the guest unpack a tar archive at its root, which makes `directory`.
 
-        Raises JobError when the archive is larger than the disk.
+        The `trees` are unpacked in its folders ``trees/0``, ``trees/1`` and so on.  Raises
+        `JobError` when all that is larger than the disk.
         """
-        if len(archive) > DISK_BYTES:
-            raise JobError(
-                f"the tests and their repositories have {len(archive) >> 20} MiB, "
-                f"a VM takes {DISK_BYTES >> 20} MiB",
-                hint="have the tests download what is large",
-            )
+        refuse_large(len(archive) + sum(tree.size for tree in trees))
         self._link.put_bytes(archive, self._path, deadline)
-        command = _UNPACK.format(
-            serial=OVERLAY_SERIAL,
-            record=tarfile.RECORDSIZE,
-            records=-(-len(archive) // tarfile.RECORDSIZE),
-            directory=directory,
-        )
-        status, _ = self._shell.run(command, deadline.sub("unpacking the tests", _UNPACK_S))
-        if status != 0:
-            self._log.warning("overlay", "the guest sees no overlay disk: typing the tests, slowly")
-            unpack_typed(self._shell, archive, deadline.sub("typing the tests", _TYPING_S))
+        # The runner renames the list of work, so a list is that of this archive.
+        made = f"{directory}/lava-test-runner.conf"
+        position = self._read(0, len(archive), "/", made, deadline)
+        for number, tree in enumerate(trees):
+            self._copy(tree, position, deadline)
+            folder = f"{directory}/trees/{number}"
+            position = self._read(position, tree.size, folder, f"{folder}/.", deadline)
+
+    def type(
+        self, archive: bytes, directory: str, trees: Sequence[Path], deadline: Deadline
+    ) -> None:
+        """Do the same by the guest's console; raises `JobError` for what is too much for that."""
+        self._log.warning("overlay", "the guest sees no overlay disk: typing the tests, slowly")
+        folders = [f"{directory}/trees/{number}" for number, _ in enumerate(trees)]
+        packed = [path.read_bytes() for path in trees]
+        archives = [Typed("/", archive), *map(Typed, folders, packed)]
+        unpack_typed(self._shell, archives, deadline)
 
     def collect(self, directory: str, deadline: Deadline) -> bytes:
         """The tar that the guest packs of the results in `directory`."""
-        command = _PACK.format(serial=OVERLAY_SERIAL, directory=directory)
+        command = _on_the_disk(_PACK.format(directory=directory, limit=MAX_BYTES))
         _, output = self._shell.run(command, deadline)
         if packed := re.search(r"packed (\d{1,15}) bytes", output):
-            size = min(int(packed[1]), DISK_BYTES)
+            size = min(int(packed[1]), MAX_BYTES)
             return self._link.get_bytes(self._path, size, deadline)
         pack = f"{directory}/bin/lava-pack-results {directory} {_TYPED_BYTES}"
         return read_typed(self._shell, pack, _TYPED_BYTES, deadline)
+
+    def _copy(self, tree: StoredTar, position: int, deadline: Deadline) -> None:
+        """Copy a stored archive to a record of the disk, over what is there."""
+        words = ["dd", f"if={tree.path}", f"of={self._path}", f"bs={tarfile.RECORDSIZE}"]
+        command = [*words, f"seek={position}", "conv=notrunc"]
+        limit = deadline.sub("copying the tests to the VM's disk", unpacking_s(tree.size))
+        copied = self._link.run_again(command, limit)
+        if copied.status != 0:
+            raise InfrastructureError(
+                f"the host cannot copy the tests to the VM's disk: {_last_line(copied.output)}",
+                hint="is the host's disk full?",
+            )
+
+    def _read(self, position: int, size: int, folder: str, made: str, deadline: Deadline) -> int:
+        """Have the guest unpack the archive at a record of the disk; return the one after it.
+
+        `made` is there when that succeeds.
+        """
+        records = -(-size // tarfile.RECORDSIZE)
+        work = _UNPACK.format(
+            record=tarfile.RECORDSIZE, start=position, records=records, folder=folder, made=made
+        )
+        limit = deadline.sub("unpacking the tests", unpacking_s(size))
+        status, said = self._shell.run(_on_the_disk(work), limit)
+        if status != 0:
+            raise InfrastructureError(
+                f"the guest cannot unpack {size >> 10} KiB of tests: {_last_line(said)}",
+                hint="has the guest tar and dd, and room for the tests?",
+                last_lines=said.splitlines()[-20:],
+            )
+        return position + records
+
+
+def _on_the_disk(work: str) -> str:
+    """A line of shell that does `work` with the disk, $d, and sets its status, $f."""
+    return _ON_THE_DISK.format(serial=OVERLAY_SERIAL, work=work)
+
+
+def _last_line(said: str) -> str:
+    return next(reversed(said.strip().splitlines()), "it does not say why")

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 
 from lava_vmgroup.connections.ssh import SshLink
@@ -32,6 +34,10 @@ if flock -n 9; then echo held; exec cat >/dev/null; else echo taken; fi
 _TAKEN = "taken"
 
 
+_STORED = "stored"
+_DAMAGED = "damaged"
+
+
 def digest_of(path: Path, deadline: Deadline) -> str:
     """SHA-256 of a file's content, in hex."""
     return sha256_of(path, lambda _done, _size: deadline.check())
@@ -47,17 +53,23 @@ class _Entry:
 class ImageStore:
     """Content-addressed files on the host, filled over the links of the nodes that need them.
 
-    A file appears under its digest only when it is whole, so what a broken transfer leaves is
-    never used.  Other dispatchers may fill the same store: one after the other, and where the host
+    A file appears under its digest only when it is whole and on the disk, so what a broken transfer
+    or a power cut leaves is never used.  When there is no more room, files go that no job uses.
+
+    Other dispatchers may fill the same store: one after the other, and where the host
     has no locks at the same time, each under names of its own.
     """
 
-    def __init__(self, root: str, job: str) -> None:
+    def __init__(self, root: str, job: str, limit_mib: int = 0) -> None:
+        """`limit_mib` is how much the files may take; 0 for three quarters of the disk."""
         self._root = root
+        self._limit_mib = limit_mib
+        self._program = (resources.files("lava_vmgroup.vms") / "store.sh").read_text()
         self._folder = f"{root}/sha256"
         self._job = job
         self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
         self._sent: Once[str, str] = Once()
+        self._spare: Once[str, int] = Once()
         self._planned: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -83,6 +95,14 @@ class ImageStore:
             if free is None or needed <= free:
                 self._planned = planned
             return needed
+
+    def room(self, free: int | None, link: SshLink, deadline: Deadline) -> int | None:
+        """How many bytes were to be had for files before the first, of which `free` were free."""
+        if free is None:
+            return None
+        return free + self._spare.get(
+            self._root, lambda: self._sizes(link, deadline, 1, "spare")[0], deadline
+        )
 
     def put(self, local: Path, digest: str, link: SshLink, log: NodeLog, deadline: Deadline) -> str:
         """Make sure that the host has the file; returns its path there.
@@ -112,16 +132,38 @@ class ImageStore:
         deadline: Deadline,
     ) -> int:
         """Send the file unless it is there; returns how many bytes went over the network."""
-        size = local.stat().st_size
-        if link.size_of(remote, deadline) == size:
+        if self._claim(local, digest, link, log, deadline):
             return 0
-        self._make_room(local, link, deadline)
         supervisor = Supervisor(job_folder(self._root, self._job))
         lock = ["env", supervisor.mark(log.node), "sh", "-c", _LOCK, self._folder]
         with _held(lock, link, log, deadline):
-            if link.size_of(remote, deadline) == size:
+            if self._claim(local, digest, link, log, deadline):
                 return 0
+            self._make_room(local, link, deadline)
             return self._send(local, remote, digest, link, log, deadline)
+
+    def _claim(
+        self, local: Path, digest: str, link: SshLink, log: NodeLog, deadline: Deadline
+    ) -> bool:
+        """Whether the host has the file; it then stays until the job ends.
+
+        Blocks while the host checks a file that a power cut may have damaged.
+        """
+        match self._ask(link, deadline, "claim", digest, self._job).split():
+            case [said, size] if said == _STORED:
+                return size == str(local.stat().st_size)
+            case [said] if said == _DAMAGED:
+                text = f"the host's copy of {local.name} was damaged, as by a power cut: sending it"
+                log.warning("store", text)
+        return False
+
+    def _ask(self, link: SshLink, deadline: Deadline, *words: str) -> str:
+        """Have the host's part of the store do something; returns its answer."""
+        answer = link.run_again(["sh", "-c", self._program, self._root, *words], deadline)
+        if answer.status != 0:
+            said = answer.output.strip().splitlines() or [f"status {answer.status}"]
+            raise InfrastructureError(f"the host's image store fails: {said[-1]}", last_lines=said)
+        return answer.output
 
     def uploads(self) -> tuple[Upload, ...]:
         """What was put into the store by this job, in the order of first use."""
@@ -162,7 +204,7 @@ class ImageStore:
                 ),
             )
             self._check_arrival(local, part, digest, link, deadline)
-            link.rename(part, remote, deadline)
+            self._ask(link, deadline, "keep", part, digest)
         except BaseException as error:
             # Where the host is out of reach its supervisor does it, and the error stands.
             with suppress(VMGroupError):
@@ -186,26 +228,45 @@ class ImageStore:
     def _with_room(self, message: str, link: SshLink) -> InfrastructureError:
         """The error of a failed upload, with how much room there is: servers do not say that."""
         with suppress(VMGroupError):
-            free = self._room(link, Deadline.after("looking at the host's disk", _CLEAN_S))
+            limit = Deadline.after("looking at the host's disk", _CLEAN_S)
+            free, _, _ = self._make_room_for(0, link, limit)
             message = f"{message} ({free >> 20} MiB are free below {self._folder})"
         return InfrastructureError(message, hint="is the host's disk full, or broken?")
 
     def _make_room(self, local: Path, link: SshLink, deadline: Deadline) -> None:
-        """Make the folder, and refuse an upload that does not fit before it fills the disk."""
-        link.check_run(["mkdir", "-p", self._folder], deadline)
+        """Remove what no job uses, and refuse an upload for which there is no room even then."""
         needed = local.stat().st_blocks * 512
-        free = self._room(link, deadline)
+        free, used, limit = self._make_room_for(needed, link, deadline)
         if needed > free:
             raise InfrastructureError(
                 f"the host's disk has {free >> 20} MiB free below {self._folder}, "
                 f"{local.name} needs {needed >> 20} MiB",
                 hint="give the host's image more room",
             )
+        if used + needed > limit:
+            raise InfrastructureError(
+                f"the host's image store may have {limit >> 20} MiB, running jobs use "
+                f"{used >> 20} MiB of it, {local.name} needs {needed >> 20} MiB",
+                hint="raise vm_store_limit of the host, or run fewer jobs on it at a time",
+            )
 
-    def _room(self, link: SshLink, deadline: Deadline) -> int:
-        """How many bytes are free on the host's disk."""
-        table = link.check_run(["df", "-Pk", self._folder], deadline)
-        return int(table.splitlines()[-1].split()[3]) * 1024
+    def _make_room_for(
+        self, needed: int, link: SshLink, deadline: Deadline
+    ) -> tuple[int, int, int]:
+        """Remove what no job uses as far as that is needed.
+
+        Returns how many bytes are free on the disk, are stored, and may be stored.
+        """
+        words = ["room", str(-(-needed // 1024)), str(self._limit_mib * 1024)]
+        free, used, limit = self._sizes(link, deadline, 3, *words)
+        return free, used, limit
+
+    def _sizes(self, link: SshLink, deadline: Deadline, number: int, *words: str) -> list[int]:
+        """The host's answer of so many sizes, in bytes; it tells them in KiB."""
+        answer = self._ask(link, deadline, *words)
+        if not re.fullmatch(rf"(\d{{1,15}}\s+){{{number}}}", answer):
+            raise InfrastructureError(f"the host's image store tells no sizes: {answer[:120]!r}")
+        return [int(kib) * 1024 for kib in answer.split()]
 
 
 @contextmanager

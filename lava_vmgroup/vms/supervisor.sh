@@ -19,15 +19,19 @@
 #   beat       the last heartbeat of the host's dispatcher
 #   records    what the host's tests have recorded
 #   vms/NAME   the last heartbeat of a VM's dispatcher, where that is another one
+#   uses       the stored files that the job uses
 #   said       why something could not be removed
 
 PATH=$PATH:/usr/sbin:/sbin
 
+look_at_boot() {
+    { read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null || boot=unknown
+}
+
 # A process number comes again, and so do the starting times of another boot.
 identity() {
-    boot=unknown
     { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
-    { read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null
+    look_at_boot
     # A program's name may have spaces and brackets.
     set -- "$1" ${stat##*)}
     [ "$2" != Z ] && echo "$1 ${21} $boot"
@@ -103,9 +107,27 @@ remove_keys() (
     [ -s "$file" ] || rm "$file"
 )
 
+# The host has stopped in the midst of a job: what is stored is checked before it is used again, but
+# for what jobs use that have started since.
+doubt_store() (
+    cd "$1" && exec 9<. || exit 1
+    ! command -v flock >/dev/null || flock 9
+    used=
+    for folder in "$1"/job-*; do
+        ! is_supervised "$folder" || used="$used $(cat "$folder/.supervisor/uses" 2>/dev/null)"
+    done
+    for file in sha256/*; do
+        case $file in *.part-* | *.doubtful) continue ;; esac
+        case $used in *"${file#*/}"*) continue ;; esac
+        [ ! -e "$file" ] || mv "$file" "$file.doubtful"
+    done
+)
+
 # The owner is the last to go, or what a power cut leaves would be nobody's.
 remove_job() {
     group=${1##*/job-} ended=0 root='' keys=~/.ssh/authorized_keys
+    look_at_boot
+    ! owner_of "$1" || [ "${owner##* }" = "$boot" ] || doubt_store "${1%/*}" || ended=1
     stop_programs "$1" 0 || ended=1
     while read -r kind value; do
         case $kind in
@@ -177,7 +199,7 @@ adopt() {
     for owner_file in "$1"/job-*/.supervisor/owner; do
         folder=${owner_file%/.supervisor/owner}
         [ -e "$owner_file" ] && ! is_supervised "$folder" || continue
-        { read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null || boot=unknown
+        look_at_boot
         if [ "${owner##* }" = "$boot" ] && [ -e "$folder/.supervisor/program" ]; then
             launch "$folder" && echo "adopted ${folder##*/}"
         else

@@ -18,6 +18,8 @@ class Relay:
         self._open.set()
         self.pause_s = 0.0
         """How long each piece takes, which makes a slow network."""
+        self.forwarded = 0
+        """Bytes, in both directions."""
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -71,6 +73,7 @@ class Relay:
                 time.sleep(self.pause_s)
                 self._open.wait()
                 target.sendall(chunk)
+                self.forwarded += len(chunk)
             self._open.wait()
             target.shutdown(socket.SHUT_WR)
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import yaml
 
 from lava_vmgroup.testshell.overlay import OverlayTest
+from lava_vmgroup.testshell.tree import moved
 
 LIMIT_S = 60.0
 
@@ -56,4 +58,23 @@ class Repository:
 
 
 def contents(test: OverlayTest) -> dict[str, bytes]:
-    return {entry.path: entry.content for entry in test.files}
+    """The test's files, with those of the repositories that it wants installed."""
+    trees = [moved(tree, folder) for folder, tree in test.trees]
+    return {entry.path: entry.content for tree in trees for entry in tree}
+
+
+def large_tree(folder: Path) -> int:
+    """Make files in number, size, depth and mode as in Linaro's test-definitions; returns bytes."""
+    random = Random(0)  # noqa: S311 (no secret)
+    shape = [(22, 1_465_000), (28, 750_000), (16, 24_700), (82, 7_000), (352, 1_900), (350, 600)]
+    for made, size in enumerate(size for number, size in shape for _ in range(number)):
+        path = folder / f"automated/linux/suite-{made % 60}/bin/arch-{size % 5}/program-{made}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Programs compress to about a half.
+        path.write_bytes(random.randbytes(size // 2) + bytes(size - size // 2))
+        path.chmod(0o755 if made % 5 < 2 else 0o644)
+        if made % 71 == 0:
+            path.with_name(f"link-{made}").symlink_to(path.name)
+    (folder / f"manual/{'long-' * 30}name").parent.mkdir()
+    (folder / f"manual/{'long-' * 30}name").write_text("x")
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())

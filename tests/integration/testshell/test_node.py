@@ -33,6 +33,7 @@ from lava_vmgroup.results.model import TestRun
 from lava_vmgroup.testshell.definition import parse_definition
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.overlay import OverlayTest
+from lava_vmgroup.vms.images import StoredFile
 
 LIMIT_S = 60.0
 
@@ -63,7 +64,9 @@ class LocalNode(Node):
         self._console = Console(stream, self.console_log).__enter__()
         self._shell = Shell.prepare(self._console, deadline)
 
-    def unpack(self, archive: bytes, directory: str, deadline: Deadline) -> None:
+    def unpack(
+        self, archive: bytes, directory: str, deadline: Deadline, trees: Sequence[StoredFile] = ()
+    ) -> None:
         subprocess.run(["tar", "-xf", "-", "-C", "/"], input=archive, check=True, timeout=LIMIT_S)
 
     def collect(self, directory: str, deadline: Deadline) -> bytes:

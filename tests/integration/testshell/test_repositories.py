@@ -12,6 +12,7 @@ import stat
 import tarfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,23 @@ from lava_vmgroup.testshell.source import Source, SourceKind, parse_source
 from tests.support.repositories import Repository, contents, definition
 
 LIMIT_S = 60.0
+
+
+def test_repository_is_fetched_once_for_all_definitions_and_loaders(
+    repository: Repository, loader: Loader
+) -> None:
+    install = {"git-repos": [{"url": "tests.git", "destination": "again"}]}
+    repository.commit({"a.yaml": definition("a"), "b.yaml": definition("b", install=install)})
+    (first,) = loader.load(parse_source({"git-repo": "tests.git", "testdef": "a.yaml"}))
+    repository.folder.rename(repository.folder.with_name("gone.git"))
+    other = replace(loader, work=loader.work / "other")
+
+    (second,) = other.load(parse_source({"git-repo": "tests.git", "testdef": "b.yaml"}))
+
+    assert second.files is first.files
+    assert second.repositories == (("again", first.files),)
+    with pytest.raises(JobError, match="there is no repository"):
+        other.load(parse_source({"git-repo": "tests.git", "branch": "main"}))
 
 
 def test_the_newest_commit_of_a_repository_is_used(repository: Repository, loader: Loader) -> None:

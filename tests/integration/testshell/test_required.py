@@ -67,7 +67,7 @@ def test_repositories_to_install_can_be_skipped(
 
     (test,) = loader.load(parse_source({"git-repo": "tests.git"}))
 
-    assert len(test.files) == found
+    assert len(contents(test)) == found
 
 
 @pytest.mark.parametrize("where", ["../up", "/etc", "-"])

@@ -27,7 +27,7 @@ def test_an_offer_arrives_as_it_was_made(bridge: str | None) -> None:
 
     for offer in (
         Offer(address=ADDRESS, folder="/vms", network=network),
-        Offer(address=ADDRESS, folder="/vms"),
+        Offer(address=ADDRESS, folder="/vms", store_limit_mib=7),
     ):
         assert Offer.from_message(offer.to_message(), "group") == offer
 
@@ -36,6 +36,7 @@ def test_an_offer_arrives_as_it_was_made(bridge: str | None) -> None:
     "change",
     [
         {"port": "ssh"},
+        {"store_limit_mib": "-1"},
         {"port": "65536"},
         {"port": "-1"},
         {"port": "9" * 5000},
