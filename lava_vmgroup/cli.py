@@ -32,6 +32,7 @@ from lava_vmgroup.job.schema import NAME_PATTERN
 from lava_vmgroup.job.sub_job import Assignment, is_sub_job, parse_sub_job
 from lava_vmgroup.log import LOGGER, JsonLinesHandler
 from lava_vmgroup.nodes.shared import Lab
+from lava_vmgroup.output import lasting_output
 from lava_vmgroup.output_txt import OutputText
 from lava_vmgroup.results.printable import printable
 from lava_vmgroup.results.summary import render
@@ -51,7 +52,11 @@ _OUTPUT = Path("results")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``lava-dispatch`` and return its exit status."""
-    words = sys.argv[1:] if argv is None else argv
+    with lasting_output():
+        return _main(sys.argv[1:] if argv is None else argv)
+
+
+def _main(words: Sequence[str]) -> int:
     try:
         if words[:1] == [doctor_cli.WORD]:
             return doctor_cli.run(words[1:])
@@ -267,6 +272,8 @@ def _logs_in(output: Path) -> Iterator[OutputText]:
 
 def _announce(lines: Sequence[str], descriptor: int) -> None:
     """Tell a LAVA scheduler what was submitted, on the file descriptor that it reads."""
+    if not lines:
+        return
     try:
         os.write(descriptor, "".join(f"{line}\n" for line in lines).encode())
     except OSError as error:

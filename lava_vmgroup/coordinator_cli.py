@@ -33,6 +33,7 @@ from lava_vmgroup.errors import ConfigurationError, VMGroupError
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.coordinator import MOST_FILES, Coordinator
 from lava_vmgroup.multinode.status import ask_status, render_status
+from lava_vmgroup.output import lasting_output
 from lava_vmgroup.results.printable import printable
 
 _STATUS_S = 10.0
@@ -46,6 +47,11 @@ configuration is wrong; 4 it cannot listen, or does not answer; 6 the status was
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``lava-vmgroup-coordinator`` and return its exit status."""
+    with lasting_output():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     options = parser().parse_args(argv)
     try:
         config = _configure(options)

@@ -7,7 +7,6 @@ decide who reads it: a plain line on stderr, a line of ``events.jsonl``, the liv
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from lava_vmgroup.bounded_file import BoundedFile
 from lava_vmgroup.masking import masked
+from lava_vmgroup.text import json_text
 
 LOGGER = logging.getLogger("lava_vmgroup")
 
@@ -89,7 +89,7 @@ def _entry(moment: datetime, level: str, node: str, kind: str, message: str) -> 
 
 
 def _json_line(entry: dict[str, Any]) -> bytes:
-    return f"{json.dumps(entry, default=str)}\n".encode()
+    return f"{json_text(entry)}\n".encode()
 
 
 def _left_out(count: int) -> bytes:

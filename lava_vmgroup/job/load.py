@@ -11,6 +11,7 @@ import yaml
 
 from lava_vmgroup import safe_yaml
 from lava_vmgroup.errors import JobError
+from lava_vmgroup.text import decoded
 
 MAX_JOB = 64 << 20
 """Bytes of a job file: large ones have archives of tests in them."""
@@ -26,13 +27,14 @@ def load_document(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_JOB + 1)
-        text = content.decode()
     except OSError as error:
         raise JobError(f"cannot read the job file {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise JobError(f"{path} is not UTF-8 text (byte {error.start})") from error
     if len(content) > MAX_JOB:
         raise JobError(f"the job file {path} has more than {MAX_JOB >> 20} MiB")
+    try:
+        text = decoded(content)
+    except ValueError as error:
+        raise JobError(f"{path} {error}") from error
     return _parse_yaml(path, text) if path.suffix in YAML_SUFFIXES else _parse_json(path, text)
 
 

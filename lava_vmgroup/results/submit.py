@@ -101,8 +101,9 @@ def _submit_group(
     names = list(dict.fromkeys(one.node for one in members))
     names.sort(key=lambda name: nodes[name].is_host)
     by_name = {one.node: one for one in members}
+    # A dashboard keeps pending bundles in one file and reads it line by line.
     *pending, last = [
-        (_Dashboard(by_name[name], deadline), bundle.render_node(result, nodes[name]))
+        (_Dashboard(by_name[name], deadline), bundle.render_node(result, nodes[name], one_line=True))
         for name in names
     ]
     stream = members[0].stream

@@ -30,6 +30,7 @@ from lava_vmgroup.testshell.repositories import (
 from lava_vmgroup.testshell.source import Source, SourceKind, path_problem, shown
 from lava_vmgroup.testshell.steps import SkipInstall
 from lava_vmgroup.testshell.tree import Tree, file_in, moved, read_folder, read_tar
+from lava_vmgroup.text import decoded
 
 MAX_DEFINITION = 1 << 20
 """Bytes of a definition: what is long is a script beside it."""
@@ -291,6 +292,6 @@ def _text(content: bytes, source: Source) -> str:
     if len(content) > MAX_DEFINITION:
         raise JobError(f"the test definition {source} has more than {MAX_DEFINITION >> 10} KiB")
     try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise JobError(f"the test definition {source} is not UTF-8 text") from error
+        return decoded(content)
+    except ValueError as error:
+        raise JobError(f"the test definition {source} {error}") from error

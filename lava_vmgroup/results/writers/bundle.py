@@ -9,7 +9,6 @@ told apart by the attributes of their runs.
 from __future__ import annotations
 
 import base64
-import json
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -30,6 +29,7 @@ from lava_vmgroup.results.model import (
     TestCase,
     TestRun,
 )
+from lava_vmgroup.text import json_text
 
 _FORMAT = "Dashboard Bundle Format 1.7.1"
 _METADATA_KEYS = (
@@ -59,13 +59,17 @@ def render(result: JobResult) -> str:
     return _bundle(run for node in result.nodes for run in _runs_of_node(result, node))
 
 
-def render_node(result: JobResult, node: NodeResult) -> str:
-    """One node's part of the bundle, a bundle by itself, as JSON text."""
-    return _bundle(_runs_of_node(result, node))
+def render_node(result: JobResult, node: NodeResult, *, one_line: bool = False) -> str:
+    """One node's part of the bundle, a bundle by itself, as JSON text.
+
+    With `one_line` the text has no line end, not even at its end.
+    """
+    return _bundle(_runs_of_node(result, node), one_line=one_line)
 
 
-def _bundle(test_runs: Iterable[dict[str, Any]]) -> str:
-    return json.dumps({"format": _FORMAT, "test_runs": list(test_runs)}, indent=2) + "\n"
+def _bundle(test_runs: Iterable[dict[str, Any]], *, one_line: bool = False) -> str:
+    document = {"format": _FORMAT, "test_runs": list(test_runs)}
+    return json_text(document) if one_line else f"{json_text(document, indent=2)}\n"
 
 
 def _runs_of_node(result: JobResult, node: NodeResult) -> list[dict[str, Any]]:
@@ -157,9 +161,9 @@ def _source(source: SoftwareSource) -> dict[str, str]:
         "branch_revision": source.branch_revision,
     }
     if source.default_params:
-        entry["default_params"] = json.dumps(dict(source.default_params))
+        entry["default_params"] = json_text(dict(source.default_params))
     if source.test_params:
-        entry["test_params"] = json.dumps(dict(source.test_params))
+        entry["test_params"] = json_text(dict(source.test_params))
     return entry
 
 
