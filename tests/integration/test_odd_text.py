@@ -71,9 +71,12 @@ def test_files_of_results_are_valid_and_the_status_is_true_on_an_ascii_terminal(
     document = strict((folder / "results.json").read_text(encoding="ascii"))
     for node in document["nodes"]:
         (run,) = node["runs"]
+        assert run["missing_records"] == 0
         cases = {case["name"]: case for case in run["cases"]}
         assert set(cases) == {r"latin1-\xe4", "inside"}
         assert cases[r"latin1-\xe4"]["result"] == "fail"
+        assert cases[r"latin1-\xe4"]["units"] == r"\xe4"
+        assert run["metadata"]["key"] == r"\xe4"
         assert cases["inside"]["set"] == r"set-\xe4"
         (attached,) = cases[r"latin1-\xe4"]["attachments"]
         assert attached["pathname"].endswith(r"file-\xe4")
@@ -81,6 +84,7 @@ def test_files_of_results_are_valid_and_the_status_is_true_on_an_ascii_terminal(
     for bundle in folder.rglob("bundle.json"):
         strict(bundle.read_text(encoding="ascii"))
     for line in (folder / "events.jsonl").read_text(encoding="ascii").splitlines():
+        assert "came damaged" not in line
         strict(line)
     (folder / "output.txt").read_text(encoding="utf-8")
     names = {case.get("name") for case in ElementTree.parse(folder / "junit.xml").iter("testcase")}
