@@ -13,7 +13,7 @@ BOARD_PY := examples/emulated-board/board.py
 
 DEMO_PACKAGES := ca-certificates debian-archive-keyring e2fsprogs fdisk kmod mtools python3-venv \
 	qemu-system-arm qemu-utils u-boot-qemu zstd
-TEST_PACKAGES := $(DEMO_PACKAGES) busybox file git lava-coordinator openssh-client openssh-server
+TEST_PACKAGES := $(DEMO_PACKAGES) busybox faketime file git lava-coordinator openssh-client openssh-server
 
 .PHONY: demo test lint docs images lava-dispatcher clean demo-packages test-packages
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.clock import now
 from lava_vmgroup.console.faults import SeenFault, Severity
 from lava_vmgroup.console.watch import Sighting, Watch
 from lava_vmgroup.errors import InfrastructureError, TestError, VMGroupError
@@ -78,7 +78,7 @@ class NodeWatch(Watch):
             line=one_line(sighting.line),
             lines=tuple(sighting.lines),
             test_case=sighting.test_case,
-            seen_at=datetime.now(UTC),
+            seen_at=now(),
         )
         self._faults.append(fault)
         self._log.event(

@@ -7,10 +7,11 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from operator import itemgetter
 
+from lava_vmgroup.clock import now
 from lava_vmgroup.console.faults import SeenFault, Severity
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import Outcome, SoftwareContext, TestCase, TestRun
@@ -57,7 +58,7 @@ class _Entry:
 @dataclass(slots=True)
 class _Run:
     test: OverlayTest
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started_at: datetime = field(default_factory=now)
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     finished: bool = False
@@ -95,7 +96,7 @@ class _Run:
         if on_console:
             self.last_on_console = max(self.last_on_console, number)
         if number > self.came.last + 1:
-            self.jumps.append((number, datetime.now(UTC)))
+            self.jumps.append((number, now()))
         self.came.add(number)
 
     def recorded_at(self, number: int | None) -> datetime:
@@ -104,7 +105,7 @@ class _Run:
             later = bisect_right(self.jumps, number, key=itemgetter(0))
             if later < len(self.jumps):
                 return self.jumps[later][1]
-        return datetime.now(UTC)
+        return now()
 
     def add(
         self, told: TestCase | TestSet, number: int | None, signal: TestCaseSignal | None = None

@@ -14,6 +14,7 @@ FLOORS = {
     "errors": 0,
     "findings": 0,
     "cancel": 0,
+    "clock": 0,
     "deadline": 0,
     "log": 0,
     "masking": 0,
