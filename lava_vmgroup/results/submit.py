@@ -9,6 +9,7 @@ did not submit was never published; here it is the host if it submits, or else t
 from __future__ import annotations
 
 import http.client
+import ssl
 import time
 import xmlrpc.client
 from collections.abc import Iterator, Sequence
@@ -102,8 +103,7 @@ def _submit_group(
     names = list(dict.fromkeys(one.node for one in members))
     names.sort(key=lambda name: nodes[name].is_host)
     by_name = {one.node: one for one in members}
-    # A dashboard keeps pending bundles in one file and reads it line by line.
-    texts = [bundle.render_node(result, nodes[name], one_line=True) for name in names]
+    texts = [bundle.render_node(result, nodes[name]) for name in names]
     dashboards = [_Dashboard(by_name[name], deadline) for name in names]
     *pending, (dashboard, text) = zip(dashboards, texts, strict=True)
     stream = members[0].stream
@@ -165,6 +165,12 @@ class _Dashboard:
                 reason = "its answer is no XML-RPC"
             case VMGroupError():
                 reason = cause.message
+            case ssl.SSLCertVerificationError():
+                reason = str(cause)
+                hint = (
+                    "add the server's CA to the system's certificates, or name its file by the "
+                    "environment variable SSL_CERT_FILE"
+                )
             case _:
                 reason = str(cause) or type(cause).__name__
         text = f"submitting the results to {self._name} failed: {method}: {reason}"

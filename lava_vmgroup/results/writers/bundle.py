@@ -56,20 +56,20 @@ def write(result: JobResult, folder: Path) -> list[Path]:
 
 def render(result: JobResult) -> str:
     """The bundle as JSON text."""
-    return _bundle(run for node in result.nodes for run in _runs_of_node(result, node))
+    runs = (run for node in result.nodes for run in _runs_of_node(result, node))
+    return f"{json_text(_bundle(runs), indent=2)}\n"
 
 
-def render_node(result: JobResult, node: NodeResult, *, one_line: bool = False) -> str:
-    """One node's part of the bundle, a bundle by itself, as JSON text.
+def render_node(result: JobResult, node: NodeResult) -> str:
+    """One node's part of the bundle, a bundle by itself, as JSON text without any line end.
 
-    With `one_line` the text has no line end, not even at its end.
+    A dashboard keeps the bundles of a group in one file and reads that line by line.
     """
-    return _bundle(_runs_of_node(result, node), one_line=one_line)
+    return json_text(_bundle(_runs_of_node(result, node)))
 
 
-def _bundle(test_runs: Iterable[dict[str, Any]], *, one_line: bool = False) -> str:
-    document = {"format": _FORMAT, "test_runs": list(test_runs)}
-    return json_text(document) if one_line else f"{json_text(document, indent=2)}\n"
+def _bundle(test_runs: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {"format": _FORMAT, "test_runs": list(test_runs)}
 
 
 def _runs_of_node(result: JobResult, node: NodeResult) -> list[dict[str, Any]]:
