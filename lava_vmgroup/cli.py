@@ -149,7 +149,8 @@ def _job_id(text: str) -> str:
 
 
 def _dispatch(options: argparse.Namespace) -> int:
-    document = load_document(options.job)
+    schemas = actions.parameter_schemas()
+    document = load_document(options.job, schemas)
     folder = options.job.resolve().parent
     if is_sub_job(document):
         try:
@@ -157,7 +158,7 @@ def _dispatch(options: argparse.Namespace) -> int:
         except ConfigurationError as error:
             output_txt.add_configuration_error(options.output_dir or _OUTPUT, error)
             raise
-    job = parse_job(document, folder, actions.parameter_schemas())
+    job = parse_job(document, folder, schemas)
     group = expand(job, job_id=options.job_id or "0", target_group=str(uuid.uuid4()))
     if options.dry_run:
         documents = [to_document(group, node) for node in group.nodes]

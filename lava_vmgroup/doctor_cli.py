@@ -88,10 +88,11 @@ def parser() -> argparse.ArgumentParser:
 def run(words: Sequence[str]) -> int:
     """Look, tell, and return the exit status; raises what keeps it from looking."""
     options = parser().parse_args(words)
-    document = load_document(options.job)
+    schemas = actions.parameter_schemas()
+    document = load_document(options.job, schemas)
     if is_sub_job(document):
         raise JobError(f"{options.job} is a sub-job", hint="give the whole job")
-    job = parse_job(document, options.job.resolve().parent, actions.parameter_schemas())
+    job = parse_job(document, options.job.resolve().parent, schemas)
     search_path = files.search_path(options.config_dir)
     admit_job(job, search_path)
     group = expand(job, job_id="0", target_group=str(uuid.uuid4()))

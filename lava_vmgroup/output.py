@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
@@ -20,12 +21,18 @@ _STANDARD = (0, 1, 2)
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
-    """Let everything be written to standard output and standard error while the context lasts."""
+    """Let everything be written to standard output and standard error while the context lasts.
+
+    Warnings of Python are for programmers, and are shown to those who ask for them.
+    """
     _open_standard_descriptors()
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = Lasting(sys.stdout), Lasting(sys.stderr)
     try:
-        yield
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            yield
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -109,6 +109,8 @@ class Loader:
             return
         fetched = self._fetch(source)
         definition = parse_definition(fetched.text, source=str(source))
+        for remark in definition.remarks:
+            self.warn(f"{source}: {remark}")
         for repository in definition.git_repositories:
             check_url(repository.url, SourceKind.GIT)
         for url in definition.bzr_repositories:
@@ -134,6 +136,7 @@ class Loader:
                 definition,
                 name=source.name or definition.name,
                 version=fetched.revision or definition.version,
+                expected=source.expected or definition.expected,
             ),
             uuid=str(uuid.uuid4()),
             source=masked(fetched.text),
@@ -176,7 +179,11 @@ class Loader:
         target = self._new_folder() / project_name(source.location)
         if source.kind is SourceKind.GIT:
             revision = self._repositories.clone_git(
-                source.location, target, branch=source.branch, revision=source.revision
+                source.location,
+                target,
+                branch=source.branch,
+                revision=source.revision,
+                recursive=source.recursive,
             )
         else:
             revision = self._repositories.branch_bzr(
@@ -265,8 +272,6 @@ def _software(
 
 def _is_skipped(repository: RepositoryToInstall, parameters: Mapping[str, str]) -> bool:
     skip = repository.skip_by_default
-    if isinstance(skip, bool):
-        return skip
     return parameters.get(skip, skip).lower() in _TRUE
 
 

@@ -105,10 +105,19 @@ class Repositories:
     environment: Mapping[str, str]
     """For git and bzr, added to ours: a proxy."""
 
-    def clone_git(self, url: str, target: Path, *, branch: str = "", revision: str = "") -> str:
+    def clone_git(
+        self,
+        url: str,
+        target: Path,
+        *,
+        branch: str = "",
+        revision: str = "",
+        recursive: bool = False,
+    ) -> str:
         """Clone into `target`, which must not exist; returns the commit that is checked out.
 
-        Without a revision, only the newest commit is fetched.
+        Without a revision, only the newest commit is fetched.  A `recursive` clone has its
+        submodules.
         """
         place = _GitPlace.of(_checked(url, SourceKind.GIT, self.folder))
         words = ["git", *place.options, "clone", "--quiet"]
@@ -126,6 +135,10 @@ class Repositories:
         if revision:
             ended = self._git([*inside, "checkout", "--quiet", "--detach", revision, "--"])
             _succeeded(ended, f"cannot check out {revision!r} of {shown(url)}")
+        if recursive:
+            words = ["submodule", "--quiet", "update", "--init", "--recursive"]
+            ended = self._git(["git", *place.options, *inside[1:], *words], place.environment)
+            _succeeded(ended, f"cannot fetch the submodules of {shown(url)}")
         ended = self._git([*inside, "rev-parse", "HEAD"])
         _succeeded(ended, f"{shown(url)} has no commit")
         return ended.stdout.decode().strip()

@@ -7,7 +7,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from operator import itemgetter
 
@@ -27,6 +27,7 @@ from lava_vmgroup.testshell.events import (
     TestExited,
     TestSet,
 )
+from lava_vmgroup.testshell.expected import as_expected
 from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.records import MAX_WANTED, Numbers, Place, find_record
 from lava_vmgroup.testshell.signals import parse_line, parse_signal
@@ -138,12 +139,18 @@ class _Run:
     def as_result(self) -> TestRun:
         ended = self.ended if self.ended is not None else time.monotonic()
         left = self.left_behind
+        seconds = ended - self.started
+        cases = as_expected(
+            _with_attachments(self.cases, left),
+            self.test.definition.expected,
+            self.started_at + timedelta(seconds=seconds),
+        )
         return TestRun(
             name=self.test.definition.name,
             uuid=self.test.uuid,
             started_at=self.started_at,
-            duration_s=ended - self.started,
-            cases=tuple(_with_attachments(self.cases, left)),
+            duration_s=seconds,
+            cases=tuple(cases),
             metadata={**self.test.metadata, **left.metadata},
             finished=self.finished,
             missing_records=self.missing,

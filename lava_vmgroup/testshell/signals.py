@@ -54,6 +54,8 @@ MAX_WORDS_LENGTH = 4000
 _MAX_OPEN = 16
 """Messages in parts that may be open at once on one console."""
 
+_NO_RESULT = "the definition's parse.pattern has no group for the result"
+
 MAX_PATTERN_LINE = 1000
 """Characters of a line that a test definition's own pattern is tried on."""
 
@@ -193,14 +195,14 @@ def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
     test_case_id = (groups["test_case_id"] or "").strip()
     if not test_case_id:
         return None
-    reported = groups["result"] or ""
+    reported = groups.get("result") or ""
     return TestCaseSignal(
         test_case_id=test_case_id,
         result=outcome_of(definition.parse.fixups.get(reported, reported)),
         reported=reported,
         measurement=groups.get("measurement"),
         units=groups.get("units"),
-        message=groups.get("message") or None,
+        message=groups.get("message") or (None if "result" in groups else _NO_RESULT),
     )
 
 
