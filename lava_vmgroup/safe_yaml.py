@@ -58,10 +58,22 @@ def load(text: str, *, repeated_keys: bool = False) -> Any:
     """
     if len(text) > MAX_TEXT:
         raise yaml.YAMLError(f"more than {MAX_TEXT} characters")
-    document = yaml.load(text, _Loader if repeated_keys else _StrictLoader)  # noqa: S506
+    try:
+        document = yaml.load(text, _Loader if repeated_keys else _StrictLoader)  # noqa: S506
+    except yaml.reader.ReaderError as error:
+        raise _placed(error, text) from error
     if _size(document, {}) > MAX_VALUES:
         raise _too_many()
     return document
+
+
+def _placed(error: yaml.reader.ReaderError, text: str) -> yaml.YAMLError:
+    """The same error with the place in the words of the others."""
+    before = text[: error.position]
+    line, column = before.count("\n"), error.position - before.rfind("\n") - 1
+    mark = yaml.Mark("", error.position, line, column, None, 0)
+    problem = f"the character U+{ord(text[error.position]):04X} is not allowed"
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 def _too_many() -> yaml.YAMLError:

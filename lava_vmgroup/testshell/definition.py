@@ -37,6 +37,7 @@ _MAX_EXTRA_METADATA = 1 << 18
 
 _MANDATORY = ("metadata", "run")
 _SECTIONS = ("metadata", "install", "run")
+_OPTIONAL = ("description", "version")
 _LISTS = frozenset(
     {
         *("os", "devices", "environment"),
@@ -186,7 +187,7 @@ def _definition(content: Mapping[str, Any]) -> TestDefinition:
     return TestDefinition(
         name=name,
         format=metadata["format"],
-        description=metadata["description"],
+        description=metadata.get("description") or "",
         version=metadata.get("version", ""),
         remarks=() if name == metadata["name"] else (renamed,),
         os=tuple(metadata.get("os", ())),
@@ -271,6 +272,7 @@ def _without_empty_sections(content: Any) -> Any:
             content[section] = {
                 key: [] if value is None and key in _LISTS else value
                 for key, value in inner.items()
+                if value is not None or key not in _OPTIONAL
             }
     return {key: value for key, value in content.items() if value is not None or key in _MANDATORY}
 

@@ -48,7 +48,7 @@ SCHEMA: dict[str, Any] = {
         # Open, as in LAVA: people keep notes such as maintainer and scope here.
         "metadata": {
             "type": "object",
-            "required": ["name", "format", "description"],
+            "required": ["name", "format"],
             "properties": {
                 "name": {"type": "string", "minLength": 1},
                 "format": _TEXT,

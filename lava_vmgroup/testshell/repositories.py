@@ -137,7 +137,8 @@ class Repositories:
             _succeeded(ended, f"cannot check out {revision!r} of {shown(url)}")
         if recursive:
             words = ["submodule", "--quiet", "update", "--init", "--recursive"]
-            ended = self._git(["git", *place.options, *inside[1:], *words], place.environment)
+            more = {**place.environment, **self._submodules_from(url)}
+            ended = self._git(["git", *place.options, *inside[1:], *words], more)
             _succeeded(ended, f"cannot fetch the submodules of {shown(url)}")
         ended = self._git([*inside, "rev-parse", "HEAD"])
         _succeeded(ended, f"{shown(url)} has no commit")
@@ -160,6 +161,13 @@ class Repositories:
         ended = run_tool(words, self.deadline, environment=variables)
         _succeeded(ended, f"{shown(url)} has no revision")
         return ended.stdout.decode().strip()
+
+    def _submodules_from(self, url: str) -> Mapping[str, str]:
+        """Only a repository of the dispatcher may bring along others that are there."""
+        allowed = _SCHEMES[SourceKind.GIT]
+        if local_repository(url, self.folder) is None:
+            allowed -= {"file"}
+        return {"GIT_ALLOW_PROTOCOL": ":".join(sorted(allowed))}
 
     def _git(self, words: list[str], more: Mapping[str, str] = MappingProxyType({})) -> Ended:
         ssh = os.environ.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")

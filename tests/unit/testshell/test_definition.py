@@ -212,7 +212,6 @@ install-more: 1
         "install.step: unknown key; expected one of deps, steps, keys, sources, git-repos, "
         "bzr-repos",
         "install.steps: expected a list, found 3 (int)",
-        "metadata.description: missing; expected text",
         "metadata.format: expected text, found a mapping with no keys",
         "metadata.name: expected text, found a list of 1",
         "metadata.os[1]: expected text, found a list of 1",
@@ -260,6 +259,15 @@ def test_a_name_is_kept_as_far_as_it_can_be(given: str, made: str) -> None:
     text = minimal(metadata={"name": given, "format": "", "description": ""})
 
     assert parse_definition(text, source="x.yaml").name == made
+
+
+@pytest.mark.parametrize("metadata", [{}, {"description": None, "version": None}])
+def test_a_definition_needs_no_description(metadata: dict[str, Any]) -> None:
+    text = minimal(metadata={"name": "smoke", "format": "1.0", **metadata})
+
+    definition = parse_definition(text, source="x.yaml")
+
+    assert (definition.description, definition.version) == ("", "")
 
 
 def test_an_empty_name_is_refused() -> None:
@@ -448,6 +456,7 @@ def test_a_parameter_that_no_variable_can_hold_is_refused() -> None:
             "run:\n  steps: [a",
             "line 2, column 12: not YAML: expected ',' or ']', but got '<stream end>'",
         ),
+        ("a: b\nc: \x1b[m", "line 2, column 4: not YAML: the character U+001B is not allowed"),
         ("[" * 5000, "nested too deeply, or into itself"),
         ("&a [*a]", "nested too deeply, or into itself"),
         (
