@@ -48,6 +48,7 @@ and SIGTERM; with a sub-job, failed test cases are no reason for 1, as LAVA's sc
 """
 
 _OUTPUT = Path("results")
+_STANDARD_ERROR = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -133,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--oob-fd",
         type=int,
-        default=2,
+        default=_STANDARD_ERROR,
         metavar="N",
         help="the file descriptor for what a LAVA scheduler is told of submitted results "
         "(default: %(default)s)",
@@ -273,10 +274,12 @@ def _logs_in(output: Path) -> Iterator[OutputText]:
 
 def _announce(lines: Sequence[str], descriptor: int) -> None:
     """Tell a LAVA scheduler what was submitted, on the file descriptor that it reads."""
-    if not lines:
+    text = "".join(f"{line}\n" for line in lines)
+    if descriptor == _STANDARD_ERROR:
+        sys.stderr.write(text)
         return
     try:
-        os.write(descriptor, "".join(f"{line}\n" for line in lines).encode())
+        os.write(descriptor, text.encode())
     except OSError as error:
         raise ConfigurationError(
             f"cannot write to file descriptor {descriptor}: {error.strerror}",

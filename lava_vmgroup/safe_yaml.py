@@ -11,6 +11,7 @@ written: ``1.10`` becomes 1.1, ``yes`` True, ``010`` 8.  Here every scalar is it
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -24,6 +25,11 @@ MAX_TEXT = 16 << 20
 _MAX_BITS = 1024
 """Of a whole number, which no text is made of when it has some thousand digits."""
 
+_DECIMAL = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
+"""A number of JSON that YAML's first version takes for text."""
+_AMBIGUOUS = re.compile(r"[-+]?0[0-9_]|.*:")
+"""Numbers of base 8 or 60 to some readers, and nothing of the kind to others."""
+
 _TAG = "tag:yaml.org,2002:"
 _KEPT = frozenset({f"{_TAG}null", f"{_TAG}merge"})
 _VALUES = frozenset({f"{_TAG}{name}" for name in ("bool", "int", "float")})
@@ -36,10 +42,14 @@ class Plain(str):
 
     @property
     def value(self) -> Any:
-        """The number or truth value that YAML makes of it, or else the text.
+        """The number or truth value that it is to every reader, or else the text.
 
         Raises ValueError for a number of too many digits.
         """
+        if _DECIMAL.fullmatch(self):
+            return float(self)
+        if _AMBIGUOUS.match(self):
+            return str(self)
         loader = yaml.SafeLoader("")
         tag = loader.resolve(yaml.ScalarNode, str(self), (True, False))  # type: ignore[no-untyped-call]
         if tag not in _VALUES:

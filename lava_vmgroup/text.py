@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 from typing import Any
 
@@ -54,7 +55,8 @@ def _legible(value: Any) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_legible(item) for item in value]
-    return value
+    # JSON has no infinity.
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def decoded(content: bytes) -> str:

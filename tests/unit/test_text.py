@@ -30,6 +30,10 @@ def test_json_holds_no_half_of_a_character(document: Any) -> None:
     json.dumps(json.loads(text), ensure_ascii=False).encode()
 
 
+def test_number_that_json_does_not_have_becomes_its_text() -> None:
+    assert json_text([1.5, float("inf"), float("nan")]) == '[1.5, "inf", "nan"]'
+
+
 def test_object_without_a_form_in_json_becomes_its_text() -> None:
     assert json.loads(json_text({"error": ValueError("\udce4")})) == {"error": "\\xe4"}
 

@@ -74,6 +74,17 @@ def test_yaml_scalar_is_its_authors_text_where_text_is_due(tmp_path: Path, text:
     assert run["role"] == document["vm_group"]["vms"][0]["role"] == "on"
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e3", 1000.0), ("1_000", 1000), ("010", "010"), ("12:30", "12:30")]
+)
+def test_yaml_number_is_one_where_every_reader_agrees(
+    tmp_path: Path, text: str, value: float | str
+) -> None:
+    document = load(written(tmp_path, "job.yaml", f"timeout: {text}".encode()))
+
+    assert document == {"timeout": value}
+
+
 @pytest.mark.parametrize("text", ["1.10", "1E3", "-0.0", "123456789012345678901234567890", "true"])
 def test_json_value_of_a_tests_parameter_is_its_authors_text(tmp_path: Path, text: str) -> None:
     source = '{"url": "t.yaml", "parameters": {"A": %s}}' % text  # noqa: UP031
