@@ -32,7 +32,7 @@ from lava_vmgroup.job.schema import NAME_PATTERN
 from lava_vmgroup.job.sub_job import Assignment, is_sub_job, parse_sub_job
 from lava_vmgroup.log import LOGGER, JsonLinesHandler
 from lava_vmgroup.nodes.shared import Lab
-from lava_vmgroup.output import lasting_output
+from lava_vmgroup.output import lasting_output, print_document
 from lava_vmgroup.output_txt import OutputText
 from lava_vmgroup.results.printable import printable
 from lava_vmgroup.results.summary import render
@@ -163,7 +163,7 @@ def _dispatch(options: argparse.Namespace) -> int:
     group = expand(job, job_id=options.job_id or "0", target_group=str(uuid.uuid4()))
     if options.dry_run:
         documents = [to_document(group, node) for node in group.nodes]
-        sys.stdout.write(json.dumps(documents, indent=2) + "\n")
+        print_document(json.dumps(documents, indent=2) + "\n")
         return 0
     if options.expand_to is not None:
         _write_sub_jobs(group, options.expand_to, options.target)

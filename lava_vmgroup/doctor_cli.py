@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import queue
 import sys
@@ -34,8 +33,10 @@ from lava_vmgroup.job.model import Group
 from lava_vmgroup.job.sub_job import is_sub_job
 from lava_vmgroup.log import LOGGER
 from lava_vmgroup.nodes.shared import Lab
+from lava_vmgroup.output import print_document
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.signals import canceling
+from lava_vmgroup.text import json_text
 
 WORD = "doctor"
 """What the command line begins with."""
@@ -112,7 +113,7 @@ def run(words: Sequence[str]) -> int:
         not_looked_at=examined.not_looked_at,
     )
     if options.json:
-        sys.stdout.write(json.dumps(_data(report), indent=2) + "\n")
+        print_document(json_text(_data(report), indent=2) + "\n")
     else:
         _show(report, Console())
     return report.exit_status

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from lava_vmgroup.errors import InfrastructureError
+
 _STANDARD = (0, 1, 2)
 
 
@@ -39,6 +41,20 @@ def lasting_output() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
+def print_document(text: str) -> None:
+    """Write what the program was asked for to standard output.
+
+    A reader may leave at any time; raises `InfrastructureError` when a disk takes no more.
+    """
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    failure = sys.stdout.failure if isinstance(sys.stdout, Lasting) else None
+    if failure is not None and not isinstance(failure, BrokenPipeError):
+        raise InfrastructureError(
+            f"cannot write to standard output: {failure.strerror}", hint="make room on the disk"
+        ) from failure
+
+
 def _open_standard_descriptors() -> None:
     """Open those that are closed, or the next files would be taken for them."""
     for descriptor in _STANDARD:
@@ -54,6 +70,8 @@ class Lasting(io.TextIOBase):
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
+        self.failure: OSError | None = None
+        """What kept the stream from taking everything."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -66,8 +84,8 @@ class Lasting(io.TextIOBase):
             known = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
             try:
                 self._stream.write(known)
-            except (OSError, ValueError):
-                self._leave()
+            except (OSError, ValueError) as error:
+                self._leave(error)
         return len(text)
 
     def flush(self) -> None:
@@ -75,8 +93,8 @@ class Lasting(io.TextIOBase):
         if self._stream is not None:
             try:
                 self._stream.flush()
-            except (OSError, ValueError):
-                self._leave()
+            except (OSError, ValueError) as error:
+                self._leave(error)
 
     def isatty(self) -> bool:
         """Whether someone reads it on a terminal."""
@@ -88,8 +106,9 @@ class Lasting(io.TextIOBase):
             raise OSError("there is no stream")
         return self._stream.fileno()
 
-    def _leave(self) -> None:
+    def _leave(self, error: OSError | ValueError) -> None:
         """Drop everything from now on, also what the interpreter flushes at its end."""
+        self.failure = error if isinstance(error, OSError) else None
         stream, self._stream = self._stream, None
         assert stream is not None, "it has just been used"
         with suppress(OSError, ValueError):

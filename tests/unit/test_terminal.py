@@ -27,17 +27,18 @@ def test_what_a_library_logs_of_the_other_side_is_not_shown() -> None:
     assert (ended.stdout, ended.stderr) == (b"", b"")
 
 
-@pytest.mark.parametrize("redirected", ["<&- >&- 2>&-", ">/dev/full 2>/dev/full"])
 @pytest.mark.parametrize(
-    ("words", "status"),
+    ("words", "redirected", "status"),
     [
-        (["lava_vmgroup", "--dry-run", str(JOB)], 0),
-        (["lava_vmgroup", "no-such-job.json"], 2),
-        (["lava_vmgroup.coordinator_cli", "--config", "no-such-file"], 3),
+        (["lava_vmgroup", "--dry-run", str(JOB)], "<&- >&- 2>&-", 0),
+        (["lava_vmgroup", "--dry-run", str(JOB)], ">/dev/full 2>/dev/full", 4),
+        (["lava_vmgroup", "no-such-job.json"], "<&- >&- 2>&-", 2),
+        (["lava_vmgroup", "no-such-job.json"], ">/dev/full 2>/dev/full", 2),
+        (["lava_vmgroup.coordinator_cli", "--config", "no-such-file"], "<&- >&- 2>&-", 3),
     ],
 )
 def test_status_is_true_where_nothing_can_be_shown(
-    words: list[str], status: int, redirected: str
+    words: list[str], redirected: str, status: int
 ) -> None:
     command = ["sh", "-c", f'exec "$@" {redirected}', "sh", sys.executable, "-m", *words]
 
