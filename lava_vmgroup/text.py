@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Text from bytes that others wrote, and text that every other program can read again.
 
-Consoles are read with Python's ``surrogateescape``, so that no byte is lost: a byte that is no
-UTF-8 is then one half of a character.  No file of results may hold such halves, because JSON
-readers of other languages, databases and XML refuse them.
+Names of files that are no UTF-8 come from Python with half a character for each bad byte, and JSON
+may hold such halves, too.  No file of results may, because readers of other languages, databases
+and XML refuse them.
 """
 
 from __future__ import annotations

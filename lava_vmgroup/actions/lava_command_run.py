@@ -155,7 +155,7 @@ class _Commands:
                 Attachment(
                     pathname="stdout.log",
                     mime_type="text/plain",
-                    content="".join(self._log).encode(errors="surrogateescape"),
+                    content="".join(self._log).encode(),
                 ),
             ),
         )

@@ -98,7 +98,7 @@ class Console:
         self._watch = watch
         self._inbox = Inbox()
         self._posted: deque[Any] = deque()
-        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._matcher = _Matcher(self)
         self._partial = ""
         self._unread = ""
@@ -130,10 +130,10 @@ class Console:
     def send(self, text: str, deadline: Deadline) -> None:
         """Type `text`; character by character where the console is slow."""
         if not self.typing_delay_s:
-            self._stream.write(text.encode(errors="surrogateescape"), deadline)
+            self._stream.write(text.encode(), deadline)
             return
         for character in text:
-            self._stream.write(character.encode(errors="surrogateescape"), deadline)
+            self._stream.write(character.encode(), deadline)
             deadline.pause(self.typing_delay_s)
 
     def send_line(self, text: str, deadline: Deadline) -> None:

@@ -22,7 +22,6 @@ from lava_vmgroup.testshell import contexts
 from lava_vmgroup.testshell.definition import parse_extra_metadata
 from lava_vmgroup.testshell.events import TestCaseSignal
 from lava_vmgroup.testshell.signals import outcome_of
-from lava_vmgroup.text import legible
 
 MAX_MEMBERS = 50_000
 MAX_BYTES = 64 << 20
@@ -96,7 +95,7 @@ class _File:
 
     @property
     def text(self) -> str:
-        return self.content.decode(errors="surrogateescape")
+        return self.content.decode(errors="replace")
 
 
 _Files = dict[str, _File]
@@ -154,7 +153,7 @@ def _members(archive: bytes, problems: list[str]) -> Iterator[tuple[str, _File]]
 
 def _left_behind(files: _Files) -> LeftBehind:
     def text(name: str) -> str:
-        return legible(files[name].text[:_MAX_CONTEXT]) if name in files else ""
+        return files[name].content[:_MAX_CONTEXT].decode(errors="replace") if name in files else ""
 
     attachments = [_attachment(name, files[name]) for name in _RUNS_OWN_FILES if name in files]
     for path in files:

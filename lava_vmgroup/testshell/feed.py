@@ -67,4 +67,4 @@ class Feed:
                 self._room.acquire()
                 if self._closed:
                     return
-                self._console.post(FedLine(line.decode(errors="surrogateescape")))
+                self._console.post(FedLine(line.decode(errors="replace")))

@@ -46,7 +46,6 @@ from lava_vmgroup.testshell.records import (
     find_record,
     holds_damaged_record,
 )
-from lava_vmgroup.text import legible
 
 MAX_WORDS_LENGTH = 4000
 """Characters between a marker's name and its end; a longer marker is malformed."""
@@ -245,7 +244,7 @@ def _signal_event(match: re.Match[str]) -> Event | None:
     parse = _SIGNALS.get(match[1])
     if parse is None:
         return None
-    if not legible(match[2] or "").isprintable():
+    if not (match[2] or "").isprintable():
         return Malformed(text=match[0], reason="it has control characters")
     return parse(words) or Malformed(text=match[0], reason=f"unexpected words for {match[1]}")
 
@@ -257,7 +256,7 @@ def _call_event(match: re.Match[str]) -> Event:
     if name not in {api.value for api in MultiNodeApi}:
         return Malformed(text=text, reason=f"no MultiNode call is named {name}")
     api = MultiNodeApi(name)
-    if not legible(match[2] or "").isprintable():
+    if not (match[2] or "").isprintable():
         return Malformed(text=text, reason="it has control characters", api=api)
     if not 1 <= len(words) <= 1 + _MAX_ARGUMENTS[api]:
         return Malformed(text=text, reason=f"unexpected number of words for {name}", api=api)

@@ -2,8 +2,8 @@
 """The whole result for programs: ``results.json``, with keys that stay.
 
 Version 1 has these keys.  Times are ISO 8601 in UTC, durations are seconds, what is not known is
-null, and strings are as the test or the console wrote them; a byte of theirs that is no text is
-``\\xe4``, a backslash and its number::
+null, and strings are as the test or the console wrote them; U+FFFD stands for a byte of theirs that
+is no text, or a backslash and its number, ``\\xe4``::
 
     version          1; a reader must refuse a number it does not know
     job              name, id, target_group, tags[], attributes
