@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from pathlib import Path
 
 from lava_vmgroup.bounded_file import BoundedFile
+from lava_vmgroup.clock import now
 from lava_vmgroup.errors import ConfigurationError
 from lava_vmgroup.text import legible
 
@@ -33,7 +33,7 @@ class OutputText(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one event."""
-        moment = time.strftime("%Y-%m-%d %I:%M:%S %p", time.localtime(record.created))
+        moment = now().astimezone().strftime("%Y-%m-%d %I:%M:%S %p")
         marker = _MARKERS.get(getattr(record, "kind", ""), "")
         node = f"{name}: " if (name := getattr(record, "node", "")) else ""
         text = f"<LAVA_DISPATCHER>{moment} {record.levelname}: {marker}{node}{record.getMessage()}"
