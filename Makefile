@@ -14,8 +14,8 @@ BOARD_PY := examples/emulated-board/board.py
 DEMO_PACKAGES := ca-certificates debian-archive-keyring e2fsprogs fdisk kmod mtools python3-venv \
 	qemu-system-arm qemu-utils u-boot-qemu zstd
 TEST_PACKAGES := $(DEMO_PACKAGES) android-sdk-libsparse-utils busybox bzip2 dosfstools \
-	dropbear-bin file fish git ksh93u+m lava-coordinator libnss-wrapper lz4 mksh openssh-client \
-	openssh-server tcsh xz-utils yash zsh
+	dropbear-bin faketime file fish git ksh93u+m lava-coordinator libnss-wrapper lz4 mksh \
+	openssh-client openssh-server tcsh xz-utils yash zsh
 
 .PHONY: demo test lint docs images lava-dispatcher clean demo-packages test-packages
 

@@ -32,6 +32,7 @@ from lava_vmgroup.job.schema import NAME_PATTERN
 from lava_vmgroup.job.sub_job import Assignment, is_sub_job, parse_sub_job
 from lava_vmgroup.log import LOGGER, JsonLinesHandler
 from lava_vmgroup.nodes.shared import Lab
+from lava_vmgroup.output import lasting_output, print_document
 from lava_vmgroup.output_txt import OutputText
 from lava_vmgroup.results.printable import printable
 from lava_vmgroup.results.summary import render
@@ -47,11 +48,16 @@ and SIGTERM; with a sub-job, failed test cases are no reason for 1, as LAVA's sc
 """
 
 _OUTPUT = Path("results")
+_STANDARD_ERROR = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``lava-dispatch`` and return its exit status."""
-    words = sys.argv[1:] if argv is None else argv
+    with lasting_output():
+        return _main(sys.argv[1:] if argv is None else argv)
+
+
+def _main(words: Sequence[str]) -> int:
     try:
         if words[:1] == [doctor_cli.WORD]:
             return doctor_cli.run(words[1:])
@@ -128,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--oob-fd",
         type=int,
-        default=2,
+        default=_STANDARD_ERROR,
         metavar="N",
         help="the file descriptor for what a LAVA scheduler is told of submitted results "
         "(default: %(default)s)",
@@ -144,7 +150,8 @@ def _job_id(text: str) -> str:
 
 
 def _dispatch(options: argparse.Namespace) -> int:
-    document = load_document(options.job)
+    schemas = actions.parameter_schemas()
+    document = load_document(options.job, schemas)
     folder = options.job.resolve().parent
     if is_sub_job(document):
         try:
@@ -152,11 +159,11 @@ def _dispatch(options: argparse.Namespace) -> int:
         except ConfigurationError as error:
             output_txt.add_configuration_error(options.output_dir or _OUTPUT, error)
             raise
-    job = parse_job(document, folder, actions.parameter_schemas())
+    job = parse_job(document, folder, schemas)
     group = expand(job, job_id=options.job_id or "0", target_group=str(uuid.uuid4()))
     if options.dry_run:
         documents = [to_document(group, node) for node in group.nodes]
-        sys.stdout.write(json.dumps(documents, indent=2) + "\n")
+        print_document(json.dumps(documents, indent=2) + "\n")
         return 0
     if options.expand_to is not None:
         _write_sub_jobs(group, options.expand_to, options.target)
@@ -267,8 +274,12 @@ def _logs_in(output: Path) -> Iterator[OutputText]:
 
 def _announce(lines: Sequence[str], descriptor: int) -> None:
     """Tell a LAVA scheduler what was submitted, on the file descriptor that it reads."""
+    text = "".join(f"{line}\n" for line in lines)
+    if descriptor == _STANDARD_ERROR:
+        sys.stderr.write(text)
+        return
     try:
-        os.write(descriptor, "".join(f"{line}\n" for line in lines).encode())
+        os.write(descriptor, text.encode())
     except OSError as error:
         raise ConfigurationError(
             f"cannot write to file descriptor {descriptor}: {error.strerror}",

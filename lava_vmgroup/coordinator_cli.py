@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
-import json
 import logging
 import logging.handlers
 import queue
@@ -33,7 +32,9 @@ from lava_vmgroup.errors import ConfigurationError, VMGroupError
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.coordinator import MOST_FILES, Coordinator
 from lava_vmgroup.multinode.status import ask_status, render_status
+from lava_vmgroup.output import lasting_output, print_document
 from lava_vmgroup.results.printable import printable
+from lava_vmgroup.text import json_text
 
 _STATUS_S = 10.0
 _LEVELS = ("DEBUG", "INFO", "WARN", "WARNING", "ERROR")
@@ -46,6 +47,11 @@ configuration is wrong; 4 it cannot listen, or does not answer; 6 the status was
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``lava-vmgroup-coordinator`` and return its exit status."""
+    with lasting_output():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     options = parser().parse_args(argv)
     try:
         config = _configure(options)
@@ -134,7 +140,7 @@ def _status(options: argparse.Namespace, config: CoordinatorConfig) -> int:
     deadline = Deadline.after("the coordinator's status", _STATUS_S)
     groups = ask_status(config.endpoint(), deadline)
     if options.json:
-        sys.stdout.write(json.dumps({"groups": groups}, indent=2) + "\n")
+        print_document(json_text({"groups": groups}, indent=2) + "\n")
     else:
         Console().print(render_status(groups))
     return 0

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import queue
 import sys
@@ -34,8 +33,10 @@ from lava_vmgroup.job.model import Group
 from lava_vmgroup.job.sub_job import is_sub_job
 from lava_vmgroup.log import LOGGER
 from lava_vmgroup.nodes.shared import Lab
+from lava_vmgroup.output import print_document
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.signals import canceling
+from lava_vmgroup.text import json_text
 
 WORD = "doctor"
 """What the command line begins with."""
@@ -88,10 +89,11 @@ def parser() -> argparse.ArgumentParser:
 def run(words: Sequence[str]) -> int:
     """Look, tell, and return the exit status; raises what keeps it from looking."""
     options = parser().parse_args(words)
-    document = load_document(options.job)
+    schemas = actions.parameter_schemas()
+    document = load_document(options.job, schemas)
     if is_sub_job(document):
         raise JobError(f"{options.job} is a sub-job", hint="give the whole job")
-    job = parse_job(document, options.job.resolve().parent, actions.parameter_schemas())
+    job = parse_job(document, options.job.resolve().parent, schemas)
     search_path = files.search_path(options.config_dir)
     admit_job(job, search_path)
     group = expand(job, job_id="0", target_group=str(uuid.uuid4()))
@@ -112,7 +114,7 @@ def run(words: Sequence[str]) -> int:
         not_looked_at=examined.not_looked_at,
     )
     if options.json:
-        sys.stdout.write(json.dumps(_data(report), indent=2) + "\n")
+        print_document(json_text(_data(report), indent=2) + "\n")
     else:
         _show(report, Console())
     return report.exit_status

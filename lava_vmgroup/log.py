@@ -7,14 +7,15 @@ decide who reads it: a plain line on stderr, a line of ``events.jsonl``, the liv
 
 from __future__ import annotations
 
-import json
 import logging
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.bounded_file import BoundedFile
+from lava_vmgroup.clock import now
 from lava_vmgroup.masking import masked
+from lava_vmgroup.text import json_text
 
 LOGGER = logging.getLogger("lava_vmgroup")
 
@@ -66,10 +67,9 @@ class JsonLinesHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one event."""
-        moment = datetime.fromtimestamp(record.created, UTC)
         fields = getattr(record, "fields", {})
         node, kind = getattr(record, "node", ""), getattr(record, "kind", "log")
-        entry = _entry(moment, record.levelname, node, kind, record.getMessage())
+        entry = _entry(record.levelname, node, kind, record.getMessage())
         self._file.write(_json_line({**entry, **fields}))
 
     def close(self) -> None:
@@ -78,9 +78,9 @@ class JsonLinesHandler(logging.Handler):
         super().close()
 
 
-def _entry(moment: datetime, level: str, node: str, kind: str, message: str) -> dict[str, Any]:
+def _entry(level: str, node: str, kind: str, message: str) -> dict[str, Any]:
     return {
-        "time": moment.isoformat(),
+        "time": now().isoformat(),
         "level": level,
         "node": node,
         "kind": kind,
@@ -89,10 +89,10 @@ def _entry(moment: datetime, level: str, node: str, kind: str, message: str) -> 
 
 
 def _json_line(entry: dict[str, Any]) -> bytes:
-    return f"{json.dumps(entry, default=str)}\n".encode()
+    return f"{json_text(entry)}\n".encode()
 
 
 def _left_out(count: int) -> bytes:
     """The event that stands in the place of others."""
     message = f"{count} bytes of events are left out here"
-    return _json_line(_entry(datetime.now(UTC), "WARNING", "", "left-out", message))
+    return _json_line(_entry("WARNING", "", "left-out", message))

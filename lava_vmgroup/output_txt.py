@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from pathlib import Path
 
 from lava_vmgroup.bounded_file import BoundedFile
+from lava_vmgroup.clock import now
 from lava_vmgroup.errors import ConfigurationError
+from lava_vmgroup.text import legible
 
 NAME = "output.txt"
 
@@ -32,11 +33,11 @@ class OutputText(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one event."""
-        moment = time.strftime("%Y-%m-%d %I:%M:%S %p", time.localtime(record.created))
+        moment = now().astimezone().strftime("%Y-%m-%d %I:%M:%S %p")
         marker = _MARKERS.get(getattr(record, "kind", ""), "")
         node = f"{name}: " if (name := getattr(record, "node", "")) else ""
         text = f"<LAVA_DISPATCHER>{moment} {record.levelname}: {marker}{node}{record.getMessage()}"
-        self._write(f"{text}\n".encode(errors="replace"), begins_line=True)
+        self._write(f"{legible(text)}\n".encode(), begins_line=True)
 
     def console(self, data: bytes) -> None:
         """Write what a console said."""
@@ -63,7 +64,7 @@ def add_configuration_error(folder: Path, error: ConfigurationError) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / NAME).open("a", encoding="utf-8", errors="replace") as file:
-            file.write(f"Configuration error: {error.describe()}\n")
+        with (folder / NAME).open("a", encoding="utf-8") as file:
+            file.write(f"Configuration error: {legible(error.describe())}\n")
     except OSError:
         return

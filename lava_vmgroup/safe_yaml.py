@@ -3,10 +3,15 @@
 
 An alias costs nothing in the file, however much it stands for: a few lines of aliases to aliases
 stand for more than any memory holds as soon as someone looks at every value.
+
+YAML makes numbers, dates and truth values of what stands without quotes, and forgets how it was
+written: ``1.10`` becomes 1.1, ``yes`` True, ``010`` 8.  Here every scalar is its author's text, and
+`Plain.value` is what YAML makes of one without quotes.  Only ``null``, ``~`` and nothing are None.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -20,19 +25,65 @@ MAX_TEXT = 16 << 20
 _MAX_BITS = 1024
 """Of a whole number, which no text is made of when it has some thousand digits."""
 
+_DECIMAL = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
+"""A number of JSON that YAML's first version takes for text."""
+_AMBIGUOUS = re.compile(r"[-+]?0[0-9_]|.*:")
+"""Numbers of base 8 or 60 to some readers, and nothing of the kind to others."""
+
+_TAG = "tag:yaml.org,2002:"
+_KEPT = frozenset({f"{_TAG}null", f"{_TAG}merge"})
+_VALUES = frozenset({f"{_TAG}{name}" for name in ("bool", "int", "float")})
+
+
+class Plain(str):
+    """The text of a scalar without quotes."""
+
+    __slots__ = ()
+
+    @property
+    def value(self) -> Any:
+        """The number or truth value that it is to every reader, or else the text.
+
+        Raises ValueError for a number of too many digits.
+        """
+        if _DECIMAL.fullmatch(self):
+            return float(self)
+        if _AMBIGUOUS.match(self):
+            return str(self)
+        loader = yaml.SafeLoader("")
+        tag = loader.resolve(yaml.ScalarNode, str(self), (True, False))  # type: ignore[no-untyped-call]
+        if tag not in _VALUES:
+            return str(self)
+        value = loader.construct_object(yaml.ScalarNode(tag, str(self)))
+        if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+            raise ValueError("a number has too many digits")
+        return value
+
 
 def load(text: str, *, repeated_keys: bool = False) -> Any:
     """The one document that `text` holds; with `repeated_keys` the last of equal ones counts.
 
-    Raises `yaml.YAMLError`, ValueError for values such as the 13th month, and RecursionError for
-    what is nested too deeply or into itself.
+    Raises `yaml.YAMLError`, ValueError for what a tag asks for and is not there, and RecursionError
+    for what is nested too deeply or into itself.
     """
     if len(text) > MAX_TEXT:
         raise yaml.YAMLError(f"more than {MAX_TEXT} characters")
-    document = yaml.load(text, _Loader if repeated_keys else _StrictLoader)  # noqa: S506
+    try:
+        document = yaml.load(text, _Loader if repeated_keys else _StrictLoader)  # noqa: S506
+    except yaml.reader.ReaderError as error:
+        raise _placed(error, text) from error
     if _size(document, {}) > MAX_VALUES:
         raise _too_many()
     return document
+
+
+def _placed(error: yaml.reader.ReaderError, text: str) -> yaml.YAMLError:
+    """The same error with the place in the words of the others."""
+    before = text[: error.position]
+    line, column = before.count("\n"), error.position - before.rfind("\n") - 1
+    mark = yaml.Mark("", error.position, line, column, None, 0)
+    problem = f"the character U+{ord(text[error.position]):04X} is not allowed"
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 def _too_many() -> yaml.YAMLError:
@@ -41,6 +92,11 @@ def _too_many() -> yaml.YAMLError:
 
 class _Loader(yaml.SafeLoader):
     """Makes no objects of Python, and not too many others."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (so is the base class's)
+        first: [pair for pair in pairs if pair[0] in _KEPT]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -59,17 +115,20 @@ class _Loader(yaml.SafeLoader):
         if len(node.value) > MAX_VALUES:
             raise _too_many()
 
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """As the base class, for numbers that can be written down again."""
-        number = super().construct_yaml_int(node)
-        if number.bit_length() > _MAX_BITS:
-            raise yaml.constructor.ConstructorError(
-                problem="a number has too many digits", problem_mark=node.start_mark
-            )
-        return number
+    def construct_yaml_str(self, node: yaml.ScalarNode) -> str:
+        """The text; in quotes, JSON's two escapes for one character are put together."""
+        text = str(self.construct_scalar(node))
+        if not text.isascii():
+            try:
+                text = text.encode("utf-16", "surrogatepass").decode("utf-16")
+            except UnicodeDecodeError:
+                raise yaml.constructor.ConstructorError(
+                    problem="half a character", problem_mark=node.start_mark
+                ) from None
+        return Plain(text) if node.style is None else text
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor(f"{_TAG}str", _Loader.construct_yaml_str)
 
 
 class _StrictLoader(_Loader):

@@ -6,9 +6,9 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from lava_vmgroup.clock import now
 from lava_vmgroup.console.faults import Severity
 from lava_vmgroup.console.shell import MAX_LINE, typed_length
 from lava_vmgroup.deadline import Deadline
@@ -123,7 +123,7 @@ class _Commands:
         self._log: list[str] = []
         self._log_room = _MAX_LOG
         self._left_out = 0
-        self._started_at, self._started = datetime.now(UTC), time.monotonic()
+        self._started_at, self._started = now(), time.monotonic()
 
     def run(self, command: str, deadline: Deadline) -> None:
         """Run one command, and record it and the results that it printed."""
@@ -185,7 +185,7 @@ class _Commands:
                         measurement=found.measurement,
                         units=found.units if found.measurement is not None else None,
                         message=found.message,
-                        recorded_at=datetime.now(UTC),
+                        recorded_at=now(),
                     )
                 )
 
@@ -208,7 +208,7 @@ def _verdict(command: str, failure: str | None) -> TestCase:
         name=command,
         outcome=Outcome.PASS if failure is None else Outcome.FAIL,
         message=failure,
-        recorded_at=datetime.now(UTC),
+        recorded_at=now(),
     )
 
 

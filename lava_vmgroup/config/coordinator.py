@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.errors import ConfigurationError
+from lava_vmgroup.text import decoded
 
 DEFAULT_PATH = Path("/etc/lava-coordinator/lava-coordinator.conf")
 """Where LAVA keeps the file."""
@@ -96,14 +97,16 @@ def load_coordinator_config(path: Path) -> CoordinatorConfig:
     what does not fit.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(decoded(path.read_bytes()))
     except OSError as error:
         raise ConfigurationError(
             f"cannot read the coordinator's configuration: {path}: {error.strerror}",
             hint="give a file with coordinator_hostname and port in JSON by --coordinator",
         ) from error
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path}: not JSON: {error}", hint="correct it there") from error
+    except ValueError as error:
+        raise ConfigurationError(f"{path} {error}", hint="correct it there") from error
     if not isinstance(document, dict):
         raise ConfigurationError(f"{path}: expected a JSON object", hint="correct it there")
     values: dict[str, Any] = {"poll_delay": POLL_DELAY_S}

@@ -11,12 +11,14 @@ is all upper case; U-Boot's ``${kernel_addr_r}`` stays as it is.
 from __future__ import annotations
 
 import configparser
+import io
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lava_vmgroup.errors import ConfigurationError
+from lava_vmgroup.text import decoded
 
 MAIN = "__main__"
 """The section that the sectionless head of a file stands for."""
@@ -175,14 +177,16 @@ def _parser() -> configparser.ConfigParser:
 def _parse(file: Path) -> configparser.ConfigParser | None:
     parser = _parser()
     try:
-        with file.open(encoding="utf-8-sig") as lines:
-            parser.read_file(_with_head(lines), source=str(file))
+        lines = io.StringIO(decoded(file.read_bytes()), newline=None)
+        parser.read_file(_with_head(lines), source=str(file))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ConfigurationError(
-            f"cannot read {file}: {error}", hint="make it readable UTF-8 text"
+            f"cannot read {file}: {error.strerror}", hint="make it readable"
         ) from error
+    except ValueError as error:
+        raise ConfigurationError(f"{file} {error}") from error
     except configparser.ParsingError as error:
         number, line = error.errors[0]
         raise ConfigurationError(
@@ -192,6 +196,6 @@ def _parse(file: Path) -> configparser.ConfigParser | None:
     return parser
 
 
-def _with_head(lines: Iterator[str]) -> Iterator[str]:
+def _with_head(lines: Iterable[str]) -> Iterator[str]:
     yield f"[{MAIN}]\n"
     yield from lines

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lava_vmgroup.errors import ConfigurationError
+from lava_vmgroup.text import decoded
 
 FILE = "urlmappings.txt"
 
@@ -28,9 +29,11 @@ def load_mappings(search_path: tuple[Path, ...]) -> tuple[UrlMapping, ...]:
     mappings = []
     for folder in search_path:
         try:
-            text = (folder / FILE).read_text(encoding="utf-8")
+            text = decoded((folder / FILE).read_bytes())
         except FileNotFoundError:
             continue
+        except ValueError as error:
+            raise ConfigurationError(f"{folder / FILE} {error}") from error
         for number, line in enumerate(text.splitlines(), start=1):
             if line.strip() and not line.startswith("#"):
                 mappings.append(_mapping(line, f"{folder / FILE}, line {number}"))

@@ -4,13 +4,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 
 from lava_vmgroup import safe_yaml
 from lava_vmgroup.errors import JobError
+from lava_vmgroup.job.scalars import JsonNumber, settled
+from lava_vmgroup.job.schema import JOB_SCHEMA
+from lava_vmgroup.job.sub_job import SUB_JOB_SCHEMA, is_sub_job
+from lava_vmgroup.text import decoded
 
 MAX_JOB = 64 << 20
 """Bytes of a job file: large ones have archives of tests in them."""
@@ -21,26 +27,47 @@ MAX_VALUES = 1_000_000
 YAML_SUFFIXES = (".yaml", ".yml")
 
 
-def load_document(path: Path) -> Any:
-    """Read the job file at `path` as plain data; `JobError` says where it is broken."""
+def load_document(
+    path: Path, parameter_schemas: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> Any:
+    """Read the job file at `path` as plain data; `JobError` says where it is broken.
+
+    `parameter_schemas` holds the schema of each known command's parameters: where a parameter is
+    text, a number without quotes is its author's text.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_JOB + 1)
-        text = content.decode()
     except OSError as error:
         raise JobError(f"cannot read the job file {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise JobError(f"{path} is not UTF-8 text (byte {error.start})") from error
     if len(content) > MAX_JOB:
         raise JobError(f"the job file {path} has more than {MAX_JOB >> 20} MiB")
-    return _parse_yaml(path, text) if path.suffix in YAML_SUFFIXES else _parse_json(path, text)
+    try:
+        text = decoded(content)
+    except ValueError as error:
+        raise JobError(f"{path} {error}") from error
+    parse = _parse_yaml if path.suffix in YAML_SUFFIXES else _parse_json
+    document = parse(path, text)
+    schema = SUB_JOB_SCHEMA if is_sub_job(document) else JOB_SCHEMA
+    try:
+        return settled(document, schema, parameter_schemas)
+    except ValueError as error:
+        raise JobError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise JobError(f"{path}: nested too deeply, or into itself") from error
 
 
 def _parse_json(path: Path, text: str) -> Any:
     if sum(text.count(mark) for mark in "[{,") > MAX_VALUES:
         raise JobError(f"{path}: more than {MAX_VALUES} values")
     try:
-        return json.loads(text, object_pairs_hook=_unique_keys)
+        return json.loads(
+            text,
+            object_pairs_hook=_unique_keys,
+            parse_int=JsonNumber.whole,
+            parse_float=JsonNumber.real,
+            parse_constant=JsonNumber.real,
+        )
     except json.JSONDecodeError as error:
         raise JobError(
             f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}",

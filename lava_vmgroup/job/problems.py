@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -128,7 +129,9 @@ def _explain(error: ValidationError, path: Sequence[Any]) -> Iterator[str]:
     if error.validator == "additionalProperties":
         refused = schema.get("x-refused", {})
         known = list(schema["properties"])
-        for key in sorted(instance.keys() - set(known), key=str):
+        notes = tuple(schema.get("patternProperties", ()))
+        unknown = (key for key in instance.keys() - set(known) if not _fits_any(key, notes))
+        for key in sorted(unknown, key=str):
             reason = refused.get(key) or _unknown(str(key), known, "key")
             yield f"{place([*path, key])}: {reason}"
     elif error.validator == "required":
@@ -142,6 +145,10 @@ def _explain(error: ValidationError, path: Sequence[Any]) -> Iterator[str]:
     else:
         value = masked(instance, path[-1] if path else None)
         yield f"{where}: expected {_expected(error)}, got {shown(value)}"
+
+
+def _fits_any(key: object, patterns: Sequence[str]) -> bool:
+    return isinstance(key, str) and any(re.search(pattern, key) for pattern in patterns)
 
 
 def _schema_of(error: ValidationError) -> Mapping[str, Any]:

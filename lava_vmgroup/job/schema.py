@@ -3,7 +3,8 @@
 
 Each ``description`` says what a key is for, in reStructuredText: the reference in the
 documentation and the messages about missing keys are made of them.  ``x-expected`` is what a
-message says was expected, ``x-refused`` has reasons for keys that are not known.
+message says was expected, ``x-refused`` has reasons for keys that are not known, and below
+``x-text`` every number and truth value is its author's text.
 """
 
 from __future__ import annotations
@@ -188,6 +189,7 @@ ACTION_SCHEMA: dict[str, Any] = {
         },
         "parameters": {
             "type": "object",
+            "properties": {"testdef_repos": {"x-text": True}},
             "description": "What the action needs to know.",
         },
         "metadata": {
@@ -203,6 +205,7 @@ ACTION_SCHEMA: dict[str, Any] = {
 
 ACTION_PARAMETERS: dict[str, Any] = {
     "role": {
+        "x-text": True,
         "description": "The only role that runs the action; without it, every node does. There is "
         "no list of roles.",
     },
@@ -222,9 +225,13 @@ OBSOLETE_KEYS = ("hostname", "port")
 
 _ADDRESSES = {**_STRINGS, "description": "Meant for a scheduler; checked and not used."}
 
+NOTES: dict[str, Any] = {"^_": {}}
+"""Keys for what a job's author wants to remember, such as ``_comment``."""
+
 JOB_SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
+    "patternProperties": NOTES,
     "required": ["timeout", "vm_group", "actions"],
     "x-refused": refused.TOP_LEVEL,
     "properties": {

@@ -29,6 +29,7 @@ from lava_vmgroup.job.schema import (
     JOB_SCHEMA,
     MAX_VMS,
     NAME,
+    NOTES,
     VM_SCHEMA,
     VM_TYPES,
 )
@@ -51,6 +52,7 @@ _JOB_KEYS = (
 SUB_JOB_SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
+    "patternProperties": NOTES,
     "required": [
         "timeout",
         "actions",

@@ -8,9 +8,9 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.clock import now
 from lava_vmgroup.console.faults import SeenFault, Severity
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.watch import KernelClock, Sighting, Watch
@@ -102,7 +102,7 @@ class NodeWatch(Watch):
             line=one_line(sighting.line),
             lines=tuple(sighting.lines),
             test_case=sighting.test_case,
-            seen_at=datetime.now(UTC),
+            seen_at=now(),
         )
         self._faults.append(fault)
         self._log.event(

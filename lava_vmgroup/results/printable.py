@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from lava_vmgroup.text import legible
+
 _ESCAPE_SEQUENCE = re.compile(
     r"\x1b\[[0-?]*+[ -/]*+[@-~]"  # CSI: colours, cursor movements
     r"|\x1b\][^\x07\x1b]*+(?:\x07|\x1b\\)"  # OSC: titles, links
@@ -18,16 +20,17 @@ _ESCAPE_SEQUENCE = re.compile(
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but for tab and newline
     "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # line ends and directions of Unicode
-    "\ud800-\udfff\ufffe\uffff]"  # not characters
+    "\ufffe\uffff]"  # not characters
 )
 
 
 def printable(text: str) -> str:
     """Text of any number of lines without escape sequences; U+FFFD stands for what is illegal.
 
-    Line ends become newlines.  The result holds only characters that are legal in XML 1.0.
+    Line ends become newlines, and bytes that are no text are escaped with a backslash.  The result
+    holds only characters that are legal in XML 1.0.
     """
-    text = _ESCAPE_SEQUENCE.sub("", text.replace("\r\n", "\n"))
+    text = _ESCAPE_SEQUENCE.sub("", legible(text).replace("\r\n", "\n"))
     return _UNPRINTABLE.sub("\ufffd", text.replace("\r", "\n"))
 
 

@@ -9,15 +9,17 @@ did not submit was never published; here it is the host if it submits, or else t
 from __future__ import annotations
 
 import http.client
+import ssl
 import time
 import xmlrpc.client
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 from xml.parsers.expat import ExpatError
 
+from lava_vmgroup.clock import now
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import Canceled, InfrastructureError, VMGroupError
 from lava_vmgroup.masking import MASK
@@ -67,7 +69,7 @@ def submit(
     destinations = dict.fromkeys(one.destination for one in submissions)
     for destination in destinations:
         members = [one for one in submissions if one.destination == destination]
-        started_at, started = datetime.now(UTC), time.monotonic()
+        started_at, started = now(), time.monotonic()
         url, error = None, None
         pending: list[str] = []
         try:
@@ -101,12 +103,10 @@ def _submit_group(
     names = list(dict.fromkeys(one.node for one in members))
     names.sort(key=lambda name: nodes[name].is_host)
     by_name = {one.node: one for one in members}
-    *pending, last = [
-        (_Dashboard(by_name[name], deadline), bundle.render_node(result, nodes[name]))
-        for name in names
-    ]
+    texts = [bundle.render_node(result, nodes[name]) for name in names]
+    dashboards = [_Dashboard(by_name[name], deadline) for name in names]
+    *pending, (dashboard, text) = zip(dashboards, texts, strict=True)
     stream = members[0].stream
-    dashboard, text = last
     if not pending:
         return dashboard.call("put_ex", text, quote(result.job_name), stream)
     for member, content in pending:
@@ -165,6 +165,12 @@ class _Dashboard:
                 reason = "its answer is no XML-RPC"
             case VMGroupError():
                 reason = cause.message
+            case ssl.SSLCertVerificationError():
+                reason = str(cause)
+                hint = (
+                    "add the server's CA to the system's certificates, or name its file by the "
+                    "environment variable SSL_CERT_FILE"
+                )
             case _:
                 reason = str(cause) or type(cause).__name__
         text = f"submitting the results to {self._name} failed: {method}: {reason}"

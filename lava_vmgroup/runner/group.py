@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken, cancel_all
+from lava_vmgroup.clock import now, seconds_set
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deadline import Deadline
@@ -48,6 +48,8 @@ from lava_vmgroup.vms.images import ImageLibrary
 
 _HURRY_S = 5.0
 _SUBMIT_S = 300.0
+_CLOCK_SET_S = 2.0
+"""Seconds by which a clock is set that are worth a warning."""
 
 
 class GroupRun:
@@ -90,7 +92,7 @@ class GroupRun:
 
     def run(self) -> JobResult:
         """Run every node to its end; blocks until all is cleaned up."""
-        started_at, started = datetime.now(UTC), time.monotonic()
+        started_at, started = now(), time.monotonic()
         settings = self._group.settings
         for key in settings.obsolete:
             self._log.event("obsolete", f"{key} in the job is obsolete and ignored", key=key)
@@ -102,6 +104,7 @@ class GroupRun:
             shared = self._share(work, files, coordinator)
             gathering = self._gathering()
             results = self._run_nodes(shared, gathering)
+        self._tell_clock()
         results = tuple(canceled_itself(result, self._canceled) for result in results)
         ends = [result.error for result in results if result.error is not None]
         cause = cause_of([*self._errors, *gathering.errors, *ends])
@@ -129,6 +132,16 @@ class GroupRun:
         if not self._group.is_sub_job:
             return result
         return replace(result, exit_status=sub_job_status(result, self._group.nodes[0].sub_id))
+
+    def _tell_clock(self) -> None:
+        seconds = seconds_set()
+        if abs(seconds) >= _CLOCK_SET_S:
+            self._log.warning(
+                "clock",
+                f"the dispatcher's clock was set by {seconds:+.0f} s while the job ran, or the "
+                "machine slept; the times of the results are those of the clock as it was",
+                seconds=seconds,
+            )
 
     @contextmanager
     def _meeting(self) -> Iterator[Endpoint]:

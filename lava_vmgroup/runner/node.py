@@ -6,9 +6,9 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from lava_vmgroup.actions import commands
+from lava_vmgroup.clock import now
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import Canceled, NodeSkipped, PeerFailed, VMGroupError
 from lava_vmgroup.findings import refuse
@@ -40,7 +40,7 @@ class NodeRun:
         self._report = report
         self._actions: list[ActionResult] = []
         self._metadata: dict[str, str] = {}
-        self._started_at = datetime.now(UTC)
+        self._started_at = now()
         self._started = time.monotonic()
 
     def run(self) -> NodeResult:
@@ -87,7 +87,7 @@ class NodeRun:
         node, command = self._node, action.command
         self._metadata.update(action.metadata)
         node.log.event("action-start", f"{command} begins", command=command)
-        started_at, started = datetime.now(UTC), time.monotonic()
+        started_at, started = now(), time.monotonic()
         error: VMGroupError | None = None
         try:
             commands()[command].run(action, node, self._deadline)

@@ -21,7 +21,7 @@ from lava_vmgroup.testshell.definition_schema import found, schema_problems
 from lava_vmgroup.testshell.pattern import UserPattern, pattern_problem
 from lava_vmgroup.testshell.source import (
     Source,
-    name_problem,
+    made_name,
     parameter_problems,
     parameter_texts,
     parse_source,
@@ -35,6 +35,17 @@ DEFAULT_PATTERN = (
 
 _MAX_EXTRA_METADATA = 1 << 18
 
+_MANDATORY = ("metadata", "run")
+_SECTIONS = ("metadata", "install", "run")
+_OPTIONAL = ("description", "version")
+_LISTS = frozenset(
+    {
+        *("os", "devices", "environment"),
+        *("steps", "deps", "keys", "sources", "git-repos", "bzr-repos"),
+    }
+)
+"""Keys of the sections that hold lists."""
+
 DEFAULT_FIXUPS: Mapping[str, str] = MappingProxyType(
     {outcome.value.upper(): outcome.value for outcome in Outcome}
 )
@@ -46,7 +57,7 @@ class ParseRules:
     """How results are read from the test's ordinary output."""
 
     pattern: UserPattern
-    """Has the groups test_case_id and result; measurement, units and message are optional."""
+    """Has the group test_case_id; result, measurement, units and message are optional."""
     fixups: Mapping[str, str]
     """From the word that the test prints to pass, fail, skip or unknown."""
 
@@ -65,8 +76,8 @@ class RepositoryToInstall:
     """A branch's name, or the name of a parameter that holds one."""
     destination: str = ""
     """A folder in the test's directory, or the name of a parameter that holds one."""
-    skip_by_default: bool | str = False
-    """Whether to leave it out, or the name of a parameter that says so."""
+    skip_by_default: str = "false"
+    """``true`` or another word for it leaves the repository out; or the name of a parameter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +90,8 @@ class TestDefinition:
     format: str
     description: str
     version: str = ""
+    remarks: tuple[str, ...] = ()
+    """Things that the definition's author may want to know."""
     os: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
@@ -99,6 +112,8 @@ class TestDefinition:
     parse: ParseRules = DEFAULT_RULES
     test_case_deps: tuple[Source, ...] = ()
     """Definitions to be run before this one."""
+    expected: tuple[str, ...] = ()
+    """The test cases that the test must record, and no others; any when there are none."""
 
     def metadata_for_bundle(self, location: str, url: str) -> dict[str, str]:
         """The testdef_metadata of a result bundle: eight strings, all of them mandatory."""
@@ -122,14 +137,12 @@ def parse_definition(text: str, *, source: str) -> TestDefinition:
     problems: list[str] = []
     try:
         content = _with_text_keys(safe_yaml.load(text), "", problems)
+        content = _without_empty_sections(content)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise _refusal(source, [_yaml_problem(error)]) from error
     shape = schema_problems(content)
     problems += shape
     if isinstance(content, dict):
-        name = _section(content, "metadata").get("name")
-        if isinstance(name, str) and (problem := name_problem(name)):
-            problems.append(f"metadata.name: {problem}")
         problems += _params_problems(content)
         problems += _pattern_problems(_section(content, "parse"))
         if not shape:
@@ -137,7 +150,7 @@ def parse_definition(text: str, *, source: str) -> TestDefinition:
             problems += _dependency_problems(content.get("test-case-deps", ()))
     if problems:
         raise _refusal(source, problems)
-    return _definition(content)
+    return _definition(_texts(content))
 
 
 def definition_text(content: Mapping[str, Any]) -> str:
@@ -169,11 +182,14 @@ def parse_extra_metadata(text: str) -> dict[str, str]:
 def _definition(content: Mapping[str, Any]) -> TestDefinition:
     metadata = content["metadata"]
     install = _section(content, "install")
+    name = made_name(metadata["name"])
+    renamed = f"the test is called {name}: its metadata.name holds what no name of a test may"
     return TestDefinition(
-        name=metadata["name"],
+        name=name,
         format=metadata["format"],
-        description=metadata["description"],
-        version=str(metadata.get("version", "")),
+        description=metadata.get("description") or "",
+        version=metadata.get("version", ""),
+        remarks=() if name == metadata["name"] else (renamed,),
         os=tuple(metadata.get("os", ())),
         devices=tuple(metadata.get("devices", ())),
         environment=tuple(metadata.get("environment", ())),
@@ -192,6 +208,7 @@ def _definition(content: Mapping[str, Any]) -> TestDefinition:
         run_steps=tuple(content["run"]["steps"]),
         parse=_rules(_section(content, "parse")),
         test_case_deps=tuple(map(parse_source, content.get("test-case-deps", ()))),
+        expected=tuple(content.get("expected", ())),
     )
 
 
@@ -242,6 +259,33 @@ def _with_text_keys(value: Any, place: str, problems: list[str]) -> Any:
     return result
 
 
+def _without_empty_sections(content: Any) -> Any:
+    """The same without the sections and lists of which only the key is there.
+
+    LAVA takes ``steps:`` with nothing after it for no steps.
+    """
+    if not isinstance(content, dict):
+        return content
+    for section in _SECTIONS:
+        inner = content.get(section)
+        if isinstance(inner, dict):
+            content[section] = {
+                key: [] if value is None and key in _LISTS else value
+                for key, value in inner.items()
+                if value is not None or key not in _OPTIONAL
+            }
+    return {key: value for key, value in content.items() if value is not None or key in _MANDATORY}
+
+
+def _texts(value: Any) -> Any:
+    """The same data with nothing but ordinary strings."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _texts(item) for key, item in value.items()}
+    return [_texts(item) for item in value] if isinstance(value, list) else value
+
+
 def _params_problems(content: Mapping[str, Any]) -> Iterator[str]:
     for section in ("params", "parameters"):
         for problem in parameter_problems(_section(content, section)):
@@ -268,7 +312,7 @@ def _dependency_problems(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 def _pattern_problems(parse: Mapping[str, Any]) -> Iterator[str]:
     pattern = parse.get("pattern")
-    problem = pattern_problem(pattern) if isinstance(pattern, str) else None
+    problem = pattern_problem(pattern, without_result=True) if isinstance(pattern, str) else None
     if problem:
         yield f"parse.pattern: {problem}"
 

@@ -10,15 +10,22 @@ from typing import Any
 import jsonschema
 
 from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.safe_yaml import Plain
 from lava_vmgroup.testshell.source import SOURCE_SCHEMA
 
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
-_HANDLER: dict[str, Any] = {"not": {}}  # no value fits
-_PARAMS = {
-    "type": "object",
-    "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+_HANDLER: dict[str, Any] = {  # no value fits
+    "not": {},
+    "x-reason": "in LAVA v1 it named a plug-in of the dispatcher, and there are none here; remove "
+    "it, or do its work in run.steps",
 }
+_EXPECTED_OF_A_PERSON: dict[str, Any] = {
+    "not": {},
+    "x-reason": "a manual test definition tells a person with it what to see, and no program can "
+    "run that; test cases that a test must record stand in expected at the top of the file",
+}
+_PARAMS = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
 _GIT_REPO = {
     "type": ["string", "object"],
     "minLength": 1,
@@ -28,7 +35,7 @@ _GIT_REPO = {
         "url": _TEXT,
         "branch": _TEXT,
         "destination": _TEXT,
-        "skip_by_default": {"type": ["boolean", "string"]},
+        "skip_by_default": _TEXT,
     },
 }
 _OUTCOMES = [outcome.value for outcome in Outcome]
@@ -41,12 +48,12 @@ SCHEMA: dict[str, Any] = {
         # Open, as in LAVA: people keep notes such as maintainer and scope here.
         "metadata": {
             "type": "object",
-            "required": ["name", "format", "description"],
+            "required": ["name", "format"],
             "properties": {
                 "name": {"type": "string", "minLength": 1},
                 "format": _TEXT,
                 "description": _TEXT,
-                "version": {"type": ["string", "number"]},
+                "version": _TEXT,
                 "os": _TEXTS,
                 "devices": _TEXTS,
                 "environment": _TEXTS,
@@ -71,7 +78,7 @@ SCHEMA: dict[str, Any] = {
             "type": "object",
             "required": ["steps"],
             "additionalProperties": False,
-            "properties": {"steps": _TEXTS},
+            "properties": {"steps": _TEXTS, "expected": _EXPECTED_OF_A_PERSON},
         },
         "parse": {
             "type": "object",
@@ -82,6 +89,7 @@ SCHEMA: dict[str, Any] = {
             },
         },
         "test-case-deps": {"type": "array", "items": SOURCE_SCHEMA},
+        "expected": _TEXTS,
         "handler": _HANDLER,
     },
 }
@@ -109,6 +117,8 @@ def found(value: object) -> str:
     """What a value of a YAML file is, in the words of its author."""
     if value is None:
         return "nothing"
+    if isinstance(value, Plain):
+        value = value.value
     if isinstance(value, dict):
         return f"a mapping with {', '.join(map(str, value)) or 'no keys'}"
     if isinstance(value, list):
@@ -126,10 +136,7 @@ def _problems(error: jsonschema.ValidationError) -> Iterator[str]:
     schema: Any = error.schema
     match error.validator:
         case "not":
-            yield (
-                f"{place}: in LAVA v1 it named a plug-in of the dispatcher, and there are none "
-                "here; remove it, or do its work in run.steps"
-            )
+            yield f"{place}: {schema['x-reason']}"
         case "required":
             for key in rule:
                 if key not in instance:
@@ -137,7 +144,7 @@ def _problems(error: jsonschema.ValidationError) -> Iterator[str]:
                     yield f"{_inside(place, key)}: missing; expected {kinds}"
         case "additionalProperties":
             known = schema["properties"]
-            names = ", ".join(key for key in known if known[key] is not _HANDLER)
+            names = ", ".join(key for key in known if "x-reason" not in known[key])
             patterns = tuple(schema.get("patternProperties", ()))
             for key in instance:
                 if key not in known and not any(re.search(one, key) for one in patterns):

@@ -32,6 +32,7 @@ from lava_vmgroup.testshell.repositories import (
 from lava_vmgroup.testshell.source import Source, SourceKind, path_problem, shown
 from lava_vmgroup.testshell.steps import SkipInstall
 from lava_vmgroup.testshell.tree import Tree, file_in, read_folder, read_tar
+from lava_vmgroup.text import decoded
 
 MAX_DEFINITION = 1 << 20
 """Bytes of a definition: what is long is a script beside it."""
@@ -66,8 +67,19 @@ class Checkout:
     """Paths that lead outside, or are no files."""
 
 
-Checkouts = Once[tuple[SourceKind, str, str, str], Checkout]
-"""Repositories by kind, place, branch and revision: each is fetched once."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """A repository, at the commit that is wanted."""
+
+    kind: SourceKind
+    url: str
+    branch: str = ""
+    revision: str = ""
+    recursive: bool = False
+
+
+Checkouts = Once[Origin, Checkout]
+"""Each repository is fetched once."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,6 +138,8 @@ class Loader:
             return
         fetched = self._fetch(source)
         definition = parse_definition(fetched.text, source=str(source))
+        for remark in definition.remarks:
+            self.warn(f"{source}: {remark}")
         for repository in definition.git_repositories:
             check_url(repository.url, SourceKind.GIT)
         for url in definition.bzr_repositories:
@@ -154,6 +168,7 @@ class Loader:
                 definition,
                 name=source.name or definition.name,
                 version=fetched.revision or definition.version,
+                expected=source.expected or definition.expected,
             ),
             uuid=str(uuid.uuid4()),
             source=masked(fetched.text),
@@ -195,7 +210,13 @@ class Loader:
 
     def _fetch_repository(self, source: Source) -> _Fetched:
         checkout = self._checked_out(
-            source.kind, source.location, branch=source.branch, revision=source.revision
+            Origin(
+                kind=source.kind,
+                url=source.location,
+                branch=source.branch,
+                revision=source.revision,
+                recursive=source.recursive,
+            )
         )
         return _Fetched(
             text=_text(_file_of(source, checkout.tree), source),
@@ -215,7 +236,7 @@ class Loader:
             if not _is_skipped(repository, parameters):
                 yield self._installed(repository, parameters)
         for url in definition.bzr_repositories:
-            checkout = self._checked_out(SourceKind.BZR, url)
+            checkout = self._checked_out(Origin(kind=SourceKind.BZR, url=url))
             yield project_name(url), checkout.tree, _origin(SourceKind.BZR, url, checkout)
 
     def _installed(
@@ -230,28 +251,31 @@ class Loader:
                 f"install.git-repos: {shown(url)}: "
                 + (f"no branch is named {branch!r}" if branch.startswith("-") else str(problem))
             )
-        checkout = self._checked_out(SourceKind.GIT, url, branch=branch)
+        checkout = self._checked_out(Origin(kind=SourceKind.GIT, url=url, branch=branch))
         return destination, checkout.tree, _origin(SourceKind.GIT, url, checkout)
 
-    def _checked_out(
-        self, kind: SourceKind, url: str, *, branch: str = "", revision: str = ""
-    ) -> Checkout:
+    def _checked_out(self, origin: Origin) -> Checkout:
         """A repository's content, of which a test gets what may be brought along."""
-        place = (kind, url, branch, revision)
-        checkout = self.checkouts.get(place, lambda: self._check_out(*place), self.deadline)
+        checkout = self.checkouts.get(origin, lambda: self._check_out(origin), self.deadline)
         for path in checkout.left_out:
-            self.warn(f"{shown(url)}: {path} is left out: it leads outside, or is no file")
+            self.warn(f"{shown(origin.url)}: {path} is left out: it leads outside, or is no file")
         return checkout
 
-    def _check_out(self, kind: SourceKind, url: str, branch: str, revision: str) -> Checkout:
-        target = self._new_folder() / project_name(url)
+    def _check_out(self, origin: Origin) -> Checkout:
+        target = self._new_folder() / project_name(origin.url)
         repositories = Repositories(
             folder=self.folder, deadline=self.deadline, environment=self.environment
         )
-        if kind is SourceKind.GIT:
-            found = repositories.clone_git(url, target, branch=branch, revision=revision)
+        if origin.kind is SourceKind.GIT:
+            found = repositories.clone_git(
+                origin.url,
+                target,
+                branch=origin.branch,
+                revision=origin.revision,
+                recursive=origin.recursive,
+            )
         else:
-            found = repositories.branch_bzr(url, target, revision=revision)
+            found = repositories.branch_bzr(origin.url, target, revision=origin.revision)
         tree, left_out = read_folder(target)
         shutil.rmtree(target, ignore_errors=True)
         return Checkout(tree=tree, revision=found, left_out=tuple(left_out))
@@ -289,8 +313,6 @@ def _origin(kind: SourceKind, url: str, checkout: Checkout) -> SoftwareSource:
 
 def _is_skipped(repository: RepositoryToInstall, parameters: Mapping[str, str]) -> bool:
     skip = repository.skip_by_default
-    if isinstance(skip, bool):
-        return skip
     return parameters.get(skip, skip).lower() in _TRUE
 
 
@@ -316,6 +338,6 @@ def _text(content: bytes, source: Source) -> str:
     if len(content) > MAX_DEFINITION:
         raise JobError(f"the test definition {source} has more than {MAX_DEFINITION >> 10} KiB")
     try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise JobError(f"the test definition {source} is not UTF-8 text") from error
+        return decoded(content)
+    except ValueError as error:
+        raise JobError(f"the test definition {source} {error}") from error

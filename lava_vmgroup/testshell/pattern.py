@@ -9,8 +9,11 @@ one line, so it is refused beforehand.  What else could take for ever, such as `
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 import regex
 
@@ -19,7 +22,7 @@ from lava_vmgroup.errors import JobError
 MATCH_S = 5.0
 """Processor time for one match, which takes microseconds as a rule."""
 
-REQUIRED_GROUPS = ("test_case_id", "result")
+_NAME_GROUP, _RESULT_GROUP = "test_case_id", "result"
 
 _TOKEN = re.compile(
     r"""
@@ -58,7 +61,7 @@ class UserPattern:
     @property
     def _compiled(self) -> regex.Pattern[str]:
         try:
-            return regex.compile(self.pattern, self.flags)  # which remembers the last ones
+            return _compiled(self.pattern, self.flags)
         except regex.error as error:
             raise JobError(f"{self.pattern!r} is no regular expression: {error}") from error
 
@@ -70,13 +73,32 @@ class UserPattern:
         )
 
 
-def pattern_problem(text: str) -> str | None:
-    """What keeps `text` from being a pattern for results, or None."""
+@lru_cache
+def _compiled(pattern: str, flags: int) -> regex.Pattern[str]:
+    with _quietly():
+        return regex.compile(pattern, flags)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep Python's opinions on an expression from its user, who writes for LAVA."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def pattern_problem(text: str, *, without_result: bool = False) -> str | None:
+    """What keeps `text` from being a pattern for results, or None.
+
+    A pattern `without_result` finds measurements, whose verdict nobody knows.
+    """
     problem = expression_problem(text)
     if problem is not None:
         return problem
-    pattern = re.compile(text)
-    missing = [name for name in REQUIRED_GROUPS if name not in pattern.groupindex]
+    with _quietly():
+        groups = re.compile(text).groupindex
+    required = [_NAME_GROUP] if without_result else [_NAME_GROUP, _RESULT_GROUP]
+    missing = [name for name in required if name not in groups]
     if missing:
         return "expected the groups " + " and ".join(f"(?P<{name}>…)" for name in missing)
     return None
@@ -85,8 +107,9 @@ def pattern_problem(text: str) -> str | None:
 def expression_problem(text: str) -> str | None:
     """What keeps `text` from being a regular expression that ends in time, or None."""
     try:
-        re.compile(text)
-        regex.compile(text)
+        with _quietly():
+            re.compile(text)
+            regex.compile(text)
     except (re.error, regex.error, RecursionError, OverflowError) as error:
         return f"expected a regular expression: {error}"
     if has_nested_quantifiers(text):

@@ -105,10 +105,19 @@ class Repositories:
     environment: Mapping[str, str]
     """For git and bzr, added to ours: a proxy."""
 
-    def clone_git(self, url: str, target: Path, *, branch: str = "", revision: str = "") -> str:
+    def clone_git(
+        self,
+        url: str,
+        target: Path,
+        *,
+        branch: str = "",
+        revision: str = "",
+        recursive: bool = False,
+    ) -> str:
         """Clone into `target`, which must not exist; returns the commit that is checked out.
 
-        Without a revision, only the newest commit is fetched.
+        Without a revision, only the newest commit is fetched.  A `recursive` clone has its
+        submodules.
         """
         place = _GitPlace.of(_checked(url, SourceKind.GIT, self.folder))
         words = ["git", *place.options, "clone", "--quiet"]
@@ -126,6 +135,11 @@ class Repositories:
         if revision:
             ended = self._git([*inside, "checkout", "--quiet", "--detach", revision, "--"])
             _succeeded(ended, f"cannot check out {revision!r} of {shown(url)}")
+        if recursive:
+            words = ["submodule", "--quiet", "update", "--init", "--recursive"]
+            more = {**place.environment, **self._submodules_from(url)}
+            ended = self._git(["git", *place.options, *inside[1:], *words], more)
+            _succeeded(ended, f"cannot fetch the submodules of {shown(url)}")
         ended = self._git([*inside, "rev-parse", "HEAD"])
         _succeeded(ended, f"{shown(url)} has no commit")
         return ended.stdout.decode().strip()
@@ -147,6 +161,13 @@ class Repositories:
         ended = run_tool(words, self.deadline, environment=variables)
         _succeeded(ended, f"{shown(url)} has no revision")
         return ended.stdout.decode().strip()
+
+    def _submodules_from(self, url: str) -> Mapping[str, str]:
+        """Only a repository of the dispatcher may bring along others that are there."""
+        allowed = _SCHEMES[SourceKind.GIT]
+        if local_repository(url, self.folder) is None:
+            allowed -= {"file"}
+        return {"GIT_ALLOW_PROTOCOL": ":".join(sorted(allowed))}
 
     def _git(self, words: list[str], more: Mapping[str, str] = MappingProxyType({})) -> Ended:
         ssh = os.environ.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")

@@ -7,14 +7,16 @@ import posixpath
 import time
 from bisect import bisect_right
 from dataclasses import InitVar, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from operator import itemgetter
 
+from lava_vmgroup.clock import now
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import SoftwareContext, TestCase, TestRun
 from lava_vmgroup.testshell.collected import LeftBehind
 from lava_vmgroup.testshell.complaints import Complaints
 from lava_vmgroup.testshell.events import TestCaseSignal, TestSet
+from lava_vmgroup.testshell.expected import as_expected
 from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.records import Numbers
 
@@ -41,7 +43,7 @@ class Run:
 
     test: OverlayTest
     log: InitVar[NodeLog]
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started_at: datetime = field(default_factory=now)
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     finished: bool = False
@@ -84,7 +86,7 @@ class Run:
         if on_console:
             self.last_on_console = max(self.last_on_console, number)
         if number > self.came.last + 1:
-            self.jumps.append((number, datetime.now(UTC)))
+            self.jumps.append((number, now()))
         self.came.add(number)
 
     def recorded_at(self, number: int | None) -> datetime:
@@ -93,7 +95,7 @@ class Run:
             later = bisect_right(self.jumps, number, key=itemgetter(0))
             if later < len(self.jumps):
                 return self.jumps[later][1]
-        return datetime.now(UTC)
+        return now()
 
     def add(
         self, told: TestCase | TestSet, number: int | None, signal: TestCaseSignal | None = None
@@ -126,12 +128,18 @@ class Run:
     def as_result(self) -> TestRun:
         ended = self.ended if self.ended is not None else time.monotonic()
         left = self.left_behind
+        seconds = ended - self.started
+        cases = as_expected(
+            _with_attachments(self.cases, left),
+            self.test.definition.expected,
+            self.started_at + timedelta(seconds=seconds),
+        )
         return TestRun(
             name=self.test.definition.name,
             uuid=self.test.uuid,
             started_at=self.started_at,
-            duration_s=ended - self.started,
-            cases=tuple(_with_attachments(self.cases, left)),
+            duration_s=seconds,
+            cases=tuple(cases),
             metadata={**self.test.metadata, **left.metadata},
             finished=self.finished,
             missing_records=self.missing,

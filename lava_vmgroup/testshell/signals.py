@@ -62,6 +62,8 @@ MAX_WORDS_LENGTH = 4000
 _MAX_OPEN = 16
 """Messages in parts that may be open at once on one console."""
 
+_NO_RESULT = "the definition's parse.pattern has no group for the result"
+
 MAX_PATTERN_LINE = 1000
 """Characters of a line that a test definition's own pattern is tried on."""
 
@@ -212,13 +214,13 @@ def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
     test_case_id = (groups["test_case_id"] or "").strip()
     if not test_case_id:
         return None
-    reported = groups["result"] or ""
+    reported = groups.get("result") or ""
     return verdict(
         test_case_id,
         reported,
         measurement=groups.get("measurement") or None,
         units=groups.get("units") or None,
-        message=groups.get("message") or None,
+        message=groups.get("message") or (None if "result" in groups else _NO_RESULT),
         fixups=definition.parse.fixups,
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.job.reference import FileReference
+from lava_vmgroup.text import legible
 
 DEFAULT_TESTDEF = "lavatest.yaml"
 
@@ -41,6 +42,15 @@ _KEYS = {
 
 _TEXT = {"type": "string", "minLength": 1}
 
+_TRUTH = {"type": ["boolean", "string"], "pattern": "^(?i:true|false)$"}
+
+_WITHOUT_EFFECT: dict[str, Any] = {
+    "lava-signal": {"enum": ["kmsg", "stdout"]},
+    "history": _TRUTH,
+}
+"""Today's keys that change nothing here: results go beside the console where they can, and no
+test is given the history of its repository."""
+
 SOURCE_SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -54,7 +64,12 @@ SOURCE_SCHEMA: dict[str, Any] = {
         "revision": {},
         "branch": _TEXT,
         "parameters": {"type": "object"},
+        "params": {"type": "object"},
+        "expected": {"type": "array", "items": _TEXT},
+        **_WITHOUT_EFFECT,
+        "recursive": _TRUTH,
     },
+    "x-text": True,
 }
 """The shape of an entry; `parse_source` checks what a schema does not say well."""
 
@@ -74,6 +89,10 @@ class Source:
     """Shell variables that override those of the definition."""
     name: str = ""
     """What the test is to be called instead of its definition's name."""
+    expected: tuple[str, ...] = ()
+    """The test cases that must be recorded, instead of those that the definition says."""
+    recursive: bool = False
+    """Whether the submodules of a git repository come along."""
     inline: Mapping[str, Any] | None = None
 
     @property
@@ -117,15 +136,23 @@ def parse_source(entry: Mapping[str, Any]) -> Source:
         testdef=str(entry.get("testdef", entry.get("path", DEFAULT_TESTDEF))),
         revision=str(entry.get("revision", "")),
         branch=entry.get("branch", ""),
-        parameters=parameter_texts(entry.get("parameters", {})),
+        parameters=parameter_texts(entry.get("parameters", entry.get("params", {}))),
         name=entry.get("name", ""),
+        expected=tuple(entry.get("expected", ())),
+        recursive=str(entry.get("recursive", "")).lower() == "true",
         inline=inline,
     )
 
 
 def parameter_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Parameters as the text that LAVA makes of them."""
-    return {name: "" if value is None else str(value) for name, value in parameters.items()}
+    """Parameters as text: truth values in YAML's words, and nothing for null."""
+    return {name: _parameter_text(value) for name, value in parameters.items()}
+
+
+def _parameter_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
 
 
 def parameter_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
@@ -137,12 +164,26 @@ def parameter_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}: expected text without NUL, which no shell variable can hold"
 
 
+MAX_NAME = 200
+"""Characters of a test's name: it stands in markers, whose length is limited."""
+
+
+def made_name(given: str) -> str:
+    """The name that a test goes by: `given` with ``_`` for what a name must not contain."""
+    kept = "".join(one if _is_fit(one) else " " for one in legible(given))
+    return "_".join(kept.split())[:MAX_NAME] or "_"
+
+
+def _is_fit(character: str) -> bool:
+    return character not in FORBIDDEN_IN_NAMES and character.isprintable()
+
+
 def name_problem(name: str) -> str | None:
     """What keeps `name` from being a test's name, or None."""
     bad = [
         f"{character!r} at {position}"
         for position, character in enumerate(name)
-        if character in FORBIDDEN_IN_NAMES or not character.isprintable()
+        if not _is_fit(character)
     ]
     if not bad:
         return None
@@ -178,21 +219,28 @@ def _place_problems(entry: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _value_problems(entry: Mapping[str, Any]) -> Iterator[str]:
-    if "testdef" in entry and "path" in entry:
-        yield "path: another word for testdef; give one of the two"
+    for word, other in (("path", "testdef"), ("params", "parameters")):
+        if word in entry and other in entry:
+            yield f"{word}: another word for {other}; give one of the two"
     for key in ("testdef", "path"):
         if key in entry and (problem := path_problem(entry[key])):
             yield f"{key}: {problem}"
+    if problem := name_problem(entry.get("name", "")):
+        yield f"name: {problem}"
+    yield from _revision_problems(entry)
+    for key in ("parameters", "params"):
+        for problem in _parameters_problems(entry.get(key, {})):
+            yield f"{key}.{problem}"
+
+
+def _revision_problems(entry: Mapping[str, Any]) -> Iterator[str]:
     revision = entry.get("revision", "")
     if not isinstance(revision, str | int) or isinstance(revision, bool):
         yield f"revision: expected text or a number, found {revision!r}"
-    if problem := name_problem(entry.get("name", "")):
-        yield f"name: {problem}"
     if entry.get("branch", "").startswith("-"):
         yield f"branch: must not begin with '-', found {entry['branch']!r}"
     if str(revision).startswith("-") and "bzr" not in (entry.get("from"), *_words(entry)):
         yield f"revision: must not begin with '-', found {revision!r}"
-    yield from _parameters_problems(entry.get("parameters", {}))
 
 
 def _words(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -203,6 +251,5 @@ def _words(entry: Mapping[str, Any]) -> Iterator[str]:
 def _parameters_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
     for name, value in parameters.items():
         if not isinstance(value, str | int | float | bool | None):
-            yield f"parameters.{name}: expected text or a number, found {value!r}"
-    for problem in parameter_problems(parameters):
-        yield f"parameters.{problem}"
+            yield f"{name}: expected text or a number, found {value!r}"
+    yield from parameter_problems(parameters)

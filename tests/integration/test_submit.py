@@ -23,7 +23,7 @@ from lava_vmgroup.results.submit import Submission
 from lava_vmgroup.results.writers import write_all
 from lava_vmgroup.runner.submission import submitted
 from tests.support.bundles import assert_valid
-from tests.support.dashboard import TOKEN, Dashboard, dashboard
+from tests.support.dashboard import TOKEN, Dashboard, dashboard, self_signed
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 
@@ -121,6 +121,29 @@ def test_single_submitter_needs_no_group(board: Dashboard, tmp_path: Path) -> No
 
     assert board.calls == ["put_ex"]
     assert roles(board.published[0]) == ["host"]
+
+
+def test_bundle_over_https_is_taken_from_who_trusts_the_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with dashboard(certificate) as board:
+        result = send([wish(name, board.server) for name in ("board01", "vm1")], tmp_path)
+
+        assert result.exit_status == 0, result.cause
+        assert roles(board.published[0]) == ["client", "host"]
+
+
+def test_self_signed_certificate_is_refused_and_sees_no_token(tmp_path: Path) -> None:
+    with dashboard(self_signed(tmp_path)) as board:
+        result = send([wish("vm1", board.server)], tmp_path)
+
+    assert board.calls == []
+    assert result.exit_status == 4
+    assert "certificate verify failed" in str(result.cause)
+    assert result.cause is not None
+    assert "SSL_CERT_FILE" in (result.cause.hint or "")
 
 
 def test_token_may_stand_in_the_url(board: Dashboard, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from lava_vmgroup import cli, coordinator_cli
 
+JOB = Path(__file__).parents[2] / "examples/vm-group/job.json"
 ESCAPE = "\x1b]0;owned\x07"
 
 
@@ -23,6 +25,37 @@ def test_what_a_library_logs_of_the_other_side_is_not_shown() -> None:
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
 
     assert (ended.stdout, ended.stderr) == (b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "redirected", "status"),
+    [
+        (["lava_vmgroup", "--dry-run", str(JOB)], "<&- >&- 2>&-", 0),
+        (["lava_vmgroup", "--dry-run", str(JOB)], ">/dev/full 2>/dev/full", 4),
+        (["lava_vmgroup", "no-such-job.json"], "<&- >&- 2>&-", 2),
+        (["lava_vmgroup", "no-such-job.json"], ">/dev/full 2>/dev/full", 2),
+        (["lava_vmgroup.coordinator_cli", "--config", "no-such-file"], "<&- >&- 2>&-", 3),
+    ],
+)
+def test_status_is_true_where_nothing_can_be_shown(
+    words: list[str], redirected: str, status: int
+) -> None:
+    command = ["sh", "-c", f'exec "$@" {redirected}', "sh", sys.executable, "-m", *words]
+
+    assert subprocess.run(command, capture_output=True).returncode == status
+
+
+def test_reader_that_leaves_changes_no_status() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        ended = subprocess.run(
+            [sys.executable, "-m", "lava_vmgroup", "--dry-run", str(JOB)],
+            stdout=gone,
+            stderr=subprocess.PIPE,
+        )
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ told apart by the attributes of their runs.
 from __future__ import annotations
 
 import base64
-import json
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -30,6 +29,7 @@ from lava_vmgroup.results.model import (
     TestCase,
     TestRun,
 )
+from lava_vmgroup.text import json_text
 
 _FORMAT = "Dashboard Bundle Format 1.7.1"
 _METADATA_KEYS = (
@@ -56,16 +56,20 @@ def write(result: JobResult, folder: Path) -> list[Path]:
 
 def render(result: JobResult) -> str:
     """The bundle as JSON text."""
-    return _bundle(run for node in result.nodes for run in _runs_of_node(result, node))
+    runs = (run for node in result.nodes for run in _runs_of_node(result, node))
+    return f"{json_text(_bundle(runs), indent=2)}\n"
 
 
 def render_node(result: JobResult, node: NodeResult) -> str:
-    """One node's part of the bundle, a bundle by itself, as JSON text."""
-    return _bundle(_runs_of_node(result, node))
+    """One node's part of the bundle, a bundle by itself, as JSON text without any line end.
+
+    A dashboard keeps the bundles of a group in one file and reads that line by line.
+    """
+    return json_text(_bundle(_runs_of_node(result, node)))
 
 
-def _bundle(test_runs: Iterable[dict[str, Any]]) -> str:
-    return json.dumps({"format": _FORMAT, "test_runs": list(test_runs)}, indent=2) + "\n"
+def _bundle(test_runs: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {"format": _FORMAT, "test_runs": list(test_runs)}
 
 
 def _runs_of_node(result: JobResult, node: NodeResult) -> list[dict[str, Any]]:
@@ -157,9 +161,9 @@ def _source(source: SoftwareSource) -> dict[str, str]:
         "branch_revision": source.branch_revision,
     }
     if source.default_params:
-        entry["default_params"] = json.dumps(dict(source.default_params))
+        entry["default_params"] = json_text(dict(source.default_params))
     if source.test_params:
-        entry["test_params"] = json.dumps(dict(source.test_params))
+        entry["test_params"] = json_text(dict(source.test_params))
     return entry
 
 

@@ -2,7 +2,8 @@
 """The whole result for programs: ``results.json``, with keys that stay.
 
 Version 1 has these keys.  Times are ISO 8601 in UTC, durations are seconds, what is not known is
-null, and strings are as the test or the console wrote them::
+null, and strings are as the test or the console wrote them; U+FFFD stands for a byte of theirs that
+is no text, or a backslash and its number, ``\\xe4``::
 
     version          1; a reader must refuse a number it does not know
     job              name, id, target_group, tags[], attributes
@@ -35,7 +36,6 @@ An error has: class, message, hint, problems[], node, action, exit_status, last_
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +55,7 @@ from lava_vmgroup.results.model import (
     TestCase,
     Upload,
 )
+from lava_vmgroup.text import json_text
 
 _VERSION = 1
 
@@ -83,7 +84,7 @@ def render(result: JobResult) -> str:
         "bundle_urls": list(result.bundle_urls),
         "uploads": [_upload(upload) for upload in result.uploads],
     }
-    return json.dumps(document, indent=2) + "\n"
+    return json_text(document, indent=2) + "\n"
 
 
 def _node(node: NodeResult) -> dict[str, Any]:

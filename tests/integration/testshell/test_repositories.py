@@ -93,6 +93,23 @@ def test_a_revision_of_a_repository_is_used(repository: Repository, loader: Load
     assert (test.definition.name, test.definition.version) == ("old", commit)
 
 
+def test_submodules_come_along_where_the_job_says_so(
+    repository: Repository, loader: Loader, tmp_path: Path
+) -> None:
+    other = Repository(tmp_path / "other")
+    other.commit({"helper.sh": "true\n"})
+    allowed = ["-c", "protocol.file.allow=always"]
+    repository.git(*allowed, "submodule", "--quiet", "add", f"file://{other.folder}", "lib")
+    repository.commit({"lavatest.yaml": definition("t")})
+    source = {"from": "git", "repository": "tests.git", "history": False, "lava-signal": "kmsg"}
+
+    (without,) = loader.load(parse_source(source))
+    (test,) = loader.load(parse_source({**source, "recursive": True}))
+
+    assert "lib/helper.sh" not in contents(without)
+    assert contents(test).keys() == {".gitmodules", "lavatest.yaml", "lib/helper.sh"}
+
+
 def test_a_branch_of_a_repository_is_used_in_todays_words(
     repository: Repository, loader: Loader
 ) -> None:

@@ -28,6 +28,14 @@ def test_the_file_that_lava_ships_is_read(tmp_path: Path) -> None:
     assert config.endpoint() == Endpoint(host="localhost", port=3079, poll_delay_s=3)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_the_file_may_begin_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    path = written(tmp_path)
+    path.write_text(json.dumps(SHIPPED), encoding=encoding)
+
+    assert load_coordinator_config(path) == CoordinatorConfig()
+
+
 def test_keys_that_are_missing_have_lavas_defaults_and_unknown_ones_are_left_alone(
     tmp_path: Path,
 ) -> None:

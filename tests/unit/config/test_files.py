@@ -188,6 +188,17 @@ def test_unreadable_text_names_the_file(tmp_path: Path) -> None:
         files.Layers().read(file)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_file_may_come_from_an_editor_of_windows(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "x.conf"
+    file.write_bytes("a = ä\r\nb =\r\n  1\r\n  2\r\n".encode(encoding))
+    layers = files.Layers()
+
+    layers.read(file)
+
+    assert (layers.get("a"), layers.get("b")) == ("ä", "\n1\n2")
+
+
 def test_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     file = tmp_path / "x.conf"
     file.write_bytes(b"\xef\xbb\xbfa = 1\n")

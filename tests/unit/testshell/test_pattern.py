@@ -4,10 +4,16 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import pytest
 
-from lava_vmgroup.testshell.pattern import has_nested_quantifiers
+from lava_vmgroup.testshell.pattern import (
+    UserPattern,
+    expression_problem,
+    has_nested_quantifiers,
+    pattern_problem,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +66,18 @@ def test_other_patterns_are_let_through(text: str) -> None:
     re.compile(text)
 
     assert not has_nested_quantifiers(text)
+
+
+@pytest.mark.parametrize("text", ["[[](?P<test_case_id>a)[]] (?P<result>b)", "[a||b](?P<result>b)"])
+def test_expression_of_which_python_warns_is_taken_without_a_word(text: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert expression_problem(text) is None
+        UserPattern(text).match("x")
+
+
+def test_pattern_for_measurements_needs_no_result() -> None:
+    text = "(?P<test_case_id>a) (?P<measurement>b)"
+
+    assert pattern_problem(text) == "expected the groups (?P<result>…)"
+    assert pattern_problem(text, without_result=True) is None

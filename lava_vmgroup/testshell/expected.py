@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""Test cases that a test must record: ``expected`` of a definition, as in today's LAVA."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from lava_vmgroup.results.model import Outcome, TestCase
+
+
+def as_expected(
+    cases: Sequence[TestCase], expected: Collection[str], ended_at: datetime
+) -> list[TestCase]:
+    """The cases of a test with a failure for each one that is missing, or is not expected.
+
+    A test that names no `expected` cases may record any.
+    """
+    if not expected:
+        return list(cases)
+    recorded = {case.name for case in cases}
+    missing = [name for name in dict.fromkeys(expected) if name not in recorded]
+    return [
+        *(case if case.name in expected else _unexpected(case) for case in cases),
+        *(
+            TestCase(
+                name=name,
+                outcome=Outcome.FAIL,
+                message="expected, and not recorded",
+                recorded_at=ended_at,
+            )
+            for name in missing
+        ),
+    ]
+
+
+def _unexpected(case: TestCase) -> TestCase:
+    """The case as a failure; one that has failed keeps its own message."""
+    if case.outcome is Outcome.FAIL:
+        return case
+    message = f"recorded as {case.outcome.value}, and not among the expected test cases"
+    return replace(case, outcome=Outcome.FAIL, message=message)
