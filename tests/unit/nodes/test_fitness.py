@@ -9,6 +9,7 @@ from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.nodes.fitness import memory_wanted
 from lava_vmgroup.nodes.shared import Lab
 from tests.unit.nodes.test_tools import HOST, VM
+from tests.unit.vms.test_preflight import BOARD
 
 
 def test_memory_goes_to_needed_vms_first_and_then_in_order(tmp_path: Path) -> None:
@@ -20,5 +21,5 @@ def test_memory_goes_to_needed_vms_first_and_then_in_order(tmp_path: Path) -> No
     launched = replace(VM, sub_id="0.5", launch_with=("qemu",))
     nodes = [HOST, first, second, *needed, launched]
 
-    assert [memory_wanted(vm, nodes, lab) for vm in needed] == [200, 200]
-    assert [memory_wanted(vm, nodes, lab) for vm in (first, second)] == [300, 400]
+    assert [memory_wanted(vm, nodes, lab, BOARD) for vm in needed] == [200, 200]
+    assert [memory_wanted(vm, nodes, lab, BOARD) for vm in (first, second)] == [300, 400]
