@@ -143,7 +143,8 @@ def _examined(group: Group, lab: Lab, node: HostNode, token: CancelToken) -> Exa
 
 def _host(facts: HostFacts) -> Finding:
     cards = f", interrupt controller {facts.gic}" if facts.gic else ""
-    return Finding(what="host", found=f"it answers; its architecture is {facts.arch.value}{cards}")
+    arch = facts.machine if facts.known_arch is None else facts.known_arch.value
+    return Finding(what="host", found=f"it answers; its architecture is {arch}{cards}")
 
 
 def _of_vm(

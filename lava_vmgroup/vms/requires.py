@@ -58,8 +58,9 @@ def offered(facts: HostFacts) -> list[str]:
         words.append(Requirement(Kind.KVM_MODE, mode))
     if facts.gic:
         words.append(Requirement(Kind.GIC, facts.gic.removeprefix("GICv")))
+    if facts.known_arch is not None:
+        words.append(Requirement(Kind.ARCH, facts.known_arch.value))
     words += [
-        Requirement(Kind.ARCH, facts.arch.value),
         Requirement(Kind.CPUS, str(facts.cpus)),
         Requirement(Kind.MEMORY, str(facts.memory_mib)),
     ]
