@@ -136,7 +136,8 @@ def _examined(group: Group, lab: Lab, node: HostNode, token: CancelToken) -> Exa
         for vm in vms:
             wanted_mib = memory_wanted(vm, vms, lab, facts)
             findings += _of_vm(vm, lab, facts, wanted_mib, reached)
-        findings.append(disk(sizes.images, sizes.layers, facts.free_bytes, offer.folder))
+        if vms:
+            findings.append(disk(sizes.images, sizes.layers, facts.free_bytes, offer.folder))
     findings = [_host(facts), *findings]
     return Examined(findings=tuple(dict.fromkeys(findings)), not_looked_at=sizes.unknown)
 

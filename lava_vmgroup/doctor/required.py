@@ -17,7 +17,7 @@ from lava_vmgroup.vms.requires import described, offered
 def required(
     nodes: Sequence[NodeJob], lab: Lab, facts: HostFacts
 ) -> tuple[list[Finding], list[NodeJob]]:
-    """The findings, and the nodes that would not be run; all of them for want of the host's."""
+    """The findings, and the nodes that would not be run: all, if the host itself is skipped."""
     words = ", ".join(map(json.dumps, offered(facts)))
     findings = [Finding(what="has", found=f"in the words of requires: {words}")]
     out: list[NodeJob] = []
@@ -30,7 +30,6 @@ def required(
             met = ", ".join(map(str, node.requires))
             findings.append(Finding(what=what, found=f"{met}: the host has it"))
             continue
-        out += nodes if node.is_host else [node]
         skipping = node.requires_policy is RequiresPolicy.SKIP
         skipped = "the whole group" if node.is_host else node.role
         ending = f": {skipped} will be skipped" if skipping else ""
@@ -42,4 +41,7 @@ def required(
                 remedy="use a host that has it",
             )
         )
+        if node.is_host:
+            return findings, list(nodes)
+        out.append(node)
     return findings, out

@@ -176,10 +176,9 @@ def _choose(
         reason = _last_words(result, "KVM does not work")
     missing = f"no KVM for a {guest.arch.value} guest ({reason})"
     if guest.wanted is WantedAccelerator.KVM:
-        remedy = kvm_remedy(facts) or "use another host for the VM"
         raise Unfit(
             f"{missing}, and the job never emulates it (accelerator: kvm)",
-            hint=f"{remedy}; or require kvm, or make the VM optional, and it is skipped",
+            hint=kvm_remedy(facts) or "use another host, or let the VM be emulated",
         )
     log.warning("accelerator", f"{missing}: emulating it, slowly")
     return _emulated(guest, facts, reason, link, deadline)

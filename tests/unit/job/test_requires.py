@@ -9,7 +9,7 @@ import pytest
 
 from lava_vmgroup import actions
 from lava_vmgroup.errors import JobError
-from lava_vmgroup.job import Job, expand, parse_job, to_document
+from lava_vmgroup.job import Job, NodeJob, expand, parse_job, to_document
 from lava_vmgroup.job.model import RequiresPolicy, WantedAccelerator
 from lava_vmgroup.job.requires import KNOWN, UnknownRequirement, parse_requirement
 from lava_vmgroup.job.sub_job import Assignment, parse_sub_job
@@ -176,7 +176,7 @@ def test_wishes_survive_their_way_through_a_scheduler(tmp_path: Path) -> None:
     )
     group = expand(job, job_id="17", target_group="group")
 
-    back = []
+    back: list[NodeJob] = []
     for node in group.nodes:
         document = json.loads(json.dumps(to_document(group, node)))
         schemas = actions.parameter_schemas()
