@@ -27,6 +27,10 @@ PATTERN = (
 
 _STAMP = re.compile(r"^(<\d+>)?(\[[^]]*\] *)*")
 _KVM = re.compile(r"(?:kvm(?: \[1\])?: |(?=kvm_(?:intel|amd): |x86/cpu: VMX|SVM ))(?P<words>.+)")
+_COMPLAINT = re.compile(
+    "not available|disabled|not supported|not enabled|no hardware|fail|error|cannot|unable",
+    re.IGNORECASE,
+)
 _MODE = re.compile(r"(?P<kind>Protected |Hyp )?(?:[nh]?VHE(?:\+NV2)? )?mode initialized")
 _LEVEL = re.compile(r"CPU: All CPU\(s\) started (?:at|in) (?P<level>[A-Z0-9]+)")
 _HYPERVISOR_LEVELS = ("EL2", "HYP")
@@ -38,14 +42,19 @@ def without_stamp(line: str) -> str:
 
 
 def kvm_words(log: Sequence[str]) -> str:
-    """The last thing that KVM said; empty if it said nothing."""
-    found = [match["words"] for line in log if (match := _KVM.fullmatch(line))]
-    return found[-1] if found else ""
+    """The last complaint of KVM, or the last thing that it said; empty if it said nothing."""
+    said = _said(log)
+    return next(iter([*reversed(list(filter(_COMPLAINT.search, said))), *reversed(said)]), "")
+
+
+def mode_words(log: Sequence[str]) -> str:
+    """The words by which KVM on ARM names its mode; empty if there are none."""
+    return next((words for words in _said(log) if _MODE.search(words)), "")
 
 
 def kvm_mode(log: Sequence[str]) -> str:
     """KVM's mode on ARM, ``vhe``, ``nvhe`` or ``protected``; empty if KVM did not say it."""
-    match = _MODE.search(kvm_words(log))
+    match = _MODE.search(mode_words(log))
     if match is None:
         return ""
     return {"Protected ": "protected", "Hyp ": "nvhe"}.get(match["kind"] or "", "vhe")
@@ -61,8 +70,13 @@ def started_in_el2(log: Sequence[str]) -> bool | None:
     match = _LEVEL.match(level_words(log))
     if match is not None:
         return match["level"] in _HYPERVISOR_LEVELS
-    words = kvm_words(log)
-    if words == "HYP mode not available":
+    said = _said(log)
+    if "HYP mode not available" in said:
         return False
     # KVM looks for EL2 before it looks at the command line.
-    return True if kvm_mode(log) or words == "KVM disabled from command line" else None
+    return True if kvm_mode(log) or "KVM disabled from command line" in said else None
+
+
+def _said(log: Sequence[str]) -> list[str]:
+    """All that KVM said, without its name."""
+    return [match["words"] for line in log if (match := _KVM.fullmatch(line))]

@@ -7,7 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from lava_vmgroup.job.requires import Kind, Requirement
 from lava_vmgroup.vms.accelerator import QEMU_PROGRAMS, Arch, HostFacts
-from lava_vmgroup.vms.kernel_log import kvm_mode, kvm_words, level_words, started_in_el2
+from lava_vmgroup.vms.kernel_log import (
+    kvm_mode,
+    kvm_words,
+    level_words,
+    mode_words,
+    started_in_el2,
+)
 from lava_vmgroup.vms.preflight import why_kvm_does_not_open
 
 _ASKED = (Kind.MODULE, Kind.DEVICE, Kind.COMMAND, Kind.FILE)
@@ -112,7 +118,7 @@ def _kvm_mode(value: str, facts: HostFacts) -> str | None:
     mode = kvm_mode(facts.kernel_log)
     if not mode:
         return f"the mode of KVM cannot be told; {_silence(facts)}"
-    return None if mode == value else f"the kernel says: {kvm_words(facts.kernel_log)}"
+    return None if mode == value else f"the kernel says: {mode_words(facts.kernel_log)}"
 
 
 def _silence(facts: HostFacts) -> str:

@@ -4,7 +4,8 @@
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +17,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.job.requires import parse_requirements
 from lava_vmgroup.vms.facts import ask
 from lava_vmgroup.vms.requires import lacking, offered, questions
+from tests.support.coordinators import lava_coordinator
 from tests.support.lab import Ended, Lab, coordinator
 from tests.support.local_lab import entry, local_lab, only_programs, shell_action, write_job
 from tests.support.sshd import Server
@@ -90,9 +92,20 @@ def test_host_that_lacks_something_skips_the_whole_group_and_nothing_is_launched
     assert list((lab.folder / "vms").glob("job-*")) == []
 
 
-def test_group_of_several_dispatchers_is_skipped_as_well(lab: Lab) -> None:
+@contextmanager
+def coordinator_of_lava(folder: Path) -> Iterator[int]:
+    (folder / "token").touch(mode=0o600)
+    (folder / "token").write_text("not asked for\n")
+    with lava_coordinator(folder) as running:
+        yield running.address[1]
+
+
+@pytest.mark.parametrize("meeting", [coordinator, coordinator_of_lava])
+def test_group_of_several_dispatchers_is_skipped_as_well(
+    lab: Lab, meeting: Callable[[Path], AbstractContextManager[int]]
+) -> None:
     path = job(lab, entry("guest"), entry("other"), requires=[LACKED])
-    with coordinator(lab.folder) as port:
+    with meeting(lab.folder) as port:
         started = lab.start_sub_jobs(path, port)
         ended = [lab.finish(started[number], f"results-{number}") for number in sorted(started)]
 

@@ -79,6 +79,10 @@ def evidence(word: str, facts: HostFacts, qemu_binary: str = "") -> str | None:
             arm("[ 0.1] x86/cpu: VMX (outside TXT) disabled by BIOS", machine="x86_64"),
             "the kernel says: x86/cpu: VMX (outside TXT) disabled by BIOS",
         ),
+        (
+            arm("kvm: no hardware support for 'kvm_amd'\nkvm: host DEBUGCTL x", machine="x86_64"),
+            "the kernel says: no hardware support for 'kvm_amd'",
+        ),
         (arm(machine="x86_64"), "the processor shows neither vmx nor svm"),
     ],
 )
