@@ -16,7 +16,7 @@ from lava_vmgroup.job.model import NodeJob, RequiresPolicy
 from lava_vmgroup.job.requires import Kind, Requirement
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.nodes.shared import Lab, Shared
-from lava_vmgroup.vms.accelerator import Arch, Guest, HostFacts
+from lava_vmgroup.vms.accelerator import Arch, Guest, HostFacts, leaves_kvm
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import StoredFile
 from lava_vmgroup.vms.preflight import VMNeeds, disk, kvm_remedy, look
@@ -50,6 +50,7 @@ def guest_of(job: NodeJob, config: DeviceConfig, facts: HostFacts) -> Guest:
         memory_mib=config.qemu_memory,
         cpus=config.qemu_smp,
         has_options=bool(config.qemu_options),
+        may_fall_back=leaves_kvm(config.qemu_options),
         wanted=job.accelerator,
     )
 

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lava_vmgroup.errors import InfrastructureError, Unfit
@@ -111,12 +112,14 @@ class Accelerator:
     """QEMU's, once it was asked."""
     why_not_kvm: str = ""
     """For an emulated guest: what speaks against KVM."""
+    may_fall_back: bool = False
+    """Whether the lab's own options let QEMU take another accelerator than this one."""
 
     @property
     def attributes(self) -> dict[str, str]:
         """What the results of a guest say of how it was run."""
         facts = {
-            "accelerator": self.name,
+            "accelerator": "unknown (qemu_options)" if self.may_fall_back else self.name,
             "qemu_binary": self.binary,
             "qemu_version": self.version,
         }
@@ -140,12 +143,23 @@ class Guest:
     cpus: int
     has_options: bool = False
     """Whether the lab has further options, which may make of the machine what it else is not."""
+    may_fall_back: bool = False
+    """Whether these options let QEMU take another accelerator than KVM."""
     wanted: WantedAccelerator = WantedAccelerator.ANY
     """How the job lets it be run."""
 
     def over(self, choice: Accelerator) -> Accelerator:
         """A choice with the lab's own in it."""
         return replace(choice, binary=self.binary or choice.binary, cpu=self.cpu or choice.cpu)
+
+
+_NAMED = re.compile(r"(?:^| )--?accel[ =](?:accel=)?(\w+)|\baccel=([\w:]+)")
+
+
+def leaves_kvm(options: Sequence[str]) -> bool:
+    """Whether options of QEMU's name an accelerator other than KVM, to which it then falls back."""
+    found = _NAMED.findall(" ".join(options))
+    return any({*one.split(":")} - {"kvm", ""} for pair in found for one in pair)
 
 
 def arch_of(machine: str) -> Arch:

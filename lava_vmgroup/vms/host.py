@@ -171,9 +171,13 @@ def _choose(
     if (choice := kvm_choice(guest.arch, facts)) is not None:
         choice = guest.over(choice)
         result = _probe(choice, guest, link, deadline)
-        if result.status == 0:
-            return replace(choice, version=_version_in(result.output))
+        works = result.status == 0
+        if works and not (guest.may_fall_back and guest.wanted is WantedAccelerator.KVM):
+            version = _version_in(result.output)
+            return replace(choice, version=version, may_fall_back=guest.may_fall_back)
         reason = _last_words(result, "KVM does not work")
+        if works:
+            reason = "qemu_options of its device type name another accelerator, too"
     missing = f"no KVM for a {guest.arch.value} guest ({reason})"
     if guest.wanted is WantedAccelerator.KVM:
         raise Unfit(
