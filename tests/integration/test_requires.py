@@ -143,16 +143,6 @@ def test_vm_ends_the_job_where_the_job_wants_it(lab: Lab) -> None:
     assert ended.results["cause"]["message"] == REASON
 
 
-def test_memory_of_a_skipped_vm_is_left_to_the_others(lab: Lab) -> None:
-    with (lab.config / "device-types/kvm-aarch64.conf").open("a") as file:
-        file.write("qemu_memory = 6000000\n")
-
-    ended = lab.run(job(lab, entry("shell"), guest(lab, requires=[LACKED])))
-
-    assert ended.status == 0, ended.stderr
-    assert states(ended) == ["Complete", "Complete", "Skipped"]
-
-
 def test_vm_that_the_job_launches_claims_no_accelerator(lab: Lab) -> None:
     ended = lab.run(job(lab, entry("guest")))
 
