@@ -52,7 +52,7 @@ class Board:
     ssh_port: int
     images: Path
     el2: bool = True
-    """Whether the processors have EL2, without which there is no KVM."""
+    """The processors have EL2, which KVM needs."""
 
     @property
     def sd_card(self) -> Path:

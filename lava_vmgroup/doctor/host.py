@@ -163,7 +163,7 @@ def _of_vm(
 
 
 def _skipping(finding: Finding, job: NodeJob) -> Finding:
-    """What is missing for a VM that the job goes on without."""
+    """The finding, no longer missing if the job goes on without the VM."""
     if finding.severity is not Severity.MISSING:
         return finding
     why = " is optional and" if job.optional else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a host has in the words of ``requires``, and what it lacks of a job's."""
+"""The words of ``requires`` that a host has, and those of a job that it lacks."""
 
 from __future__ import annotations
 

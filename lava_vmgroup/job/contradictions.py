@@ -34,7 +34,7 @@ def contradictions(document: Mapping[str, Any]) -> list[str]:
 
 
 def wish_problems(place: str, entry: Mapping[str, Any]) -> Iterator[str]:
-    """What does not fit in the keys by which a node, at `place`, asks something of its host."""
+    """The problems of the keys by which a node, at `place`, asks something of its host."""
     prefix = f"{place}." if place else ""
     requires = entry.get("requires", ())
     bad = list(word_problems(f"{prefix}requires", requires))

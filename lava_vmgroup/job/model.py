@@ -69,7 +69,7 @@ class VMEntry:
     shell_prompt: str | None = None
     optional: bool = False
     requires: tuple[Requirement, ...] = ()
-    """What the host must have for these VMs."""
+    """The things that the host must have for these VMs."""
     requires_policy: RequiresPolicy = RequiresPolicy.SKIP
     accelerator: WantedAccelerator = WantedAccelerator.ANY
 
@@ -158,13 +158,13 @@ class NodeJob:
     optional: bool = False
     """Whether the job goes on without the VM when the host cannot carry it."""
     requires: tuple[Requirement, ...] = ()
-    """What the host must have for this node: for the host itself, or for a VM that runs on it."""
+    """The things that the host must have for this node, be it the host or a VM on it."""
     requires_policy: RequiresPolicy = RequiresPolicy.SKIP
     accelerator: WantedAccelerator = WantedAccelerator.ANY
 
     @property
     def skips_without_qemu(self) -> bool:
-        """Whether the job goes on without the VM when QEMU cannot run it as the job wants."""
+        """The job goes on without the VM if QEMU cannot run it as the job wants."""
         requires_kvm = any(one.kind is Kind.KVM for one in self.requires)
         return self.optional or (
             self.accelerator is WantedAccelerator.KVM

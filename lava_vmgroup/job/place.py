@@ -35,7 +35,7 @@ def list_of(value: Any, key: str) -> list[Any]:
 
 
 def unknown(name: str, known: Sequence[Any], kind: str) -> str:
-    """What to say of a name that is none of the `known` ones: the nearest, and all of them."""
+    """The message for a name that is not `known`, with the nearest and with all known ones."""
     words = [word if word.isprintable() else ascii(word) for word in map(str, known)]
     near = difflib.get_close_matches(name, words, n=1)
     guess = f"did you mean {near[0]!r}? " if near else ""

@@ -114,7 +114,7 @@ def parse_requirements(words: Iterable[str]) -> tuple[Requirement, ...]:
 
 
 def word_problems(place: str, words: Iterable[str]) -> Iterator[str]:
-    """What is wrong with the words that stand at `place`, each with its own place."""
+    """The problems of the words that stand at `place`, each with its own place."""
     chosen: dict[Kind, Requirement] = {}
     for index, word in enumerate(words):
         try:

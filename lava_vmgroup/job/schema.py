@@ -42,7 +42,7 @@ REQUIRES_SCHEMA: dict[str, Any] = {
         "maxLength": 300,
         "x-expected": "a word in quotes such as 'kvm', 'gic:3' or 'cpus>=4'",
     },
-    "description": "What must be there on the host, such as ``kvm`` or ``cpus>=4``. See "
+    "description": "Things that must be there on the host, such as ``kvm`` or ``cpus>=4``. See "
     ":ref:`requires`.",
 }
 REQUIRES_POLICY_SCHEMA: dict[str, Any] = {
@@ -127,8 +127,8 @@ HOST_SCHEMA: dict[str, Any] = {
         },
         "requires": {
             **REQUIRES_SCHEMA,
-            "description": "What must be there on the board once it has booted; else the whole "
-            "group is skipped. See :ref:`requires`.",
+            "description": "Things that must be there on the board once it has booted; else the "
+            "whole group is skipped. See :ref:`requires`.",
         },
         "requires_policy": REQUIRES_POLICY_SCHEMA,
     },

@@ -91,14 +91,14 @@ def memory_wanted(job: NodeJob, nodes: Iterable[NodeJob], lab: Lab, facts: HostF
 
 
 def questions_of(nodes: Iterable[NodeJob], lab: Lab) -> list[str]:
-    """What their host has to be asked beside the usual, to know what the nodes require."""
+    """The questions to their host, beside the usual ones, that the nodes' requirements need."""
     return [
         question for node in nodes for question in questions(node.requires, _qemu_of(node, lab))
     ]
 
 
 def lacked_by(job: NodeJob, lab: Lab, facts: HostFacts) -> dict[Requirement, str]:
-    """What a node requires and the host has not, each with the evidence."""
+    """The requirements of a node that the host does not meet, each with the evidence."""
     return lacking(job.requires, facts, _qemu_of(job, lab))
 
 

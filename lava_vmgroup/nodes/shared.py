@@ -52,7 +52,7 @@ class Shared:
     """What the job names, fetched."""
     images: ImageLibrary
     questions: Sequence[str] = ()
-    """What the host is asked for beside the usual; see `lava_vmgroup.vms.facts`."""
+    """The questions to the host beside the usual ones; see `lava_vmgroup.vms.facts`."""
     lab_key: Identity | None = None
     """The key by which the host, when it is run here, is reached; its VMs here use it too."""
     console_copy: Callable[[bytes], None] | None = None

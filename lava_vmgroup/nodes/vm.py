@@ -242,7 +242,10 @@ class VMNode(Node):
             self._accelerator(facts, link, deadline)
 
     def _accelerator(self, facts: HostFacts, link: SshLink, deadline: Deadline) -> Accelerator:
-        """How QEMU runs the VM on this host; `NodeSkipped` where the job goes on without it."""
+        """Choose how QEMU runs the VM on this host.
+
+        Raises `Unfit`, or `NodeSkipped` if the job goes on without the VM.
+        """
         guest = guest_of(self.job, self.config, facts)
         try:
             return self._on.accelerator(guest, link, self.log, deadline)

@@ -79,7 +79,7 @@ def _nodes(result: JobResult) -> Table:
 
 
 def _accelerator(node: NodeResult) -> Text:
-    """How a VM was run, in one word; nothing for a node that was not run by QEMU or the like."""
+    """One word for the way in which a VM was run; empty for the host."""
     name, _, _ = node.attributes.get("accelerator", "").partition(" ")
     return Text("emulated", "yellow") if name == "tcg" else _plain(name)
 

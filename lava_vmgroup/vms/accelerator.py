@@ -43,7 +43,7 @@ _TCG: Mapping[Arch, tuple[tuple[str, str], ...]] = {
 
 
 UNKNOWN_ACCELERATOR = "unknown (launch_with)"
-"""What is said of a guest that the job's own commands have started."""
+"""The accelerator of a guest that the job's own commands have started."""
 
 QEMU_PROGRAMS = ("qemu-system-arm", "qemu-system-aarch64", "qemu-system-x86_64")
 
@@ -64,9 +64,9 @@ class HostFacts:
     kvm_exists: bool = False
     """Whether ``/dev/kvm`` is there at all."""
     kernel_log: tuple[str, ...] = ()
-    """What the kernel said of KVM and of the level in which it was started."""
+    """The lines of the kernel about KVM and about the level in which it was started."""
     kernel_log_opens: bool = True
-    """Whether the kernel's log can be read."""
+    """The kernel's log can be read."""
     cpus: int = 0
     cpu_flags: frozenset[str] = frozenset()
     """Those of an x86 processor that are for virtualization."""
@@ -96,7 +96,7 @@ class HostFacts:
 
     @property
     def is_arm(self) -> bool:
-        """Whether the processor is an ARM one, of whatever kind."""
+        """The processor is an ARM one of any kind."""
         return self.machine.startswith(("arm", "aarch64"))
 
 
@@ -113,11 +113,11 @@ class Accelerator:
     why_not_kvm: str = ""
     """For an emulated guest: what speaks against KVM."""
     may_fall_back: bool = False
-    """Whether the lab's own options let QEMU take another accelerator than this one."""
+    """The lab's own options let QEMU take another accelerator than this one."""
 
     @property
     def attributes(self) -> dict[str, str]:
-        """What the results of a guest say of how it was run."""
+        """The attributes by which a guest's results say how it was run."""
         facts = {
             "accelerator": "unknown (qemu_options)" if self.may_fall_back else self.name,
             "qemu_binary": self.binary,
@@ -144,9 +144,9 @@ class Guest:
     has_options: bool = False
     """Whether the lab has further options, which may make of the machine what it else is not."""
     may_fall_back: bool = False
-    """Whether these options let QEMU take another accelerator than KVM."""
+    """These options let QEMU take another accelerator than KVM."""
     wanted: WantedAccelerator = WantedAccelerator.ANY
-    """How the job lets it be run."""
+    """The ways of running it that the job allows."""
 
     def over(self, choice: Accelerator) -> Accelerator:
         """A choice with the lab's own in it."""
@@ -157,7 +157,7 @@ _NAMED = re.compile(r"(?:^| )--?accel[ =](?:accel=)?(\w+)|\baccel=([\w:]+)")
 
 
 def leaves_kvm(options: Sequence[str]) -> bool:
-    """Whether options of QEMU's name an accelerator other than KVM, to which it then falls back."""
+    """Return True if options name an accelerator other than KVM; QEMU may fall back to it."""
     found = _NAMED.findall(" ".join(options))
     return any({*one.split(":")} - {"kvm", ""} for pair in found for one in pair)
 

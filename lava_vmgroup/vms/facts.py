@@ -16,8 +16,8 @@ from lava_vmgroup.vms.preflight import FIRMWARE, TOOLS
 
 _ASK_S = 60.0
 
-# What is free is asked where the folder will be, which may not be there yet.  A kernel's log is a
-# ring: what was said at boot may only be in the journal any more.
+# The folder may not be there yet: free space is asked for the nearest folder above it.  A kernel's
+# log is a ring: lines of the boot may have been overwritten, and are then only in the journal.
 _SCRIPT = r"""
 folder=$0 words_of_kvm=$1
 shift
@@ -84,7 +84,7 @@ _VERSION = re.compile(r"(?P<program>.+?)=.*?version (?P<version>[0-9]+(?:\.[0-9]
 
 
 def ask(folder: str, questions: Iterable[str], link: SshLink, deadline: Deadline) -> HostFacts:
-    """What the host says of itself.
+    """Ask the host for its facts.
 
     `questions` are words of ``requires`` and ``version:PROGRAM``, asked beside the usual ones.
     Blocks for a minute at most; raises `InfrastructureError`.
@@ -131,7 +131,7 @@ def ask(folder: str, questions: Iterable[str], link: SshLink, deadline: Deadline
 
 
 def _offers_sftp(link: SshLink, deadline: Deadline) -> bool:
-    """Whether sshd starts its SFTP server; it may be configured and not installed."""
+    """Return True if sshd starts its SFTP server; it may be configured and not installed."""
     try:
         link.size_of("/", deadline)
     except InfrastructureError:

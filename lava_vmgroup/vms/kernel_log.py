@@ -66,7 +66,7 @@ def level_words(log: Sequence[str]) -> str:
 
 
 def started_in_el2(log: Sequence[str]) -> bool | None:
-    """Whether an ARM kernel was started in EL2 (HYP mode); None if it does not say it."""
+    """Return True if an ARM kernel was started in EL2 (HYP mode), None if it does not say."""
     match = _LEVEL.match(level_words(log))
     if match is not None:
         return match["level"] in _HYPERVISOR_LEVELS

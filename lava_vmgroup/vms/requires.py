@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a host lacks of ``requires``, each with the evidence; decided from facts."""
+"""The requirements that a host does not meet, with the evidence; decided from facts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ASKED = (Kind.MODULE, Kind.DEVICE, Kind.COMMAND, Kind.FILE)
 
 
 def questions(requirements: Iterable[Requirement], qemu_binary: str = "") -> list[str]:
-    """What the host has to be asked beside the usual, for `lava_vmgroup.vms.facts.ask`.
+    """The questions that requirements need beside the usual ones; see `lava_vmgroup.vms.facts`.
 
     `qemu_binary` is the lab's own choice of QEMU, if it has one.
     """
@@ -46,12 +46,12 @@ def lacking(
 
 
 def described(missing: Mapping[Requirement, str]) -> str:
-    """What is missing in one line."""
+    """The requirements that are not met, in one line."""
     return "; ".join(f"requires {one}: {evidence}" for one, evidence in missing.items())
 
 
 def offered(facts: HostFacts) -> list[str]:
-    """What the host has, in the words of ``requires``; modules and the like have to be asked for.
+    """The words of ``requires`` that the host has, but for modules and others to be asked for.
 
     A version of QEMU is among them if it was asked for.
     """

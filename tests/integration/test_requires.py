@@ -186,7 +186,7 @@ def test_vm_that_wants_kvm_is_skipped_where_the_job_goes_on_without(
 
 
 def looked_at(sshd: Server, folder: Path, words: list[str]) -> tuple[list[str], list[str]]:
-    """What the host has, and what it lacks of the words."""
+    """The words that the host has, and those of `words` that it lacks."""
     limit = Deadline.after("the test", 60)
     requirements = parse_requirements(words)
     with dial(sshd.address, sshd.key, limit) as link:

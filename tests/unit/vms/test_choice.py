@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How a guest is run, by what its job wants, its host has and QEMU says."""
+"""The choice between KVM and emulation, by job, host and QEMU."""
 
 from collections.abc import Sequence
 from dataclasses import replace

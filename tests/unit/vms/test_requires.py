@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is decided of a host by what its kernel says, in the words of real kernels."""
+"""Requirements are met or not by the words of real kernels."""
 
 from dataclasses import replace
 
