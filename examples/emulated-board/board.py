@@ -51,6 +51,8 @@ class Board:
     name: str
     ssh_port: int
     images: Path
+    el2: bool = True
+    """The processors have EL2, which KVM needs."""
 
     @property
     def sd_card(self) -> Path:
@@ -78,7 +80,8 @@ def main() -> int:
     folder = Path(arguments.folder).absolute()
     try:
         if arguments.command == "create":
-            create(folder, arguments.name, Path(arguments.images).absolute())
+            images = Path(arguments.images).absolute()
+            create(folder, arguments.name, images, el2=not arguments.without_el2)
             return 0
         board = load(folder)
         if arguments.command == "on":
@@ -128,6 +131,9 @@ def parse_arguments() -> argparse.Namespace:
     parsers["create"].add_argument(
         "--images", default=HERE / "images", metavar="DIR", help="where insert looks for images"
     )
+    parsers["create"].add_argument(
+        "--without-el2", action="store_true", help="make a board on which KVM cannot work"
+    )
     parsers["console"].add_argument(
         "--escape", action="store_true", help="leave with Ctrl-] (else it is sent like any key)"
     )
@@ -135,7 +141,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def create(folder: Path, name: str, images: Path) -> None:
+def create(folder: Path, name: str, images: Path, *, el2: bool) -> None:
     """Makes the folder with everything but the SD card's content."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise BoardError(f"'{name}' is no device name: use letters, digits, '-', '_' and '.'")
@@ -145,12 +151,12 @@ def create(folder: Path, name: str, images: Path) -> None:
         )
     if folder.exists() and any(folder.iterdir()):
         raise BoardError(f"{folder} is not empty")
-    board = Board(folder=folder, name=name, ssh_port=free_port(), images=images)
+    board = Board(folder=folder, name=name, ssh_port=free_port(), images=images, el2=el2)
     for wanted in (board.tftp, folder / "config/devices", folder / "config/device-types"):
         wanted.mkdir(parents=True, exist_ok=True)
     board.sd_card.touch()
     write_config(board)
-    state = {"name": name, "ssh_port": board.ssh_port, "images": str(images)}
+    state = {"name": name, "ssh_port": board.ssh_port, "images": str(images), "el2": el2}
     (folder / "board.json").write_text(json.dumps(state, indent=2) + "\n")
     print(f"created {folder}; configuration in {folder / 'config'}, ssh port {board.ssh_port}")
 
@@ -199,6 +205,7 @@ def load(folder: Path) -> Board:
             name=state["name"],
             ssh_port=state["ssh_port"],
             images=Path(state["images"]),
+            el2=state["el2"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BoardError(f"{folder} is no board; make one with: board.py create") from error
@@ -266,7 +273,8 @@ def qemu_command(board: Board, sockets: str) -> list[str]:
     command = ["qemu-system-aarch64", "-name", board.name, "-nodefaults"]
     # EL2 makes KVM work on the board. A random seed in the device tree would
     # only cost time: see nokaslr in the device type file.
-    command += ["-M", "virt,virtualization=on,gic-version=3,dtb-randomness=off"]
+    virtualization = "on" if board.el2 else "off"
+    command += ["-M", f"virt,virtualization={virtualization},gic-version=3,dtb-randomness=off"]
     command += ["-cpu", CPU, "-smp", "2", "-m", "2048", "-bios", str(UBOOT)]
     forward = f"hostfwd=tcp:127.0.0.1:{board.ssh_port}-:22"
     command += ["-netdev", f"user,id=lan,tftp={option(board.tftp)},{forward}"]

@@ -19,17 +19,24 @@ from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles, local_path
 from lava_vmgroup.deploy.unpack import SUFFIXES
+from lava_vmgroup.doctor.required import required
 from lava_vmgroup.errors import Canceled, VMGroupError
 from lava_vmgroup.findings import Finding, Severity, failure
 from lava_vmgroup.job.expansion import IMAGE_COMMANDS
-from lava_vmgroup.job.model import Group, NodeJob
+from lava_vmgroup.job.model import Group, NodeJob, WantedAccelerator
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.multinode.coordinator import Coordinator
-from lava_vmgroup.nodes.fitness import config_of, guest_of, memory_wanted, needs_of
+from lava_vmgroup.nodes.fitness import (
+    config_of,
+    guest_of,
+    memory_wanted,
+    needs_of,
+    questions_of,
+)
 from lava_vmgroup.nodes.host import HostNode
 from lava_vmgroup.nodes.shared import Lab, Shared
 from lava_vmgroup.nodes.tools import references
-from lava_vmgroup.vms.accelerator import Guest, HostFacts
+from lava_vmgroup.vms.accelerator import QEMU_PROGRAMS, Guest, HostFacts
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import ImageLibrary
 from lava_vmgroup.vms.introduction import OFFER_ID, Offer
@@ -82,9 +89,10 @@ def examine(
 def _host_node(
     group: Group, lab: Lab, output: Path, work: Path, token: CancelToken
 ) -> Iterator[HostNode]:
-    """The host, alone in a group of its own."""
+    """The host, alone in a group of its own, and not skipped for what it lacks."""
     assert lab.device is not None, "a whole job has its host's device"
-    alone = replace(group.nodes[0], group_size=1, auto_start_vms=True)
+    alone = replace(group.nodes[0], group_size=1, auto_start_vms=True, requires=())
+    questions = [*questions_of(group.nodes, lab), *(f"version:{name}" for name in QEMU_PROGRAMS)]
     group = replace(group, nodes=(alone,))
     with (
         JobFiles(group.settings.folder, lab.dispatcher, work / "files") as files,
@@ -99,6 +107,7 @@ def _host_node(
             key=JobKey(),
             files=files,
             images=ImageLibrary(work / "images"),
+            questions=questions,
         )
         node = HostNode(alone, lab.device.hostname, shared, token)
         try:
@@ -121,19 +130,23 @@ def _examined(group: Group, lab: Lab, node: HostNode, token: CancelToken) -> Exa
     with host.dial(deadline) as link:
         reached = _Reached(host=host, link=link, node=node, deadline=deadline)
         facts = host.facts(link, deadline)
-        vms = [one for one in group.nodes if not one.is_host]
+        findings, skipped = required(group.nodes, lab, facts)
+        vms = [one for one in group.nodes if not (one.is_host or one in skipped)]
         sizes = _Sizes(vms, group.settings.folder)
-        findings = [_host(facts)]
         for vm in vms:
-            findings += _of_vm(vm, lab, facts, memory_wanted(vm, vms, lab), reached)
-        free = host.store.room(facts.free_bytes, link, deadline)
-        findings.append(disk(sizes.images, sizes.layers, free, offer.folder))
+            wanted_mib = memory_wanted(vm, vms, lab, facts)
+            findings += _of_vm(vm, lab, facts, wanted_mib, reached)
+        if vms:
+            free = host.store.room(facts.free_bytes, link, deadline)
+            findings.append(disk(sizes.images, sizes.layers, free, offer.folder))
+    findings = [_host(facts), *findings]
     return Examined(findings=tuple(dict.fromkeys(findings)), not_looked_at=sizes.unknown)
 
 
 def _host(facts: HostFacts) -> Finding:
     cards = f", interrupt controller {facts.gic}" if facts.gic else ""
-    return Finding(what="host", found=f"it answers; its architecture is {facts.arch.value}{cards}")
+    arch = facts.machine if facts.known_arch is None else facts.known_arch.value
+    return Finding(what="host", found=f"it answers; its architecture is {arch}{cards}")
 
 
 def _of_vm(
@@ -145,15 +158,17 @@ def _of_vm(
         one.what.startswith("QEMU") and one.severity is Severity.MISSING for one in findings
     )
     if has_qemu and not job.launch_with:
-        findings.append(_acceleration(guest_of(config, facts), config, facts, reached))
+        found = _acceleration(guest_of(job, config, facts), config, facts, reached)
+        findings.append(_skipping(found, job) if job.skips_without_qemu else found)
     return [_skipping(one, job) for one in findings] if job.optional else findings
 
 
 def _skipping(finding: Finding, job: NodeJob) -> Finding:
-    """What is missing for an optional VM, which the job goes on without."""
+    """The finding, no longer missing if the job goes on without the VM."""
     if finding.severity is not Severity.MISSING:
         return finding
-    found = f"{finding.found}: {job.role} is optional and will be skipped"
+    why = " is optional and" if job.optional else ""
+    found = f"{finding.found}: {job.role}{why} will be skipped"
     return replace(finding, severity=Severity.DEGRADED, found=found)
 
 
@@ -171,6 +186,8 @@ def _acceleration(
     program = f"{choice.binary} {choice.version}"
     if choice.name == "kvm":
         return Finding(what=what, found=f"{program} runs it with KVM")
+    if guest.wanted is WantedAccelerator.TCG:
+        return Finding(what=what, found=f"{program} emulates it, as the job wants")
     return Finding(
         what=what,
         severity=Severity.DEGRADED,

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lava_vmgroup.console.faults import NAMES
+from lava_vmgroup.job.model import WantedAccelerator
+from lava_vmgroup.job.requires import Kind, parse_requirements, word_problems
 from lava_vmgroup.job.schema import MAX_VMS
 from lava_vmgroup.testshell.pattern import expression_problem
 
@@ -17,6 +19,7 @@ _BOOTING = ("boot_linaro_image", "boot_image", "lava_test_shell", "lava_command_
 def contradictions(document: Mapping[str, Any]) -> list[str]:
     """What does not fit together in a job whose every part has the right shape."""
     found = [*watch_problems(document)]
+    found += wish_problems("vm_group.host", document["vm_group"]["host"])
     vms = document["vm_group"]["vms"]
     total = sum(vm.get("count", 1) for vm in vms)
     if total > MAX_VMS:
@@ -25,8 +28,33 @@ def contradictions(document: Mapping[str, Any]) -> list[str]:
         place = f"vm_group.vms[{index}]"
         if "shell_prompt" in vm:
             found += expression_problems(f"{place}.shell_prompt", vm["shell_prompt"])
+        found += wish_problems(place, vm)
         found += _image_problems(place, vm, document["actions"])
     return found
+
+
+def wish_problems(place: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """The problems of the keys by which a node, at `place`, asks something of its host."""
+    prefix = f"{place}." if place else ""
+    requires = entry.get("requires", ())
+    bad = list(word_problems(f"{prefix}requires", requires))
+    yield from bad
+    if "requires_policy" in entry and "requires" not in entry:
+        yield f"{prefix}requires_policy: there is no requires beside it; add one, or remove it"
+    accelerator = WantedAccelerator(entry.get("accelerator", WantedAccelerator.ANY.value))
+    if accelerator is WantedAccelerator.ANY or bad:
+        return
+    if "launch_with" in entry:
+        yield (
+            f"{prefix}accelerator: launch_with starts the VM, and only its commands decide how it "
+            "is run; remove one of them"
+        )
+    kinds = {one.kind for one in parse_requirements(requires)}
+    if accelerator is WantedAccelerator.TCG and Kind.KVM in kinds:
+        yield (
+            f"{prefix}accelerator: tcg never uses KVM, which {prefix}requires asks for; remove one "
+            "of them"
+        )
 
 
 def watch_problems(document: Mapping[str, Any]) -> Iterator[str]:

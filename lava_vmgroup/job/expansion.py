@@ -12,7 +12,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from lava_vmgroup.job.model import Action, ConsoleWatch, Group, Job, NodeJob
+from lava_vmgroup.job.model import (
+    Action,
+    ConsoleWatch,
+    Group,
+    Job,
+    NodeJob,
+    RequiresPolicy,
+    WantedAccelerator,
+)
 from lava_vmgroup.masking import masked
 
 IMAGE_COMMANDS = frozenset(
@@ -63,6 +71,8 @@ def expand(job: Job, *, job_id: str, target_group: str) -> Group:
         device_type=job.host.device_type,
         is_host=True,
         actions=_actions_of(job, job.host.role),
+        requires=job.host.requires,
+        requires_policy=job.host.requires_policy,
     )
     vms = [
         node(
@@ -75,6 +85,9 @@ def expand(job: Job, *, job_id: str, target_group: str) -> Group:
             launch_with=entry.launch_with,
             shell_prompt=entry.shell_prompt,
             optional=entry.optional,
+            requires=entry.requires,
+            requires_policy=entry.requires_policy,
+            accelerator=entry.accelerator,
         )
         for index, (number, entry) in enumerate(instances, start=1)
     ]
@@ -118,8 +131,8 @@ def to_document(group: Group, node: NodeJob, *, secrets: bool = False) -> dict[s
     """The sub-job as JSON data in v1's format, as its scheduler handed it to a dispatcher.
 
     Beside v1's keys it has those that a node cannot do without here: ``job_folder``,
-    ``launch_with``, ``shell_prompt``, ``optional`` and ``console_watch``.  Without `secrets` these
-    are masked, for people's eyes.
+    ``launch_with``, ``shell_prompt``, ``optional``, ``requires``, ``requires_policy``,
+    ``accelerator`` and ``console_watch``.  Without `secrets` these are masked, for people's eyes.
     """
     settings = group.settings
     document: dict[str, Any] = {
@@ -152,7 +165,19 @@ def to_document(group: Group, node: NodeJob, *, secrets: bool = False) -> dict[s
         document["shell_prompt"] = node.shell_prompt
     if node.optional:
         document["optional"] = True
+    document.update(_wishes_document(node))
     return document if secrets else masked(document)
+
+
+def _wishes_document(node: NodeJob) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    if node.requires:
+        document["requires"] = [str(one) for one in node.requires]
+        if node.requires_policy is not RequiresPolicy.SKIP:
+            document["requires_policy"] = node.requires_policy.value
+    if node.accelerator is not WantedAccelerator.ANY:
+        document["accelerator"] = node.accelerator.value
+    return document
 
 
 def _watch_document(watch: ConsoleWatch) -> dict[str, Any]:

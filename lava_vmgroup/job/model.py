@@ -3,12 +3,29 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.console.faults import Fault
+from lava_vmgroup.job.requires import Kind, Requirement
+
+
+class RequiresPolicy(enum.Enum):
+    """The end of a node whose host lacks something of ``requires``."""
+
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+class WantedAccelerator(enum.Enum):
+    """The ways of running a VM that its job allows."""
+
+    KVM = "kvm"
+    TCG = "tcg"
+    ANY = "any"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +51,8 @@ class HostEntry:
 
     device_type: str
     role: str = "host"
+    requires: tuple[Requirement, ...] = ()
+    requires_policy: RequiresPolicy = RequiresPolicy.SKIP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +68,10 @@ class VMEntry:
     """Commands for the host's shell; the last one attaches to the VM's console."""
     shell_prompt: str | None = None
     optional: bool = False
+    requires: tuple[Requirement, ...] = ()
+    """The things that the host must have for these VMs."""
+    requires_policy: RequiresPolicy = RequiresPolicy.SKIP
+    accelerator: WantedAccelerator = WantedAccelerator.ANY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +157,20 @@ class NodeJob:
     shell_prompt: str | None = None
     optional: bool = False
     """Whether the job goes on without the VM when the host cannot carry it."""
+    requires: tuple[Requirement, ...] = ()
+    """The things that the host must have for this node, be it the host or a VM on it."""
+    requires_policy: RequiresPolicy = RequiresPolicy.SKIP
+    accelerator: WantedAccelerator = WantedAccelerator.ANY
+
+    @property
+    def skips_without_qemu(self) -> bool:
+        """The job goes on without the VM if QEMU cannot run it as the job wants."""
+        requires_kvm = any(one.kind is Kind.KVM for one in self.requires)
+        return self.optional or (
+            self.accelerator is WantedAccelerator.KVM
+            and requires_kvm
+            and self.requires_policy is RequiresPolicy.SKIP
+        )
 
     @property
     def number(self) -> int:

@@ -10,8 +10,18 @@ from typing import Any
 
 from lava_vmgroup.console.faults import Fault, Place, Severity
 from lava_vmgroup.errors import JobError
-from lava_vmgroup.job.model import Action, ConsoleWatch, HostEntry, Job, JobSettings, VMEntry
+from lava_vmgroup.job.model import (
+    Action,
+    ConsoleWatch,
+    HostEntry,
+    Job,
+    JobSettings,
+    RequiresPolicy,
+    VMEntry,
+    WantedAccelerator,
+)
 from lava_vmgroup.job.problems import problems
+from lava_vmgroup.job.requires import parse_requirements
 from lava_vmgroup.job.schema import OBSOLETE_KEYS
 
 
@@ -29,7 +39,7 @@ def parse_job(
     vm_group = document["vm_group"]
     return Job(
         settings=parse_settings(document, folder),
-        host=HostEntry(**vm_group["host"]),
+        host=HostEntry(**{**vm_group["host"], **parse_wishes(vm_group["host"])}),
         vms=tuple(_vm(entry) for entry in vm_group["vms"]),
         auto_start_vms=vm_group.get("auto_start_vms", True),
         actions=parse_actions(document["actions"]),
@@ -54,6 +64,16 @@ def parse_launch_with(commands: str | list[str]) -> tuple[str, ...]:
     return (commands,) if isinstance(commands, str) else tuple(commands)
 
 
+def parse_wishes(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A checked entry's own keys that say what the node asks of its host, as values."""
+    makers = {
+        "requires": parse_requirements,
+        "requires_policy": RequiresPolicy,
+        "accelerator": WantedAccelerator,
+    }
+    return {key: make(entry[key]) for key, make in makers.items() if key in entry}
+
+
 def _console_watch(entry: Mapping[str, Any]) -> ConsoleWatch:
     return ConsoleWatch(
         silence_s=entry.get("silence"),
@@ -73,7 +93,7 @@ def _console_watch(entry: Mapping[str, Any]) -> ConsoleWatch:
 def _vm(entry: Mapping[str, Any]) -> VMEntry:
     fields = {key: value for key, value in entry.items() if key != "tags"}
     launch_with = parse_launch_with(fields.pop("launch_with", []))
-    return VMEntry(launch_with=launch_with, **fields)
+    return VMEntry(**{**fields, **parse_wishes(entry), "launch_with": launch_with})
 
 
 def parse_actions(entries: list[Mapping[str, Any]]) -> tuple[Action, ...]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,3 +32,11 @@ def list_of(value: Any, key: str) -> list[Any]:
     """The list that `value` has under `key`, empty when anything there has another shape."""
     items = value.get(key) if isinstance(value, dict) else None
     return items if isinstance(items, list) else []
+
+
+def unknown(name: str, known: Sequence[Any], kind: str) -> str:
+    """The message for a name that is not `known`, with the nearest and with all known ones."""
+    words = [word if word.isprintable() else ascii(word) for word in map(str, known)]
+    near = difflib.get_close_matches(name, words, n=1)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {kind} {shown(name)}; {guess}known: {', '.join(words)}"

@@ -7,7 +7,6 @@ parameters of an action are described by the action itself; the caller hands the
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -20,7 +19,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from lava_vmgroup.job.contradictions import contradictions
-from lava_vmgroup.job.place import list_of, place, shown
+from lava_vmgroup.job.place import list_of, place, shown, unknown
 from lava_vmgroup.job.refused import PARAMETERS as REFUSED_PARAMETERS
 from lava_vmgroup.job.refused import command_refusal
 from lava_vmgroup.job.schema import ACTION_PARAMETERS, JOB_SCHEMA
@@ -242,9 +241,4 @@ def _role_problems(document: Any) -> Iterator[str]:
 
 
 def _unknown(name: str, known: Sequence[Any], kind: str) -> str:
-    if name in _NOT_YET:
-        return _NOT_YET[name]
-    words = [word if word.isprintable() else ascii(word) for word in map(str, known)]
-    near = difflib.get_close_matches(name, words, n=1)
-    guess = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {kind} {shown(name)}; {guess}known: {', '.join(words)}"
+    return _NOT_YET.get(name) or unknown(name, known, kind)

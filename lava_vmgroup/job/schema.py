@@ -13,6 +13,7 @@ from typing import Any
 
 from lava_vmgroup.console.faults import NAMES, Severity
 from lava_vmgroup.job import refused
+from lava_vmgroup.job.model import RequiresPolicy, WantedAccelerator
 from lava_vmgroup.job.reference import FILE_SCHEMA
 
 VM_TYPES = ("kvm", "kvm-arm", "kvm-aarch32", "kvm-aarch64")
@@ -34,6 +35,23 @@ NAME = {
     "x-expected": "a name of letters, digits, '_', '.' and '-', 64 at most",
 }
 _STRINGS = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+
+REQUIRES_SCHEMA: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "string",
+        "maxLength": 300,
+        "x-expected": "a word in quotes such as 'kvm', 'gic:3' or 'cpus>=4'",
+    },
+    "description": "Things that must be there on the host, such as ``kvm`` or ``cpus>=4``. See "
+    ":ref:`requires`.",
+}
+REQUIRES_POLICY_SCHEMA: dict[str, Any] = {
+    "enum": [policy.value for policy in RequiresPolicy],
+    "default": RequiresPolicy.SKIP.value,
+    "description": "The end when something of ``requires`` is missing: ``skip`` skips, ``fail`` "
+    "ends the job with status 4.",
+}
 
 VM_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -80,6 +98,14 @@ VM_SCHEMA: dict[str, Any] = {
             "description": "Whether the job goes on without the VM when the host cannot carry it. "
             "See :doc:`doctor`.",
         },
+        "requires": REQUIRES_SCHEMA,
+        "requires_policy": REQUIRES_POLICY_SCHEMA,
+        "accelerator": {
+            "enum": [wanted.value for wanted in WantedAccelerator],
+            "default": WantedAccelerator.ANY.value,
+            "description": "The way in which QEMU may run the VM: ``kvm`` never emulates it, "
+            "``tcg`` always does, ``any`` emulates it where KVM does not work. See :doc:`vms`.",
+        },
         "tags": {**_STRINGS, "description": "Meant for a scheduler; checked and not used."},
     },
 }
@@ -100,6 +126,12 @@ HOST_SCHEMA: dict[str, Any] = {
             "default": "host",
             "description": "The label by which actions and tests name the host.",
         },
+        "requires": {
+            **REQUIRES_SCHEMA,
+            "description": "Things that must be there on the board once it has booted; else the "
+            "whole group is skipped. See :ref:`requires`.",
+        },
+        "requires_policy": REQUIRES_POLICY_SCHEMA,
     },
 }
 

@@ -2,7 +2,8 @@
 """Sub-jobs: one node's part of a group, as a scheduler hands it to a dispatcher.
 
 The format is LAVA v1's.  Of what v1's own expansion left out, a sub-job here may have
-``launch_with``, ``shell_prompt``, ``optional``, ``console_watch``, ``tags`` and ``job_folder``.
+``launch_with``, ``shell_prompt``, ``optional``, ``requires``, ``requires_policy``, ``accelerator``,
+``console_watch``, ``tags`` and ``job_folder``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.errors import JobError
-from lava_vmgroup.job.contradictions import expression_problems, watch_problems
+from lava_vmgroup.job.contradictions import expression_problems, watch_problems, wish_problems
 from lava_vmgroup.job.expansion import (
     BACKEND_KEY,
     COUNTED_COMMANDS,
@@ -21,7 +22,12 @@ from lava_vmgroup.job.expansion import (
     VM_DEVICE_TYPE,
 )
 from lava_vmgroup.job.model import Action, Group, NodeJob
-from lava_vmgroup.job.parse import parse_actions, parse_launch_with, parse_settings
+from lava_vmgroup.job.parse import (
+    parse_actions,
+    parse_launch_with,
+    parse_settings,
+    parse_wishes,
+)
 from lava_vmgroup.job.place import list_of
 from lava_vmgroup.job.problems import shape_problems
 from lava_vmgroup.job.schema import (
@@ -30,6 +36,8 @@ from lava_vmgroup.job.schema import (
     MAX_VMS,
     NAME,
     NOTES,
+    REQUIRES_POLICY_SCHEMA,
+    REQUIRES_SCHEMA,
     VM_SCHEMA,
     VM_TYPES,
 )
@@ -127,6 +135,9 @@ SUB_JOB_SCHEMA: dict[str, Any] = {
         "launch_with": VM_SCHEMA["properties"]["launch_with"],
         "shell_prompt": VM_SCHEMA["properties"]["shell_prompt"],
         "optional": VM_SCHEMA["properties"]["optional"],
+        "requires": REQUIRES_SCHEMA,
+        "requires_policy": REQUIRES_POLICY_SCHEMA,
+        "accelerator": VM_SCHEMA["properties"]["accelerator"],
         "job_folder": {
             "type": "string",
             "pattern": r"^/",
@@ -186,6 +197,7 @@ def parse_sub_job(
         launch_with=parse_launch_with(document.get("launch_with", [])),
         shell_prompt=document.get("shell_prompt"),
         optional=document.get("optional", False),
+        **parse_wishes(document),
     )
     return Group(settings=settings, target_group=node.target_group, nodes=(node,), is_sub_job=True)
 
@@ -211,6 +223,7 @@ def _uncounted(action: Action) -> Action:
 def _contradictions(document: Mapping[str, Any], assignment: Assignment) -> Iterator[str]:
     """What does not fit together in a sub-job whose every part has the right shape."""
     yield from watch_problems(document)
+    yield from wish_problems("", document)
     if int(document["sub_id"].rpartition(".")[2]) >= document["group_size"]:
         yield (
             f"sub_id: {document['sub_id']!r} is the number of a node that a group of "
@@ -234,7 +247,7 @@ def _contradictions(document: Mapping[str, Any], assignment: Assignment) -> Iter
 
 
 def _host_problems(document: Mapping[str, Any]) -> Iterator[str]:
-    for key in ("config", "launch_with", "shell_prompt", "optional"):
+    for key in ("config", "launch_with", "shell_prompt", "optional", "accelerator"):
         if key in document:
             yield f"{key}: only a VM's sub-job has it; is_vmhost is true"
 

@@ -10,15 +10,18 @@ from lava_vmgroup.config.device import DeviceConfig, QemuArch, QemuNetwork
 from lava_vmgroup.config.inventory import load_vm_type
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import NodeSkipped, Unfit
 from lava_vmgroup.findings import Severity, refuse
-from lava_vmgroup.job.model import NodeJob
+from lava_vmgroup.job.model import NodeJob, RequiresPolicy
+from lava_vmgroup.job.requires import Kind, Requirement
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.nodes.shared import Lab, Shared
 from lava_vmgroup.nodes.vm_kernel import check_kernel
-from lava_vmgroup.vms.accelerator import Arch, Guest, HostFacts
+from lava_vmgroup.vms.accelerator import Arch, Guest, HostFacts, leaves_kvm
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import StoredFile
-from lava_vmgroup.vms.preflight import VMNeeds, disk, look
+from lava_vmgroup.vms.preflight import VMNeeds, disk, kvm_remedy, look
+from lava_vmgroup.vms.requires import described, lacking, questions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +42,8 @@ def config_of(job: NodeJob, lab: Lab) -> DeviceConfig:
     return load_vm_type(job.device_type, lab.search_path, lab.vm_config)
 
 
-def guest_of(config: DeviceConfig, facts: HostFacts) -> Guest:
-    """The machine that a VM's configuration asks for on this host."""
+def guest_of(job: NodeJob, config: DeviceConfig, facts: HostFacts) -> Guest:
+    """The machine that a VM and its configuration ask for on this host."""
     arch = facts.arch if config.qemu_arch is QemuArch.HOST else Arch(config.qemu_arch.value)
     return Guest(
         arch=arch,
@@ -50,6 +53,8 @@ def guest_of(config: DeviceConfig, facts: HostFacts) -> Guest:
         memory_mib=config.qemu_memory,
         cpus=config.qemu_smp,
         has_options=bool(config.qemu_options),
+        may_fall_back=leaves_kvm(config.qemu_options),
+        wanted=job.accelerator,
     )
 
 
@@ -63,7 +68,7 @@ def needs_of(
 ) -> VMNeeds:
     """What one VM wants; `wanted_mib` is from `memory_wanted`."""
     return VMNeeds(
-        guest=guest_of(config, facts).arch,
+        guest=guest_of(job, config, facts).arch,
         memory_mib=wanted_mib,
         launches_itself=bool(job.launch_with),
         pins_cpus=bool(config.qemu_host_cpus),
@@ -72,18 +77,50 @@ def needs_of(
     )
 
 
-def memory_wanted(job: NodeJob, nodes: Iterable[NodeJob], lab: Lab) -> int:
+def memory_wanted(job: NodeJob, nodes: Iterable[NodeJob], lab: Lab, facts: HostFacts) -> int:
     """MiB that a VM wants together with those of `nodes` that go before it.
 
     The VMs that the job needs go before the optional ones, and these go in their order; those
-    that the job launches itself may do with less.
+    that the job launches itself may do with less, and those whose requirements the host does not
+    meet are not launched.
     """
     return sum(
         config_of(node, lab).qemu_memory
         for node in nodes
         if not (node.is_host or node.launch_with)
         and (not node.optional or (job.optional and node.number <= job.number))
+        and not lacked_by(node, lab, facts)
     )
+
+
+def questions_of(nodes: Iterable[NodeJob], lab: Lab) -> list[str]:
+    """The questions to their host, beside the usual ones, that the nodes' requirements need."""
+    return [
+        question for node in nodes for question in questions(node.requires, _qemu_of(node, lab))
+    ]
+
+
+def lacked_by(job: NodeJob, lab: Lab, facts: HostFacts) -> dict[Requirement, str]:
+    """The requirements of a node that the host does not meet, each with the evidence."""
+    return lacking(job.requires, facts, _qemu_of(job, lab))
+
+
+def check_requires(job: NodeJob, lab: Lab, facts: HostFacts) -> None:
+    """Raise `NodeSkipped` if the host lacks what a node requires; `Unfit` if the job says so."""
+    missing = lacked_by(job, lab, facts)
+    if not missing:
+        return
+    if job.requires_policy is RequiresPolicy.SKIP:
+        raise NodeSkipped(described(missing))
+    wants_kvm = any(one.kind in (Kind.KVM, Kind.EL2, Kind.KVM_MODE) for one in missing)
+    raise Unfit(described(missing), hint=kvm_remedy(facts) if wants_kvm else None)
+
+
+def _qemu_of(job: NodeJob, lab: Lab) -> str:
+    """The lab's own choice of QEMU for a VM; empty for none."""
+    if job.is_host or not job.requires:
+        return ""
+    return config_of(job, lab).qemu_binary
 
 
 def check_host(
@@ -103,7 +140,7 @@ def check_host(
     facts = host.facts(link, deadline)
     if cargo.kernel is not None:
         check_kernel(cargo.kernel.path, job, config, facts.arch, log)
-    wanted_mib = memory_wanted(job, shared.group.nodes, shared.lab)
+    wanted_mib = memory_wanted(job, shared.group.nodes, shared.lab, facts)
     findings = look(
         needs_of(job, config, facts, wanted_mib, wants_firmware=cargo.wants_firmware), facts
     )

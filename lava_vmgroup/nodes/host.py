@@ -23,18 +23,27 @@ from lava_vmgroup.console.access import open_to_ssh
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import InfrastructureError, JobError, PeerFailed, TestError, VMGroupError
+from lava_vmgroup.errors import (
+    InfrastructureError,
+    JobError,
+    NodeSkipped,
+    PeerFailed,
+    TestError,
+    VMGroupError,
+)
 from lava_vmgroup.job.expansion import IMAGE_COMMANDS
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
+from lava_vmgroup.nodes.fitness import check_requires, questions_of
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.testshell.collected import MAX_BYTES, size_to_fetch
 from lava_vmgroup.testshell.overlay import unpacking_s
+from lava_vmgroup.vms.facts import ask
 from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.host import DIAL_S
 from lava_vmgroup.vms.images import StoredFile
-from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
+from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id, no_offer
 from lava_vmgroup.vms.network import bridge_of, make_network
 from lava_vmgroup.vms.spool import SpooledStream
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
@@ -217,6 +226,7 @@ class HostNode(Node):
         host_ip = self.attributes.setdefault("host_ip", link.peer_ip())
         self.log.event("host", f"the host is reachable at {host_ip}", host_ip=host_ip)
         self._be_supervised(link, access.keys_file, deadline)
+        self._check_requires(link, deadline)
         # What tests leave in the background ends with the job.
         shell.run(f"export {shlex.quote(self._supervisor.mark('.host'))}", deadline)
         hellos = self._hellos(deadline.sub("the VMs to introduce themselves", _HELLO_S))
@@ -233,6 +243,21 @@ class HostNode(Node):
             network=network,
         )
         self.client.send(OFFER_ID, offer.to_message(), deadline)
+
+    def _check_requires(self, link: SshLink, deadline: Deadline) -> None:
+        """Skip the group when the host lacks what the job requires of it; nothing is launched."""
+        if not self.job.requires:
+            return
+        lab = self.shared.lab
+        asked = questions_of([self.job], lab)
+        facts = ask(self._device.vm_folder, asked, link, deadline)
+        try:
+            check_requires(self.job, lab, facts)
+        except NodeSkipped as skipped:
+            # The VMs wait for both, wherever they are run, and whatever coordinator they meet at.
+            self.client.send(OFFER_ID, no_offer(skipped.message), deadline)
+            self.client.send(VM_START, {}, deadline)
+            raise
 
     def _be_supervised(self, link: SshLink, keys_file: str, deadline: Deadline) -> None:
         """Have all that the job leaves on the host removed, even if this process dies."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -55,6 +55,8 @@ class Shared:
     files: JobFiles
     """What the job names, fetched."""
     images: ImageLibrary
+    questions: Sequence[str] = ()
+    """The questions to the host beside the usual ones; see `lava_vmgroup.vms.facts`."""
     lab_key: Identity | None = None
     """The key by which the host, when it is run here, is reached; its VMs here use it too."""
     console_copy: Callable[[bytes], None] | None = None
@@ -83,7 +85,7 @@ class Shared:
         with self._lock:
             if self._host is None or self._host.offer != offer:
                 key = self.lab_key or self.key
-                self._host = VMHost(offer, key, self.group.target_group)
+                self._host = VMHost(offer, key, self.group.target_group, self.questions)
             return self._host
 
     def packed(self, tree: Tree, deadline: Deadline) -> StoredFile:

@@ -23,12 +23,13 @@ from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import InfrastructureError, JobError, NodeSkipped, Unfit, VMGroupError
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
-from lava_vmgroup.nodes.fitness import Cargo, check_host, config_of, guest_of
+from lava_vmgroup.nodes.fitness import Cargo, check_host, check_requires, config_of, guest_of
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.room import refuse_in_memory
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.nodes.vm_kernel import check_kernel, fitting_tree, with_right_root
 from lava_vmgroup.nodes.vm_plan import Deployed, VMPlan, qemu_ended
+from lava_vmgroup.vms.accelerator import UNKNOWN_ACCELERATOR, Accelerator, HostFacts
 from lava_vmgroup.vms.folder import LAUNCH, OVERLAY, VMFolder, launch_program
 from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.host import VMHost
@@ -265,16 +266,30 @@ class VMNode(Node):
 
     def _check_host(self, cargo: Cargo, link: SshLink, deadline: Deadline) -> None:
         """Refuse a host that cannot carry the VM before anything is sent there."""
-        host = self._on
+        host, job = self._on, self.job
+        facts = host.facts(link, deadline)
+        check_requires(job, self.shared.lab, facts)
         try:
-            check_host(self.job, self.config, self.shared, host, cargo, link, self.log, deadline)
-            # Starting QEMU takes a slow host a while, in which the others may upload.
-            first = self.job.optional or host.is_first(self.job.device_type)
-            if first and not self.job.launch_with:
-                guest = guest_of(self.config, host.facts(link, deadline))
-                host.accelerator(guest, link, self.log, deadline)
+            check_host(job, self.config, self.shared, host, cargo, link, self.log, deadline)
         except Unfit as error:
-            if not self.job.optional:
+            if not job.optional:
+                raise
+            raise NodeSkipped(error.message, hint=error.hint) from error
+        # Starting QEMU takes a slow host a while, in which the others may upload.
+        kind = f"{job.device_type} {job.accelerator.value}"
+        if not job.launch_with and (job.skips_without_qemu or host.is_first(kind)):
+            self._accelerator(facts, link, deadline)
+
+    def _accelerator(self, facts: HostFacts, link: SshLink, deadline: Deadline) -> Accelerator:
+        """Choose how QEMU runs the VM on this host.
+
+        Raises `Unfit`, or `NodeSkipped` if the job goes on without the VM.
+        """
+        guest = guest_of(self.job, self.config, facts)
+        try:
+            return self._on.accelerator(guest, link, self.log, deadline)
+        except Unfit as error:
+            if not self.job.skips_without_qemu:
                 raise
             raise NodeSkipped(error.message, hint=error.hint) from error
 
@@ -312,6 +327,7 @@ class VMNode(Node):
             self._folder.add_layer(deployed.disk, deployed.disk_size, self.shared.work, deadline)
         if self.job.launch_with:
             self.log.event("state", "booting by launch_with", state="booting")
+            self.attributes["accelerator"] = UNKNOWN_ACCELERATOR
             limit = deadline.sub("launch_with", self.config.boot_linaro_timeout)
             environment = self._plan.environment(deployed, can_launch=machine is not None)
             stream = self._folder.start_by(self.job.launch_with, environment, limit)
@@ -331,19 +347,17 @@ class VMNode(Node):
         """
         config, host = self.config, self._on
         facts = host.facts(link, deadline)
-        guest = guest_of(config, facts)
         try:
-            accelerator = host.accelerator(guest, link, self.log, deadline)
-        except InfrastructureError as error:
+            accelerator = self._accelerator(facts, link, deadline)
+        except (InfrastructureError, NodeSkipped) as error:
             if not self.job.launch_with:
                 raise
             self.log.warning("accelerator", f"launch_with has no $LAVA_VM_LAUNCH: {error.message}")
             return None
         cpus = host.reserve(self.name, config.qemu_memory, config.qemu_host_cpus, link, deadline)
         if not self.job.launch_with:
-            self.attributes["accelerator"] = accelerator.name
-            self.attributes["qemu_binary"] = accelerator.binary
-            self.attributes["qemu_version"] = accelerator.version
+            self.attributes.update(accelerator.attributes)
+        guest = guest_of(self.job, config, facts)
         return self._plan.machine(deployed, guest, accelerator, facts, cpus)
 
     def _join_network(self, shell: Shell, deadline: Deadline) -> None:

@@ -47,6 +47,7 @@ def render(result: JobResult) -> RenderableType:
         [_nodes(result)],
         _failures(result),
         _skipped(result),
+        _emulated(result),
         _faults(result),
         _errors(result),
         _urls(result),
@@ -59,8 +60,9 @@ def _nodes(result: JobResult) -> Table:
     outcomes = [Outcome.PASS, Outcome.FAIL, Outcome.SKIP]
     if any(node.count(Outcome.UNKNOWN) for node in result.nodes):
         outcomes.append(Outcome.UNKNOWN)
+    shows_accelerator = any("accelerator" in node.attributes for node in result.nodes)
     table = Table()
-    for heading in ("node", "role", "state"):
+    for heading in ("node", "role", "state", *(["accelerator"] if shows_accelerator else [])):
         table.add_column(heading, overflow="fold")
     for heading in (*(outcome.value for outcome in outcomes), "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -69,10 +71,17 @@ def _nodes(result: JobResult) -> Table:
             _plain(node.name),
             _plain(node.role),
             Text(node.state.value, _STATE_STYLES[node.state]),
+            *([_accelerator(node)] if shows_accelerator else []),
             *(_count(node, outcome) for outcome in outcomes),
             Text(f"{node.duration_s:.1f}"),
         )
     return table
+
+
+def _accelerator(node: NodeResult) -> Text:
+    """One word for the way in which a VM was run; empty for the host."""
+    name, _, _ = node.attributes.get("accelerator", "").partition(" ")
+    return Text("emulated", "yellow") if name == "tcg" else _plain(name)
 
 
 def _count(node: NodeResult, outcome: Outcome) -> Text:
@@ -101,6 +110,13 @@ def _skipped(result: JobResult) -> Iterator[Text]:
     for node in result.nodes:
         if node.skipped is not None:
             yield Text.assemble(("skipped: ", "bold"), _plain(f"{node.name}: {node.skipped}"))
+
+
+def _emulated(result: JobResult) -> Iterator[Text]:
+    for node in result.nodes:
+        if node.attributes.get("accelerator") == "tcg":
+            reason = node.attributes.get("why_not_kvm", "")
+            yield Text.assemble(("emulated: ", "bold"), _plain(f"{node.name}: {reason}"))
 
 
 def _case_name(case: TestCase) -> str:
@@ -171,16 +187,27 @@ def _urls(result: JobResult) -> Iterator[Text]:
 
 def _ending(result: JobResult) -> Text:
     status = result.exit_status
-    failed = any(node.count(Outcome.FAIL) for node in result.nodes)
-    if status == 0 and failed:
-        # A scheduler's sub-job ends with 0 when it is complete, whatever its tests said.
-        words = "every node completed; tests failed, which does not count here"
-    elif status in _ENDINGS:
-        words = _ENDINGS[status]
-    else:
-        words = _signal_words(status)
+    words = _complete_words(result) if status in (0, 1) else _ENDINGS.get(status)
     style = "bold red" if status else "bold green"
-    return Text(f"exit status {status} after {result.duration_s:.1f} s: {words}", style)
+    if status == 0 and all(node.state is NodeState.SKIPPED for node in result.nodes):
+        style = "bold yellow"
+    ending = f"exit status {status} after {result.duration_s:.1f} s"
+    return Text(f"{ending}: {words or _signal_words(status)}", style)
+
+
+def _complete_words(result: JobResult) -> str:
+    """The end of a job without an error, in which nodes may have been skipped."""
+    failed = any(node.count(Outcome.FAIL) for node in result.nodes)
+    skipped = sum(node.state is NodeState.SKIPPED for node in result.nodes)
+    if skipped == len(result.nodes) and not failed:
+        return "every node was skipped, nothing was tested"
+    if skipped:
+        tests = "tests failed" if failed else "no test failed"
+        return f"{tests}, {skipped} of {len(result.nodes)} nodes were skipped"
+    if failed and result.exit_status == 0:
+        # A scheduler's sub-job ends with 0 when it is complete, whatever its tests said.
+        return "every node completed; tests failed, which does not count here"
+    return _ENDINGS[result.exit_status]
 
 
 def _signal_words(status: int) -> str:

@@ -29,6 +29,7 @@ from lava_vmgroup.errors import Canceled, DeadlineExpired, VMGroupError
 from lava_vmgroup.job.model import Group, NodeJob
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.coordinator import Coordinator
+from lava_vmgroup.nodes.fitness import questions_of
 from lava_vmgroup.nodes.host import HostNode
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Lab, Shared
@@ -170,6 +171,7 @@ class GroupRun:
             files=files,
             images=ImageLibrary(work / "images"),
             console_copy=self._console_copy,
+            questions=questions_of(self._group.nodes, self._lab),
         )
 
     def _run_nodes(self, shared: Shared, gathering: Gathering) -> tuple[NodeResult, ...]:

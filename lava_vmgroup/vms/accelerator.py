@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from lava_vmgroup.errors import InfrastructureError, Unfit
+from lava_vmgroup.job.model import WantedAccelerator
 
 
 class Arch(enum.Enum):
@@ -40,11 +42,18 @@ _TCG: Mapping[Arch, tuple[tuple[str, str], ...]] = {
 }
 
 
+UNKNOWN_ACCELERATOR = "unknown (launch_with)"
+"""The accelerator of a guest that the job's own commands have started."""
+
+QEMU_PROGRAMS = ("qemu-system-arm", "qemu-system-aarch64", "qemu-system-x86_64")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """What a host said of itself."""
 
-    arch: Arch
+    machine: str
+    """The architecture as ``uname -m`` prints it."""
     memory_mib: int
     kvm_opens: bool
     """Whether ``/dev/kvm`` is there and opens; not yet whether a given guest runs with it."""
@@ -54,8 +63,13 @@ class HostFacts:
     """Firmware images found on the host, as paths."""
     kvm_exists: bool = False
     """Whether ``/dev/kvm`` is there at all."""
-    kernel_level: str = ""
-    """Where an ARM kernel without KVM was started, ``EL1`` or ``SVC``, if it can be told."""
+    kernel_log: tuple[str, ...] = ()
+    """The lines of the kernel about KVM and about the level in which it was started."""
+    kernel_log_opens: bool = True
+    """The kernel's log can be read."""
+    cpus: int = 0
+    cpu_flags: frozenset[str] = frozenset()
+    """Those of an x86 processor that are for virtualization."""
     gic: str = ""
     """The interrupt controller, such as ``GICv3``, if it can be told."""
     available_mib: int = 0
@@ -65,6 +79,25 @@ class HostFacts:
     tools: frozenset[str] = frozenset()
     """Which of the programs beside QEMU that are used here there are."""
     sftp: bool = True
+    qemu_versions: Mapping[str, str] = field(default_factory=dict)
+    """The versions of the programs that were asked for one."""
+    there: frozenset[str] = frozenset()
+    """The words, of those that the host was asked for, that name something it has."""
+
+    @property
+    def known_arch(self) -> Arch | None:
+        """The architecture; None for one that no VM here has."""
+        return _MACHINE_NAMES.get(self.machine)
+
+    @property
+    def arch(self) -> Arch:
+        """The architecture; raises `InfrastructureError` for an unknown one."""
+        return arch_of(self.machine)
+
+    @property
+    def is_arm(self) -> bool:
+        """The processor is an ARM one of any kind."""
+        return self.machine.startswith(("arm", "aarch64"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +112,20 @@ class Accelerator:
     """QEMU's, once it was asked."""
     why_not_kvm: str = ""
     """For an emulated guest: what speaks against KVM."""
+    may_fall_back: bool = False
+    """The lab's own options let QEMU take another accelerator than this one."""
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The attributes by which a guest's results say how it was run."""
+        facts = {
+            "accelerator": "unknown (qemu_options)" if self.may_fall_back else self.name,
+            "qemu_binary": self.binary,
+            "qemu_version": self.version,
+        }
+        if self.name == "kvm":
+            return facts
+        return {**facts, "emulated": "true", "why_not_kvm": self.why_not_kvm}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +143,23 @@ class Guest:
     cpus: int
     has_options: bool = False
     """Whether the lab has further options, which may make of the machine what it else is not."""
+    may_fall_back: bool = False
+    """These options let QEMU take another accelerator than KVM."""
+    wanted: WantedAccelerator = WantedAccelerator.ANY
+    """The ways of running it that the job allows."""
 
     def over(self, choice: Accelerator) -> Accelerator:
         """A choice with the lab's own in it."""
         return replace(choice, binary=self.binary or choice.binary, cpu=self.cpu or choice.cpu)
+
+
+_NAMED = re.compile(r"(?:^| )--?accel[ =](?:accel=)?(\w+)|\baccel=([\w:]+)")
+
+
+def leaves_kvm(options: Sequence[str]) -> bool:
+    """Return True if options name an accelerator other than KVM; QEMU may fall back to it."""
+    found = _NAMED.findall(" ".join(options))
+    return any({*one.split(":")} - {"kvm", ""} for pair in found for one in pair)
 
 
 def arch_of(machine: str) -> Arch:

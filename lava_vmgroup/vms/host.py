@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -17,18 +16,13 @@ from lava_vmgroup.connections.ssh import CommandResult, SshLink, dial
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError, Unfit, VMGroupError
+from lava_vmgroup.job.model import WantedAccelerator
 from lava_vmgroup.log import NodeLog
-from lava_vmgroup.vms.accelerator import (
-    Accelerator,
-    Guest,
-    HostFacts,
-    arch_of,
-    kvm_choice,
-    tcg_choice,
-)
+from lava_vmgroup.vms.accelerator import Accelerator, Guest, HostFacts, kvm_choice, tcg_choice
+from lava_vmgroup.vms.facts import ask
 from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.introduction import Offer
-from lava_vmgroup.vms.preflight import FIRMWARE, TOOLS, why_no_kvm
+from lava_vmgroup.vms.preflight import kvm_remedy, why_no_kvm
 from lava_vmgroup.vms.qemu import machine_option
 from lava_vmgroup.vms.store import ImageStore
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
@@ -37,41 +31,6 @@ DIAL_S = 60.0
 """How long a host may take to let us in."""
 
 _PROBE_S = 60.0
-
-# What is free is asked where the folder will be, which may not be there yet.
-_FACTS_SCRIPT = r"""
-folder=$0
-echo "machine $(uname -m)"
-while read -r key value _; do
-    case $key in
-        MemTotal:) echo "memory $value" ;;
-        MemAvailable:) echo "available $value" ;;
-    esac
-done </proc/meminfo
-if [ -c /dev/kvm ]; then
-    echo kvm-exists
-    ( : <>/dev/kvm ) 2>/dev/null && echo kvm
-else
-    dmesg 2>/dev/null | sed -n 's/.*CPU(s) started [ai][tn] \([A-Z0-9]*\).*/level \1/p'
-fi
-sed -n 's/.*\(GICv[0-9]\).*/gic \1/p' /proc/interrupts 2>/dev/null
-while [ ! -d "$folder" ]; do
-    case $folder in */*) folder=${folder%/*} ;; *) folder= ;; esac
-    [ -n "$folder" ] || folder=/
-done
-df -Pk "$folder" 2>/dev/null | while read -r _ _ _ free _; do echo "free $free"; done
-for name in qemu-system-arm qemu-system-aarch64 qemu-system-x86_64; do
-    command -v "$name" >/dev/null && echo "qemu $name"
-done
-PATH=$PATH:/usr/sbin:/sbin
-for word in "$@"; do
-    case $word in
-        /*) [ -e "$word" ] && echo "firmware $word" ;;
-        *) command -v "$word" >/dev/null && echo "tool $word" ;;
-    esac
-done
-true
-"""
 
 # Each VM's claim is a file beside its folder; the folder of all is the lock.
 _RESERVE = r"""
@@ -114,8 +73,12 @@ _VERSION = re.compile(r"QEMU (\S+) monitor")
 class VMHost:
     """A booted host with SSH, shared by the VMs that run on it."""
 
-    def __init__(self, offer: Offer, key: Identity, job: str) -> None:
+    def __init__(
+        self, offer: Offer, key: Identity, job: str, questions: Sequence[str] = ()
+    ) -> None:
+        """`questions` are what the host is asked beside the usual; see `lava_vmgroup.vms.facts`."""
         self.offer = offer
+        self._questions = questions
         self._key = key
         self._dialing = threading.Lock()
         self._asking = threading.Lock()
@@ -152,8 +115,7 @@ class VMHost:
         """What the host is and has; asked once."""
         with self._asking:
             if self._facts is None:
-                limit = deadline.sub("looking at the host", _PROBE_S)
-                self._facts = _ask(self.offer.folder, link, limit)
+                self._facts = ask(self.offer.folder, self._questions, link, deadline)
             return self._facts
 
     def accelerator(
@@ -161,7 +123,7 @@ class VMHost:
     ) -> Accelerator:
         """How to run a guest here: KVM where it works, else emulation, which is then said.
 
-        Raises `Unfit` when QEMU can do neither.
+        Raises `Unfit` when QEMU can do neither, or not what the job wants.
         """
         facts = self.facts(link, deadline)
         with self._probing:
@@ -200,58 +162,36 @@ class VMHost:
                 return None
 
 
-def _ask(folder: str, link: SshLink, deadline: Deadline) -> HostFacts:
-    paths = [path for group in FIRMWARE.values() for path in group]
-    output = link.check_run(["sh", "-c", _FACTS_SCRIPT, folder, *paths, *TOOLS], deadline)
-    said: defaultdict[str, list[str]] = defaultdict(list)
-    for line in output.splitlines():
-        key, _, value = line.partition(" ")
-        said[key].append(value)
-
-    def number(key: str) -> int | None:
-        return next((int(value) for value in said[key] if re.fullmatch("[0-9]{1,15}", value)), None)
-
-    free_kib = number("free")
-    return HostFacts(
-        arch=arch_of("".join(said["machine"])),
-        memory_mib=(number("memory") or 0) // 1024,
-        available_mib=(number("available") or 0) // 1024,
-        kvm_exists="kvm-exists" in said,
-        kvm_opens="kvm" in said,
-        kernel_level=next(iter(said["level"]), ""),
-        gic=next(iter(said["gic"]), ""),
-        free_bytes=None if free_kib is None else free_kib * 1024,
-        qemu_programs=frozenset(said["qemu"]),
-        firmware=frozenset(said["firmware"]),
-        tools=frozenset(said["tool"]),
-        sftp=_offers_sftp(link, deadline),
-    )
-
-
-def _offers_sftp(link: SshLink, deadline: Deadline) -> bool:
-    """Whether sshd starts its SFTP server; it may be configured and not installed."""
-    try:
-        link.size_of("/", deadline)
-    except InfrastructureError:
-        link.check_run(["true"], deadline)
-        return False
-    return True
-
-
 def _choose(
     guest: Guest, facts: HostFacts, link: SshLink, log: NodeLog, deadline: Deadline
 ) -> Accelerator:
+    if guest.wanted is WantedAccelerator.TCG:
+        return _emulated(guest, facts, "the job wants it emulated", link, deadline)
     reason = why_no_kvm(facts)
     if (choice := kvm_choice(guest.arch, facts)) is not None:
         choice = guest.over(choice)
         result = _probe(choice, guest, link, deadline)
-        if result.status == 0:
-            return replace(choice, version=_version_in(result.output))
+        works = result.status == 0
+        if works and not (guest.may_fall_back and guest.wanted is WantedAccelerator.KVM):
+            version = _version_in(result.output)
+            return replace(choice, version=version, may_fall_back=guest.may_fall_back)
         reason = _last_words(result, "KVM does not work")
+        if works:
+            reason = "qemu_options of its device type name another accelerator, too"
+    missing = f"no KVM for a {guest.arch.value} guest ({reason})"
+    if guest.wanted is WantedAccelerator.KVM:
+        raise Unfit(
+            f"{missing}, and the job never emulates it (accelerator: kvm)",
+            hint=kvm_remedy(facts) or "use another host, or let the VM be emulated",
+        )
+    log.warning("accelerator", f"{missing}: emulating it, slowly")
+    return _emulated(guest, facts, reason, link, deadline)
+
+
+def _emulated(
+    guest: Guest, facts: HostFacts, reason: str, link: SshLink, deadline: Deadline
+) -> Accelerator:
     emulated = guest.over(tcg_choice(guest.arch, facts))
-    log.warning(
-        "accelerator", f"no KVM for a {guest.arch.value} guest ({reason}): emulating it, slowly"
-    )
     result = _probe(emulated, guest, link, deadline)
     if result.status != 0 and not guest.has_options:
         raise Unfit(

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lava_vmgroup.connections.ssh_access import Address
-from lava_vmgroup.errors import MultiNodeError
+from lava_vmgroup.errors import MultiNodeError, NodeSkipped
 from lava_vmgroup.vms.network import GroupNetwork
 
 OFFER_ID = "lava_vm_host"
@@ -28,6 +28,12 @@ _BRIDGE = re.compile(r"[a-z0-9-]{1,15}")
 
 
 _HELLO_ID = "lava_vm_hello:"
+_SKIPPED = "skipped"
+
+
+def no_offer(reason: str) -> dict[str, str]:
+    """The message of a host that is skipped, and its VMs with it, under `OFFER_ID`."""
+    return {_SKIPPED: reason}
 
 
 def hello_id(vm: str) -> str:
@@ -101,7 +107,12 @@ class Offer:
 
     @classmethod
     def from_message(cls, data: Mapping[str, str], group: str) -> Offer:
-        """Check what was received in `group`; raises `MultiNodeError`."""
+        """Check what was received in `group`.
+
+        Raises `NodeSkipped` if the host takes no VMs, else `MultiNodeError`.
+        """
+        if _SKIPPED in data:
+            raise NodeSkipped(f"the host is skipped: {data[_SKIPPED]}")
         try:
             address = Address(
                 host=data["host"],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.findings import Finding, Severity, failure
 from lava_vmgroup.vms.accelerator import Arch, HostFacts, kvm_choice, tcg_choice
+from lava_vmgroup.vms.kernel_log import kvm_words, level_words, started_in_el2
 
 FIRMWARE = {
     Arch.AARCH64: (
@@ -78,11 +79,21 @@ def disk(needed: int, layers: int, free: int | None, folder: str) -> Finding:
 def why_no_kvm(facts: HostFacts) -> str:
     """Why a guest cannot have KVM, as far as the facts say it."""
     if not facts.kvm_opens:
-        if facts.kvm_exists:
-            return "/dev/kvm is there and does not open"
-        level = f" (its kernel was started in {facts.kernel_level})" if facts.kernel_level else ""
-        return f"the host has no /dev/kvm{level}"
+        return why_kvm_does_not_open(facts)
     return f"the {facts.arch.value} host has no KVM for it, or not the QEMU that uses it"
+
+
+def why_kvm_does_not_open(facts: HostFacts) -> str:
+    """The state of ``/dev/kvm`` with what the kernel says to it."""
+    state = "there and does not open" if facts.kvm_exists else "missing"
+    if words := kvm_words(facts.kernel_log):
+        return f"/dev/kvm is {state}; the kernel says: {words}"
+    if started_in_el2(facts.kernel_log) is False:
+        return f"/dev/kvm is {state}; the kernel says: {level_words(facts.kernel_log)}"
+    if facts.known_arch is Arch.X86_64 and not facts.cpu_flags:
+        return f"/dev/kvm is {state}; the processor shows neither vmx nor svm"
+    log = "says nothing of KVM" if facts.kernel_log_opens else "cannot be read"
+    return f"/dev/kvm is {state}; the kernel's log {log}"
 
 
 def firmware_of(guest: Arch, facts: HostFacts) -> str | None:
@@ -104,10 +115,15 @@ def kvm_remedy(facts: HostFacts) -> str | None:
     """What may give the host a KVM that works."""
     if facts.kvm_opens:
         return None
+    words = kvm_words(facts.kernel_log).lower()
+    if "command line" in words:
+        return "take kvm-arm.mode=none off the command line of the host's kernel"
+    if "bios" in words:
+        return "switch virtualization on in the setup of the host's firmware"
+    if started_in_el2(facts.kernel_log) is False:
+        return "have the boot loader start the host's kernel in EL2 (HYP mode)"
     if facts.kvm_exists:
         return "let the host's user into the group kvm, or log in as root"
-    if facts.kernel_level in ("EL1", "SVC"):
-        return "have the boot loader start the host's kernel in EL2 (HYP mode)"
     return "use a kernel with KVM on the host, started where it may use virtualization"
 
 

@@ -28,10 +28,12 @@ def guests(count: int = 1) -> dict[str, Any]:
     return {"device_type": "kvm-aarch64", "role": "guest", "count": count, "image": "vm.img"}
 
 
-def job(lab: Lab, *vms: dict[str, Any], host: str = "rack", name: str = "job.json") -> Path:
+def job(
+    lab: Lab, *vms: dict[str, Any], host: str = "rack", name: str = "job.json", **more: Any
+) -> Path:
     document = {
         "timeout": 60,
-        "vm_group": {"host": {"device_type": host}, "vms": list(vms)},
+        "vm_group": {"host": {"device_type": host, **more}, "vms": list(vms)},
         "actions": [{"command": "boot_linaro_image", "parameters": {"role": "guest"}}],
     }
     return write_job(lab, document).rename(lab.folder / name)
@@ -91,6 +93,59 @@ def test_emulation_is_degraded_and_no_reason_to_refuse(lab: Lab, sshd: Server) -
     one = found["kvm-aarch64 (virt)"]
     assert (status, one["severity"]) == (0, "degraded")
     assert "qemu-system-aarch64 9.9 emulates it, slowly" in one["found"]
+
+
+def test_host_says_what_it_has_in_words_that_the_job_can_require(lab: Lab, sshd: Server) -> None:
+    version = "#!/bin/sh\necho QEMU emulator version 8.2.0\n"
+    only_programs(sshd, lambda name: "qemu" not in name, {"qemu-system-aarch64": version})
+    _, found, _ = doctor(lab, job(lab, entry("guest")))
+    words = json.loads(f"[{found['has']['found'].partition(': ')[2]}]")
+
+    status, found, _ = doctor(lab, job(lab, entry("guest"), requires=words))
+
+    assert status == 0
+    assert found["required for host"]["severity"] == "ok"
+    assert {"qemu>=8.2.0", f"cpus>={os.cpu_count()}"} <= set(words)
+
+
+def test_nodes_that_will_be_skipped_are_named_with_the_evidence_and_not_looked_at(
+    lab: Lab, sshd: Server
+) -> None:
+    only_programs(sshd, lambda name: not name.startswith("qemu"))
+
+    status, found, _ = doctor(lab, job(lab, {**guests(), "requires": ["file:/nothing"]}))
+
+    one = found["required for guest"]
+    assert (status, one["severity"]) == (0, "degraded")
+    assert one["found"] == "requires file:/nothing: /nothing is missing: guest will be skipped"
+    assert not [what for what in found if what.startswith("QEMU")]
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "severity"), [("skip", 0, "degraded"), ("fail", 4, "missing")]
+)
+def test_host_that_lacks_something_is_found_out_before_the_run(
+    lab: Lab, policy: str, status: int, severity: str
+) -> None:
+    vm = {**guests(), "requires": ["file:/nothing"], "requires_policy": "fail"}
+    path = job(lab, vm, requires=["file:/nothing"], requires_policy=policy)
+
+    ended, found, _ = doctor(lab, path)
+
+    assert (ended, found["required for host"]["severity"]) == (status, severity)
+    assert not {"required for guest", "memory", "disk"} & found.keys()
+
+
+def test_vm_that_must_have_kvm_is_missing_it_where_it_would_be_emulated(
+    lab: Lab, sshd: Server
+) -> None:
+    emulating = "#!/bin/sh\ncase \"$*\" in *'-accel kvm'*) echo no such CPU; exit 1 ;; esac\n"
+    only_programs(sshd, replaced={"qemu-system-aarch64": f"{emulating}echo QEMU 9.9 monitor\n"})
+
+    status, found, _ = doctor(lab, job(lab, {**guests(), "accelerator": "kvm"}))
+
+    assert (status, found["kvm-aarch64 (virt)"]["severity"]) == (4, "missing")
+    assert "the job never emulates it" in found["kvm-aarch64 (virt)"]["found"]
 
 
 def test_vm_that_the_job_launches_needs_no_qemu(lab: Lab, sshd: Server) -> None:

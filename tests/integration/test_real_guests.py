@@ -2,6 +2,7 @@
 """Whole jobs with real guests on this machine, and with a link to it that breaks off meanwhile."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.integration.test_whole_jobs import HEAD, job
-from tests.support.lab import IMAGES, Lab, follow
+from tests.support.lab import IMAGES, Ended, Lab, follow
 from tests.support.leftovers import traces
 from tests.support.local_lab import (
     guest,
@@ -180,6 +181,22 @@ def test_results_before_a_death_and_a_time_out_are_kept(lab: Lab, sshd: Server) 
     assert traces(lab, sshd) == []
 
 
+def assert_said_to_be_emulated(ended: Ended) -> None:
+    """No result of a guest that was emulated passes for KVM's."""
+    name, facts = (ended.results["nodes"][1][key] for key in ("name", "attributes"))
+    assert (facts["accelerator"], facts["emulated"]) == ("tcg", "true")
+    assert f"emulated: {name}: the job wants it emulated" in ended.stdout
+    assert re.search(rf"{name} *│ guest *│ Complete *│ emulated ", ended.stdout)
+    junit = ElementTree.parse(ended.output / "junit.xml").getroot()
+    suites = [suite for suite in junit.iter("testsuite") if suite.get("hostname") == name]
+    assert len(suites) == 2
+    for suite in suites:
+        said = {one.get("name"): one.get("value") for one in suite.iterfind("properties/property")}
+        assert facts.items() <= said.items()
+    bundle = json.loads((ended.output / name / "bundle.json").read_text())
+    assert all(facts.items() <= run["attributes"].items() for run in bundle["test_runs"])
+
+
 def test_cancel_leaves_nothing_of_a_guest(lab: Lab, sshd: Server) -> None:
     actions = [*guest_actions("guest"), shell_action("waiting.yaml", "guest")]
     path = write_job(lab, job(guest("guest"), actions=actions), waiting=WAITING)
@@ -203,9 +220,11 @@ def test_firmware_of_the_job_boots_the_guest(lab: Lab) -> None:
         shell_action("hello.yaml", "guest"),
     ]
 
-    ended = lab.run(write_job(lab, job(guest("guest"), actions=actions), hello=HELLO))
+    document = job(guest("guest", accelerator="tcg"), actions=actions)
+    ended = lab.run(write_job(lab, document, hello=HELLO))
 
     assert ended.status == 0, ended.stderr
+    assert_said_to_be_emulated(ended)
     assert "J-Boot 20" in ended.console(ended.results["nodes"][1]["name"])
 
 

@@ -13,7 +13,7 @@ from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
 from lava_vmgroup.log import NodeLog
-from lava_vmgroup.vms.accelerator import Arch, HostFacts
+from lava_vmgroup.vms.accelerator import HostFacts
 from lava_vmgroup.vms.folder import VMFolder
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import Offer
@@ -22,7 +22,7 @@ from tests.support.sshd import Server
 from tests.support.supervised import supervised
 
 FACTS = HostFacts(
-    arch=Arch.AARCH64,
+    machine="aarch64",
     memory_mib=2000,
     kvm_opens=False,
     qemu_programs=frozenset(),

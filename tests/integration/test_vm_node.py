@@ -23,7 +23,7 @@ from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.shared import Lab
 from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.runner.group import GroupRun
-from lava_vmgroup.vms.accelerator import Arch, HostFacts
+from lava_vmgroup.vms.accelerator import HostFacts
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import OFFER_ID, Offer
 from tests.support.processes import is_running
@@ -101,7 +101,7 @@ def test_vm_that_boots_again_replaces_the_running_one(pair: Pair, tmp_path: Path
 
 def test_job_launches_its_vm_where_no_qemu_is(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     bare = HostFacts(
-        arch=Arch.AARCH64,
+        machine="aarch64",
         memory_mib=1024,
         kvm_opens=False,
         qemu_programs=frozenset(),

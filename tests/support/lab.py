@@ -226,11 +226,12 @@ def ending(made: Lab) -> Iterator[Lab]:
 
 
 @contextmanager
-def lab(folder: Path) -> Iterator[Lab]:
-    """A lab with one emulated board, which is gone at the end."""
+def lab(folder: Path, *options: str) -> Iterator[Lab]:
+    """A lab with one emulated board, made with `options`, which is gone at the end."""
     made = Lab(folder=folder, config=folder / "board/config")
     program = [sys.executable, str(EMULATED_BOARD / "board.py")]
-    subprocess.run([*program, "create", str(made.board)], check=True, stdout=subprocess.DEVNULL)
+    create = [*program, "create", *options, str(made.board)]
+    subprocess.run(create, check=True, stdout=subprocess.DEVNULL)
     try:
         with ending(made):
             yield made

@@ -14,6 +14,8 @@ is no text, or a backslash and its number, ``\\xe4``::
                      Canceled, Skipped), started_at, duration_s, counts (pass, fail, skip, unknown),
                      attributes, error (or null), skipped (the reason, or null), faults[],
                      actions[], runs[]
+      attributes     of a VM that was run: accelerator (kvm, tcg, or unknown with the reason in
+                     brackets); if it was emulated: emulated (true), why_not_kvm (the reason)
       faults[]       on the console: name, severity (fatal, error, note), line, lines[], test_case
                      (or null), seen_at
       actions[]      command, started_at, duration_s, error (or null)

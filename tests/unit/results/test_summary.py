@@ -36,8 +36,58 @@ def rows(text: str) -> list[list[str]]:
 def test_each_node_has_its_row(job_result: JobResult) -> None:
     text = shown(job_result)
 
-    assert cells(text, "arndale01") == ["arndale01", "host", "Incomplete", *"2111", "600.0"]
-    assert cells(text, "vm1") == ["vm1", "client", "Incomplete", *"0000", "125.0"]
+    assert cells(text, "arndale01") == ["arndale01", "host", "Incomplete", "", *"2111", "600.0"]
+    assert cells(text, "vm1") == ["vm1", "client", "Incomplete", "emulated", *"0000", "125.0"]
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "word"),
+    [("kvm", "kvm"), ("tcg", "emulated"), ("unknown (launch_with)", "unknown")],
+)
+def test_each_vm_says_how_it_was_run(
+    job_result: JobResult, vm: NodeResult, accelerator: str, word: str
+) -> None:
+    facts = {"accelerator": accelerator, "why_not_kvm": "/dev/kvm is missing"}
+    passed = replace(vm, state=NodeState.COMPLETE, error=None, actions=(), attributes=facts)
+
+    text = shown(replace(job_result, nodes=(passed,), cause=None, exit_status=0), width=80)
+
+    assert cells(text, "vm1")[3] == word
+    assert ("emulated: vm1: /dev/kvm is missing" in text) is (word == "emulated")
+
+
+def test_column_for_the_accelerator_is_only_there_with_vms_that_were_run(
+    job_result: JobResult, host: NodeResult
+) -> None:
+    assert "accelerator" not in shown(replace(job_result, nodes=(host,)))
+
+
+@pytest.mark.parametrize(
+    ("skipped", "status", "words"),
+    [
+        ("host vm", 0, "every node was skipped, nothing was tested"),
+        ("vm", 0, "no test failed, 1 of 2 nodes were skipped"),
+        ("vm", 1, "tests failed, 1 of 2 nodes were skipped"),
+        ("", 0, "every node completed and no test failed"),
+        ("host vm", 4, "the lab's equipment failed"),
+    ],
+)
+def test_job_with_skipped_nodes_does_not_say_that_every_node_completed(
+    job_result: JobResult, host: NodeResult, vm: NodeResult, skipped: str, status: int, words: str
+) -> None:
+    runs = host.runs if status == 1 else ()
+    nodes = tuple(
+        replace(
+            node,
+            state=NodeState.SKIPPED if name in skipped.split() else NodeState.COMPLETE,
+            runs=runs if name == "host" else (),
+        )
+        for name, node in (("host", host), ("vm", vm))
+    )
+
+    text = shown(replace(job_result, nodes=nodes, exit_status=status))
+
+    assert f"exit status {status} after 601.5 s: {words}\n" in text
 
 
 def test_unknown_has_a_column_only_when_there_is_one(job_result: JobResult, vm: NodeResult) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.connections.ssh_keys import JobKey
-from lava_vmgroup.errors import MultiNodeError
-from lava_vmgroup.vms.introduction import Hello, Offer
+from lava_vmgroup.errors import MultiNodeError, NodeSkipped
+from lava_vmgroup.vms.introduction import Hello, Offer, no_offer
 from lava_vmgroup.vms.network import GroupNetwork
 
 ADDRESS = Address(
@@ -30,6 +30,13 @@ def test_an_offer_arrives_as_it_was_made(bridge: str | None) -> None:
         Offer(address=ADDRESS, folder="/vms", store_limit_mib=7),
     ):
         assert Offer.from_message(offer.to_message(), "group") == offer
+
+
+def test_host_that_is_skipped_tells_its_vms_the_reason_in_place_of_an_offer() -> None:
+    with pytest.raises(NodeSkipped) as caught:
+        Offer.from_message(no_offer("requires kvm: /dev/kvm is missing"), "group")
+
+    assert caught.value.message == "the host is skipped: requires kvm: /dev/kvm is missing"
 
 
 @pytest.mark.parametrize(

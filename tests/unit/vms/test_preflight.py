@@ -20,7 +20,7 @@ from lava_vmgroup.vms.preflight import (
 )
 
 BOARD = HostFacts(
-    arch=Arch.AARCH64,
+    machine="aarch64",
     memory_mib=2000,
     available_mib=1800,
     kvm_opens=True,
@@ -29,6 +29,7 @@ BOARD = HostFacts(
     firmware=frozenset(),
     tools=frozenset(TOOLS),
 )
+EL1 = "CPU: All CPU(s) started at EL1"
 NEEDS = VMNeeds(guest=Arch.AARCH64, memory_mib=1024, pins_cpus=True, wants_network=True)
 
 
@@ -94,8 +95,8 @@ def test_images_have_to_fit_and_full_guests_are_warned_of(
 @pytest.mark.parametrize(
     ("change", "reason", "remedy"),
     [
-        ({"kvm_exists": False, "kernel_level": "EL1"}, "started in EL1", "EL2"),
-        ({"kvm_exists": False}, "no /dev/kvm", "a kernel with KVM"),
+        ({"kvm_exists": False, "kernel_log": (EL1,)}, "started at EL1", "EL2"),
+        ({"kvm_exists": False}, "/dev/kvm is missing", "a kernel with KVM"),
         ({}, "does not open", "group kvm"),
     ],
 )

@@ -19,7 +19,7 @@ from lava_vmgroup.vms.qemu import Machine, NetworkCard, argv
 
 ARM_BOTH = frozenset({"qemu-system-arm", "qemu-system-aarch64"})
 BOARD = HostFacts(
-    arch=Arch.AARCH64,
+    machine="aarch64",
     memory_mib=2000,
     kvm_opens=True,
     qemu_programs=ARM_BOTH,
@@ -38,7 +38,9 @@ BOARD = HostFacts(
 def test_kvm_runs_a_guest_that_the_host_can_run(
     host: Arch, guest: Arch, binary: str, cpu: str
 ) -> None:
-    facts = dataclasses.replace(BOARD, arch=host)
+    facts = dataclasses.replace(
+        BOARD, machine={Arch.AARCH64: "aarch64", Arch.AARCH32: "armv7l"}[host]
+    )
 
     assert kvm_choice(guest, facts) == Accelerator(binary=binary, name="kvm", cpu=cpu)
 
@@ -48,7 +50,7 @@ def test_kvm_runs_a_guest_that_the_host_can_run(
     [
         (Arch.X86_64, {}),
         (Arch.AARCH64, {"kvm_opens": False}),
-        (Arch.AARCH64, {"arch": Arch.AARCH32}),
+        (Arch.AARCH64, {"machine": "armv7l"}),
         (Arch.AARCH32, {"qemu_programs": frozenset({"qemu-system-arm"})}),
     ],
 )

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""The words of a host's kernel about KVM and about the level in which it was started.
+
+On ARM, KVM says at boot why it is not there, or which mode it has::
+
+    CPU: All CPU(s) started at EL1                        (32-bit: in SVC mode)
+    kvm [1]: HYP mode not available
+    CPU: All CPU(s) started at EL2                        (32-bit: in HYP mode)
+    kvm [1]: KVM disabled from command line
+    kvm [1]: VHE mode initialized successfully            (6.12 on: VHE+NV2)
+    kvm [1]: Hyp mode initialized successfully            (6.12 on: Hyp nVHE or Hyp hVHE)
+    kvm [1]: Protected nVHE mode initialized successfully (6.12 on: or Protected hVHE)
+
+x86 speaks only when something is wrong: ``kvm: disabled by bios``, ``kvm_intel: VMX not supported
+by CPU 0``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+PATTERN = (
+    r"(^|[]>] *)(kvm(_intel|_amd)?( \[[01]\])?:|CPU: .*CPU\(s\) started|x86/cpu: VMX|SVM disabled)"
+)
+"""An extended regular expression for ``grep``, which finds these lines."""
+
+_STAMP = re.compile(r"^(<\d+>)?(\[[^]]*\] *)*")
+_KVM = re.compile(r"(?:kvm(?: \[1\])?: |(?=kvm_(?:intel|amd): |x86/cpu: VMX|SVM ))(?P<words>.+)")
+_COMPLAINT = re.compile(
+    "not available|disabled|not supported|not enabled|no hardware|fail|error|cannot|unable",
+    re.IGNORECASE,
+)
+_MODE = re.compile(r"(?P<kind>Protected |Hyp )?(?:[nh]?VHE(?:\+NV2)? )?mode initialized")
+_LEVEL = re.compile(r"CPU: All CPU\(s\) started (?:at|in) (?P<level>[A-Z0-9]+)")
+_HYPERVISOR_LEVELS = ("EL2", "HYP")
+
+
+def without_stamp(line: str) -> str:
+    """A line without its priority, its time and its origin."""
+    return _STAMP.sub("", line).strip()
+
+
+def kvm_words(log: Sequence[str]) -> str:
+    """The last complaint of KVM, or the last thing that it said; empty if it said nothing."""
+    said = _said(log)
+    return next(iter([*reversed(list(filter(_COMPLAINT.search, said))), *reversed(said)]), "")
+
+
+def mode_words(log: Sequence[str]) -> str:
+    """The words by which KVM on ARM names its mode; empty if there are none."""
+    return next((words for words in _said(log) if _MODE.search(words)), "")
+
+
+def kvm_mode(log: Sequence[str]) -> str:
+    """KVM's mode on ARM, ``vhe``, ``nvhe`` or ``protected``; empty if KVM did not say it."""
+    match = _MODE.search(mode_words(log))
+    if match is None:
+        return ""
+    return {"Protected ": "protected", "Hyp ": "nvhe"}.get(match["kind"] or "", "vhe")
+
+
+def level_words(log: Sequence[str]) -> str:
+    """The line that says in which level the processors were started; empty if there is none."""
+    return next((line for line in log if _LEVEL.match(line)), "")
+
+
+def started_in_el2(log: Sequence[str]) -> bool | None:
+    """Return True if an ARM kernel was started in EL2 (HYP mode), None if it does not say."""
+    match = _LEVEL.match(level_words(log))
+    if match is not None:
+        return match["level"] in _HYPERVISOR_LEVELS
+    said = _said(log)
+    if "HYP mode not available" in said:
+        return False
+    # KVM looks for EL2 before it looks at the command line.
+    return True if kvm_mode(log) or "KVM disabled from command line" in said else None
+
+
+def _said(log: Sequence[str]) -> list[str]:
+    """All that KVM said, without its name."""
+    return [match["words"] for line in log if (match := _KVM.fullmatch(line))]
