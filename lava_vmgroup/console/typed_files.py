@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import hashlib
 import re
+import shlex
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +17,6 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError, JobError
 
-_FILE = "/lava-typed-$$"
-"""Named for the shell itself: others may share its file system, as in containers."""
 _PIECE = 700
 """Characters a line; busybox's shell takes 1023 at most."""
 _BLOCK = 2048
@@ -40,21 +39,85 @@ class Typed:
     archive: bytes
 
 
-def unpack_typed(shell: Shell, archives: Sequence[Typed], deadline: Deadline) -> None:
-    """Unpack tar archives in folders of the system behind `shell`, one after the other.
+class TypedFiles:
+    """Brings files into the system behind a shell, and out of it.
 
-    Needs ``base64``, ``gzip``, ``md5sum`` and ``tar`` there; raises `InfrastructureError` when
-    what arrived is not what was sent, and `JobError` before anything is typed when it is too much.
+    Needs ``base64``, ``gzip``, ``md5sum`` and ``tar`` there.  A file on its way is in `folder`, the
+    folder of the tests, which goes with them however the job ends.
     """
-    size = sum(len(one.archive) for one in archives)
-    if size > _MAX_UNPACKED:
-        raise _too_much(f"{size >> 20} MiB")
-    packed = [gzip.compress(one.archive, mtime=0) for one in archives]
-    if (typed := sum(map(len, packed))) > _MAX_PACKED:
-        raise _too_much(f"{size >> 20} MiB, compressed {typed >> 20} MiB")
-    deadline = deadline.sub("typing the tests", _TYPING_S + typed / _SLOWEST)
-    for one, content in zip(archives, packed, strict=True):
-        _unpack_one(shell, one, content, deadline)
+
+    def __init__(self, shell: Shell, folder: str) -> None:
+        self._shell = shell
+        self._folder = shlex.quote(folder)
+        self._file = f"{self._folder}/typed"
+
+    def unpack(self, archives: Sequence[Typed], deadline: Deadline) -> None:
+        """Unpack tar archives, one after the other.
+
+        Raises `InfrastructureError` when what arrived is not what was sent, and `JobError` before
+        anything is typed when it is too much.
+        """
+        size = sum(len(one.archive) for one in archives)
+        if size > _MAX_UNPACKED:
+            raise _too_much(f"{size >> 20} MiB")
+        packed = [gzip.compress(one.archive, mtime=0) for one in archives]
+        if (typed := sum(map(len, packed))) > _MAX_PACKED:
+            raise _too_much(f"{size >> 20} MiB, compressed {typed >> 20} MiB")
+        deadline = deadline.sub("typing the tests", _TYPING_S + typed / _SLOWEST)
+        self._shell.check_run(f"mkdir -p {self._folder}", deadline)
+        for one, content in zip(archives, packed, strict=True):
+            self._unpack_one(one, content, deadline)
+
+    def _unpack_one(self, typed: Typed, packed: bytes, deadline: Deadline) -> None:
+        text, file = base64.b64encode(packed).decode(), self._file
+        self._shell.check_run(f"rm -f {file}", deadline)
+        for start in range(0, len(text), _PIECE):
+            self._shell.check_run(f"echo {text[start : start + _PIECE]} >>{file}", deadline)
+        digest = hashlib.md5(typed.archive, usedforsecurity=False).hexdigest()
+        self._shell.check_run(
+            f"base64 -d {file} | gzip -d | md5sum | grep -q {digest} && "
+            f"base64 -d {file} | gzip -d | tar -xf - -C {typed.folder} && rm {file}",
+            deadline,
+        )
+
+    def read(self, command: str, limit: int, deadline: Deadline) -> bytes:
+        """Return what a command prints, at most `limit` bytes of it.
+
+        Raises `InfrastructureError` when what arrived is not what was sent.
+        """
+        file = self._file
+        self._shell.check_run(f"mkdir -p {self._folder}", deadline)
+        self._shell.check_run(f"{command} | gzip >{file}", deadline)
+        told = self._shell.check_run(f"wc -c <{file}; md5sum <{file}", deadline)
+        facts = re.search(r"(\d{1,15})\s+([0-9a-f]{32})\b", told)
+        if facts is None:
+            raise InfrastructureError(f"the console told no size: {told[:120]!r}")
+        if int(facts[1]) > _MAX_PACKED:
+            raise InfrastructureError(
+                f"the console tells of {facts[1]} bytes, which nobody can read"
+            )
+        packed = b"".join(
+            self._read_block(number, deadline) for number in range(-(-int(facts[1]) // _BLOCK))
+        )
+        self._shell.run(f"rm -f {file}", deadline)
+        if hashlib.md5(packed, usedforsecurity=False).hexdigest() != facts[2]:
+            raise InfrastructureError("what the console showed of a file is damaged")
+        try:
+            return zlib.decompressobj(wbits=31).decompress(packed, limit)
+        except zlib.error as error:
+            raise InfrastructureError(
+                f"what the console showed of a file is damaged: {error}"
+            ) from error
+
+    def _read_block(self, number: int, deadline: Deadline) -> bytes:
+        """A block of the file; the kernel may write into the midst of it, so perhaps once more."""
+        command = f"dd if={self._file} bs={_BLOCK} skip={number} count=1 2>/dev/null | base64"
+        for _ in range(_TRIES):
+            text = "".join(self._shell.check_run(command, deadline).split())
+            with contextlib.suppress(ValueError):
+                if len(block := base64.b64decode(text, validate=True)) <= _BLOCK:
+                    return block
+        raise InfrastructureError("what the console showed of a file is damaged")
 
 
 def _too_much(what: str) -> JobError:
@@ -63,54 +126,3 @@ def _too_much(what: str) -> JobError:
         "console alone",
         hint="give the guest's kernel virtio-blk, or have the tests download what is large",
     )
-
-
-def _unpack_one(shell: Shell, typed: Typed, packed: bytes, deadline: Deadline) -> None:
-    text = base64.b64encode(packed).decode()
-    shell.check_run(f"rm -f {_FILE}", deadline)
-    for start in range(0, len(text), _PIECE):
-        shell.check_run(f"echo {text[start : start + _PIECE]} >>{_FILE}", deadline)
-    digest = hashlib.md5(typed.archive, usedforsecurity=False).hexdigest()
-    shell.check_run(
-        f"base64 -d {_FILE} | gzip -d | md5sum | grep -q {digest} && "
-        f"base64 -d {_FILE} | gzip -d | tar -xf - -C {typed.folder} && rm {_FILE}",
-        deadline,
-    )
-
-
-def read_typed(shell: Shell, command: str, limit: int, deadline: Deadline) -> bytes:
-    """What a command prints in the system behind `shell`, at most `limit` bytes of it.
-
-    Needs the same programs there as `unpack_typed`; raises `InfrastructureError` when what
-    arrived is not what was sent.
-    """
-    shell.check_run(f"{command} | gzip >{_FILE}", deadline)
-    told = shell.check_run(f"wc -c <{_FILE}; md5sum <{_FILE}", deadline)
-    facts = re.search(r"(\d{1,15})\s+([0-9a-f]{32})\b", told)
-    if facts is None:
-        raise InfrastructureError(f"the console told no size: {told[:120]!r}")
-    if int(facts[1]) > _MAX_PACKED:
-        raise InfrastructureError(f"the console tells of {facts[1]} bytes, which nobody can read")
-    packed = b"".join(
-        _read_block(shell, number, deadline) for number in range(-(-int(facts[1]) // _BLOCK))
-    )
-    shell.run(f"rm -f {_FILE}", deadline)
-    if hashlib.md5(packed, usedforsecurity=False).hexdigest() != facts[2]:
-        raise InfrastructureError("what the console showed of a file is damaged")
-    try:
-        return zlib.decompressobj(wbits=31).decompress(packed, limit)
-    except zlib.error as error:
-        raise InfrastructureError(
-            f"what the console showed of a file is damaged: {error}"
-        ) from error
-
-
-def _read_block(shell: Shell, number: int, deadline: Deadline) -> bytes:
-    """A block of the file; the kernel may write into the midst of it, so perhaps once more."""
-    command = f"dd if={_FILE} bs={_BLOCK} skip={number} count=1 2>/dev/null | base64"
-    for _ in range(_TRIES):
-        text = "".join(shell.check_run(command, deadline).split())
-        with contextlib.suppress(ValueError):
-            if len(block := base64.b64decode(text, validate=True)) <= _BLOCK:
-                return block
-    raise InfrastructureError("what the console showed of a file is damaged")

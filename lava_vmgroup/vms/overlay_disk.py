@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.console.typed_files import Typed, read_typed, unpack_typed
+from lava_vmgroup.console.typed_files import Typed, TypedFiles
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.log import NodeLog
@@ -113,7 +113,7 @@ class OverlayDisk:
         folders = [f"{directory}/trees/{number}" for number, _ in enumerate(trees)]
         packed = [path.read_bytes() for path in trees]
         archives = [Typed("/", archive), *map(Typed, folders, packed)]
-        unpack_typed(self._shell, archives, deadline)
+        TypedFiles(self._shell, directory).unpack(archives, deadline)
 
     def collect(self, directory: str, deadline: Deadline) -> bytes:
         """The tar that the guest packs of the results in `directory`."""
@@ -123,7 +123,7 @@ class OverlayDisk:
             size = min(int(packed[1]), MAX_BYTES)
             return self._link.get_bytes(self._path, size, deadline)
         pack = f"{directory}/bin/lava-pack-results {directory} {_TYPED_BYTES}"
-        return read_typed(self._shell, pack, _TYPED_BYTES, deadline)
+        return TypedFiles(self._shell, directory).read(pack, _TYPED_BYTES, deadline)
 
     def _copy(self, tree: StoredTar, position: int, deadline: Deadline) -> None:
         """Copy a stored archive to a record of the disk, over what is there."""

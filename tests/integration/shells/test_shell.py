@@ -13,9 +13,9 @@ from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import Login, reach_shell
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.console.typed_files import read_typed
+from lava_vmgroup.console.typed_files import Typed, TypedFiles
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import ConfigurationError, InfrastructureError
+from lava_vmgroup.errors import ConfigurationError, DeadlineExpired, InfrastructureError
 
 SHELLS = {
     "bash": "setsid --ctty --wait env PS1='root@board:~# ' bash --norc --noprofile -i",
@@ -165,9 +165,15 @@ def test_files_are_read_from_a_console(console: Console, tmp_path: Path) -> None
     data = os.urandom(9000)
     (tmp_path / "file").write_bytes(data)
 
-    assert read_typed(shell, f"cat {tmp_path}/file", 20000, soon()) == data
-    assert read_typed(shell, f"cat {tmp_path}/file", 5000, soon()) == data[:5000]
-    assert read_typed(shell, "true", 5000, soon()) == b""
+    assert (
+        TypedFiles(shell, str(tmp_path / "tests")).read(f"cat {tmp_path}/file", 20000, soon())
+        == data
+    )
+    assert (
+        TypedFiles(shell, str(tmp_path / "tests")).read(f"cat {tmp_path}/file", 5000, soon())
+        == data[:5000]
+    )
+    assert TypedFiles(shell, str(tmp_path / "tests")).read("true", 5000, soon()) == b""
 
 
 def test_noise_of_the_kernel_does_not_spoil_a_file(console: Console, tmp_path: Path) -> None:
@@ -180,7 +186,10 @@ def test_noise_of_the_kernel_does_not_spoil_a_file(console: Console, tmp_path: P
         soon(),
     )
 
-    assert read_typed(shell, f"cat {tmp_path}/file", 5000, soon()) == b"content"
+    assert (
+        TypedFiles(shell, str(tmp_path / "tests")).read(f"cat {tmp_path}/file", 5000, soon())
+        == b"content"
+    )
 
 
 def test_a_file_that_stays_damaged_is_an_error(console: Console, tmp_path: Path) -> None:
@@ -189,4 +198,17 @@ def test_a_file_that_stays_damaged_is_an_error(console: Console, tmp_path: Path)
     shell.check_run("base64() { echo QUJD; }", soon())
 
     with pytest.raises(InfrastructureError, match="is damaged"):
-        read_typed(shell, f"cat {tmp_path}/file", 5000, soon())
+        TypedFiles(shell, str(tmp_path / "tests")).read(f"cat {tmp_path}/file", 5000, soon())
+
+
+def test_typing_that_is_interrupted_leaves_nothing_outside_the_tests(
+    console: Console, tmp_path: Path
+) -> None:
+    shell, before = prepared(console), set(Path("/").iterdir())
+    archive = Typed(str(tmp_path), os.urandom(100_000))
+
+    with pytest.raises(DeadlineExpired):
+        TypedFiles(shell, str(tmp_path / "tests")).unpack([archive], Deadline.after("typing", 0.2))
+
+    assert set(Path("/").iterdir()) == before
+    assert (tmp_path / "tests/typed").stat().st_size > 0

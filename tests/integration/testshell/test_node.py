@@ -21,7 +21,7 @@ from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.console.typed_files import read_typed
+from lava_vmgroup.console.typed_files import TypedFiles
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.errors import Canceled, DeadlineExpired, InfrastructureError, TestError
@@ -73,7 +73,7 @@ class LocalNode(Node):
         if self.broken:
             raise InfrastructureError("the disk is gone")
         pack = f"{directory}/bin/lava-pack-results {directory} 1000000"
-        return read_typed(self.shell, pack, 1 << 20, deadline)
+        return TypedFiles(self.shell, directory).read(pack, 1 << 20, deadline)
 
     def test_shell_ended(self, deadline: Deadline) -> None:
         self.waits_until = deadline

@@ -12,7 +12,7 @@ import pytest
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.console.typed_files import read_typed
+from lava_vmgroup.console.typed_files import TypedFiles
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
 from tests.support.scripted import PlayedShell
@@ -21,9 +21,12 @@ DIGEST = hashlib.md5(b"no gzip", usedforsecurity=False).hexdigest()
 
 
 def read(tmp_path: Path, *answers: str) -> bytes:
-    stream = PlayedShell([[f"{answer}\r\n".encode()] for answer in answers])
+    made_folder = ""
+    stream = PlayedShell([f"{answer}\r\n".encode()] for answer in (made_folder, *answers))
     with Console(stream, Recorder(tmp_path / "console.log")) as console:
-        return read_typed(Shell(console), "cat x", 1000, Deadline.after("the test", 60.0))
+        return TypedFiles(Shell(console), "/tests").read(
+            "cat x", 1000, Deadline.after("the test", 60.0)
+        )
 
 
 @pytest.mark.parametrize(
