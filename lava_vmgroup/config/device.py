@@ -286,10 +286,20 @@ class DeviceConfig:
         text = getattr(self, key, None)
         if not isinstance(text, str):
             text = self.extra[key]
-        for name in re.findall(r"%\(([^()]+)\)s", text):
-            if not hasattr(self, name.lower()) and name.lower() not in self.extra:
-                raise ConfigurationError(
-                    f"{self.place(key)} refers to %({name})s, which is not set",
-                    hint=f"set {name} for the device",
-                )
+        if name := self._unset(text):
+            raise ConfigurationError(
+                f"{self.place(key)} refers to %({name})s, which is not set",
+                hint=f"set {name} for the device",
+            )
         return text, self.place(key)
+
+    def _unset(self, text: str) -> str:
+        """The key that a text refers to, perhaps by others, and that nothing sets; "" if none."""
+        for name in re.findall(r"%\(([^()]+)\)s", text):
+            key = name.lower()
+            if not hasattr(self, key) and key not in self.extra:
+                return str(name)
+            value = getattr(self, key, self.extra.get(key))
+            if isinstance(value, str) and (deeper := self._unset(value)):
+                return deeper
+        return ""
