@@ -52,6 +52,8 @@ class Fault:
     place: Place = Place.MESSAGE
     when_up: bool = False
     """Whether it is only a fault while a system is supposed to be up."""
+    after: str = ""
+    """What one of the lines before it must show, for words that are harmless otherwise."""
     of_ramdisk: bool = False
     """Whether a ramdisk says it that finds no root file system."""
     hint: str = ""
@@ -106,12 +108,14 @@ _RAMDISK = (
     r"^mountroot> ?$",
     r"(?i:dropping (?:you )?(?:in)?to (?:a |an )?(?:\w{1,20} ){0,3}shell)",
     r"(?i:dropped into (?:a |an )(?:\w{1,20} ){0,3}shell)",
-    r"(?i:(?:failed to|could not|cannot|can't) mount (?:the )?(?:real )?root\b)",
-    r"(?i:Failed to mount \S{1,200} (?:as root file system|on real root))",
-    r"Mounting root(?: read-only)?:? failed",
     r"(?:switch_root|run-init|pivot_root): (?:failed|can't|cannot|bad|not |\S{1,200}: No such)",
     r"Failed to switch root: ",
 )
+_NOT_MOUNTED = (
+    r"(?i:(?:failed to|could not|cannot|can't|unable to) mount\b|mounting .{1,200} failed"
+    r"|mounting root.{0,40}failed|mount: .{1,200} failed)"
+)
+_SHELL_OF_RAMDISK = r"can't access tty; job control turned off|^[/~] # ?$"
 _EMERGENCY = (
     # systemd, sysvinit, OpenWrt
     r"You are in (?:emergency|rescue) mode",
@@ -145,6 +149,15 @@ FAULTS: tuple[Fault, ...] = (
         severity=_FATAL,
         place=Place.BOOT,
         pattern="|".join(_RAMDISK),
+        of_ramdisk=True,
+        hint=_ROOT_HINT,
+    ),
+    Fault(
+        name="no-root",
+        severity=_FATAL,
+        place=Place.BOOT,
+        pattern=_SHELL_OF_RAMDISK,
+        after=_NOT_MOUNTED,
         of_ramdisk=True,
         hint=_ROOT_HINT,
     ),

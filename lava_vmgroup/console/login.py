@@ -146,11 +146,13 @@ class _Dialogue:
         login = self._login
         sights: list[tuple[_Sight, Any]] = [
             (_Sight.RENEWAL, Anywhere(_RENEWAL)),
-            (_Sight.REFUSED, Anywhere(_REFUSED)),
             (_Sight.FIRST_BOOT, Anywhere(_FIRST_BOOT)),
             (_Sight.NOT_YET, Anywhere(_NOT_YET)),
             (_Sight.ACTIVATE, Anywhere(_ACTIVATE)),
         ]
+        if self._logins:
+            # Before a login, systemd says so of root in emergency mode.
+            sights.append((_Sight.REFUSED, Anywhere(_REFUSED)))
         sights += [
             (_Sight.SHELL, Anywhere(prompt))
             for prompt in login.test_image_prompts

@@ -24,7 +24,11 @@ PROMPTS = [
     "localhost:~ # ",
     "\x1b]3008;start=ab;type=shell;cwd=/root\x1b\\[root@fedora ~]# \x1b]133;B\x1b\\",
 ]
-NO_PROMPTS = ["Loading: ####", "root@host:~$ "]
+NO_PROMPTS = [
+    "Loading: ####",
+    "root@host:~$ ",
+    "Cannot open access to console, the root account is locked.",
+]
 
 
 @pytest.fixture
