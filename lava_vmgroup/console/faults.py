@@ -91,15 +91,14 @@ _RAMDISK = (
     # initramfs-tools
     r"ALERT!  ?\S{1,200} does not exist",
     r"Gave up waiting for root\b",
-    r"Target filesystem doesn't have requested ",
     r"No init found\. Try passing init= bootarg",
     r"No root device specified\. Boot arguments must include",
-    r"The root filesystem on \S{1,200} requires a manual fsck",
+    r"The \S{1,40} filesystem on \S{1,200} requires a manual fsck",
     r"^\(initramfs\) ?$",
     # Alpine, dracut, mkinitcpio, genkernel, NixOS, Yocto and others
     r"initramfs emergency recovery shell",
     r"/run/initramfs/rdsosreport\.txt",
-    r"^dracut:[^\s#]{1,200}# ?$",
+    r"^(?:dracut|cmdline|pre-\w{1,20}|initqueue|switch_root|emergency):[^\s#]{1,200}# ?$",
     r"dracut: (?:FATAL|Refusing to continue)",
     r"^:/[^\s#]{0,200}# ?$",
     r"^\[rootfs [^\]]{0,80}\]# ?$",
@@ -108,11 +107,13 @@ _RAMDISK = (
     r"^mountroot> ?$",
     r"(?i:dropping (?:you )?(?:in)?to (?:a |an )?(?:\w{1,20} ){0,3}shell)",
     r"(?i:dropped into (?:a |an )(?:\w{1,20} ){0,3}shell)",
-    r"(?:switch_root|run-init|pivot_root): (?:failed|can't|cannot|bad|not |\S{1,200}: No such)",
+    # What cannot be moved is unmounted instead, and initramfs-tools tries one init after the other.
+    r"switch_root: (?!failed to mount moving /(?:dev|proc|sys|run)\b)"
+    r"(?:failed|can't|cannot|bad|not )",
     r"Failed to switch root: ",
 )
 _NOT_MOUNTED = (
-    r"(?i:(?:failed to|could not|cannot|can't|unable to) mount\b|mounting .{1,200} failed"
+    r"(?i:(?:failed to|could not|cannot|can't|unable to) mount\b(?! moving)|mounting .{1,200} failed"
     r"|mounting root.{0,40}failed|mount: .{1,200} failed)"
 )
 _SHELL_OF_RAMDISK = r"can't access tty; job control turned off|^[/~] # ?$"

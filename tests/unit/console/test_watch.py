@@ -80,7 +80,6 @@ RAMDISKS = [
     "ALERT!  UUID=7a04 does not exist.  Dropping to a shell!",
     "ALERT! /dev/mmcblk1p9 does not exist. Dropping to a shell!",
     "Gave up waiting for root file system device.  Common problems:",
-    "Target filesystem doesn't have requested /sbin/init.",
     "No init found. Try passing init= bootarg.",
     "The root filesystem on /dev/sda1 requires a manual fsck",
     "initramfs emergency recovery shell launched. Type 'exit' to continue boot",
@@ -88,14 +87,15 @@ RAMDISKS = [
     "dracut: FATAL: No or empty root= argument",
     "An error occurred in stage 1 of the boot process, which must mount the",
     "You are now being dropped into an emergency shell.",
-    "switch_root: failed to mount moving /dev to /sysroot/dev: Invalid argument",
+    "switch_root: failed to mount moving /sysroot to /: Invalid argument",
+    "switch_root: failed. Sorry.",
     "switch_root: can't execute '/sbin/init': No such file or directory",
-    "run-init: /sbin/init: No such file or directory",
     "Failed to switch root: Specified switch root path '/sysroot' does not seem to be an OS tree.",
 ]
 RAMDISK_PROMPTS = [
     "(initramfs) ",
     "dracut:/# ",
+    "pre-mount:/# ",
     ":/# ",
     ":/root# ",
     "[rootfs ]# ",
@@ -120,6 +120,9 @@ BOOTS = """\
 U-Boot 2023.01 (Feb 22 2023)
 Loading, please wait...
 Gave up waiting for suspend/resume device
+Target filesystem doesn't have requested /missing/init.
+run-init: can't execute '/missing/init': No such file or directory
+switch_root: failed to mount moving /dev to /sysroot/dev: Invalid argument
 Begin: Mounting root file system ... Begin: Running /scripts/local-top ... done.
 Press the [f] key and hit [enter] to enter failsafe mode
 [   10.1] systemd[1]: emergency.service - Emergency Shell was skipped because of a condition check
