@@ -113,8 +113,8 @@ _RAMDISK = (
     r"Failed to switch root: ",
 )
 _NOT_MOUNTED = (
-    r"(?i:(?:failed to|could not|cannot|can't|unable to) mount\b(?! moving)|mounting .{1,200} failed"
-    r"|mounting root.{0,40}failed|mount: .{1,200} failed)"
+    r"(?i:(?:failed to|could not|cannot|can't|unable to) mount\b(?! moving)"
+    r"|mount(?:ing|:) .{1,200}failed)"
 )
 _SHELL_OF_RAMDISK = r"can't access tty; job control turned off|^[/~] # ?$"
 _EMERGENCY = (
