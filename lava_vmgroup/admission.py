@@ -4,17 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
-from lava_vmgroup import actions
-from lava_vmgroup.config.inventory import load_vm_type
-from lava_vmgroup.errors import JobError
+from lava_vmgroup import actions, boards
+from lava_vmgroup.config.inventory import known_devices, load_device, load_vm_type
+from lava_vmgroup.errors import ConfigurationError, JobError
 from lava_vmgroup.job.model import Group, Job
 
 
 def admit_job(job: Job, search_path: tuple[Path, ...]) -> None:
-    """Raise a `JobError` that says all that is wrong with a job's files and types."""
+    """Raise a `JobError` that says all that is wrong with a job's files and types.
+
+    Raises `ConfigurationError` where no driver can boot a host of its type.
+    """
     _refuse([*actions.file_problems(job), *_type_problems(_device_types(job), search_path)])
+    _check_drivers(job.host.device_type, search_path)
 
 
 def admit_sub_job(group: Group, search_path: tuple[Path, ...]) -> None:
@@ -22,6 +27,24 @@ def admit_sub_job(group: Group, search_path: tuple[Path, ...]) -> None:
     [node] = group.nodes
     types = [("device_type" if node.is_host else "config", node.device_type)]
     _refuse([*actions.sub_job_problems(group), *_type_problems(types, search_path)])
+    if node.is_host:
+        _check_drivers(node.device_type, search_path)
+
+
+def _check_drivers(host_type: str, search_path: tuple[Path, ...]) -> None:
+    """Raise the `ConfigurationError` of the last device of the type, unless one has its driver."""
+    names = [name for name, kind in known_devices(search_path).items() if kind == host_type]
+    configs = [partial(load_device, name, search_path) for name in names]
+    error: ConfigurationError | None = None
+    for load in configs or [partial(load_vm_type, host_type, search_path)]:
+        try:
+            boards.driver_class(load())
+        except ConfigurationError as refused:
+            error = refused
+        else:
+            return
+    if error is not None:
+        raise error
 
 
 def _refuse(problems: list[str]) -> None:

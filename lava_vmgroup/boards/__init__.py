@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Board drivers: one module per ``client_type``, found by its name.
 
-A driver module has a class ``Driver`` that fulfils `Board`.
+A driver module has a class ``Driver`` that fulfils `Board`, and where it cannot serve every device,
+a function ``check`` that raises the `ConfigurationError` for one.
 """
 
 from __future__ import annotations
@@ -79,15 +80,25 @@ class Board(Protocol):
 
 def load(setup: BoardSetup) -> Board:
     """The driver that the device's ``client_type`` names."""
-    name, key = setup.config.driver, "client_type"
+    driver: Board = driver_class(setup.config)(setup)
+    return driver
+
+
+def driver_class(config: DeviceConfig) -> Any:
+    """The class of the driver that a device needs.
+
+    Raises `ConfigurationError` where there is none, or where it cannot serve the device.
+    """
+    name, key = config.driver, "client_type"
     known = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    if setup.config.client_type == "dummy":
+    if config.client_type == "dummy":
         key, known = "dummy_driver", ["ssh"]
     if name not in known:
         raise ConfigurationError(
-            f"device {setup.config.hostname}: no driver for {key} {name!r}",
+            f"device {config.hostname}: no driver for {key} {name!r}",
             hint=f"known: {', '.join(known)}",
         )
     module: Any = importlib.import_module(f"{__name__}.{name}")
-    driver: Board = module.Driver(setup)
-    return driver
+    if (check := getattr(module, "check", None)) is not None:
+        check(config)
+    return module.Driver

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from lava_vmgroup.boards import BoardSetup, bootloader
 from lava_vmgroup.config.commands import BootCommand, CommandKind
+from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import run_configured
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.loader import Loader
@@ -33,8 +34,16 @@ _APPEARS_S = 10.0
 _POLL_S = 0.5
 _UMOUNT_TRIES = 5
 
-_UEFI_SETTINGS = "0x0FFC0000 0x0FFEFFFF"
-"""Where in the flash UEFI keeps its menu; erased, so that each boot begins with the same one."""
+
+def check(config: DeviceConfig) -> None:
+    """Raise the `ConfigurationError` for a device that this driver cannot serve."""
+    if config.vexpress_complete_firmware:
+        raise ConfigurationError(
+            f"device {config.hostname or config.device_type}: vexpress_complete_firmware is set, "
+            "but firmware that is one archive for the whole board cannot be put on it",
+            hint="put the firmware on the board's storage by hand and set "
+            "vexpress_complete_firmware = no",
+        )
 
 
 class Driver(bootloader.Driver):
@@ -82,7 +91,9 @@ class Driver(bootloader.Driver):
                 self._umount(folder, deadline)
         self._tell(console, "USB_OFF", deadline)
         self._tell(console, "flash", deadline)
-        self._tell(console, f"eraserange {_UEFI_SETTINGS}", deadline)
+        # There UEFI keeps its menu: each boot begins with the same one.
+        settings = f"{config.vexpress_flash_range_low} {config.vexpress_flash_range_high}"
+        self._tell(console, f"eraserange {settings}", deadline)
         self._tell(console, "exit", deadline)
         console.send_line("reboot", limit)
 

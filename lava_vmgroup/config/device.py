@@ -7,6 +7,7 @@ What each key is for is said in ``default-config/lava-dispatcher/device-defaults
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from lava_vmgroup.config.typed import (
     Sections,
     ShellWords,
 )
+from lava_vmgroup.errors import ConfigurationError
 
 KNOWN_PROMPTS = (
     # root@host:~# and root@host ~# and root@host#
@@ -122,11 +124,11 @@ class DeviceConfig:
     bootloader_timeout: Seconds = 120.0
     boot_cmd_timeout: Seconds = 10.0
     pre_boot_cmd: str = ""
-    boot_cmds: str = ""
-    boot_cmds_oe: str = ""
-    boot_cmds_ramdisk: str = ""
-    boot_cmds_nfs: str = ""
-    boot_cmds_master: str = ""
+    boot_cmds: str = field(default="", metadata=typed.LATE)
+    boot_cmds_oe: str = field(default="", metadata=typed.LATE)
+    boot_cmds_ramdisk: str = field(default="", metadata=typed.LATE)
+    boot_cmds_nfs: str = field(default="", metadata=typed.LATE)
+    boot_cmds_master: str = field(default="", metadata=typed.LATE)
     boot_options: Sections = field(default_factory=_nothing)
     boot_retries: Positive = 3
     boot_part: Positive = 1
@@ -176,6 +178,9 @@ class DeviceConfig:
     master_password: str = field(default="", repr=False)
     master_login_commands: tuple[str, ...] = ()
 
+    vexpress_complete_firmware: bool = False
+    vexpress_flash_range_low: str = "0x0FFC0000"
+    vexpress_flash_range_high: str = "0x0FFEFFFF"
     vexpress_stop_autoboot_prompt: Regex = r"Press Enter to stop auto boot\.\.\."
     vexpress_usb_mass_storage_device: Path = Path("/dev/disk/by-label/VEMSD")
     vexpress_uefi_path: str = "SOFTWARE/TC2/uefi.bin"
@@ -280,4 +285,22 @@ class DeviceConfig:
     def _chosen(self, key: str) -> tuple[str, str]:
         key = self.boot_cmds_key or key
         text = getattr(self, key, None)
-        return text if isinstance(text, str) else self.extra[key], self.place(key)
+        if not isinstance(text, str):
+            text = self.extra[key]
+        if name := self._unset(text):
+            raise ConfigurationError(
+                f"{self.place(key)} refers to %({name})s, which is not set",
+                hint=f"set {name} for the device",
+            )
+        return text, self.place(key)
+
+    def _unset(self, text: str) -> str:
+        """The key that a text refers to, perhaps by others, and that nothing sets; "" if none."""
+        for name in re.findall(r"%\(([^()]+)\)s", text):
+            key = name.lower()
+            if not hasattr(self, key) and key not in self.extra:
+                return str(name)
+            value = getattr(self, key, self.extra.get(key))
+            if isinstance(value, str) and (deeper := self._unset(value)):
+                return deeper
+        return ""

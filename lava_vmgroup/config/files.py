@@ -126,6 +126,15 @@ class Layers:
         except ConfigurationError:
             return self._parser.get(MAIN, key)
 
+    def late(self, key: str) -> str:
+        """As `get`, but the text as it is where it refers to a key that nothing sets."""
+        try:
+            return self.get(key)
+        except ConfigurationError as error:
+            if isinstance(error.__cause__, configparser.InterpolationMissingOptionError):
+                return self._parser.get(MAIN, key)
+            raise
+
     def source(self, key: str, section: str = MAIN) -> Path | None:
         """The file that gave the key its value; None for a default."""
         return self._sources.get((section, key))

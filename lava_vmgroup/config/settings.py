@@ -208,7 +208,7 @@ def _with_option(config: DeviceConfig, option: str) -> DeviceConfig:
             f"device type {config.device_type} has no boot option {name!r}",
             hint=f"known: {', '.join(sections) or 'none'}; they are its boot_options",
         )
-    allowed = typed.list_items(sections[name].get("allowed", ""))
+    allowed = typed.choices(sections[name].get("allowed", ""))
     if allowed and value not in allowed:
         raise JobError(
             f"the boot option {name} of device type {config.device_type} cannot be {value!r}",

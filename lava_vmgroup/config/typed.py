@@ -2,7 +2,7 @@
 """Fills a dataclass from configuration text: the fields are the keys, their types the checks.
 
 A field whose default comes from other keys has `refers` as its metadata, one that is no key has
-`NO_KEY`.
+`NO_KEY`, and one that need not be right before it is used has `LATE`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ Sections = Mapping[str, Mapping[str, str]]
 NO_KEY: Mapping[str, Any] = types.MappingProxyType({"key": False})
 """The metadata of a field that no file sets."""
 
+LATE: Mapping[str, Any] = types.MappingProxyType({"late": True})
+"""The metadata of a field that may refer to keys that are not set, as long as it is not used."""
+
 _LARGEST_SCALE = 100
 _BOOLEANS = {
     **dict.fromkeys(("y", "1", "yes", "on", "true"), True),
@@ -70,7 +73,7 @@ def read_keys(kind: type[Instance], layers: Layers, **others: Any) -> Instance:
     hints = typing.get_type_hints(kind, include_extras=True)
     present = frozenset(layers.keys())
     values = {
-        field.name: _convert(field.name, hints[field.name], layers)
+        field.name: _convert(field, hints[field.name], layers)
         for field in _key_fields(kind)
         if field.name in present or "text" in field.metadata
     }
@@ -101,8 +104,9 @@ def _default_text(field: dataclasses.Field[Any]) -> str:
     return str(value)
 
 
-def _convert(key: str, hint: Any, layers: Layers) -> Any:
-    text = layers.get(key)
+def _convert(field: dataclasses.Field[Any], hint: Any, layers: Layers) -> Any:
+    key = field.name
+    text = layers.late(key) if field.metadata.get("late") else layers.get(key)
     try:
         # v1's parser took a pair of double quotes for an empty value
         return _value("" if text == '""' else text, hint, layers)
@@ -210,6 +214,14 @@ def list_items(text: str) -> tuple[str, ...]:
     if not all(isinstance(item, str) for item in items):
         raise ValueError("a JSON array of strings")
     return tuple(items)
+
+
+def choices(text: str) -> tuple[str, ...]:
+    """The items of a list that v1 separates by commas; a JSON array may hold some."""
+    items = list_items(text)
+    if text.lstrip().startswith("["):
+        return items
+    return tuple(filter(None, (part.strip() for item in items for part in item.split(","))))
 
 
 def _regexes(text: str) -> tuple[str, ...]:

@@ -52,6 +52,8 @@ class Fault:
     place: Place = Place.MESSAGE
     when_up: bool = False
     """Whether it is only a fault while a system is supposed to be up."""
+    after: str = ""
+    """What one of the lines before it must show, for words that are harmless otherwise."""
     of_ramdisk: bool = False
     """Whether a ramdisk says it that finds no root file system."""
     hint: str = ""
@@ -89,15 +91,14 @@ _RAMDISK = (
     # initramfs-tools
     r"ALERT!  ?\S{1,200} does not exist",
     r"Gave up waiting for root\b",
-    r"Target filesystem doesn't have requested ",
     r"No init found\. Try passing init= bootarg",
     r"No root device specified\. Boot arguments must include",
-    r"The root filesystem on \S{1,200} requires a manual fsck",
+    r"The \S{1,40} filesystem on \S{1,200} requires a manual fsck",
     r"^\(initramfs\) ?$",
     # Alpine, dracut, mkinitcpio, genkernel, NixOS, Yocto and others
     r"initramfs emergency recovery shell",
     r"/run/initramfs/rdsosreport\.txt",
-    r"^dracut:[^\s#]{1,200}# ?$",
+    r"^(?:dracut|cmdline|pre-\w{1,20}|initqueue|switch_root|emergency):[^\s#]{1,200}# ?$",
     r"dracut: (?:FATAL|Refusing to continue)",
     r"^:/[^\s#]{0,200}# ?$",
     r"^\[rootfs [^\]]{0,80}\]# ?$",
@@ -106,12 +107,16 @@ _RAMDISK = (
     r"^mountroot> ?$",
     r"(?i:dropping (?:you )?(?:in)?to (?:a |an )?(?:\w{1,20} ){0,3}shell)",
     r"(?i:dropped into (?:a |an )(?:\w{1,20} ){0,3}shell)",
-    r"(?i:(?:failed to|could not|cannot|can't) mount (?:the )?(?:real )?root\b)",
-    r"(?i:Failed to mount \S{1,200} (?:as root file system|on real root))",
-    r"Mounting root(?: read-only)?:? failed",
-    r"(?:switch_root|run-init|pivot_root): (?:failed|can't|cannot|bad|not |\S{1,200}: No such)",
+    # What cannot be moved is unmounted instead, and initramfs-tools tries one init after the other.
+    r"switch_root: (?!failed to mount moving /(?:dev|proc|sys|run)\b)"
+    r"(?:failed|can't|cannot|bad|not )",
     r"Failed to switch root: ",
 )
+_NOT_MOUNTED = (
+    r"(?i:(?:failed to|could not|cannot|can't|unable to) mount\b(?! moving)"
+    r"|mount(?:ing|:) .{1,200}failed)"
+)
+_SHELL_OF_RAMDISK = r"can't access tty; job control turned off|^[/~] # ?$"
 _EMERGENCY = (
     # systemd, sysvinit, OpenWrt
     r"You are in (?:emergency|rescue) mode",
@@ -145,6 +150,15 @@ FAULTS: tuple[Fault, ...] = (
         severity=_FATAL,
         place=Place.BOOT,
         pattern="|".join(_RAMDISK),
+        of_ramdisk=True,
+        hint=_ROOT_HINT,
+    ),
+    Fault(
+        name="no-root",
+        severity=_FATAL,
+        place=Place.BOOT,
+        pattern=_SHELL_OF_RAMDISK,
+        after=_NOT_MOUNTED,
         of_ramdisk=True,
         hint=_ROOT_HINT,
     ),

@@ -11,9 +11,11 @@ from typing import Any
 
 from lava_vmgroup.config.device import KNOWN_PROMPTS, DeviceConfig
 from lava_vmgroup.console.console import Console, Match
+from lava_vmgroup.console.escapes import plain
 from lava_vmgroup.console.prompts import Anywhere, LastLine, is_quiet, line_of, swallow
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, DeadlineExpired
+from lava_vmgroup.testshell.pattern import UserPattern
 
 _MAX_LOGINS = 3
 _NUDGE_S = 20.0
@@ -31,7 +33,7 @@ _ANY_PROMPT = re.compile(r"[$#%>] ?$")
 """What a shell may show before login_commands; what is typed earlier, a login throws away."""
 _LOGIN = re.compile(r"(?:^|\s)[Ll]ogin: ?$")
 _PASSWORD = re.compile(r"(?i)^(?:password(?: for \S{1,64})?|\S{1,64}'s password): ?$")
-_KNOWN = tuple(re.compile(pattern) for pattern in KNOWN_PROMPTS)
+_KNOWN = tuple(re.compile(rf"^(?:{pattern})\s*$") for pattern in KNOWN_PROMPTS)
 _ACTIVATE = r"(?i)please press enter to activate this console"
 _NOT_YET = r"System is booting up\. Unprivileged users are not permitted"
 _RENEWAL = (
@@ -144,11 +146,13 @@ class _Dialogue:
         login = self._login
         sights: list[tuple[_Sight, Any]] = [
             (_Sight.RENEWAL, Anywhere(_RENEWAL)),
-            (_Sight.REFUSED, Anywhere(_REFUSED)),
             (_Sight.FIRST_BOOT, Anywhere(_FIRST_BOOT)),
             (_Sight.NOT_YET, Anywhere(_NOT_YET)),
             (_Sight.ACTIVATE, Anywhere(_ACTIVATE)),
         ]
+        if self._logins:
+            # Before a login, systemd says so of root in emergency mode.
+            sights.append((_Sight.REFUSED, Anywhere(_REFUSED)))
         sights += [
             (_Sight.SHELL, Anywhere(prompt))
             for prompt in login.test_image_prompts
@@ -157,14 +161,25 @@ class _Dialogue:
         # Many systems greet with "Last login: ...", which asks for nothing.
         asking = f"(?<!Last )(?:{login.login_prompt})"
         sights.append(
-            (_Sight.LOGIN, Anywhere(asking) if login.login_prompt else LastLine.of(_LOGIN))
+            (_Sight.LOGIN, Anywhere(asking) if login.login_prompt else self._line(_LOGIN))
         )
         word = login.password_prompt
-        sights.append((_Sight.PASSWORD, Anywhere(word) if word else LastLine.of(_PASSWORD)))
-        sights.append((_Sight.KNOWN_SHELL, LastLine(_is_known)))
+        sights.append((_Sight.PASSWORD, Anywhere(word) if word else self._line(_PASSWORD)))
+        sights.append((_Sight.KNOWN_SHELL, self._line(*_KNOWN)))
         if self._to_type:
-            sights.append((_Sight.ANY_SHELL, LastLine.of(_ANY_PROMPT)))
+            sights.append((_Sight.ANY_SHELL, self._line(_ANY_PROMPT)))
         return sights
+
+    def _line(self, *patterns: re.Pattern[str]) -> LastLine:
+        """A line that fits a pattern of ours, and none of the lab's or the job's."""
+        return LastLine(
+            lambda line: not self._is_wanted(line) and any(one.search(line) for one in patterns)
+        )
+
+    def _is_wanted(self, line: str) -> bool:
+        """Whether the lab or the job names the prompt."""
+        named = (one for one in self._login.test_image_prompts if one not in KNOWN_PROMPTS)
+        return any(UserPattern(one).search(line) is not None for one in named)
 
     def _next(self) -> tuple[_Sight, Match]:
         """Wait for something known; what may be by its looks only must stay for a while."""
@@ -273,6 +288,9 @@ class _Dialogue:
         wanted = self._login.test_image_prompts
         if any(one in KNOWN_PROMPTS for one in wanted):
             return True
+        # The prompt's last character may have come after the rest.
+        if self._is_wanted(plain(self._console.last_lines[-1])):
+            return True
         self._strange += 1
         if self._strange > _STRANGE:
             raise ConfigurationError(
@@ -284,7 +302,3 @@ class _Dialogue:
         self._deadline.pause(_PAUSE_S)
         self._console.send_line("", self._deadline)
         return False
-
-
-def _is_known(line: str) -> bool:
-    return any(pattern.fullmatch(line.rstrip()) for pattern in _KNOWN)

@@ -52,11 +52,6 @@ class LastLine:
     pattern: str = "the last line"
     """What pexpect calls it."""
 
-    @classmethod
-    def of(cls, pattern: re.Pattern[str]) -> LastLine:
-        """Look for `pattern` in that line."""
-        return cls(lambda line: pattern.search(line) is not None)
-
     def search(self, text: str, start: int = 0) -> re.Match[str] | None:
         """An empty match where that line begins."""
         begin = max(text.rfind("\n") + 1, start)

@@ -270,6 +270,8 @@ class Watch:
         fault = (matcher or _MATCHERS[place]).at(line, start)
         if fault is None or (fault.when_up and not system.is_up):
             return None
+        if fault.after and not any(re.search(fault.after, before) for before in self._before):
+            return None
         if fault.of_ramdisk and system.is_ramdisk:
             return replace(fault, severity=Severity.NOTE)
         return fault

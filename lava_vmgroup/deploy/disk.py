@@ -22,10 +22,16 @@ from lava_vmgroup.sparse import data_blocks
 _BLOCK = 4 << 20
 _LOOK_S = 60.0
 
+# A disk on USB shows some seconds after the system's shell.
 _LOOK = r"""
-disk=$(readlink -f "$0")
+tries=0
+while disk=$(readlink -f "$0"); [ ! -e "$disk" ] && [ $tries -lt 20 ]; do
+    sleep 1; tries=$((tries + 1))
+done
 [ -b "$disk" ] || { echo "it is no disk there"; exit 1; }
-if grep "^$disk" /proc/mounts; then echo "it is mounted there"; exit 1; fi
+if [ -e "/sys/class/block/${disk##*/}/partition" ]; then echo "it is a partition there"; exit 1; fi
+if grep "^$disk" /proc/mounts /proc/swaps; then echo "it is in use there"; exit 1; fi
+if [ "$(blockdev --getro "$disk")" = 1 ]; then echo "it is read-only there"; exit 1; fi
 blockdev --getsize64 "$disk"
 """
 
@@ -104,7 +110,7 @@ def _check_disk(disk: str, size: int, link: SshLink, deadline: Deadline) -> None
     if result.status != 0:
         raise ConfigurationError(
             f"cannot write the board's disk {disk}: {' '.join(words).strip()}",
-            hint="set master_testdisk to a disk that the master image sees and does not use",
+            hint="set master_testdisk to a whole disk that the master image sees and does not use",
         )
     if int(words[0]) < size:
         raise InfrastructureError(

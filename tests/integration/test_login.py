@@ -24,7 +24,11 @@ PROMPTS = [
     "localhost:~ # ",
     "\x1b]3008;start=ab;type=shell;cwd=/root\x1b\\[root@fedora ~]# \x1b]133;B\x1b\\",
 ]
-NO_PROMPTS = ["Loading: ####", "root@host:~$ "]
+NO_PROMPTS = [
+    "Loading: ####",
+    "root@host:~$ ",
+    "Cannot open access to console, the root account is locked.",
+]
 
 
 @pytest.fixture
@@ -93,6 +97,18 @@ def test_lab_that_names_its_prompt_gets_no_other(
     with pytest.raises(ConfigurationError, match="shows the prompt 'root@old:~#'") as caught:
         reach_shell(console(old), login_of(config), soon())
     assert "test_image_prompts" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("before", ["", "\x1b[?2004h"])
+def test_prompt_of_the_lab_may_come_in_pieces(
+    console: Callable[[str], Console], before: str
+) -> None:
+    config = DeviceConfig(test_image_prompts=(r"root@new:~# ",))
+    late = "sleep 0.5; printf ' '; exec sleep 100"
+
+    opened = console(saying(f"{before}root@new:~#", late))
+
+    reach_shell(opened, login_of(config), soon())
 
 
 def test_coloured_prompt_is_the_one_that_the_lab_names(console: Callable[[str], Console]) -> None:

@@ -2,6 +2,8 @@
 """An image written over SSH, by what the other end's dd does."""
 
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import disk
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError
+from tests.support.loop_devices import loop_device
 from tests.support.sshd import Server
 
 BLOCK = disk._BLOCK
@@ -88,6 +91,24 @@ def test_what_is_no_disk_is_not_written(sshd: Server, tmp_path: Path) -> None:
     ):
         disk.write_disk(image, str(target), link, soon(), lambda *_: None)
     assert target.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("options", "late", "said"),
+    [((), False, "4194304"), ((), True, "4194304"), (("--read-only",), False, "it is read-only")],
+)
+def test_disk_is_waited_for_and_must_be_writable(
+    tmp_path: Path, options: tuple[str, ...], late: bool, said: str
+) -> None:
+    name = tmp_path / "by-id"
+    with loop_device(tmp_path / "disk", 4 << 20, *options) as device:
+        if not late:
+            name.symlink_to(device)
+        look = subprocess.Popen(["sh", "-c", disk._LOOK, name], stdout=subprocess.PIPE, text=True)
+        if late:
+            time.sleep(0.5)
+            name.symlink_to(device)
+        assert said in look.communicate(timeout=60)[0]
 
 
 @pytest.mark.usefixtures("any_file_is_a_disk")

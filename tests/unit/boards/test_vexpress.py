@@ -15,7 +15,7 @@ from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import InfrastructureError, JobError
+from lava_vmgroup.errors import ConfigurationError, InfrastructureError, JobError
 from lava_vmgroup.log import NodeLog
 
 CONSOLE = '''\
@@ -140,6 +140,21 @@ def test_controller_and_menu_lead_to_the_shell(lab: Callable[..., Board], tmp_pa
     erase = "eraserange 0x0FFC0000 0x0FFEFFFF"
     assert said == ["", "USB_ON", "USB_OFF", "flash", erase, "exit", "reboot"][1:]
     assert uefi(tmp_path).read_text() == "first firmware"
+
+
+def test_other_boards_keep_their_settings_elsewhere(
+    lab: Callable[..., Board], tmp_path: Path
+) -> None:
+    juno = {"low": "0x0BFC0000", "high": "0x0BFEFFFF"}
+
+    lab(**{f"vexpress_flash_range_{end}": place for end, place in juno.items()}).boot(soon())
+
+    assert "controller: eraserange 0x0BFC0000 0x0BFEFFFF" in (tmp_path / "console.log").read_text()
+
+
+def test_firmware_in_one_archive_is_refused(lab: Callable[..., Board]) -> None:
+    with pytest.raises(ConfigurationError, match="vexpress_complete_firmware is set"):
+        lab(vexpress_complete_firmware=True)
 
 
 def test_firmware_of_a_job_is_replaced_by_the_first_one_after_it(

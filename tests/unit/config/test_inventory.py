@@ -259,3 +259,22 @@ def test_uefi_question_with_commas_is_one_step(lab: Lab) -> None:
     kinds = {step.kind for step in steps}
     assert kinds == {CommandKind.SEND_LINE, CommandKind.EXPECT}
     assert any(step.text.endswith("Local FDT? [a/g/l]") for step in steps)
+
+
+def test_boot_commands_that_need_a_key_the_device_lacks_are_refused_when_used(lab: Lab) -> None:
+    lab.write(
+        "device-types/beagle.conf",
+        "client_type = bootloader\nboot_cmds = mmc rescan, boot\n"
+        "boot_cmds_nfs = setenv usbethaddr %(mac)s, boot\nboot_cmds_master = %(boot_cmds_nfs)s\n",
+    )
+    lab.write("devices/beagle01.conf", "device_type = beagle\n")
+    device = inventory.load_device("beagle01", lab.search_path)
+
+    assert [one.text for one in device.boot_commands()] == ["mmc rescan", "boot"]
+    for key in ("boot_cmds_nfs", "boot_cmds_master"):
+        with pytest.raises(ConfigurationError, match=r"refers to %\(mac\)s, which is not set"):
+            device.boot_commands(key)
+
+    lab.write("devices/beagle01.conf", "device_type = beagle\nmac = 00:11:22:33:44:55\n")
+    device = inventory.load_device("beagle01", lab.search_path)
+    assert device.boot_commands("boot_cmds_nfs")[0].text == "setenv usbethaddr 00:11:22:33:44:55"

@@ -2,6 +2,7 @@
 """What a job may say over the lab's configuration, for boards and VMs alike."""
 
 import re
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -108,6 +109,25 @@ def test_option_is_a_tag_of_the_boot_commands() -> None:
 )
 def test_option_boot_cmds_chooses_the_commands(key: str, first: str) -> None:
     assert texts(BootSettings(options=(f"boot_cmds={key}",)).over(BOARD))[0] == first
+
+
+@pytest.mark.parametrize(
+    ("allowed", "values"),
+    [
+        ("0,1", ("0", "1")),
+        ("r1p4, r1p5", ("r1p4", "r1p5")),
+        ("mmc 0\nusb 0", ("mmc 0", "usb 0")),
+        ('["a,b", "c"]', ("a,b", "c")),
+    ],
+)
+def test_allowed_values_are_separated_as_in_v1(allowed: str, values: tuple[str, ...]) -> None:
+    device = replace(BOARD, boot_options={"rootfs": {"default": "0", "allowed": allowed}})
+
+    for value in values:
+        chosen = BootSettings(options=(f"rootfs={value}",)).over(device)
+        assert chosen.boot_tags == {"ROOTFS": value}
+    with pytest.raises(JobError, match="cannot be 'other'"):
+        BootSettings(options=("rootfs=other",)).over(device)
 
 
 @pytest.mark.parametrize(

@@ -80,25 +80,22 @@ RAMDISKS = [
     "ALERT!  UUID=7a04 does not exist.  Dropping to a shell!",
     "ALERT! /dev/mmcblk1p9 does not exist. Dropping to a shell!",
     "Gave up waiting for root file system device.  Common problems:",
-    "Target filesystem doesn't have requested /sbin/init.",
     "No init found. Try passing init= bootarg.",
     "The root filesystem on /dev/sda1 requires a manual fsck",
-    "Failed to mount /dev/vda9 as root file system.",
     "initramfs emergency recovery shell launched. Type 'exit' to continue boot",
-    "Mounting root failed.",
     'Generating "/run/initramfs/rdsosreport.txt"',
     "dracut: FATAL: No or empty root= argument",
     "An error occurred in stage 1 of the boot process, which must mount the",
     "You are now being dropped into an emergency shell.",
-    "ERROR: Failed to mount '/dev/sda2' on real root",
-    "switch_root: failed to mount moving /dev to /sysroot/dev: Invalid argument",
+    "switch_root: failed to mount moving /sysroot to /: Invalid argument",
+    "switch_root: failed. Sorry.",
     "switch_root: can't execute '/sbin/init': No such file or directory",
-    "run-init: /sbin/init: No such file or directory",
     "Failed to switch root: Specified switch root path '/sysroot' does not seem to be an OS tree.",
 ]
 RAMDISK_PROMPTS = [
     "(initramfs) ",
     "dracut:/# ",
+    "pre-mount:/# ",
     ":/# ",
     ":/root# ",
     "[rootfs ]# ",
@@ -123,6 +120,9 @@ BOOTS = """\
 U-Boot 2023.01 (Feb 22 2023)
 Loading, please wait...
 Gave up waiting for suspend/resume device
+Target filesystem doesn't have requested /missing/init.
+run-init: can't execute '/missing/init': No such file or directory
+switch_root: failed to mount moving /dev to /sysroot/dev: Invalid argument
 Begin: Mounting root file system ... Begin: Running /scripts/local-top ... done.
 Press the [f] key and hit [enter] to enter failsafe mode
 [   10.1] systemd[1]: emergency.service - Emergency Shell was skipped because of a condition check
@@ -204,6 +204,26 @@ def test_ramdisk_that_is_the_system_may_say_that_it_finds_no_root(line: str) -> 
     assert seen.names(line) == ["no-root"]
     assert seen.told[0].fault.severity is Severity.NOTE
     assert booting(ramdisk=True).names("You are in emergency mode. After") == ["no-root"]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        "mount: mounting /dev/mmcblk0p9 on /mnt failed: No such file or directory",
+        "Failed to mount the root file system",
+        "Mounting root failed.",
+    ],
+)
+@pytest.mark.parametrize("shell", ["sh: can't access tty; job control turned off\n/ # ", "/ # "])
+def test_shell_of_a_ramdisk_that_could_not_mount_is_an_emergency(failure: str, shell: str) -> None:
+    harmless, seen = booting(), booting()
+
+    harmless.watch.feed(f"starting\n{shell}".encode())
+    harmless.watch.settle()
+    seen.watch.feed(f"{failure}\n\n{shell}".encode())
+    seen.watch.settle()
+
+    assert [one.fault.name for one in (*harmless.told, *seen.told)] == ["no-root"]
 
 
 def test_boot_that_goes_well_shows_no_emergency() -> None:

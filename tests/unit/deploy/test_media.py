@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """A boot medium: a disk file, or a loop device where the machine lends one."""
 
+import itertools
 import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import media
 from lava_vmgroup.deploy.media import write_image
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError, VMGroupError
+from tests.support.loop_devices import loop_device
 
 
 def soon() -> Deadline:
@@ -32,27 +35,12 @@ def image(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def loop(tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """Makes block devices of so many bytes."""
-    made: list[Path] = []
-
-    def make(size: int, *options: str) -> Path:
-        disk = tmp_path / f"disk{len(made)}"
-        with disk.open("ab") as file:
-            file.truncate(size)
-        done = subprocess.run(
-            ["losetup", "--find", "--show", "--partscan", *options, disk],
-            capture_output=True,
-            text=True,
-            check=False,
+    """Makes block devices of so many bytes, with the files disk0, disk1... behind them."""
+    numbers = itertools.count()
+    with ExitStack() as made:
+        yield lambda size, *options: made.enter_context(
+            loop_device(tmp_path / f"disk{next(numbers)}", size, *options)
         )
-        if done.returncode:
-            pytest.skip("no loop devices here")
-        made.append(Path(done.stdout.strip()))
-        return made[-1]
-
-    yield make
-    for device in made:
-        subprocess.run(["losetup", "--detach", device], check=True)
 
 
 def test_medium_becomes_the_image_and_holes_stay_holes(tmp_path: Path) -> None:
