@@ -88,7 +88,7 @@ def _quietly() -> Iterator[None]:
 
 
 def pattern_problem(text: str, *, without_result: bool = False) -> str | None:
-    """What keeps `text` from being a pattern for results, or None.
+    """Return the reason why `text` is no pattern for results, or None.
 
     A pattern `without_result` finds measurements, whose verdict nobody knows.
     """
