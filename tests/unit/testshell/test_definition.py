@@ -240,7 +240,7 @@ def test_a_name_that_cannot_stand_in_a_marker_is_made_to(characters: str) -> Non
 
     assert definition.name == "smo_ke"
     assert definition.remarks == (
-        "the test is called smo_ke: its metadata.name has characters that a name must not have",
+        "the test is called smo_ke: characters of its metadata.name are not allowed",
     )
 
 
