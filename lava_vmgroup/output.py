@@ -3,7 +3,8 @@
 
 A terminal may know no more than ASCII, a reader such as ``head`` may leave, a disk may be full, and
 a service may start a program without any of them.  The job's result is in its files, and its exit
-status must be true, so what cannot be shown is shown otherwise or left out.
+status must be true: a character that the terminal does not have becomes a backslash and its number,
+and text that nobody takes is dropped.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def lasting_output() -> Iterator[None]:
 
 
 def print_document(text: str) -> None:
-    """Write what the program was asked for to standard output.
+    """Write the document that the program was asked for to standard output.
 
     A reader may leave at any time; raises `InfrastructureError` when a disk takes no more.
     """
@@ -71,11 +72,11 @@ class Lasting(io.TextIOBase):
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self.failure: OSError | None = None
-        """What kept the stream from taking everything."""
+        """The first error of the stream, from which on it takes nothing."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """What the stream's bytes are."""
+        """The encoding of the stream's bytes."""
         return getattr(self._stream, "encoding", None) or "ascii"
 
     def write(self, text: str) -> int:
@@ -89,7 +90,7 @@ class Lasting(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Write the buffered text."""
         if self._stream is not None:
             try:
                 self._stream.flush()
@@ -97,7 +98,7 @@ class Lasting(io.TextIOBase):
                 self._leave(error)
 
     def isatty(self) -> bool:
-        """Whether someone reads it on a terminal."""
+        """Return True for a terminal."""
         return self._stream is not None and not self._stream.closed and self._stream.isatty()
 
     def fileno(self) -> int:
@@ -107,7 +108,7 @@ class Lasting(io.TextIOBase):
         return self._stream.fileno()
 
     def _leave(self, error: OSError | ValueError) -> None:
-        """Drop everything from now on, also what the interpreter flushes at its end."""
+        """Drop everything from now on, and the text that the interpreter flushes at its end."""
         self.failure = error if isinstance(error, OSError) else None
         stream, self._stream = self._stream, None
         assert stream is not None, "it has just been used"

@@ -4,9 +4,9 @@
 An alias costs nothing in the file, however much it stands for: a few lines of aliases to aliases
 stand for more than any memory holds as soon as someone looks at every value.
 
-YAML makes numbers, dates and truth values of what stands without quotes, and forgets how it was
-written: ``1.10`` becomes 1.1, ``yes`` True, ``010`` 8.  Here every scalar is its author's text, and
-`Plain.value` is what YAML makes of one without quotes.  Only ``null``, ``~`` and nothing are None.
+YAML makes numbers, dates and truth values of scalars without quotes, and forgets their text:
+``1.10`` becomes 1.1, ``yes`` True, ``010`` 8.  Here every scalar is its author's text, and
+`Plain.value` is YAML's value of one without quotes.  Only ``null``, ``~`` and nothing are None.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Plain(str):
 def load(text: str, *, repeated_keys: bool = False) -> Any:
     """The one document that `text` holds; with `repeated_keys` the last of equal ones counts.
 
-    Raises `yaml.YAMLError`, ValueError for what a tag asks for and is not there, and RecursionError
-    for what is nested too deeply or into itself.
+    Raises `yaml.YAMLError`, ValueError for a tag whose value is wrong, and RecursionError for data
+    nested too deeply or into themselves.
     """
     if len(text) > MAX_TEXT:
         raise yaml.YAMLError(f"more than {MAX_TEXT} characters")

@@ -60,7 +60,7 @@ def _legible(value: Any) -> Any:
 
 
 def decoded(content: bytes) -> str:
-    """The text of a file that people write: UTF-8, or what its byte order mark says.
+    """The text of a file that people write: UTF-8, or the encoding of its byte order mark.
 
     Raises `ValueError` with the first bad place and what to do; its words follow the file's name.
     """

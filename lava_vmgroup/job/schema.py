@@ -258,7 +258,7 @@ OBSOLETE_KEYS = ("hostname", "port")
 _ADDRESSES = {**_STRINGS, "description": "Meant for a scheduler; checked and not used."}
 
 NOTES: dict[str, Any] = {"^_": {}}
-"""Keys for what a job's author wants to remember, such as ``_comment``."""
+"""Keys for notes of a job's author, such as ``_comment``."""
 
 JOB_SCHEMA: dict[str, Any] = {
     "type": "object",

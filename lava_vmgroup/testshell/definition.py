@@ -183,7 +183,7 @@ def _definition(content: Mapping[str, Any]) -> TestDefinition:
     metadata = content["metadata"]
     install = _section(content, "install")
     name = made_name(metadata["name"])
-    renamed = f"the test is called {name}: its metadata.name holds what no name of a test may"
+    renamed = f"the test is called {name}: characters of its metadata.name are not allowed"
     return TestDefinition(
         name=name,
         format=metadata["format"],

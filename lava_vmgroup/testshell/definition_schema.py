@@ -22,8 +22,8 @@ _HANDLER: dict[str, Any] = {  # no value fits
 }
 _EXPECTED_OF_A_PERSON: dict[str, Any] = {
     "not": {},
-    "x-reason": "a manual test definition tells a person with it what to see, and no program can "
-    "run that; test cases that a test must record stand in expected at the top of the file",
+    "x-reason": "in a manual test definition it tells a person the right outcome, and no program "
+    "can run that; test cases that a test must record stand in expected at the top of the file",
 }
 _PARAMS = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
 _GIT_REPO = {

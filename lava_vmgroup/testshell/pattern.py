@@ -22,6 +22,9 @@ from lava_vmgroup.errors import JobError
 MATCH_S = 5.0
 """Processor time for one match, which takes microseconds as a rule."""
 
+_FLAGS = re.compile(r"(?<!\\)\(\?[aimsux]+\)")
+"""Flags of the whole expression, which Python takes at its beginning only, and LAVA v1 anywhere."""
+
 _NAME_GROUP, _RESULT_GROUP = "test_case_id", "result"
 
 _TOKEN = re.compile(
@@ -76,7 +79,17 @@ class UserPattern:
 @lru_cache
 def _compiled(pattern: str, flags: int) -> regex.Pattern[str]:
     with _quietly():
-        return regex.compile(pattern, flags)
+        return regex.compile(_flags_first(pattern), flags)
+
+
+def _flags_first(text: str) -> str:
+    """The expression with its flags where today's Python takes them."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        if "global flags" in str(error):
+            return "".join(_FLAGS.findall(text)) + _FLAGS.sub("", text)
+    return text
 
 
 @contextmanager
@@ -88,15 +101,14 @@ def _quietly() -> Iterator[None]:
 
 
 def pattern_problem(text: str, *, without_result: bool = False) -> str | None:
-    """What keeps `text` from being a pattern for results, or None.
+    """Return the reason why `text` is no pattern for results, or None.
 
     A pattern `without_result` finds measurements, whose verdict nobody knows.
     """
     problem = expression_problem(text)
     if problem is not None:
         return problem
-    with _quietly():
-        groups = re.compile(text).groupindex
+    groups = _compiled(text, 0).groupindex
     required = [_NAME_GROUP] if without_result else [_NAME_GROUP, _RESULT_GROUP]
     missing = [name for name in required if name not in groups]
     if missing:
@@ -108,6 +120,7 @@ def expression_problem(text: str) -> str | None:
     """What keeps `text` from being a regular expression that ends in time, or None."""
     try:
         with _quietly():
+            text = _flags_first(text)
             re.compile(text)
             regex.compile(text)
     except (re.error, regex.error, RecursionError, OverflowError) as error:

@@ -92,7 +92,7 @@ class Source:
     expected: tuple[str, ...] = ()
     """The test cases that must be recorded, instead of those that the definition says."""
     recursive: bool = False
-    """Whether the submodules of a git repository come along."""
+    """True brings the submodules of a git repository along."""
     inline: Mapping[str, Any] | None = None
 
     @property
@@ -169,7 +169,7 @@ MAX_NAME = 200
 
 
 def made_name(given: str) -> str:
-    """The name that a test goes by: `given` with ``_`` for what a name must not contain."""
+    """The name that a test goes by: `given` with ``_`` for characters that a name must not have."""
     kept = "".join(one if _is_fit(one) else " " for one in legible(given))
     return "_".join(kept.split())[:MAX_NAME] or "_"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What tests say in bytes that are no text, and outputs that cannot show everything."""
+"""Tests that print bytes that are no text, and outputs that cannot show everything."""
 
 import json
 import os

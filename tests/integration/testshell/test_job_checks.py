@@ -23,7 +23,8 @@ def problems(tmp_path: Path, **parameters: Any) -> list[str]:
 def test_a_job_is_checked_as_far_as_this_machine_goes(
     repository: Repository, tmp_path: Path
 ) -> None:
-    repository.commit({"bad.yaml": definition("b ad"), "good.yaml": definition("good")})
+    bad = definition("bad", parse={"pattern": "("})
+    repository.commit({"bad.yaml": bad, "good.yaml": definition("good")})
     (tmp_path / "far.yaml").write_text(
         definition(
             "far",
@@ -50,7 +51,7 @@ def test_a_job_is_checked_as_far_as_this_machine_goes(
         "testdef_repos[2]",
         "testdef_repos[3]",
     ]
-    assert found[1].startswith("testdef_repos[1]: metadata.name: expected a name without blanks")
+    assert found[1].startswith("testdef_repos[1]: parse.pattern: expected a regular expression")
     assert found[3] == "testdef_repos[3]: metadata: missing; expected a mapping"
 
 

@@ -240,7 +240,7 @@ def test_a_name_that_cannot_stand_in_a_marker_is_made_to(characters: str) -> Non
 
     assert definition.name == "smo_ke"
     assert definition.remarks == (
-        "the test is called smo_ke: its metadata.name holds what no name of a test may",
+        "the test is called smo_ke: characters of its metadata.name are not allowed",
     )
 
 
@@ -280,7 +280,7 @@ def test_a_manual_test_is_refused_with_the_reason() -> None:
     text = minimal(run={"steps": ["Press the button"], "expected": ["The LED is on"]})
 
     assert problems_of(text) == (
-        "run.expected: a manual test definition tells a person with it what to see, and no "
+        "run.expected: in a manual test definition it tells a person the right outcome, and no "
         "program can run that; test cases that a test must record stand in expected at the top "
         "of the file",
     )

@@ -59,7 +59,7 @@ def test_a_name_that_was_made_to_fit_is_told(tmp_path: Path) -> None:
 
     assert test.definition.name == "Media_test"
     assert told == [
-        "t.yaml: the test is called Media_test: its metadata.name holds what no name of a test may"
+        "t.yaml: the test is called Media_test: characters of its metadata.name are not allowed"
     ]
 
 

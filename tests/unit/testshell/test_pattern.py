@@ -76,6 +76,13 @@ def test_expression_of_which_python_warns_is_taken_without_a_word(text: str) -> 
         UserPattern(text).match("x")
 
 
+def test_flags_may_stand_anywhere_as_in_lava() -> None:
+    text = "(?P<test_case_id>a) (?P<result>pass)(?i)"
+
+    assert pattern_problem(text) is None
+    assert UserPattern(text).match("A PASS") is not None
+
+
 def test_pattern_for_measurements_needs_no_result() -> None:
     text = "(?P<test_case_id>a) (?P<measurement>b)"
 
