@@ -35,7 +35,7 @@ class Format:
     fine: tuple[int, ...] = (0,)
 
     def unpacked(self, packed: bytes) -> bytes | None:
-        """What the tool makes of a file; None if it fails."""
+        """Return the tool's output for a file; None if the tool fails."""
         done = subprocess.run(self.tool, input=packed, capture_output=True)
         return done.stdout if done.returncode in self.fine else None
 
