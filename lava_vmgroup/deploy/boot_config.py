@@ -41,7 +41,7 @@ _DEBIAN = (("/boot/vmlinuz", "/boot/initrd.img"), ("/vmlinuz", "/initrd.img"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootFiles:
-    """What an image boots, taken out of it."""
+    """The files that an image boots, taken out of it."""
 
     kernel: Path
     initrd: Path | None

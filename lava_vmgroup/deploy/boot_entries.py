@@ -29,7 +29,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Menu:
-    """What a configuration file offers."""
+    """The entries of a configuration file."""
 
     entries: list[Entry] = field(default_factory=list)
     default: str | None = None

@@ -31,7 +31,7 @@ class Area(enum.Enum):
     DOWNLOADS = "sha256"
     """Files as they were downloaded, by their own digest."""
     UNPACKED = "unpacked"
-    """What was unpacked from a file, by a digest made from that file's."""
+    """Unpacked files, each by a digest made from the packed file's."""
 
 
 class Cache:

@@ -22,7 +22,7 @@ from lava_vmgroup.deploy.cache import Area, Cache
 from lava_vmgroup.deploy.digests import digests_of, sha256_of
 from lava_vmgroup.deploy.http import HttpClient, Part, Version
 from lava_vmgroup.deploy.layers import layer_of
-from lava_vmgroup.deploy.recognition import check_is_disk
+from lava_vmgroup.deploy.recognition import check_is_disk, check_is_no_page
 from lava_vmgroup.deploy.unpack import SUFFIXES, Unpack, head_of, unpack, wants_unpacking
 from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.job.reference import FileReference
@@ -76,6 +76,8 @@ def reference_problems(
                 return
         if purpose is Unpack.DISK and layer_of(head_of(path)) is None:
             check_is_disk(path, reference.name, SUFFIXES)
+        elif purpose is Unpack.KERNEL:
+            check_is_no_page(path, reference.name)
     except JobError as error:
         yield error.describe()
     except OSError as error:
@@ -152,6 +154,8 @@ class JobFiles:
                 name = _unpacked_name(name)
             if purpose is Unpack.DISK:
                 check_is_disk(path, name, SUFFIXES)
+            elif purpose is Unpack.KERNEL:
+                check_is_no_page(path, name)
             return path if path.name == name else self._named(path, name)
 
         try:

@@ -46,7 +46,7 @@ _PE_HEADER_AT = 0x3C
 _PE_MACHINES = {0x14C: "x86", 0x1C2: AARCH32, 0x8664: X86_64, 0xAA64: AARCH64, 0x5064: RISCV64}
 
 _ZBOOT = struct.Struct("<8xII")
-"""Where the packed kernel is in an EFI zboot image, and its size."""
+"""The position of the packed kernel in an EFI zboot image, and its size."""
 
 
 def identify(head: bytes) -> Kernel | None:

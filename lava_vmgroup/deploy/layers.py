@@ -144,7 +144,8 @@ class _Decompressed(ProgramOutput):
 
 def _is_lzma(head: bytes) -> bool:
     """Return whether a header of the format ``lzma``, which has no magic number, is plausible."""
-    if len(head) < _LZMA_SIZE.size:
+    has_dictionary = head[3:5].strip(b"\0") != b""
+    if len(head) < _LZMA_SIZE.size or not has_dictionary:
         return False
     size: int = _LZMA_SIZE.unpack_from(head)[0]
     return -1 <= size < _LZMA_LARGEST

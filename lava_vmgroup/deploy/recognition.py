@@ -54,7 +54,6 @@ _FOREIGN = (
     (0, b"age-encryption.org", "encrypted by age", "decrypt it: age -d"),
     (0, b"UF2\n", "firmware for a microcontroller (UF2)", "give a disk image"),
     (0, b"%PDF-", "a PDF document", "give a disk image"),
-    (0, b"version https://git-lfs", "a pointer of git-lfs to a file", "fetch it: git lfs pull"),
 )
 """Position, magic number, the file's kind, and the remedy."""
 
@@ -123,6 +122,24 @@ def check_is_disk(path: Path, name: str, suffixes: frozenset[str]) -> None:
         )
 
 
+def check_is_no_page(path: Path, name: str) -> None:
+    """Raise `JobError` for a kernel or device tree in whose place a server sent something else."""
+    with path.open("rb") as stream:
+        head = stream.read(SECTOR)
+    if (known := _page(head)) is not None:
+        kind, remedy = known
+        raise JobError(f"{name} is {kind}", hint=remedy)
+
+
+def _page(head: bytes) -> tuple[str, str] | None:
+    """Return what a server sends in the place of a file, and the remedy; None for other files."""
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_MARKUP):
+        return "a web page", "does its server want a login, or is the address wrong?"
+    if head.startswith(b"version https://git-lfs"):
+        return "a pointer of git-lfs to a file", "fetch it: git lfs pull"
+    return None
+
+
 def _known(head: bytes, tail: bytes) -> tuple[str, str] | None:
     """Return what a file is, and the remedy; None for what may be a disk."""
     for position, magic, kind, remedy in _FOREIGN:
@@ -133,8 +150,8 @@ def _known(head: bytes, tail: bytes) -> tuple[str, str] | None:
     kernel = identify(head)
     if kernel is not None and (layer_of(head) or not _is_marked(head)):
         return kernel.form, "give a kernel to deploy_linaro_kernel"
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_MARKUP):
-        return "a web page", "does its server want a login, or is the address wrong?"
+    if (page := _page(head)) is not None:
+        return page
     if _is_text(head[:SECTOR]):
         line = head.decode(errors="replace").strip().split("\n")[0][:_SHOWN]
         return f"a text that begins with {line!r}", "give a disk image"

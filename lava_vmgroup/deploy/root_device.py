@@ -116,12 +116,12 @@ class Layout:
 
     @property
     def has_init(self) -> bool:
-        """Whether a volume is known to hold a system."""
+        """True if a volume is known to hold a system."""
         return any(volume.has_init for volume in self.volumes)
 
     @property
     def has_containers(self) -> bool:
-        """Whether there may be volumes inside of volumes."""
+        """True if there may be volumes inside of volumes."""
         return any(volume.type in _CONTAINERS for volume in self.volumes)
 
     @property

@@ -10,6 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.deploy.filesystems import file_system, partitions
+from lava_vmgroup.sparse import copy_sparse
 from tests.integration.test_whole_jobs import HEAD, job
 from tests.support.lab import IMAGES, Ended, Lab, follow
 from tests.support.leftovers import traces
@@ -24,6 +27,7 @@ from tests.support.local_lab import (
 from tests.support.relay import Relay, relay
 from tests.support.sshd import Server
 
+EXTLINUX = "/boot/extlinux/extlinux.conf"
 FIRMWARE = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
 TALKS = f"""{HEAD}
 run:
@@ -226,6 +230,30 @@ def test_firmware_of_the_job_boots_the_guest(lab: Lab) -> None:
     assert ended.status == 0, ended.stderr
     assert_said_to_be_emulated(ended)
     assert "J-Boot 20" in ended.console(ended.results["nodes"][1]["name"])
+
+
+def test_image_for_another_machine_boots_on_the_vms_console_and_disk(lab: Lab) -> None:
+    image = lab.folder / "foreign.img"
+    copy_sparse(IMAGES / "vm-arm64.img", image, lambda: None)
+    deadline = Deadline.after("the test", 60.0)
+    ((_, offset),) = partitions(image, deadline).items()
+    files = file_system(image, offset, deadline)
+    assert files is not None
+    old = files.read(EXTLINUX)
+    assert old is not None
+    ours = old.replace(b"console=ttyAMA0", b"console=ttyS2,1500000n8")
+    files.put(ours.replace(b"/dev/vda1", b"/dev/mmcblk0p2"), EXTLINUX, 0o644)
+    deploy = {
+        "command": "deploy_linaro_image",
+        "parameters": {"image": str(image), "role": "guest"},
+    }
+    boot = {"command": "boot_linaro_image", "parameters": {"role": "guest"}}
+    actions = [deploy, boot, shell_action("hello.yaml", "guest")]
+
+    ended = lab.run(write_job(lab, job(guest("guest"), actions=actions), hello=HELLO))
+
+    assert ended.status == 0, ended.stderr
+    assert "the VM has no /dev/mmcblk0p2; it gets root=/dev/vda1" in ended.stderr
 
 
 def test_host_that_v1s_words_describe_runs_guests_and_stays_as_it_was(

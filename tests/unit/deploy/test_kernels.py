@@ -14,7 +14,7 @@ import pytest
 
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.boot_config import extract_boot_files
-from lava_vmgroup.deploy.fetch import JobFiles
+from lava_vmgroup.deploy.fetch import JobFiles, reference_problems
 from lava_vmgroup.deploy.kernels import boot_word, check_architecture
 from lava_vmgroup.deploy.unpack import Unpack
 from lava_vmgroup.errors import JobError
@@ -94,6 +94,26 @@ def test_damaged_kernel_in_an_efi_program_is_refused(
 
     with pytest.raises(JobError, match=f"vmlinuz cannot be unpacked: .*{re.escape(expected)}"):
         job_files.fetch(FileReference(url="vmlinuz"), deadline, NodeLog(), Unpack.KERNEL)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"<!DOCTYPE html>\n<html><body>Please log in</body></html>\n", "Image is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid x\n", "Image is a pointer of git-lfs"),
+    ],
+)
+def test_page_in_the_place_of_a_kernel_is_refused(
+    content: bytes, expected: str, job_files: JobFiles, tmp_path: Path
+) -> None:
+    (tmp_path / "Image").write_bytes(content)
+    reference = FileReference(url="Image")
+
+    (problem,) = reference_problems(reference, tmp_path, Unpack.KERNEL)
+    with pytest.raises(JobError, match=expected):
+        job_files.fetch(reference, Deadline.after("the test", 60.0), NodeLog(), Unpack.KERNEL)
+
+    assert expected in problem
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, lambda data: zboot(gzip.compress(data))])

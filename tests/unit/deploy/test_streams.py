@@ -35,7 +35,7 @@ class Format:
     fine: tuple[int, ...] = (0,)
 
     def unpacked(self, packed: bytes) -> bytes | None:
-        """What the tool makes of a file; None if it fails."""
+        """Return the tool's output for a file; None if the tool fails."""
         done = subprocess.run(self.tool, input=packed, capture_output=True)
         return done.stdout if done.returncode in self.fine else None
 
@@ -154,3 +154,28 @@ def test_file_that_a_tool_takes_with_what_follows_it_is_taken(
         deadline = Deadline.after("the test", 60.0)
         image = job_files.fetch(FileReference(url=path.name), deadline, NodeLog(), Unpack.DISK)
         assert image.read_bytes() == expected
+
+
+def refused(job_files: JobFiles, tmp_path: Path, packed: bytes) -> None:
+    (tmp_path / "disk").write_bytes(packed)
+    deadline = Deadline.after("the test", 60.0)
+    with pytest.raises(JobError, match="cannot be unpacked"):
+        job_files.fetch(FileReference(url="disk"), deadline, NodeLog(), Unpack.DISK)
+
+
+def test_damage_behind_the_archive_in_a_packed_file_is_found(
+    job_files: JobFiles, tmp_path: Path
+) -> None:
+    packed = bytearray(gzip.compress(archive(PARTS[0]) + GENERATOR.randbytes(5 << 20), 1))
+    packed[-8] ^= 1  # its checksum
+
+    refused(job_files, tmp_path, bytes(packed))
+
+
+def test_damaged_header_behind_the_image_is_no_end_of_the_archive(
+    job_files: JobFiles, tmp_path: Path
+) -> None:
+    damaged = archive(PARTS[0]).replace(b"last\0", b"lost\0")
+
+    assert FORMATS["tar"].unpacked(damaged) is None
+    refused(job_files, tmp_path, damaged)

@@ -269,12 +269,33 @@ def test_what_unpacks_to_more_than_any_image_is_refused(
     assert not list((tmp_path / "cache/scratch").iterdir())
 
 
-def test_xz_that_wants_all_of_the_memory_is_refused(job_files: JobFiles, tmp_path: Path) -> None:
+def xz_with_dictionary(size: int, data: bytes) -> bytes:
+    """A file whose header says a dictionary of ``2 << size / 2 + 11`` bytes for an even `size`."""
     filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 4096}]
-    packed = bytearray(lzma.compress(b"x" * 1000, filters=filters))
-    packed[16] = 40  # the size of the dictionary: 4 GiB
+    packed = bytearray(lzma.compress(data, filters=filters))
+    packed[16] = size
     packed[20:24] = zlib.crc32(packed[12:20]).to_bytes(4, "little")
-    (tmp_path / "image").write_bytes(packed)
+    return bytes(packed)
+
+
+def test_xz_with_a_large_dictionary_is_unpacked(job_files: JobFiles, tmp_path: Path) -> None:
+    disk = bytes(512) + os.urandom(512)
+    (tmp_path / "image").write_bytes(xz_with_dictionary(34, disk))  # 512 MiB
+
+    image = job_files.fetch(FileReference(url="image"), soon(), NodeLog(), Unpack.DISK)
+
+    assert image.read_bytes() == disk
+
+
+def test_xz_that_wants_all_of_the_memory_is_refused(job_files: JobFiles, tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(xz_with_dictionary(40, b"x" * 1000))  # 4 GiB
+
+    with pytest.raises(JobError, match="unpacking image takes more than 1024 MiB of memory"):
+        job_files.fetch(FileReference(url="image"), soon(), NodeLog(), Unpack.DISK)
+
+
+def test_zstd_that_wants_all_of_the_memory_is_refused(job_files: JobFiles, tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(b"\x28\xb5\x2f\xfd\x00\xa8" + bytes(600))  # --long=31
 
     with pytest.raises(JobError, match="unpacking image takes more than 1024 MiB of memory"):
         job_files.fetch(FileReference(url="image"), soon(), NodeLog(), Unpack.DISK)

@@ -36,7 +36,7 @@ def tree(*names: str) -> bytes:
 
 
 class Heard:
-    """What is logged."""
+    """A log that keeps its warnings."""
 
     def __init__(self) -> None:
         self.log = NodeLog()
