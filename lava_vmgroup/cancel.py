@@ -7,11 +7,17 @@ each of these once.  The woken call then raises the token's reason.
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from lava_vmgroup.errors import VMGroupError
+
+Item = TypeVar("Item")
+
+_LOOK_S = 0.5
 
 
 class CancelToken:
@@ -80,3 +86,14 @@ def cancel_all(reasons: Iterable[tuple[CancelToken, VMGroupError]]) -> None:
     wakers = [wake for token, reason in reasons for wake in token._accept(reason)]
     for wake in wakers:
         wake()
+
+
+def next_item(inbox: queue.SimpleQueue[Item]) -> Item:
+    """Wait in the main thread for what other threads, or handlers of signals, put into an inbox.
+
+    The kernel gives the signals of a process that was stopped to any of its threads.  Python runs
+    the handler in the main thread, as soon as that one wakes.
+    """
+    while True:
+        with suppress(queue.Empty):
+            return inbox.get(timeout=_LOOK_S)

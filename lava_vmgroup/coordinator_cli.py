@@ -21,6 +21,7 @@ from types import FrameType
 from rich.console import Console
 
 from lava_vmgroup import __version__
+from lava_vmgroup.cancel import next_item
 from lava_vmgroup.config.coordinator import (
     DEFAULT_PATH,
     CoordinatorConfig,
@@ -161,7 +162,7 @@ def _serve(options: argparse.Namespace, config: CoordinatorConfig) -> int:
         log.event("listening", f"listening on {host}:{port}")
         sys.stdout.write(f"{host}:{port}\n")
         sys.stdout.flush()
-        number = inbox.get()
+        number = next_item(inbox)
         if number is None:
             return VMGroupError.exit_status
         log.event("ended", f"ended by {signal.Signals(number).name}")

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from lava_vmgroup import actions
 from lava_vmgroup.admission import admit_job
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.cancel import CancelToken, next_item
 from lava_vmgroup.config import files
 from lava_vmgroup.config.dispatcher import load_dispatcher
 from lava_vmgroup.config.inventory import find_device
@@ -134,7 +134,7 @@ def _examine(group: Group, lab: Lab, output: Path | None, *, boot: bool) -> Exam
     worker = threading.Thread(target=work, name=WORD)
     with canceling(inbox.put):
         worker.start()
-        event = inbox.get()
+        event = next_item(inbox)
         if isinstance(event, Canceled) and token.reason is None:
             token.cancel(event)
         worker.join()

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from lava_vmgroup.cancel import CancelToken, cancel_all
+from lava_vmgroup.cancel import CancelToken, cancel_all, next_item
 from lava_vmgroup.clock import now, seconds_set
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.connections.ssh_keys import JobKey
@@ -187,7 +187,7 @@ class GroupRun:
         results: dict[str, NodeResult] = {}
         cancels = 0
         while len(results) < len(nodes):
-            event = self._inbox.get()
+            event = next_item(self._inbox)
             if isinstance(event, Canceled):
                 cancels += 1
                 self._cancel_all(event, shared, hurry=cancels > 1)

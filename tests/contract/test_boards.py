@@ -45,7 +45,7 @@ def soon() -> Deadline:
 
 def config_of(driver: str, folder: Path) -> DeviceConfig:
     """The least that a device of this driver needs."""
-    keys: dict[str, Any] = {}
+    keys: dict[str, Any] = {"power_off_cmd": f"echo off >>{folder}/power"}
     if driver == "ssh":
         key = folder / "id"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
@@ -154,14 +154,18 @@ def test_host_that_never_started_its_vms_is_told_how(
     assert caught.value.hint == "call lava-start-vms in a test of the host"
 
 
-def test_board_that_was_never_used_is_let_go(pair: Pair) -> None:
+def test_board_that_was_never_used_is_let_go(pair: Pair, tmp_path: Path) -> None:
+    before = {*threading.enumerate()}
     board = pair.host._board
 
     board.power_off(soon())
     board.close()
     board.close()
 
-    assert board.access is None or not board.deploys
+    power = tmp_path / "power"
+    switched = power.read_text() if power.exists() else ""
+    assert switched == ("off\n" if board.deploys else ""), "a host that is up stays up"
+    assert {*threading.enumerate()} <= before
 
 
 def test_board_that_deploys_nothing_says_so(pair: Pair, tmp_path: Path) -> None:

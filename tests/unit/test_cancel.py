@@ -1,4 +1,8 @@
 # SPDX-License-Identifier: MIT
+import signal
+import subprocess
+import sys
+
 from lava_vmgroup.cancel import CancelToken, cancel_all
 from lava_vmgroup.errors import Canceled, VMGroupError
 
@@ -25,3 +29,30 @@ def test_first_reason_stands_and_wakes_once() -> None:
 
     assert token.reason is first
     assert woken == ["woken"]
+
+
+STOPPED = """
+import queue, signal, sys, threading, time
+from lava_vmgroup.cancel import next_item
+
+inbox = queue.SimpleQueue()
+signal.signal(signal.SIGTERM, lambda number, _frame: inbox.put(number))
+for _ in range(20):
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+print("ready", flush=True)
+sys.exit(next_item(inbox))
+"""
+
+
+def test_signal_that_came_while_the_process_was_stopped_is_heard() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGCONT):
+                process.send_signal(number)
+            assert process.wait(60) == signal.SIGTERM
+        finally:
+            process.kill()

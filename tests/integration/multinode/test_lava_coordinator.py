@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import queue
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,16 @@ import pytest
 
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, MultiNodeError, PeerFailed
+from lava_vmgroup.errors import (
+    DeadlineExpired,
+    GroupStuck,
+    MultiNodeError,
+    PeerFailed,
+    WaitExpired,
+)
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
+from lava_vmgroup.multinode.standstill import Standstill
 from tests.support.coordinators import Running, lava_coordinator
 
 if TYPE_CHECKING:
@@ -167,3 +175,69 @@ def test_a_message_after_a_sync_with_its_id_ends_lavas_coordinator_and_not_ours(
     with pytest.raises(AssertionError, match="died"), lava_coordinator(tmp_path) as running:
         assert send_after_sync(running.address) is None
         assert running.process.wait(60) != 0
+
+
+def test_what_only_ours_knows_of_standstills_is_done_without(
+    address: Address, request: pytest.FixtureRequest, start: Start, deadline: Deadline
+) -> None:
+    host, *vms = members(address, "standstill")
+    for playing in [start(one.group_data, deadline) for one in (host, *vms)]:
+        assert playing.result() == ROLES
+    told: queue.Queue[Standstill] = queue.Queue()
+    host.tell_tests(deadline, ended=True)
+    waits = [
+        start(vm.with_token(None, told.put).wait, f"for {vm._client_name}", deadline) for vm in vms
+    ]
+    lines = [
+        "vm1 waits in lava-wait 'for vm1' for host, whose tests have ended, and vm2",
+        "vm2 waits in lava-wait 'for vm2' for host, whose tests have ended, and vm1",
+    ]
+    if "[lava]" in request.node.name:
+        assert host.who_waits() == ()
+    else:
+        assert [list(told.get(timeout=60).lines) for _ in vms] == [lines, lines]
+        assert list(host.who_waits()) == lines
+
+    for vm in vms:
+        host.send(f"for {vm._client_name}", {}, deadline)
+
+    assert [wait.result() for wait in waits] == [{"host": {}}, {"host": {}}]
+    assert told.empty()
+    for one in (host, *vms):
+        one.clear(deadline)
+
+
+def test_tests_that_wait_are_ended_when_nothing_else_of_them_goes_on(
+    coordinator: Coordinator, start: Start, deadline: Deadline
+) -> None:
+    host, *vms = members(coordinator.address, "end")
+    for playing in [start(one.group_data, deadline) for one in (host, *vms)]:
+        assert playing.result() == ROLES
+    host.tell_tests(deadline, ended=True)
+
+    def enter(vm: MultiNodeClient) -> None:
+        def confirm(standstill: Standstill) -> None:
+            assert standstill.in_vain
+            vm.tell_blocked(standstill, deadline)
+
+        vm.with_token(None, confirm).sync("m", deadline)
+
+    for entering in [start(enter, vm) for vm in vms]:
+        with pytest.raises(GroupStuck, match="vm1 and vm2 wait in lava-sync 'm' for host, whose"):
+            entering.result()
+
+
+def test_a_time_limit_of_a_wait_says_who_waits_for_whom(
+    coordinator: Coordinator, start: Start, deadline: Deadline
+) -> None:
+    host, *vms = members(coordinator.address, "late")
+    for playing in [start(one.group_data, deadline) for one in (host, *vms)]:
+        assert playing.result() == ROLES
+
+    with pytest.raises(WaitExpired) as caught:
+        vms[0].sync("m", Deadline.after("the job", 0.2))
+
+    assert caught.value.message == (
+        "timed out: lava_sync 'm', within the job, limit 0.2 s: "
+        "vm1 waits in lava-sync 'm' for host and vm2"
+    )

@@ -13,6 +13,7 @@ from lava_vmgroup.multinode.group import LONGEST_PATIENCE_S, PATIENCE_S
 from tests.unit.multinode.asked import (
     ACK,
     NACK,
+    WAIT,
     Asked,
     answer,
     base,
@@ -68,6 +69,18 @@ def test_a_group_that_has_sent_too_much_is_refused_more(monkeypatch: pytest.Monk
     assert [send(message_id) for message_id in ("a", "b", "c", "a")] == [ACK, ACK, NACK, ACK]
     wait = base("node_one", request="lava_wait", messageID="b")
     assert answer(groups, wait) == {**ACK, "message": {"node_one": {}}}
+
+
+def test_syncs_weigh_as_much_as_their_names_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_module, "WEIGHT_LIMIT", 4500)
+    groups = group_of("node_one", "node_two")
+
+    def enter(letter: str) -> Any:
+        return answer(groups, base("node_one", request="lava_sync", messageID=1000 * letter))
+
+    assert [enter(letter) for letter in "abac"] == [WAIT, WAIT, WAIT, NACK]
+    # A name that was refused is no sync.
+    assert answer(groups, base("node_two", request="lava_sync", messageID=1000 * "c")) == NACK
 
 
 @pytest.mark.parametrize(("limit", "value"), [("GROUP_LIMIT", 3), ("WEIGHT_LIMIT", 10_000)])
