@@ -205,7 +205,7 @@ def test_typing_that_is_interrupted_leaves_nothing_outside_the_tests(
     console: Console, tmp_path: Path
 ) -> None:
     shell, before = prepared(console), set(Path("/").iterdir())
-    archive = Typed(str(tmp_path), os.urandom(100_000))
+    archive = Typed(str(tmp_path), os.urandom(3_000_000))
 
     with pytest.raises(DeadlineExpired):
         TypedFiles(shell, str(tmp_path / "tests")).unpack([archive], Deadline.after("typing", 0.2))
