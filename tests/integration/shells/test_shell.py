@@ -15,7 +15,7 @@ from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.typed_files import Typed, TypedFiles
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import ConfigurationError, DeadlineExpired, InfrastructureError
+from lava_vmgroup.errors import ConfigurationError, InfrastructureError
 
 SHELLS = {
     "bash": "setsid --ctty --wait env PS1='root@board:~# ' bash --norc --noprofile -i",
@@ -202,13 +202,20 @@ def test_a_file_that_stays_damaged_is_an_error(console: Console, tmp_path: Path)
 
 
 def test_typing_that_is_interrupted_leaves_nothing_outside_the_tests(
-    console: Console, tmp_path: Path
+    console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shell, before = prepared(console), set(Path("/").iterdir())
-    archive = Typed(str(tmp_path), os.urandom(3_000_000))
+    run, commands = shell.check_run, iter(range(10))
 
-    with pytest.raises(DeadlineExpired):
-        TypedFiles(shell, str(tmp_path / "tests")).unpack([archive], Deadline.after("typing", 0.2))
+    def run_until_interrupted(command: str, deadline: Deadline) -> str:
+        if next(commands) == 9:
+            raise InfrastructureError("the console was closed")
+        return run(command, deadline)
+
+    monkeypatch.setattr(shell, "check_run", run_until_interrupted)
+    archive = Typed(str(tmp_path), os.urandom(100_000))
+    with pytest.raises(InfrastructureError, match="was closed"):
+        TypedFiles(shell, str(tmp_path / "tests")).unpack([archive], soon())
 
     assert set(Path("/").iterdir()) == before
     assert (tmp_path / "tests/typed").stat().st_size > 0
