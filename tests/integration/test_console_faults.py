@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.integration.test_whole_jobs import ABSENT, HEAD, MEETING, job
+from tests.integration.test_whole_jobs import HEAD, MEETING, job
 from tests.support.lab import Lab
 from tests.support.leftovers import traces
 from tests.support.local_lab import entry, local_lab, shell_action, write_job
@@ -95,13 +95,13 @@ def test_panic_of_a_host_that_waits_for_its_vms_ends_all_of_them(
 ) -> None:
     document = job(
         entry("guest"),
-        actions=[shell_action("later.yaml", "host"), shell_action("absent.yaml", "guest")],
+        actions=[shell_action("later.yaml", "host"), shell_action("hangs.yaml", "guest")],
     )
     document["vm_group"]["host"]["device_type"] = TYPE
     with board_lab(tmp_path, sshd) as lab:
         (lab.folder / "panic.sh").write_text(PANIC_SH)
 
-        ended = lab.run(write_job(lab, document, later=PANICS_LATER, absent=ABSENT))
+        ended = lab.run(write_job(lab, document, later=PANICS_LATER, hangs=HANGS))
 
         assert ended.status == 4, ended.stderr
         host, guest = ended.results["nodes"]
