@@ -131,7 +131,7 @@ def test_server_that_turns_connections_away_is_quoted(sshd: Server, tmp_path: Pa
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = tmp_path / "sshd/sshd_config"
-    words = [SSHD, "-D", "-f", config, "-p", str(port)]
+    words = [SSHD, "-D", "-f", str(config), "-p", str(port)]
     options = ["ListenAddress=127.0.0.1", "MaxStartups=1:100:1", "PidFile=none"]
     server = subprocess.Popen([*words, *(f"-o{option}" for option in options)])
     address = dataclasses.replace(sshd.address, port=port)
