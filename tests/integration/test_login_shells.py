@@ -122,7 +122,7 @@ def test_start_up_file_that_lets_no_command_run_is_named(
     assert "~/.bashrc" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("text", ["read -r answer", "exec bash", "sleep 600"])
+@pytest.mark.parametrize("text", ["read -r answer", "exec bash", "sleep 30"])
 def test_start_up_file_that_waits_is_named(
     text: str, sshd: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
