@@ -10,6 +10,8 @@ from lava_vmgroup.connections import ssh
 from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
+from tests.integration.test_whole_jobs import HEAD
+from tests.support.local_lab import entry, local_lab, shell_action, write_job
 from tests.support.sshd import Server
 
 SHELLS = (
@@ -120,7 +122,7 @@ def test_start_up_file_that_lets_no_command_run_is_named(
     assert "~/.bashrc" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("text", ["read -r answer", "exec bash", "sleep 600"])
+@pytest.mark.parametrize("text", ["read -r answer", "exec bash", "sleep 30"])
 def test_start_up_file_that_waits_is_named(
     text: str, sshd: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,3 +133,22 @@ def test_start_up_file_that_waits_is_named(
         dial(sshd.address, sshd.key, soon())
 
     assert "~/.bashrc" in str(caught.value.hint)
+
+
+def test_whole_job_passes_with_another_shell_noise_and_single_sessions(
+    sshd: Server, tmp_path: Path
+) -> None:
+    config = sshd.home / START_UP_FILES["fish"]
+    config.parent.mkdir(parents=True)
+    config.write_text(NOISE)
+    sshd.log_in_with("fish")
+    sshd.configure("MaxSessions 1")
+    document = {
+        "timeout": 120,
+        "vm_group": {"host": {"device_type": "rack"}, "vms": [entry("guest")]},
+        "actions": [shell_action("hello.yaml", "host"), shell_action("hello.yaml", "guest")],
+    }
+    with local_lab(tmp_path, sshd) as lab:
+        ended = lab.run(write_job(lab, document, hello=f"{HEAD}run: {{steps: ['true']}}\n"))
+
+    assert ended.status == 0, ended.stderr

@@ -2,6 +2,7 @@
 """SSH servers with the configurations that hosts have: each works, or the reason is told."""
 
 import dataclasses
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.vms.spool import Spool, SpooledStream
 from tests.support.dropbear import dropbear
-from tests.support.sshd import Server
+from tests.support.sshd import SSHD, Server
 
 
 def soon() -> Deadline:
@@ -124,6 +125,28 @@ def test_server_that_cannot_be_used_is_told_with_the_reason(
 
     assert message in told
     assert hint in told
+
+
+def test_server_that_turns_connections_away_is_quoted(sshd: Server, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = tmp_path / "sshd/sshd_config"
+    words = [SSHD, "-D", "-f", str(config), "-p", str(port)]
+    options = ["ListenAddress=127.0.0.1", "MaxStartups=1:100:1", "PidFile=none"]
+    server = subprocess.Popen([*words, *(f"-o{option}" for option in options)])
+    address = dataclasses.replace(sshd.address, port=port)
+    try:
+        with dial(address, sshd.key, soon()), socket.create_connection(("127.0.0.1", port)) as held:
+            assert held.recv(4) == b"SSH-"  # it now counts
+
+            with pytest.raises(
+                InfrastructureError, match="it says 'Exceeded MaxStartups'"
+            ) as caught:
+                dial(address, sshd.key, Deadline.after("SSH to the host", 3.0))
+    finally:
+        server.terminate()
+        server.wait()
+    assert "see MaxStartups" in str(caught.value.hint)
 
 
 def test_forwarding_is_not_needed(sshd: Server) -> None:

@@ -55,12 +55,13 @@ class Host:
         part.touch()
         return part
 
-    def start(self, job: str, patience: int = PATIENT) -> "Job":
-        """Start a job's supervisor."""
+    def start(self, job: str, patience: int = PATIENT, keys_file: Path | str = "") -> "Job":
+        """Start a job's supervisor, which removes the job's keys from `keys_file`."""
         made = Job(host=self, folder=self.folder / f"job-{job}", name=job)
         self.folder.mkdir(exist_ok=True)
         program = shutil.copy(PROGRAM, self.folder / f"{job}.sh")
-        made.said = self.run("sh", program, "start", made.folder, str(patience), "lava-none")
+        words = (made.folder, str(patience), "lava-none", keys_file)
+        made.said = self.run("sh", program, "start", *words)
         with self.keys.open("a") as keys:
             keys.write(f"ssh-ed25519 AAAA lava-vmgroup-{job}\n")
         return made
@@ -204,6 +205,18 @@ def test_what_nobody_looks_after_ends_and_what_lives_stays(host: Host, tmp_path:
     assert host.keys.read_text() == "ssh-ed25519 BBBB owner\n"
     assert [path.name for path in host.folder.iterdir()] == ["sha256"]
     until(lambda: not any(map(is_running, supervisors)))
+
+
+@pytest.mark.parametrize("host", ["dash"], indirect=True)
+def test_keys_go_from_the_file_that_the_server_reads(host: Host) -> None:
+    file = host.folder.parent / "keys of root"
+    job = host.start("1", keys_file=file)
+    file.write_text("ssh-ed25519 AAAA lava-vmgroup-1\nssh-rsa AAAA lava-vmgroup-1\nssh-rsa A me\n")
+
+    job.do("end", job.folder)
+
+    assert file.read_text() == "ssh-rsa A me\n"
+    assert not job.folder.exists()
 
 
 @pytest.mark.parametrize("host", ["dash"], indirect=True)
