@@ -21,7 +21,7 @@ run:
   steps:
     - lava-test-case before --result pass
     - sh @FOLDER@/panic.sh &
-    - lava-test-case crash --shell lava-wait never-sent
+    - lava-test-case crash --shell 'lava-wait never-sent | sort'
 """
 PANICS_LATER = f"""{HEAD}
 run:

@@ -49,7 +49,9 @@ run:
 
 
 HELLO = f"{HEAD}run: {{steps: [lava-test-case hello --shell true]}}\n"
-WAITING = f"{HEAD}run: {{steps: [lava-test-case begun --result pass, lava-wait never-sent]}}\n"
+WAITING = (
+    f"{HEAD}run: {{steps: [lava-test-case begun --result pass, lava-wait never-sent | sort]}}\n"
+)
 NEIGHBOURS = f"""{HEAD}
 run:
   steps:

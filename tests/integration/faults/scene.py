@@ -47,7 +47,7 @@ PLOTS = {
     Phase.DEPLOY: Plot(),
     Phase.BOOT: Plot(boot_cmds=("rdinit=/bin/tail", "--", "-f", "/etc/hostname")),
     Phase.TEST: Plot(steps=("lava-test-case hang --shell sleep 1000",)),
-    Phase.WAIT: Plot(steps=("lava-wait never-sent",)),
+    Phase.WAIT: Plot(steps=("lava-wait never-sent | sort",)),
     Phase.CLEANUP: Plot(),
 }
 """What keeps a job in each phase until something happens, or for long enough."""
