@@ -72,6 +72,8 @@ _NOT_EXECUTABLE = (
 )
 """The meaning of status 126, which a shell gives for a program that it may not run."""
 
+_SHELL_S = 120.0
+
 # A runner that cannot even be started says nothing itself.  Nobody can ask for these words again.
 _RETURNED = 'set -- $?; for word in 1 2 3; do echo "<LAVA_TEST_RUNNER>: returned $1"; done; set --'
 
@@ -117,7 +119,7 @@ class Session:
         """
         try:
             # A line that is typed at a login prompt is lost.
-            self._shell.run(":", deadline)
+            self._shell.run(":", deadline.sub("the shell, before the tests", _SHELL_S))
             self._shell.start(f"{command}; {_RETURNED}", deadline)
             while not self._serve(deadline):
                 pass
