@@ -52,9 +52,11 @@ _START = (
 _SETUP = (
     "for o in history histexpand emacs vi; do (set +o $o) 2>/dev/null && set +o $o; done; "
     "unset HISTFILE; unalias -a; "
-    "lava_run() {{ lava_n=$1; echo lava-begin $1; return $2; }}; "
-    "lava_ask() {{ lava_s=$?; lava_q=$1; return $lava_s; }}; "
-    "PS2= PS1='lava-test $lava_n.$lava_q [rc=$?]# ' lava_n=0; lava_ask {number}"
+    # Commands may change IFS and the prompt.
+    'lava_run() {{ lava_n=$1; echo "lava-begin $1"; return "$2"; }}; '
+    "lava_ask() {{ lava_s=$?; lava_q=$1; PS2= PS1='lava-test $lava_n.$lava_q [rc=$?]# '; "
+    'return "$lava_s"; }}; '
+    "lava_n=0; lava_ask {number}"
 )
 # A login shell that is late reads all that was typed meanwhile; it must not be replaced twice, for
 # what a shell has read ahead is lost with it.

@@ -117,6 +117,25 @@ def test_verdicts_are_true_where_there_is_no_bash(name: str, tmp_path: Path) -> 
                 assert (shell.run(command, soon())[0] == 0) == (status == 0), (seed, command)
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "command",
+    ["IFS=01", "PS1='# '", "PS1= IFS=1", "set -x", "set -u", "stty echo", "trap 'false' DEBUG"],
+)
+def test_changes_that_a_command_makes_to_the_shell_change_no_verdict(
+    command: str, tmp_path: Path
+) -> None:
+    torn = Torn(ProcessStream(on_terminal("bash --norc --noprofile -i")), chance_of(command))
+    with console_on(torn, tmp_path) as console:
+        shell = Shell.prepare(console, soon())
+
+        assert shell.run(command, soon())[0] == 0
+        for seed in range(10):
+            torn.chance = chance_of(f"{command} {seed}")
+            for other, status in VERDICTS.items():
+                assert shell.run(other, soon())[0] == status, (seed, other)
+
+
 @pytest.mark.parametrize("file", ["coloured-ip.rc", "osc-context.rc", "tmout.rc", "noisy.rc"])
 def test_start_up_files_change_nothing_that_is_read(file: str, tmp_path: Path) -> None:
     program = f"env TERM=xterm HOME={tmp_path} bash --rcfile {CASES / file} -i"
