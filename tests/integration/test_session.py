@@ -57,7 +57,7 @@ def test_login_prompt_in_the_midst_of_a_test_is_named(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(console_module, "QUIET_S", 0.02)
-    login = "while :; do printf '\\nboard login: '; read name; done"
+    login = "while :; do printf '\\nboard login: '; read name || exit; done"
 
     with pytest.raises(TestError, match="went away.*the console shows a login prompt"):
         session.run(f'exec sh -c "{login}"', soon())

@@ -201,8 +201,8 @@ class Lossy:
 LOGIN = """
 stty sane
 while :; do
-    printf '\\r\\nboard login: '; read name
-    [ -z "$name" ] || { printf 'Password: '; read word; }
+    printf '\\r\\nboard login: '; read name || exit
+    [ -z "$name" ] || { printf 'Password: '; read word || exit; }
 done
 """
 BOOT_LOADER = """
