@@ -72,7 +72,7 @@ def _main(words: Sequence[str]) -> int:
     try:
         if words[:1] == [doctor_cli.WORD]:
             return doctor_cli.run(words[1:])
-        return _dispatch(_parser().parse_args(_with_limit(words)))
+        return _dispatch(parse(words))
     except VMGroupError as error:
         _complain(error)
         return error.status if isinstance(error, Canceled) else error.exit_status
@@ -162,6 +162,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line of a run; exits where argparse does."""
+    return _parser().parse_args(_with_limit(words))
 
 
 def _with_limit(words: Sequence[str]) -> list[str]:

@@ -3,6 +3,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,6 +138,23 @@ def test_waiting_dispatcher_gives_up_when_its_time_is_over(lab: Lab) -> None:
     assert gave_up.status == 4, gave_up.stderr
     assert "after 1 s of waiting" in gave_up.stderr
     assert lab.finish(first, "first").status == 0
+
+
+def test_doctor_does_not_boot_a_board_in_use(lab: Lab) -> None:
+    job = blocking_job(lab)
+    first = lab.start(job)
+    until(lambda: "began" in order(lab))
+    words = [sys.executable, "-m", "lava_vmgroup", "doctor", "--config-dir", str(lab.config)]
+
+    doctor = subprocess.run(
+        [*words, "--boot", str(job)], capture_output=True, text=True, check=False
+    )
+    (lab.folder / "go").touch()
+
+    assert doctor.returncode == 4
+    assert f"{NAME} is in use by job 'a long one'" in doctor.stderr
+    assert lab.finish(first).status == 0
+    assert order(lab) == ["reset", "began", "ended"]
 
 
 def test_host_that_is_up_already_runs_several_jobs_at_once(tmp_path: Path, sshd: Server) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The lock of a board, between real processes."""
 
+import math
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from lava_vmgroup import device_lock
+from lava_vmgroup.cli import parse
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.device_lock import default_folder, exclusive
@@ -230,3 +232,32 @@ def test_folder_of_locks_does_not_depend_on_the_user(monkeypatch: pytest.MonkeyP
 
     assert default_folder() == before
     assert stat.S_IMODE(before.parent.stat().st_mode) == 0o1777
+
+
+@pytest.mark.parametrize(
+    ("words", "limit_s"),
+    [
+        ("job.json", 0),
+        ("--wait job.json", math.inf),
+        ("job.json --wait", math.inf),
+        ("--wait --job-id 3 job.json", math.inf),
+        ("--wait 17.0.json", math.inf),
+        ("--wait 60 job.json", 60),
+        ("--wait=1.5 job.json", 1.5),
+    ],
+)
+def test_wait_takes_the_word_after_it_only_if_it_is_a_number(words: str, limit_s: float) -> None:
+    options = parse(words.split())
+
+    assert options.wait == limit_s
+    assert options.job.suffix == ".json"
+
+
+@pytest.mark.parametrize("limit", ["-1", "nan", "a while", ""])
+def test_wait_for_what_is_no_time_is_refused(
+    limit: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse([f"--wait={limit}", "job.json"])
+
+    assert "expected a number of seconds" in capsys.readouterr().err
