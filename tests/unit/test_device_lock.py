@@ -21,6 +21,7 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.device_lock import default_folder, exclusive
 from lava_vmgroup.errors import ConfigurationError, DeviceInUse
+from lava_vmgroup.file_lock import try_lock
 from lava_vmgroup.nodes.shared import Lab
 
 HOLDS = """\
@@ -206,15 +207,21 @@ def test_folder_that_cannot_be_used_is_an_error_of_the_configuration(tmp_path: P
     assert "LAVA_LOCK_DIR" in str(refused.value.hint)
 
 
-def test_lock_that_somebody_removed_while_it_was_waited_for_is_made_again(lab: Lab) -> None:
-    with holder(lab) as process:
+def test_lock_that_is_removed_in_the_moment_in_which_it_is_taken_is_made_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[Path] = []
 
-        def tidy_up() -> None:
+    def take(descriptor: int, kind: int) -> bool:
+        if not removed:
+            removed.append(lock_file(lab))
             lock_file(lab).unlink()
-            process.communicate("")
+        return try_lock(descriptor, kind)
 
-        with exclusive(lab, "x", None, limit_s=1e9, pause=waits(2, tidy_up)):
-            assert f'"pid": {os.getpid()},' in lock_file(lab).read_text()
+    monkeypatch.setattr(device_lock, "try_lock", take)
+
+    with exclusive(lab, "x", None):
+        assert f'"pid": {os.getpid()},' in lock_file(lab).read_text()
 
 
 def test_hosts_that_are_up_already_and_vms_of_sub_jobs_lock_nothing(lab: Lab) -> None:
