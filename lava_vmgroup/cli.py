@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -171,10 +172,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def _with_limit(words: Sequence[str]) -> list[str]:
     """Give a ``--wait`` without a number its limit, or it would take the job's file for one."""
-    following = [*words[1:], ""]
     return [
         f"{word}={math.inf}" if word == "--wait" and not _NUMBER.fullmatch(after) else word
-        for word, after in zip(words, following, strict=True)
+        for word, after in zip_longest(words, words[1:], fillvalue="")
     ]
 
 
