@@ -6,13 +6,17 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
+import queue
 import re
 import sys
 import traceback
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +28,15 @@ from lava_vmgroup.config import files
 from lava_vmgroup.config.coordinator import Endpoint, find_coordinator_config
 from lava_vmgroup.config.dispatcher import load_dispatcher
 from lava_vmgroup.config.inventory import backend_type, find_device
+from lava_vmgroup.device_lock import exclusive
 from lava_vmgroup.display import log_to_terminal
-from lava_vmgroup.errors import Canceled, ConfigurationError, JobError, VMGroupError
+from lava_vmgroup.errors import (
+    Canceled,
+    ConfigurationError,
+    DeviceInUse,
+    JobError,
+    VMGroupError,
+)
 from lava_vmgroup.job import expand, load_document, parse_job, to_document
 from lava_vmgroup.job.model import Group
 from lava_vmgroup.job.schema import NAME_PATTERN
@@ -38,7 +49,7 @@ from lava_vmgroup.results.printable import printable
 from lava_vmgroup.results.summary import render
 from lava_vmgroup.results.writers import write_all
 from lava_vmgroup.runner.group import GroupRun
-from lava_vmgroup.signals import canceling
+from lava_vmgroup.signals import canceling, pause
 
 _EPILOG = """\
 exit status: 0 everything ran and passed, 1 test cases failed, 2 the job is wrong, 3 the
@@ -49,6 +60,7 @@ and SIGTERM; with a sub-job, failed test cases are no reason for 1, as LAVA's sc
 
 _OUTPUT = Path("results")
 _STANDARD_ERROR = 2
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,7 +73,7 @@ def _main(words: Sequence[str]) -> int:
     try:
         if words[:1] == [doctor_cli.WORD]:
             return doctor_cli.run(words[1:])
-        return _dispatch(_parser().parse_args(words))
+        return _dispatch(parse(words))
     except VMGroupError as error:
         _complain(error)
         return error.status if isinstance(error, Canceled) else error.exit_status
@@ -126,6 +138,16 @@ def _parser() -> argparse.ArgumentParser:
         "--target", metavar="NAME", help="the device to use as the host, or the name of the VM"
     )
     parser.add_argument(
+        "--wait",
+        type=_seconds,
+        nargs="?",
+        const=math.inf,
+        default=0.0,
+        metavar="SECONDS",
+        help="queue while another process uses the host's device, for that time or without a "
+        "limit (default: end with status 4)",
+    )
+    parser.add_argument(
         "--job-id",
         type=_job_id,
         metavar="ID",
@@ -143,6 +165,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line of a run; exits where argparse does."""
+    return _parser().parse_args(_with_limit(words))
+
+
+def _with_limit(words: Sequence[str]) -> list[str]:
+    """Give a ``--wait`` without a number its limit, or it would take the job's file for one."""
+    return [
+        f"{word}={math.inf}" if word == "--wait" and not _NUMBER.fullmatch(after) else word
+        for word, after in zip_longest(words, words[1:], fillvalue="")
+    ]
+
+
+def _seconds(text: str) -> float:
+    if text != str(math.inf) and not _NUMBER.fullmatch(text):
+        raise argparse.ArgumentTypeError("expected a number of seconds")
+    return float(text)
+
+
 def _job_id(text: str) -> str:
     if not re.fullmatch(NAME_PATTERN, text):
         raise argparse.ArgumentTypeError("expected letters, digits, '_', '.' and '-'")
@@ -156,8 +197,8 @@ def _dispatch(options: argparse.Namespace) -> int:
     if is_sub_job(document):
         try:
             return _dispatch_sub_job(document, folder, options)
-        except ConfigurationError as error:
-            output_txt.add_configuration_error(options.output_dir or _OUTPUT, error)
+        except (ConfigurationError, DeviceInUse, Canceled) as error:
+            output_txt.add_refusal(options.output_dir or _OUTPUT, error)
             raise
     job = parse_job(document, folder, schemas)
     group = expand(job, job_id=options.job_id or "0", target_group=str(uuid.uuid4()))
@@ -225,27 +266,36 @@ def _write_sub_jobs(group: Group, folder: Path, target: str | None) -> None:
 
 
 def _run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse.Namespace) -> int:
-    """Run the group's nodes, keep the log, write the results, and show a summary."""
+    """Run the group's nodes once the host is free, write the results, and show a summary."""
     output = (options.output_dir or _OUTPUT).resolve()
     announced: list[str] = []
     level = logging.getLevelNamesMapping()[group.settings.logging_level]
-    with _logs_in(output) as text:
-        run = GroupRun(
-            group,
-            lab,
-            output,
-            options.job_id or group.nodes[0].job_id,
-            coordinator=coordinator,
-            announce=announced.append,
-            # The consoles of a whole group would only hide each other.
-            console_copy=text.console if group.is_sub_job else None,
-        )
-        with log_to_terminal(level, sys.stderr), canceling(run.cancel):
-            result = run.run()
-    try:
-        write_all(result, output)
-    finally:
-        Console().print(render(result))
+    with ExitStack() as using:
+        with log_to_terminal(level, sys.stderr):
+            early: queue.SimpleQueue[Canceled] = queue.SimpleQueue()
+            using.enter_context(canceling(early.put))
+            # The user of the host may write to the same folder, so its logs are left alone.
+            what, waiting = f"job {group.settings.name!r}", partial(pause, early)
+            using.enter_context(exclusive(lab, what, output, limit_s=options.wait, pause=waiting))
+            with _logs_in(output) as text:
+                run = GroupRun(
+                    group,
+                    lab,
+                    output,
+                    options.job_id or group.nodes[0].job_id,
+                    coordinator=coordinator,
+                    announce=announced.append,
+                    # The consoles of a whole group would only hide each other.
+                    console_copy=text.console if group.is_sub_job else None,
+                )
+                with canceling(run.cancel):
+                    while not early.empty():
+                        run.cancel(early.get())
+                    result = run.run()
+        try:
+            write_all(result, output)
+        finally:
+            Console().print(render(result))
     _announce(announced, options.oob_fd)
     return result.exit_status
 

@@ -76,7 +76,7 @@ def advanced(line: NodeLine, kind: str, fields: Mapping[str, Any], now: float) -
             return replace(idle, action=text.get("command", ""), action_began=now)
         case "action-end":
             return idle
-        case "state":
+        case "state" | "waiting":
             return replace(line, state=text.get("state", ""), progress="")
         case "run-start":
             return replace(line, run=text.get("name", ""), case="", run_began=now)
@@ -158,7 +158,7 @@ class LiveDisplay(logging.Handler):
         node, kind = getattr(record, "node", ""), getattr(record, "kind", "")
         line = self._lines.get(node)
         now = self._clock()
-        if kind == "node-start":
+        if kind == "node-start" or (kind == "waiting" and line is None):
             line = NodeLine(node=node, began=now)
         # What a node tells while it is cleaned up must not hide how it ended.
         if line is not None and line.ended is None:

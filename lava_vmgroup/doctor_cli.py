@@ -10,6 +10,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lava_vmgroup.cancel import CancelToken, next_item
 from lava_vmgroup.config import files
 from lava_vmgroup.config.dispatcher import load_dispatcher
 from lava_vmgroup.config.inventory import find_device
+from lava_vmgroup.device_lock import exclusive
 from lava_vmgroup.display import log_to_terminal
 from lava_vmgroup.doctor import dispatcher
 from lava_vmgroup.doctor.host import Examined, examine
@@ -104,7 +106,10 @@ def run(words: Sequence[str]) -> int:
         search_path=search_path,
     )
     LOGGER.setLevel(logging.DEBUG)
-    with log_to_terminal(logging.INFO if options.boot else logging.ERROR, sys.stderr):
+    level = logging.INFO if options.boot else logging.ERROR
+    what = f"lava-dispatch {WORD}"
+    using = exclusive(lab, what, options.output_dir) if options.boot else nullcontext()
+    with log_to_terminal(level, sys.stderr), using:
         examined = _examine(group, lab, options.output_dir, boot=options.boot)
     report = _Report(
         findings={

@@ -74,6 +74,10 @@ class InfrastructureError(VMGroupError):
     exit_status = 4
 
 
+class DeviceInUse(InfrastructureError):
+    """Another process uses the device; its user must wait, or use another one."""
+
+
 class Unfit(InfrastructureError):
     """The lab's administrator must act: host or dispatcher lack what was looked for beforehand."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lava_vmgroup.bounded_file import BoundedFile
 from lava_vmgroup.clock import now
-from lava_vmgroup.errors import ConfigurationError
+from lava_vmgroup.errors import ConfigurationError, VMGroupError
 from lava_vmgroup.text import legible
 
 NAME = "output.txt"
@@ -57,7 +57,7 @@ class OutputText(logging.Handler):
             self._at_line_start = data.endswith(b"\n")
 
 
-def add_configuration_error(folder: Path, error: ConfigurationError) -> None:
+def add_refusal(folder: Path, error: VMGroupError) -> None:
     """Say in the file why nothing was run, for whoever sees no more than the file.
 
     A file that cannot be written is left alone: the error is told elsewhere, too.
@@ -65,6 +65,7 @@ def add_configuration_error(folder: Path, error: ConfigurationError) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / NAME).open("a", encoding="utf-8") as file:
-            file.write(f"Configuration error: {legible(error.describe())}\n")
+            kind = "Configuration error: " if isinstance(error, ConfigurationError) else ""
+            file.write(f"{kind}{legible(error.describe())}\n")
     except OSError:
         return

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from lava_vmgroup.errors import Canceled
@@ -30,3 +31,9 @@ def canceling(cancel: Callable[[Canceled], None]) -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)
+
+
+def pause(inbox: queue.SimpleQueue[Canceled], seconds: float) -> None:
+    """Sleep in the main thread; raise the `Canceled` that `canceling` puts into the inbox."""
+    with suppress(queue.Empty):
+        raise inbox.get(timeout=seconds)

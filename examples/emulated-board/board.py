@@ -184,7 +184,12 @@ def write_config(board: Board) -> None:
         "ssh_host": "127.0.0.1",
         "ssh_port": str(board.ssh_port),
     }
-    dispatcher = {"LAVA_SERVER_IP": "10.0.2.2", "LAVA_IMAGE_TMPDIR": str(board.tftp)}
+    dispatcher = {
+        "LAVA_SERVER_IP": "10.0.2.2",
+        "LAVA_IMAGE_TMPDIR": str(board.tftp),
+        # Boards of the same name in other folders are other boards.
+        "LAVA_LOCK_DIR": str(board.folder / "locks"),
+    }
     write_keys(config / "devices" / f"{board.name}.conf", device)
     write_keys(config / "lava-dispatcher.conf", dispatcher)
     for device_type in (HERE / "config/device-types").glob("*.conf"):

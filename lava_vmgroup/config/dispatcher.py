@@ -32,6 +32,8 @@ class DispatcherConfig:
         metadata=typed.refers(_CACHE),
     )
     lava_cache_mib: Count = 20480
+    lava_lock_dir: Path | None = None
+    """None for the folder that `lava_vmgroup.device_lock` chooses."""
     lava_cookies: str = field(default="", repr=False)
     lava_proxy: str = ""
     lava_no_proxy: str = ""

@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError
+from lava_vmgroup.file_lock import try_lock
 
 _LOOK_S = 0.1
 
@@ -76,7 +77,7 @@ class Cache:
         """Keep every other thread and job out of the work called `name` meanwhile."""
         descriptor = os.open(self.folder("locks") / name, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            while not _try_lock(descriptor, fcntl.LOCK_EX):
+            while not try_lock(descriptor, fcntl.LOCK_EX):
                 deadline.pause(_LOOK_S)
             yield
         finally:
@@ -92,7 +93,7 @@ class Cache:
                 descriptor = os.open(path, os.O_RDONLY)
             except FileNotFoundError:
                 return None
-            if not _try_lock(descriptor, fcntl.LOCK_SH) or not _is_at(descriptor, path):
+            if not try_lock(descriptor, fcntl.LOCK_SH) or not _is_at(descriptor, path):
                 os.close(descriptor)  # it is just being removed
                 return None
             self._held[path] = descriptor
@@ -157,7 +158,7 @@ class Cache:
         except OSError:
             return False
         try:
-            if not _try_lock(descriptor, fcntl.LOCK_EX):
+            if not try_lock(descriptor, fcntl.LOCK_EX):
                 return False
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -166,14 +167,6 @@ class Cache:
         finally:
             os.close(descriptor)
         return True
-
-
-def _try_lock(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

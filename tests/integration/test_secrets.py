@@ -156,7 +156,7 @@ def config(lab: Lab, proxy: str, cookie: str = COOKIE) -> None:
     (lab.config / "lava-dispatcher.conf").write_text(
         f"LAVA_IMAGE_TMPDIR = {lab.folder}/tftp\nLAVA_CACHEDIR = {lab.folder}/cache\n"
         f"LAVA_PROXY = {proxy}\nLAVA_COOKIES = session={cookie}\n"
-        "HOST_COMMAND_RETRIES = 1\n"
+        f"HOST_COMMAND_RETRIES = 1\nLAVA_LOCK_DIR = {lab.folder}/locks\n"
     )
 
 

@@ -71,6 +71,7 @@ class Lab:
         text = "".join(f"{key} = {value}\n" for key, value in board.items())
         (lab / "device-types/mute.conf").write_text(text)
         (lab / "devices/mute01.conf").write_text("device_type = mute\n")
+        (lab / "lava-dispatcher.conf").write_text(f"LAVA_LOCK_DIR = {self.folder}/locks\n")
         settings = {
             "coordinator_hostname": "127.0.0.1",
             "port": self.port,

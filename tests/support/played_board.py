@@ -100,7 +100,9 @@ def board_lab(
     text = "".join(f"{name} = {value}\n" for name, value in keys.items())
     (config / f"device-types/{TYPE}.conf").write_text(text)
     (config / f"devices/{NAME}.conf").write_text(f"device_type = {TYPE}\n")
-    (config / "lava-dispatcher.conf").write_text(f"LAVA_IMAGE_TMPDIR = {folder}/tftp\n")
+    (config / "lava-dispatcher.conf").write_text(
+        f"LAVA_IMAGE_TMPDIR = {folder}/tftp\nLAVA_LOCK_DIR = {folder}/locks\n"
+    )
     # No network is made on this machine.
     (config / "device-types/kvm-aarch64.conf").write_text("qemu_networks =\n")
     with ending(Lab(folder=folder, config=config)) as made:

@@ -161,6 +161,17 @@ def test_ended_node_keeps_its_end_and_its_time(watched: Watched, vm: NodeLog) ->
     assert watched.lines() == ["vm1 client Incomplete 60 s"]
 
 
+def test_waiting_for_a_board_shows_before_its_node_starts(watched: Watched) -> None:
+    log = NodeLog("board01")
+    log.event("waiting", "told elsewhere", state="in use by job 'a'")
+    watched.clock.now += 7
+    log.event("waiting", "told elsewhere", state="in use by job 'b'")
+    assert watched.lines() == ["board01 in use by job 'b' 7 s"]
+
+    log.event("node-start", "host", role="host", device_type="board")
+    assert watched.lines() == ["board01 host starting 0 s"]
+
+
 def test_events_of_others_and_unknown_kinds_change_nothing(watched: Watched, vm: NodeLog) -> None:
     before = watched.lines()
 

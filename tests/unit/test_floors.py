@@ -12,6 +12,7 @@ ROOT = Path(lava_vmgroup.__file__).parent
 FLOORS = {
     "bounded_file": 0,
     "errors": 0,
+    "file_lock": 0,
     "findings": 0,
     "cancel": 0,
     "clock": 0,
@@ -63,6 +64,7 @@ FLOORS = {
     "nodes": 6,
     "actions": 7,
     "admission": 8,
+    "device_lock": 8,
     "doctor": 8,
     "runner": 8,
     "signals": 8,
