@@ -18,7 +18,7 @@ _ESCAPES = re.compile(
     r")"
 )
 _UNFINISHED = re.compile(r"\x1b[\]PX^_][^\x07\x1b\r\n]{0,1000}")
-_INVISIBLE = re.compile(r"[\x00-\x07\x0e-\x1f\x7f]")
+_INVISIBLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BACKSPACE = re.compile(r"[^\x08\n]\x08")
 
 
@@ -37,7 +37,7 @@ def plain(text: str) -> str:
         text = _UNFINISHED.sub("", without_escapes(text))
     while "\x08" in text and (shorter := _BACKSPACE.sub("", text)) != text:
         text = shorter
-    return _INVISIBLE.sub(lambda found: found[0] if found[0] in "\r\n\t" else "", text)
+    return _INVISIBLE.sub("", text)
 
 
 def last_line(text: str) -> str:

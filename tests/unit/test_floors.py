@@ -3,7 +3,10 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import lava_vmgroup
 
@@ -102,6 +105,18 @@ def imports() -> Iterator[tuple[str, str]]:
             yield from ((module, name) for name in names)
 
 
+def neighbors() -> dict[str, set[str]]:
+    """The modules that each module imports, be they of its own package or of another."""
+    pairs = list(imports())
+    found: dict[str, set[str]] = {module: set() for module, _ in pairs}
+    for module, name in pairs:
+        target = name.removeprefix("lava_vmgroup.")
+        if target != name:
+            known = target if target in found else target.rpartition(".")[0]
+            found[module] |= {known} & found.keys() - {module}
+    return found
+
+
 def room(module: str) -> str:
     """The most precise entry of the floors' table for a module."""
     parts = module.split(".")
@@ -124,6 +139,16 @@ def test_imports_point_downwards() -> None:
 
     assert seen > 100
     assert not wrong
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = neighbors()
+
+    assert sum(len(targets) for targets in graph.values()) > 500
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 def test_each_library_has_one_door() -> None:

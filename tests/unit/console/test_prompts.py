@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: MIT
 """A root shell's prompt is known by its looks, whatever the terminal is told with it."""
 
+from collections.abc import Sequence
+from typing import Any, cast
+
 import pytest
 
 from lava_vmgroup.console import login
+from lava_vmgroup.console.console import Console, Match
 from lava_vmgroup.console.escapes import last_line, plain
+from lava_vmgroup.console.prompts import Anywhere, LastLine, is_quiet
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import DeadlineExpired
 
 PROMPTS = [
     "root@debian:~# ",
@@ -70,3 +77,101 @@ def test_text_is_as_a_terminal_shows_it() -> None:
 
     assert plain(told) == "abcdefg\th"
     assert plain("\x1b]0;a title that never ends\nnext") == "\nnext"
+
+
+COLOURED = "one\n\x1b[1mroot@\x1b[0mhost:~# \nthree"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "start", "span"),
+    [
+        ("three", 0, (26, 31)),
+        ("root@host:~# ", 0, (4, 25)),
+        ("root@host:~# ", 4, (4, 25)),
+        ("root@host:~# ", 26, None),
+        ("one", 1, None),
+        ("four", 0, None),
+    ],
+)
+def test_pattern_of_a_user_is_found_in_any_line_whatever_its_colours(
+    pattern: str, start: int, span: tuple[int, int] | None
+) -> None:
+    found = Anywhere(pattern).search(COLOURED, start)
+
+    assert (found and found.span()) == span
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "place"),
+    [
+        ("starting\n\x1b[1mhost# ", 0, 9),
+        ("host# ", 0, 0),
+        ("starting\nhost# ", 11, 11),
+        ("host# \n", 0, None),
+        ("host# ", 6, None),
+        ("host# \nstarting", 0, None),
+    ],
+)
+def test_last_line_is_found_where_it_begins_and_left_to_be_read_again(
+    text: str, start: int, place: int | None
+) -> None:
+    found = LastLine(lambda line: line == "host# ").search(text, start)
+
+    assert (found and found.span()) == (None if place is None else (place, place))
+
+
+def shown(text: str) -> Match:
+    found = LastLine(lambda _: True).search(text)
+    assert found is not None
+    return Match(index=0, before="", found=found)
+
+
+class Heard:
+    """A console on which this text comes, and then none."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def expect(self, patterns: Sequence[Any], deadline: Deadline) -> None:
+        if not any(one.search(self.text) for one in patterns):
+            raise deadline.error()
+
+
+@pytest.mark.parametrize(
+    ("text", "stays"),
+    [
+        ("", True),
+        ("host# ", True),
+        ("\rhost# ", True),
+        ("\x1b[Khost#", True),
+        ("host# ls", False),
+        ("host# \n", False),
+        ("###", False),
+    ],
+)
+def test_line_is_quiet_as_long_as_it_stays_what_it_is(text: str, stays: bool) -> None:
+    quiet = is_quiet(cast(Console, Heard(text)), shown("host# "), 1, Deadline.after("the test", 60))
+
+    assert quiet is stays
+
+
+def test_end_of_time_is_no_quiet() -> None:
+    with pytest.raises(DeadlineExpired):
+        is_quiet(cast(Console, Heard("")), shown("host# "), 1, Deadline.after("the test", 0))
+
+
+def test_backspace_at_the_beginning_of_a_line_does_nothing() -> None:
+    assert plain("a\n\x08b\x08\x08c") == "a\nc"
+    assert is_known("starting\r\n\x08root@debian:~# ")
+
+
+def test_control_characters_but_tabs_and_ends_of_lines_are_not_shown() -> None:
+    assert plain("".join(map(chr, range(1, 0x20))) + "\x7f") == "\t\n\r"
+
+
+@pytest.mark.parametrize(
+    ("text", "visible"),
+    [("a\nb", "b"), ("a\n", ""), ("old\rnew", "new"), ("new\r", "new"), ("\x1b[2Ka\x07", "a")],
+)
+def test_last_line_is_as_a_terminal_shows_it(text: str, visible: str) -> None:
+    assert last_line(text) == visible

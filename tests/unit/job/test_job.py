@@ -257,11 +257,11 @@ def test_message_about_a_secret_does_not_show_it() -> None:
     assert "s3cr3t" not in "".join(problems(changed("actions.3", submit)))
 
 
-def test_obsolete_keys_are_known_and_remembered() -> None:
-    assert parse({**VALID, "port": 3079, "hostname": "localhost"}).settings.obsolete == (
-        "hostname",
-        "port",
-    )
+@pytest.mark.parametrize(
+    "given", [{}, {"port": 3079}, {"hostname": "localhost"}, {"port": 1, "hostname": "x"}]
+)
+def test_obsolete_keys_that_a_job_has_are_known_and_remembered(given: dict[str, Any]) -> None:
+    assert {*parse({**VALID, **given}).settings.obsolete} == given.keys()
 
 
 def test_sub_job_has_the_form_that_schedulers_hand_out() -> None:

@@ -14,7 +14,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import Unfit
 from lava_vmgroup.job.model import WantedAccelerator
 from lava_vmgroup.log import NodeLog
-from lava_vmgroup.vms.accelerator import Accelerator, Arch, Guest, leaves_kvm
+from lava_vmgroup.vms.accelerator import Accelerator, Arch, Guest, HostFacts, leaves_kvm
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import Offer
 from tests.unit.vms.test_preflight import BOARD
@@ -26,23 +26,38 @@ GUEST = Guest(arch=Arch.AARCH64, machine="virt", memory_mib=512, cpus=1)
 class Qemu:
     """A host on which QEMU makes machines with these accelerators only."""
 
-    def __init__(self, *accelerators: str) -> None:
+    def __init__(self, *accelerators: str, complaint: str = "no such CPU") -> None:
         self.accelerators = accelerators
+        self.complaint = complaint
         self.asked: list[str] = []
+        self.programs: list[str] = []
 
     def run(self, words: Sequence[str], deadline: Deadline) -> CommandResult:
         self.asked.append(words[5])
+        self.programs.append(words[3])
         if words[5] in self.accelerators:
             return CommandResult(status=0, output="QEMU 9.1.0 monitor - type 'help'\n")
-        return CommandResult(status=1, output="qemu-system-aarch64: no such CPU\n")
+        said = f"qemu-system-aarch64: {self.complaint}\n(qemu) quit\n" if self.complaint else ""
+        return CommandResult(status=1, output=said)
 
 
-def choose(qemu: Qemu, wanted: WantedAccelerator, facts: Any = BOARD, **more: Any) -> Accelerator:
+def host_with(facts: HostFacts) -> VMHost:
     address = Address(host="h", port=22, username="root", host_keys=(), patience_s=60)
     host = VMHost(Offer(address=address, folder="/vms"), JobKey(), "group")
     host._facts = facts
+    return host
+
+
+def choose(
+    qemu: Qemu,
+    wanted: WantedAccelerator,
+    facts: HostFacts = BOARD,
+    host: VMHost | None = None,
+    **more: Any,
+) -> Accelerator:
     guest = replace(GUEST, wanted=wanted, **more)
     limit = Deadline.after("the test", 60)
+    host = host or host_with(facts)
     return host.accelerator(guest, cast(SshLink, qemu), NodeLog("vm"), limit)
 
 
@@ -122,3 +137,47 @@ def test_guest_whose_options_name_another_accelerator_does_not_claim_kvm() -> No
     assert attributes["accelerator"] == "unknown (qemu_options)"
     with pytest.raises(Unfit, match="qemu_options of its device type"):
         choose(Qemu("kvm", "tcg"), KVM, may_fall_back=True)
+
+
+@pytest.mark.parametrize("wanted", [ANY, TCG])
+@pytest.mark.parametrize(
+    ("complaint", "words"),
+    [
+        ("unsupported machine type", "qemu-system-aarch64: unsupported machine type"),
+        ("", "it does not say why"),
+    ],
+)
+def test_guest_that_qemu_cannot_even_emulate_is_refused_with_its_words(
+    complaint: str, words: str, wanted: WantedAccelerator
+) -> None:
+    with pytest.raises(Unfit) as caught:
+        choose(Qemu(complaint=complaint), wanted)
+
+    refusal = f"qemu-system-aarch64 on the host cannot make the machine 'virt': {words}"
+    assert caught.value.message == refusal
+    assert "correct qemu_machine, qemu_cpu" in str(caught.value.hint)
+
+
+def test_guest_with_options_of_the_lab_is_tried_though_qemu_cannot_make_it_without_them() -> None:
+    attributes = choose(Qemu(), ANY, has_options=True).attributes
+
+    assert (attributes["accelerator"], attributes["qemu_version"]) == ("tcg", "unknown")
+
+
+def test_host_is_asked_once_for_guests_that_are_alike() -> None:
+    qemu, host = Qemu("tcg"), host_with(BOARD)
+
+    first, second = (choose(qemu, ANY, host=host) for _ in range(2))
+
+    assert first == second
+    assert qemu.asked == ["kvm", "tcg"]
+
+
+@pytest.mark.parametrize("accelerator", ["kvm", "tcg"])
+def test_qemu_and_cpu_of_the_lab_are_probed_and_chosen(accelerator: str) -> None:
+    qemu, own = Qemu(accelerator), "/opt/qemu/bin/qemu-system-aarch64"
+
+    choice = choose(qemu, WantedAccelerator(accelerator), binary=own, cpu="max")
+
+    assert (choice.name, choice.binary, choice.cpu) == (accelerator, own, "max")
+    assert {*qemu.programs} == {own}

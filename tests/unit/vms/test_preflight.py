@@ -60,13 +60,27 @@ def test_what_a_host_lacks_is_found(
 
 
 def test_host_that_has_all_is_not_refused() -> None:
-    refuse(look(NEEDS, BOARD))
+    findings = look(NEEDS, BOARD)
+
+    refuse(findings)
+    assert {one.severity for one in findings} == {Severity.OK}
+    assert [one.what for one in findings] == [
+        "sftp",
+        "programs",
+        "flock",
+        "network",
+        "QEMU for aarch64",
+        "memory",
+    ]
 
 
 def test_vm_that_the_job_launches_needs_no_qemu_and_no_memory() -> None:
     bare = replace(BOARD, qemu_programs=frozenset(), memory_mib=0)
 
-    refuse(look(replace(NEEDS, launches_itself=True), bare))
+    findings = look(replace(NEEDS, launches_itself=True), bare)
+
+    refuse(findings)
+    assert [one.what for one in findings] == ["sftp", "programs", "flock", "network"]
 
 
 def test_what_does_not_matter_to_a_vm_is_not_looked_at() -> None:
