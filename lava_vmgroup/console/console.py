@@ -50,7 +50,7 @@ _CATCH_UP_S = 0.5
 _UNREAD_PIECES = 5000
 QUIET_S = 5.0
 """Seconds without text after which a console is nudged for the first time."""
-_LONGEST_STEP_S = 60.0
+LONGEST_STEP_S = 60.0
 _SILENCE = "a sign of life on the console (console_silence)"
 
 
@@ -155,20 +155,21 @@ class Console:
         self,
         patterns: Sequence[str | re.Pattern[str]],
         deadline: Deadline,
-        *,
         nudge: Callable[[], object] | None = None,
+        *,
+        longest_s: float = LONGEST_STEP_S,
     ) -> Match:
         """Wait until the console shows one of `patterns`; the earliest match wins.
 
         `nudge` is called, in this thread, after 5 seconds in which nothing came, and then ever more
-        seldom; also when what comes matches nothing for a minute.
+        seldom, at last every `longest_s` seconds, whatever comes.
         """
         compiled: list[Any] = [
             UserPattern(one) if isinstance(one, str) else one for one in patterns
         ]
         self._unread, self._partial = self._partial + self._unread, ""
         self._listen(deadline)
-        quiet = _Quiet(nudge)
+        quiet = _Quiet(nudge, longest_s)
         with deadline.waking(self._wake):
             while True:
                 deadline.check()
@@ -319,8 +320,11 @@ class Console:
 class _Quiet:
     """Nudges a console that has been waited for long enough, ever more seldom."""
 
-    def __init__(self, nudge: Callable[[], object] | None) -> None:
+    def __init__(
+        self, nudge: Callable[[], object] | None, longest_s: float = LONGEST_STEP_S
+    ) -> None:
         self._nudge = nudge
+        self._longest_s = longest_s
         self._since = time.monotonic()
         self._step_s = QUIET_S
 
@@ -330,8 +334,8 @@ class _Quiet:
             return deadline.remaining_s
         now = time.monotonic()
         quiet_s = self._step_s - (now - max(heard_at, self._since))
-        longest_s = _LONGEST_STEP_S - (now - self._since)
-        return max(0.0, min(quiet_s, longest_s, deadline.remaining_s))
+        loud_s = self._longest_s - (now - self._since)
+        return max(0.0, min(quiet_s, loud_s, deadline.remaining_s))
 
     def waits_on(self, heard_at: float, deadline: Deadline) -> bool:
         """Nudge the console if it is time; return False if `deadline` has passed."""
@@ -340,7 +344,7 @@ class _Quiet:
         if self.wait_s(heard_at, deadline) <= 0.0:
             self._nudge()
             self._since = time.monotonic()
-            self._step_s = min(2 * self._step_s, _LONGEST_STEP_S)
+            self._step_s = min(2 * self._step_s, self._longest_s)
         return True
 
 

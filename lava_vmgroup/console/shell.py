@@ -60,10 +60,11 @@ _SETUP = (
 )
 # A login shell that is late reads all that was typed meanwhile; it must not be replaced twice, for
 # what a shell has read ahead is lost with it.
-_PROBE = "printf lava-%s-{number} here"
+_PROBE = "echo lava-'here'-{number}"
 _HERE = re.compile(r"lava-here-(\d+)")
 _PATIENT_TIMES = 2
-"""Questions without an answer after which a quote is taken to be open: half a minute."""
+"""Questions without an answer after which a quote is taken to be open."""
+_STEP_S = 10.0
 _START_S = 120.0
 """Some login shells take half a minute to their first prompt, and read nothing before."""
 _LAST_PROMPT_S = 60.0
@@ -127,7 +128,7 @@ class Shell:
 
         nudge = self._unless_lost(ask, deadline)
         while True:
-            match = self.console.expect([_PROMPT], deadline, nudge=nudge)
+            match = self.console.expect([_PROMPT], deadline, nudge)
             texts.append(match.before)
             number, answered, status = (int(word) for word in match.found.groups())
             if number == self._number:
@@ -195,7 +196,7 @@ class Shell:
 
         nudge = self._unless_lost(self._closing_quotes(probe, deadline), deadline)
         while True:
-            match = self.console.expect([_STARTED, _HERE], deadline, nudge=nudge)
+            match = self.console.expect([_STARTED, _HERE], deadline, nudge, longest_s=_STEP_S)
             number = int(match.found[1])
             if match.index == 0 and number == started:
                 return
@@ -211,8 +212,10 @@ class Shell:
 
         say()
         nudge = self._unless_lost(self._closing_quotes(say, deadline), deadline)
-        while int(self.console.expect([_PROMPT], deadline, nudge=nudge).found[2]) != asked:
-            pass
+        while True:
+            match = self.console.expect([_PROMPT], deadline, nudge, longest_s=_STEP_S)
+            if int(match.found[2]) == asked:
+                return
 
     def _closing_quotes(self, say: Callable[[], None], deadline: Deadline) -> Callable[[], None]:
         """Call `say`; from the third time on, type a quote before it.
