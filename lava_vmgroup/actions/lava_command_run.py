@@ -12,7 +12,7 @@ from lava_vmgroup.clock import now
 from lava_vmgroup.console.faults import Severity
 from lava_vmgroup.console.shell import MAX_LINE, typed_length
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, TestError
 from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Attachment, Outcome, TestCase, TestRun
@@ -26,6 +26,7 @@ RUN_NAME = "lava-command"
 _MAX_LOG = 16 << 20
 """Characters of output that are kept beside the console's own log."""
 _INTERRUPT_S = 60.0
+_FAILURES = {0: None, None: "the shell did not run it to its end"}
 _DEFAULT_PATTERN = (
     r"(?P<test_case_id>.*-*)\s+:\s+"
     r"(?P<result>PASS|pass|FAIL|fail|SKIP|skip|UNKNOWN|unknown)"
@@ -142,8 +143,17 @@ class _Commands:
             shell.interrupt(deadline.sub("ending the command", _INTERRUPT_S))
             self._record(_verdict(command, error.message))
             return
+        except InfrastructureError as error:
+            if deadline.token is not None:
+                deadline.token.check()  # the host out of reach is no command's fault
+            self._record(_verdict(command, error.message))
+            raise TestError(
+                f"the shell went away during the command {command!r}: {error.message}",
+                hint="a command that ends or replaces the shell ends the node",
+                last_lines=error.last_lines,
+            ) from error
         self._keep(f"{output}\n" if output else "")
-        self._record(_verdict(command, f"exit code {status}" if status else None))
+        self._record(_verdict(command, _FAILURES.get(status, f"exit code {status}")))
         self._parse(output)
 
     def result(self, *, finished: bool) -> TestRun:

@@ -134,6 +134,11 @@ class Console:
         lines = [*self._lines, self._tail.rstrip("\r")] if self._tail.strip() else self._lines
         return tuple(line[:_SHOWN] for line in lines)[-_LAST_LINES:]
 
+    @property
+    def unread(self) -> str:
+        """The newest text that has matched nothing, 4000 characters at most."""
+        return str(self._matcher.buffer)
+
     def send(self, text: str, deadline: Deadline) -> None:
         """Type `text`; character by character where the console is slow."""
         if not self.typing_delay_s:

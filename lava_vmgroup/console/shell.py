@@ -11,9 +11,15 @@ The rules, and their reasons:
    Numbers begin at a random place: a console server may repeat what it showed to earlier jobs.
 3. A command is the argument of ``eval``: whatever it holds (an open quote, a syntax error, a
    comment), the shell reads the whole line, and its prompt follows.
-4. A kernel's line may tear a prompt.  After some seconds of silence the shell is asked for another
-   one; the question keeps the exit status, and has a number of its own.  If the answer shows that
-   the shell never read the command, which was typed before the question, it is typed again.
+4. ``lava_end`` follows in what is evaluated.  It prints the number and the exit status, and has the
+   prompt show the number as the last one that ended.  A status of 0 counts only for a command that
+   ended so: ``eval`` may be an alias or a function by then.
+5. A kernel's line may tear both.  After some seconds of silence the shell is asked for another
+   prompt; the question keeps the exit status, and has a number of its own.  A command that runs is
+   not asked, for it would read the question as its input: there must be pieces of an end, or no
+   piece of a beginning.
+6. If the answer shows that the shell never read the command, which was typed before the question,
+   it is typed once more.
 """
 
 from __future__ import annotations
@@ -22,9 +28,10 @@ import itertools
 import re
 import secrets
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.console import Console, Match
 from lava_vmgroup.console.escapes import without_escapes
 from lava_vmgroup.console.whereabouts import Whereabouts
 from lava_vmgroup.deadline import Deadline
@@ -33,8 +40,9 @@ from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, TestError
 MAX_LINE = 4095
 """Bytes of a line that a terminal takes; it drops the rest (N_TTY_BUF_SIZE of Linux)."""
 
-_PROMPT = re.compile(r"lava-test (\d+)\.(\d+) \[rc=(\d{1,3})\]# ")
-_STARTED = re.compile(r"lava-shell (\d+)\r?\n")
+_PROMPT = re.compile(r"lava-test (\d+)\.(\d+)\.(\d+) \[rc=(\d{1,3})\]# ")
+_MARK = re.compile(r"lava-(?:begin|end) (\d+)(?: (\d{1,3}))?\r*\n")
+_STARTED = re.compile(r"lava-shell (\d+)\r*\n")
 
 # Typed into shells of all kinds: no single quote, exclamation mark or backslash may be in it.  The
 # blank at its beginning keeps it out of most histories.
@@ -54,9 +62,11 @@ _SETUP = (
     "unset HISTFILE; unalias -a; "
     # Commands may change IFS and the prompt.
     'lava_run() {{ lava_n=$1; echo "lava-begin $1"; return "$2"; }}; '
-    "lava_ask() {{ lava_s=$?; lava_q=$1; PS2= PS1='lava-test $lava_n.$lava_q [rc=$?]# '; "
+    'lava_end() {{ lava_s=$?; lava_e=$lava_n; echo "lava-end $lava_n $lava_s"; lava_prompt; }}; '
+    "lava_ask() {{ lava_s=$?; lava_q=$1; lava_prompt; }}; "
+    "lava_prompt() {{ PS2= PS1='lava-test $lava_n.$lava_q.$lava_e [rc=$?]# '; "
     'return "$lava_s"; }}; '
-    "lava_n=0; lava_ask {number}"
+    "lava_t='\\eval \"$lava_c\"; lava_end' lava_n=0 lava_e=0; lava_ask {number}"
 )
 # A login shell that is late reads all that was typed meanwhile; it must not be replaced twice, for
 # what a shell has read ahead is lost with it.
@@ -64,6 +74,11 @@ _PROBE = "echo lava-'here'-{number}"
 _HERE = re.compile(r"lava-here-(\d+)")
 _PATIENT_TIMES = 2
 """Questions without an answer after which a quote is taken to be open."""
+_PROMPT_PARTS = ("-test ", " [rc=")
+_NEWEST = 4000
+"""Characters of output in which torn marks are looked for."""
+_PIECE = 6
+"""Characters by which torn text is recognised; a kernel's lines seldom tear it more often."""
 _STEP_S = 10.0
 _START_S = 120.0
 """Some login shells take half a minute to their first prompt, and read nothing before."""
@@ -103,8 +118,10 @@ class Shell:
         shell._set_up(limit)
         return shell
 
-    def run(self, command: str, deadline: Deadline) -> tuple[int, str]:
+    def run(self, command: str, deadline: Deadline) -> tuple[int | None, str]:
         """Run one line of shell; return its exit status and its output without escapes.
+
+        The status is None for a command that the shell did not run to its end; see `finish`.
 
         Raises `DeadlineExpired` when it does not end in time; it then still runs, see `interrupt`.
         """
@@ -117,25 +134,28 @@ class Shell:
         self._command = command
         self._type_command(deadline)
 
-    def finish(self, deadline: Deadline) -> tuple[int, str]:
-        """Wait for the end of what `start` typed; return its exit status and unread output."""
-        asked = 0
-        texts: list[str] = []
+    def finish(self, deadline: Deadline) -> tuple[int | None, str]:
+        """Wait for the end of what `start` typed; return its exit status and unread output.
+
+        The status is None when the shell went on with the next line, and the command has not ended:
+        the shell did not run it, or not as it stands.
+        """
+        progress, typed_again = _Progress(self._number), False
 
         def ask() -> None:
-            nonlocal asked
-            asked = self._ask(deadline)
+            if progress.allows_question(self.console.unread):
+                progress.asked = self._ask(deadline)
 
         nudge = self._unless_lost(ask, deadline)
         while True:
-            match = self.console.expect([_PROMPT], deadline, nudge)
-            texts.append(match.before)
-            number, answered, status = (int(word) for word in match.found.groups())
-            if number == self._number:
-                self._status = status
-                return status, _output("".join(texts), number)
-            if answered == asked:
-                asked = 0  # the same answer may show once more
+            match = self.console.expect([_MARK, _PROMPT], deadline, nudge)
+            if progress.take(match):
+                self._status = progress.status
+                return progress.verdict, _output(progress.text)
+            if progress.was_never_read:
+                if typed_again:
+                    raise self._deaf()
+                progress, typed_again = _Progress(self._number), True
                 self._type_command(deadline)
 
     def await_prompt(self, deadline: Deadline) -> None:
@@ -177,7 +197,7 @@ class Shell:
                 while True:
                     match = self.console.expect([_PROMPT], limit)
                     if int(match.found[2]) == asked:
-                        self._status = int(match.found[3])
+                        self._status = int(match.found[4])
                         return
             except DeadlineExpired:
                 if deadline.is_over:
@@ -234,6 +254,13 @@ class Shell:
 
         return say_anew
 
+    def _deaf(self) -> InfrastructureError:
+        return InfrastructureError(
+            f"the shell does not take the command {self._command[:120]!r}",
+            hint="has a command before it changed the shell?",
+            last_lines=self.console.last_lines,
+        )
+
     def _say(self, line: str, deadline: Deadline) -> int:
         """Type a line with a new number, and return that."""
         number = next(_NUMBERS)
@@ -259,14 +286,68 @@ class Shell:
         self.console.send_line(line, deadline)
 
 
+@dataclass(slots=True)
+class _Progress:
+    """How far the command with a number has come, by what the console shows."""
+
+    number: int
+    text: str = ""
+    """Unread output of the command; what came before its begin is none."""
+    has_begun: bool = False
+    asked: int = 0
+    was_never_read: bool = False
+    """Whether the newest question, typed after the command, was answered before it began."""
+    status: int = 0
+    verdict: int | None = None
+    """The status, or None for a status of 0 of a command that has not ended."""
+
+    def take(self, match: Match) -> bool:
+        """Take a mark or a prompt; return whether it is the end of this command."""
+        self.text += match.before
+        number, *others = (int(word) for word in match.found.groups() if word is not None)
+        if match.index == 0:
+            if number == self.number and not others:
+                self.has_begun, self.text = True, ""
+            return number == self.number and self._end(others, ended=True)
+        answered, ended, status = others
+        if number == self.number:
+            return self._end([status], ended=ended == number)
+        is_answer = self.asked != 0 and answered == self.asked
+        self.was_never_read = is_answer and not self._begins(self.text)
+        return False
+
+    def allows_question(self, unread: str) -> bool:
+        """Return whether no command is running that could read the question."""
+        newest = (self.text + unread)[-_NEWEST:]
+        if not self._begins(newest):
+            return True
+        ends = _pieces(f"lava-end {self.number} ") | _pieces(f" {self.number}.")
+        return bool(ends & _pieces(newest)) or any(part in newest for part in _PROMPT_PARTS)
+
+    def _begins(self, text: str) -> bool:
+        """Return whether the command has begun; the kernel may have torn the mark of it."""
+        self.has_begun = self.has_begun or bool(_BEGIN & _pieces(text[-_NEWEST:]))
+        return self.has_begun
+
+    def _end(self, statuses: Sequence[int], *, ended: bool) -> bool:
+        for status in statuses:
+            self.status = status
+            self.verdict = status if ended or status else None
+        return bool(statuses)
+
+
 def _framed(command: str, number: int, status: int) -> str:
     """Return a line that runs `command` under a number; it finds ``$?`` as it was before."""
-    return f"lava_run {number} {status};eval {shlex.quote(command)}"
+    return f'lava_c={shlex.quote(command)};lava_run {number} {status};\\eval "$lava_t"'
 
 
-def _output(text: str, number: int) -> str:
-    """Return what a command printed, of the text up to its prompt."""
-    begin = f"lava-begin {number}"
-    # The kernel may have torn the mark; then all the text may be the command's.
-    output = re.sub(r"\r+\n", "\n", text).rpartition(f"{begin}\n")[2]
-    return without_escapes(output).strip("\n")
+def _output(text: str) -> str:
+    return without_escapes(re.sub(r"\r+\n", "\n", text)).strip("\n")
+
+
+def _pieces(text: str) -> set[str]:
+    """Return all the pieces of `text` that are too long to be in other text by chance."""
+    return {text[at : at + _PIECE] for at in range(len(text) - _PIECE + 1)}
+
+
+_BEGIN = _pieces("lava-begin ")

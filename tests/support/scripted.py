@@ -33,7 +33,11 @@ class Scripted:
         self._closed.set()
 
 
-_TYPED = re.compile(rb"lava_(?:run (\d+) \d+;eval (.*)|ask (\d+))\n", re.DOTALL)
+_TYPED = re.compile(
+    rb"(?:lava_c=(?P<command>.*);lava_run (?P<number>\d+) \d+;\\eval \"\$lava_t\""
+    rb"|lava_ask (?P<asked>\d+))\n",
+    re.DOTALL,
+)
 
 
 class PlayedShell:
@@ -61,13 +65,16 @@ class PlayedShell:
         found, self._line = _TYPED.fullmatch(self._line), b""
         if found is None:
             return
-        self._number, self._asked = found[1] or self._number, found[3] or self._asked
-        if found[1]:
+        self._number = found["number"] or self._number
+        self._asked = found["asked"] or self._asked
+        ours = found["command"] not in (None, b":")
+        if found["number"]:
             self._say(b"lava-begin %s\r\n" % self._number)
-        ours = found[2] not in (None, b":")
         for chunk in self._answers.popleft() if ours else ():
             self._say(chunk)
-        self._say(b"lava-test %s.%s [rc=0]# " % (self._number, self._asked))
+        if found["number"]:
+            self._say(b"lava-end %s 0\r\n" % self._number)
+        self._say(b"lava-test %s.%s.%s [rc=0]# " % (self._number, self._asked, self._number))
         if ours and not self._answers:
             self.close()
 

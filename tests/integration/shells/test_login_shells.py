@@ -118,6 +118,42 @@ def test_verdicts_are_true_where_there_is_no_bash(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("command", ["alias eval=true", "eval() { :; }", "eval() { true; }; false"])
+def test_command_that_the_shell_does_not_run_never_passes(command: str, tmp_path: Path) -> None:
+    with console_on(ProcessStream(on_terminal("bash --norc -i")), tmp_path) as console:
+        shell = Shell.prepare(console, soon())
+        shell.run(command, soon())
+
+        assert [shell.run(one, soon())[0] for one in ("false", "test -e /no/such")] != [0, 0]
+        assert 0 not in [shell.run("false", soon())[0], shell.run("(exit 9)", soon())[0]]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "command",
+    ["sleep 0.5; read -t 1 answer; echo got $answer", "seq 3000; read -t 1 a; echo got $a"],
+)
+def test_command_that_runs_is_asked_nothing_that_it_could_read(
+    command: str, program: str, tmp_path: Path
+) -> None:
+    with console_on(ProcessStream(program), tmp_path) as console:
+        shell = Shell.prepare(console, soon())
+
+        assert shell.run(command, soon())[1].endswith("got")
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("command", ["echo a \\", "true && # nothing", "true |"])
+def test_command_that_has_no_end_of_its_own_fails(command: str, tmp_path: Path) -> None:
+    with console_on(ProcessStream(on_terminal("bash --norc -i")), tmp_path) as console:
+        shell = Shell.prepare(console, soon())
+
+        found = shell.run(command, soon())[0], shell.run("false", soon())[0]
+
+    assert found == (0 if "echo" in command else 2, 1)
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     "command",
     ["IFS=01", "PS1='# '", "PS1= IFS=1", "set -x", "set -u", "stty echo", "trap 'false' DEBUG"],
@@ -253,24 +289,28 @@ def _transcript(console: Console, typed: list[str]) -> str:
         console.send_line(line, soon())
     console.send_line("lava_ask 999", soon())
     text = ""
-    while not text.endswith(".999 [rc=0]# "):
-        match = console.expect([r"lava-test \d+\.\d+ \[rc=\d+\]# "], soon())
+    while not text.endswith(".999.9 [rc=0]# "):
+        match = console.expect([r"lava-test \d+\.\d+\.\d+ \[rc=\d+\]# "], soon())
         text += match.before + match.found[0]
     return text.replace("\r\n", "\n")
 
 
 def test_played_shell_answers_as_the_real_ones_do(program: str, tmp_path: Path) -> None:
-    typed = ["lava_run 7 0;eval :", "lava_ask 8", "lava_run 9 0;eval 'echo said'"]
+    typed = [
+        'lava_c=:;lava_run 7 0;\\eval "$lava_t"',
+        "lava_ask 8",
+        """lava_c='echo said';lava_run 9 0;\\eval "$lava_t\"""",
+    ]
     with console_on(ProcessStream(program), tmp_path) as console:
         Shell.prepare(console, soon())
         console.send_line("lava_ask 6", soon())
-        console.expect([r"\.6 \[rc=0\]# "], soon())
+        console.expect([r"\.6\.\d+ \[rc=0\]# "], soon())
         real = _transcript(console, typed)
 
     played = PlayedShell([[b"said\r\n"], [b""]])
     with console_on(played, tmp_path) as console:
         console.send_line("lava_ask 6", soon())
-        console.expect([r"\.6 \[rc=0\]# "], soon())
+        console.expect([r"\.6\.\d+ \[rc=0\]# "], soon())
 
         assert _transcript(console, typed) == real
 
