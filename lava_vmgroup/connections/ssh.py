@@ -100,9 +100,7 @@ class SshLink:
         channel = self._started(argv, deadline, merge=True)
         try:
             with deadline.ending(partial(shut, channel)):
-                for piece in [stdin] if isinstance(stdin, bytes) else stdin:
-                    send(channel, piece)
-                channel.shutdown_write()
+                _feed(channel, [stdin] if isinstance(stdin, bytes) else stdin)
                 output = self._output_of(channel, argv[0])
                 channel.status_event.wait(deadline.step_s)
                 deadline.check()
@@ -336,3 +334,14 @@ def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
         link.close()
         raise
     return link
+
+
+def _feed(channel: paramiko.Channel, pieces: Iterable[bytes]) -> None:
+    """Send a command's input; one that has ended takes no more, and its status tells why."""
+    for piece in pieces:
+        try:
+            send(channel, piece)
+        except OSError:
+            return
+    with suppress(OSError):
+        channel.shutdown_write()

@@ -104,8 +104,9 @@ def test_host_that_does_not_answer_holds_no_cancel_up(tmp_path: Path, sshd: Serv
         canceled(
             lab,
             job(entry("guest"), actions=[shell_action("meeting.yaml", "guest")]),
-            lambda event: slow.asked.wait(0.1),
+            lambda event: event.get("state") == "connecting",
             signal.SIGINT,
+            before=lambda: slow.asked.wait(60),
         )
 
         assert slow.left_alone.is_set()
@@ -117,8 +118,9 @@ def test_server_that_does_not_end_its_answer_holds_no_cancel_up(lab: Lab, sshd: 
         canceled(
             lab,
             job(entry("guest"), actions=actions),
-            lambda event: slow.asked.wait(0.1),
+            lambda event: True,
             signal.SIGTERM,
+            before=lambda: slow.asked.wait(60),
         )
 
         assert slow.left_alone.is_set()
