@@ -10,7 +10,7 @@ from typing import Any
 
 from lava_vmgroup.clock import now
 from lava_vmgroup.console.faults import Severity
-from lava_vmgroup.console.shell import MAX_LINE, typed_length
+from lava_vmgroup.console.framing import MAX_LINE, typed_length
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, TestError
 from lava_vmgroup.job.model import Action, Scope

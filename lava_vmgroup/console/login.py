@@ -105,9 +105,10 @@ def reach_shell(
         dialogue.run()
     except DeadlineExpired as error:
         if deadline.expired and console.last_lines:
+            line = plain(console.last_lines[-1]).strip()
             error.hint = (
-                f"the console's last line is {console.last_lines[-1].strip()!r}; if that is the "
-                "prompt of the system's shell, test_image_prompts lacks it"
+                f"the console's last line is {line!r}; if that is the prompt of the system's "
+                "shell, test_image_prompts lacks it"
             )
         raise
 

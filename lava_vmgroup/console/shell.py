@@ -27,21 +27,14 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
-import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from lava_vmgroup.console.console import Console, Match
-from lava_vmgroup.console.escapes import without_escapes
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.framing import MARK, PROMPT, Progress, framed, output_of
 from lava_vmgroup.console.whereabouts import Whereabouts
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, TestError
 
-MAX_LINE = 4095
-"""Bytes of a line that a terminal takes; it drops the rest (N_TTY_BUF_SIZE of Linux)."""
-
-_PROMPT = re.compile(r"lava-test (\d+)\.(\d+)\.(\d+) \[rc=(\d{1,3})\]# ")
-_MARK = re.compile(r"lava-(?:begin|end) (\d+)(?: (\d{1,3}))?\r*\n")
 _STARTED = re.compile(r"lava-shell (\d+)\r*\n")
 
 # Typed into shells of all kinds: no single quote, exclamation mark or backslash may be in it.  The
@@ -74,14 +67,13 @@ _PROBE = "echo lava-'here'-{number}"
 _HERE = re.compile(r"lava-here-(\d+)")
 _PATIENT_TIMES = 2
 """Questions without an answer after which a quote is taken to be open."""
-_PROMPT_PARTS = ("-test ", " [rc=")
-_NEWEST = 4000
-"""Characters of output in which torn marks are looked for."""
-_PIECE = 6
-"""Characters by which torn text is recognised; a kernel's lines seldom tear it more often."""
 _STEP_S = 10.0
 _START_S = 120.0
 """Some login shells take half a minute to their first prompt, and read nothing before."""
+_HINT = (
+    "the login takes no commands of a shell: see the console's log, and whether root's start-up "
+    "files wait for something, or redefine exec"
+)
 _LAST_PROMPT_S = 60.0
 _PROMPT_S = 10.0
 # Bash swallows the character after a Ctrl-C, so that is an Enter.
@@ -89,11 +81,6 @@ _INTERRUPT, _QUIT = "\x03\n", "\x1c\n"
 _INTERRUPTS = (_INTERRUPT, _INTERRUPT, _QUIT)
 
 _NUMBERS = itertools.count(100_000 + secrets.randbelow(800_000))
-
-
-def typed_length(command: str) -> int:
-    """Return how many bytes of a line the terminal gets for a command; see `MAX_LINE`."""
-    return len(_framed(command, 999_999, 255).encode())
 
 
 class Shell:
@@ -114,8 +101,12 @@ class Shell:
         """
         shell = cls(console)
         limit = deadline.sub("a plain shell behind the login", _START_S)
-        shell._replace_login_shell(limit)
-        shell._set_up(limit)
+        try:
+            shell._replace_login_shell(limit)
+            shell._set_up(limit)
+        except DeadlineExpired as error:
+            error.hint = error.hint or _HINT
+            raise
         return shell
 
     def run(self, command: str, deadline: Deadline) -> tuple[int | None, str]:
@@ -140,7 +131,7 @@ class Shell:
         The status is None when the shell went on with the next line, and the command has not ended:
         the shell did not run it, or not as it stands.
         """
-        progress, typed_again = _Progress(self._number), False
+        progress, typed_again = Progress(self._number), False
 
         def ask() -> None:
             if progress.allows_question(self.console.unread):
@@ -148,14 +139,14 @@ class Shell:
 
         nudge = self._unless_lost(ask, deadline)
         while True:
-            match = self.console.expect([_MARK, _PROMPT], deadline, nudge)
+            match = self.console.expect([MARK, PROMPT], deadline, nudge)
             if progress.take(match):
                 self._status = progress.status
-                return progress.verdict, _output(progress.text)
+                return progress.verdict, output_of(progress.text)
             if progress.was_never_read:
                 if typed_again:
                     raise self._deaf()
-                progress, typed_again = _Progress(self._number), True
+                progress, typed_again = Progress(self._number), True
                 self._type_command(deadline)
 
     def await_prompt(self, deadline: Deadline) -> None:
@@ -195,7 +186,7 @@ class Shell:
             limit = deadline.exactly("the shell's prompt", min(_PROMPT_S * deadline.scale, fair_s))
             try:
                 while True:
-                    match = self.console.expect([_PROMPT], limit)
+                    match = self.console.expect([PROMPT], limit)
                     if int(match.found[2]) == asked:
                         self._status = int(match.found[4])
                         return
@@ -233,7 +224,7 @@ class Shell:
         say()
         nudge = self._unless_lost(self._closing_quotes(say, deadline), deadline)
         while True:
-            match = self.console.expect([_PROMPT], deadline, nudge, longest_s=_STEP_S)
+            match = self.console.expect([PROMPT], deadline, nudge, longest_s=_STEP_S)
             if int(match.found[2]) == asked:
                 return
 
@@ -282,72 +273,5 @@ class Shell:
         return nudge
 
     def _type_command(self, deadline: Deadline) -> None:
-        line = _framed(self._command, self._number, self._status)
+        line = framed(self._command, self._number, self._status)
         self.console.send_line(line, deadline)
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far the command with a number has come, by what the console shows."""
-
-    number: int
-    text: str = ""
-    """Unread output of the command; what came before its begin is none."""
-    has_begun: bool = False
-    asked: int = 0
-    was_never_read: bool = False
-    """Whether the newest question, typed after the command, was answered before it began."""
-    status: int = 0
-    verdict: int | None = None
-    """The status, or None for a status of 0 of a command that has not ended."""
-
-    def take(self, match: Match) -> bool:
-        """Take a mark or a prompt; return whether it is the end of this command."""
-        self.text += match.before
-        number, *others = (int(word) for word in match.found.groups() if word is not None)
-        if match.index == 0:
-            if number == self.number and not others:
-                self.has_begun, self.text = True, ""
-            return number == self.number and self._end(others, ended=True)
-        answered, ended, status = others
-        if number == self.number:
-            return self._end([status], ended=ended == number)
-        is_answer = self.asked != 0 and answered == self.asked
-        self.was_never_read = is_answer and not self._begins(self.text)
-        return False
-
-    def allows_question(self, unread: str) -> bool:
-        """Return whether no command is running that could read the question."""
-        newest = (self.text + unread)[-_NEWEST:]
-        if not self._begins(newest):
-            return True
-        ends = _pieces(f"lava-end {self.number} ") | _pieces(f" {self.number}.")
-        return bool(ends & _pieces(newest)) or any(part in newest for part in _PROMPT_PARTS)
-
-    def _begins(self, text: str) -> bool:
-        """Return whether the command has begun; the kernel may have torn the mark of it."""
-        self.has_begun = self.has_begun or bool(_BEGIN & _pieces(text[-_NEWEST:]))
-        return self.has_begun
-
-    def _end(self, statuses: Sequence[int], *, ended: bool) -> bool:
-        for status in statuses:
-            self.status = status
-            self.verdict = status if ended or status else None
-        return bool(statuses)
-
-
-def _framed(command: str, number: int, status: int) -> str:
-    """Return a line that runs `command` under a number; it finds ``$?`` as it was before."""
-    return f'lava_c={shlex.quote(command)};lava_run {number} {status};\\eval "$lava_t"'
-
-
-def _output(text: str) -> str:
-    return without_escapes(re.sub(r"\r+\n", "\n", text)).strip("\n")
-
-
-def _pieces(text: str) -> set[str]:
-    """Return all the pieces of `text` that are too long to be in other text by chance."""
-    return {text[at : at + _PIECE] for at in range(len(text) - _PIECE + 1)}
-
-
-_BEGIN = _pieces("lava-begin ")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lava_command_run in real shells on a terminal that sends signals."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -211,3 +212,12 @@ def test_commands_that_print_and_report_without_end_are_kept_up_to_a_limit(
     assert result.missing_records == 10
     (log,) = result.attachments
     assert len(log.content) == 1000
+
+
+@pytest.mark.parametrize("command", ["exit 3", "kill -9 $$", "exec true"])
+def test_command_that_ends_the_shell_fails_and_is_named(bash: ShellNode, command: str) -> None:
+    with pytest.raises(TestError, match=re.escape(f"went away during the command {command!r}")):
+        run(bash, commands=["true", command, "false"])
+
+    assert cases(bash) == [("true", PASS), (command, FAIL)]
+    assert not bash.recorder.runs[0].finished
