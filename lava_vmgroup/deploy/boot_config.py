@@ -72,8 +72,9 @@ def extract_boot_files(
         kernel, initrds, append, warnings = found
         if append is None and not layout.has_init and layout.unreadable:
             warnings.append(f"no init was found; partition {layout.unreadable} cannot be read")
+        written = _written(folder / "kernel", [kernel])
         return BootFiles(
-            kernel=_plain(_written(folder / "kernel", [kernel]), image.name, folder, deadline),
+            kernel=_plain(written, image.name, folder, deadline, warnings),
             initrd=_written(folder / "initrd", initrds) if initrds else None,
             append=append,
             partition=(layout.root(volume.number) or volume).number,
@@ -179,9 +180,9 @@ def _written(target: Path, contents: list[bytes]) -> Path:
     return target
 
 
-def _plain(kernel: Path, name: str, folder: Path, deadline: Deadline) -> Path:
+def _plain(kernel: Path, name: str, folder: Path, deadline: Deadline, warnings: list[str]) -> Path:
     """Unpack a kernel that is packed: QEMU does not know all that firmware does."""
     title = f"the kernel in {name}"
     if not wants_unpacking(kernel, title, Unpack.KERNEL, deadline):
         return kernel
-    return unpack(kernel, title, folder, deadline, lambda *_: deadline.check())
+    return unpack(kernel, title, folder, deadline, lambda *_: deadline.check(), warnings.append)

@@ -181,7 +181,7 @@ def test_file_that_is_not_packed_as_its_name_says_is_refused(
 
 
 def squashfs(_: Path) -> bytes:
-    return b"hsqs" + os.urandom(4092)
+    return b"hsqs" + os.urandom(36) + (4096).to_bytes(8, "little") + os.urandom(4048)
 
 
 DISKS: dict[str, Callable[[Path], bytes]] = {
