@@ -194,11 +194,12 @@ def _is_lzma(head: bytes) -> bool:
     """
     if len(head) < _LZMA_HEADER.size:
         return False
-    properties, dictionary, size, first = _LZMA_HEADER.unpack_from(head)
+    header: tuple[int, int, int, int] = _LZMA_HEADER.unpack_from(head)
+    properties, dictionary, size, first = header
     if not -1 <= size < _LZMA_LARGEST:
         return False
-    if properties == _LZMA_USUAL:
-        return dictionary & 0xFFFF == 0 and dictionary > 0
+    if properties == _LZMA_USUAL and dictionary & 0xFFFF == 0 and dictionary > 0:
+        return True
     literal, position = properties % 9, properties // 9 % 5
     top = 1 << max(0, dictionary.bit_length() - 1)
     return bool(

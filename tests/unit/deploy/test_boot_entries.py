@@ -10,9 +10,9 @@ from lava_vmgroup.deploy.boot_entries import (
     Menu,
     boot_loader_specification,
     extlinux,
-    grub,
     variables_of,
 )
+from lava_vmgroup.deploy.grub_config import grub
 
 IMAGES = Path(__file__).parent / "images"
 
