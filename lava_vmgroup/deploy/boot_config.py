@@ -62,7 +62,7 @@ def extract_boot_files(
 ) -> BootFiles | None:
     """Copy kernel and initrd of the image's default boot entry into `folder`.
 
-    Entries for another `architecture`, EFI's name of the VM's, are left out.
+    Entries for another `architecture` than the VM's, if that is known, are left out.
 
     None when the image has no boot configuration that is understood.  Raises `JobError` if none of
     a boot loader's entries can be booted.

@@ -115,14 +115,15 @@ def boot_loader_specification(
     """Read entry files by their names without ``.conf``.
 
     `default` is a pattern of names or a number, `variables` are GRUB's, such as ``kernelopts``.
-    Entries for another `architecture`, which is one of EFI's such as ``aa64``, are left out.
+    Entries for another `architecture` than the VM's, if that is known, are left out.
     """
     entries = []
     for name, text in texts.items():
         found: dict[str, list[str]] = {}
         for key, value in _keywords(text):
             found.setdefault(key, []).append(value)
-        if architecture and found.get("architecture", [architecture])[-1].lower() != architecture:
+        wanted = _EFI_NAMES.get(architecture or "", "")
+        if wanted and _last(found, "architecture").lower() not in ("", wanted):
             continue
         entry = Entry(
             name=_COUNTER.sub("", name),
@@ -144,6 +145,9 @@ def boot_loader_specification(
         chosen = [one.name for one in in_order[int(pattern) :]]
     return Menu(in_order, chosen[0] if chosen else pattern or None)
 
+
+_EFI_NAMES = {"aarch32": "arm", "aarch64": "aa64", "x86_64": "x64"}
+"""The names that entries have for the architectures of VMs."""
 
 _Described = tuple[str, dict[str, list[str]], Entry]
 _COUNTER = re.compile(r"\+(\d+)(?:-\d+)?$")

@@ -22,8 +22,11 @@ from lava_vmgroup.connections.program import run_tool
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import JobError
 
-SAFE_PATH = re.compile(r"/(?:[A-Za-z0-9._+~@,:=/ -]*[A-Za-z0-9._+~@,:=/-])?")
-"""What a path in an image may consist of."""
+SAFE_PATH = re.compile(r"/[A-Za-z0-9._+~@,:=/-]*")
+"""The characters of a path in an image that is changed."""
+
+_READABLE = re.compile(r"/(?:[A-Za-z0-9._+~@,:=/ -]*[A-Za-z0-9._+~@,:=/-])?")
+"""The characters of a path that is read: a boot loader's configuration may name one with blanks."""
 
 MAX_FILE = 256 << 20
 """Bytes of a file that is read out of an image, such as a kernel; one full of holes may claim to
@@ -197,7 +200,7 @@ class _Ext(FileSystem):
         lines = self._ask(f'ls -p "{folder}/."').decode(errors="replace").splitlines()
         listed = [words for line in lines if len(words := line.split("/")) > _EXT_NAME_AT]
         found = [words[_EXT_NAME_AT] for words in listed]
-        return [name for name in found if name.strip(".") and SAFE_PATH.fullmatch(f"/{name}")]
+        return [name for name in found if name.strip(".") and _READABLE.fullmatch(f"/{name}")]
 
     def put(self, content: bytes, path: str, mode: int) -> None:
         folder, _, name = path.rpartition("/")
@@ -218,7 +221,7 @@ class _Ext(FileSystem):
     def _resolve(self, path: str) -> str | None:
         """The regular file behind symbolic links, None when there is none or no safe name."""
         for _ in range(_MAX_LINKS):
-            if not SAFE_PATH.fullmatch(path):
+            if not _READABLE.fullmatch(path):
                 return None
             status = self._status(path)
             if "Type: symlink" not in status:
@@ -266,7 +269,7 @@ class _Fat(FileSystem):
     """FAT, by mtools."""
 
     def read(self, path: str) -> bytes | None:
-        if not SAFE_PATH.fullmatch(path):
+        if not _READABLE.fullmatch(path):
             return None
         return self._content(path, self._tool, "mtype", f"::{path}")
 
@@ -283,7 +286,7 @@ class _Fat(FileSystem):
     def names(self, folder: str) -> list[str]:
         listing = self._tool("mdir", "-b", f"::{folder}").stdout.decode(errors="replace")
         found = [line.rstrip("/").rpartition("/")[2] for line in listing.splitlines()]
-        return [name for name in found if SAFE_PATH.fullmatch(f"/{name}")]
+        return [name for name in found if _READABLE.fullmatch(f"/{name}")]
 
     def put(self, content: bytes, path: str, mode: int) -> None:  # noqa: ARG002
         self._make_folders(str(PurePosixPath(path).parent))
