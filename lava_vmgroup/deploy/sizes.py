@@ -36,6 +36,7 @@ _GPT_ENTRY = struct.Struct("<16s16xQQ")
 """Type, first sector, last sector."""
 _MAX_GPT = 1024
 
+_BTRFS_SIZE = slice(0x100D1, 0x100D9)  # of the device, of which a file system may have several
 _FAT_MARKS = ((0x36, b"FAT"), (0x52, b"FAT32"))
 
 
@@ -69,8 +70,8 @@ def _of_file_system(head: bytes) -> tuple[str, int] | None:
     if head.startswith(b"XFSB"):
         block, count = struct.unpack_from(">4xIQ", head)
         return "file system (XFS)", block * count
-    if shows(head, 0x10040, b"_BHRfS_M"):
-        return "file system (btrfs)", int.from_bytes(head[0x10070:0x10078], "little")
+    if shows(head, 0x10040, b"_BHRfS_M") and not shows(head, *_SIGNATURE):
+        return "file system (btrfs)", int.from_bytes(head[_BTRFS_SIZE], "little")
     if head.startswith(b"hsqs"):
         return "file system (squashfs)", int.from_bytes(head[40:48], "little")
     return None
