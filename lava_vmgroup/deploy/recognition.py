@@ -198,7 +198,7 @@ def _known(head: bytes, tail: bytes) -> tuple[str, str] | None:
         return kernel.form, "give a kernel to deploy_linaro_kernel"
     if (page := _page(head)) is not None:
         return page
-    if _is_zlib(head):
+    if _is_zlib(head) and not _is_marked(head):
         return "compressed by zlib, without a format around it", "unpack it, and pack it with gzip"
     return None
 
@@ -215,8 +215,6 @@ def _is_zlib(head: bytes) -> bool:
 
 def _is_text(head: bytes) -> bool:
     """Return whether there is nothing but text in the first sector, and no filling pattern."""
-    if (text := _from_utf16(head)) is not None:
-        head = text
     zeros = head.count(0)
     if zeros:  # a few are dirt, and those at the end fill up
         head = head.rstrip(b"\0").replace(b"\0", b"", _DIRT)
