@@ -37,6 +37,7 @@ _GPT_ENTRY = struct.Struct("<16s16xQQ")
 _MAX_GPT = 1024
 
 _BTRFS_SIZE = slice(0x100D1, 0x100D9)  # of the device, of which a file system may have several
+_SQUASHFS = b"hsqs"
 _FAT_MARKS = ((0x36, b"FAT"), (0x52, b"FAT32"))
 
 
@@ -72,8 +73,8 @@ def _of_file_system(head: bytes) -> tuple[str, int] | None:
         return "file system (XFS)", block * count
     if shows(head, 0x10040, b"_BHRfS_M") and not shows(head, *_SIGNATURE):
         return "file system (btrfs)", int.from_bytes(head[_BTRFS_SIZE], "little")
-    if head.startswith(b"hsqs"):
-        return "file system (squashfs)", int.from_bytes(head[40:48], "little")
+    if head.startswith(_SQUASHFS):
+        return "file system (squashfs)", _squashfs_size(head)
     return None
 
 
@@ -85,6 +86,10 @@ def _ext_size(superblock: bytes) -> int:
     return int(high << 32 | low) << int(10 + min(exponent, 6))
 
 
+def _squashfs_size(head: bytes) -> int:
+    return int.from_bytes(head[40:48], "little")
+
+
 def _fat_size(head: bytes) -> int:
     sector = int.from_bytes(head[11:13], "little")
     count = int.from_bytes(head[19:21], "little") or int.from_bytes(head[32:36], "little")
@@ -93,14 +98,29 @@ def _fat_size(head: bytes) -> int:
 
 def _end_of_partitions(image: IO[bytes], head: bytes, size: int) -> int:
     """Return the end of the last partition in bytes; 0 without a partition table."""
-    entries = _dos_entries(head)
-    ends = [_end_of_logical(image, first, size) for kind, first, _ in entries if kind in _EXTENDED]
-    for kind, first, count in entries:
+    return max(
+        (_end_of(image, start, end, size) for start, end in _extents(image, head, size)), default=0
+    )
+
+
+def _end_of(image: IO[bytes], start: int, end: int, size: int) -> int:
+    """Return the end of a partition's content: images of OpenWrt end with a smaller squashfs."""
+    if end <= size:
+        return end
+    image.seek(start)
+    head = image.read(_SECTOR)
+    return start + _squashfs_size(head) if head.startswith(_SQUASHFS) else end
+
+
+def _extents(image: IO[bytes], head: bytes, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the first byte of each partition, and the first behind it."""
+    for kind, first, count in _dos_entries(head):
         if kind == _PROTECTIVE:
-            ends += _gpt_ends(image)
-        elif kind not in _EXTENDED:
-            ends.append((first + count) * _SECTOR)
-    return max(ends, default=0)
+            yield from _gpt_extents(image)
+        elif kind in _EXTENDED:
+            yield from _logical_extents(image, first, size)
+        else:
+            yield first * _SECTOR, (first + count) * _SECTOR
 
 
 def _dos_entries(sector: bytes) -> list[tuple[int, int, int]]:
@@ -114,27 +134,26 @@ def _dos_entries(sector: bytes) -> list[tuple[int, int, int]]:
     return [(kind, first, count) for _, kind, first, count in entries if kind and count]
 
 
-def _end_of_logical(image: IO[bytes], start: int, size: int) -> int:
-    """Return the end in bytes of the last partition in an extended one."""
-    end, table = 0, start
+def _logical_extents(image: IO[bytes], start: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the extents of the partitions in an extended one, or of a table that is missing."""
+    table: int | None = start
     for _ in range(_MAX_LOGICAL):
-        if (table + 1) * _SECTOR > size:
-            return (table + 1) * _SECTOR
-        image.seek(table * _SECTOR)
-        following = None
+        if table is None:
+            return
+        place, table = table, None
+        if (place + 1) * _SECTOR > size:
+            yield place * _SECTOR, (place + 1) * _SECTOR
+            return
+        image.seek(place * _SECTOR)
         for kind, first, count in _dos_entries(image.read(_SECTOR)):
             if kind in _EXTENDED:
-                following = start + first
+                table = start + first
             else:
-                end = max(end, (table + first + count) * _SECTOR)
-        if following is None:
-            break
-        table = following
-    return end
+                yield (place + first) * _SECTOR, (place + first + count) * _SECTOR
 
 
-def _gpt_ends(image: IO[bytes]) -> Iterator[int]:
-    """Yield the end of each partition of a GPT, and of its entries, in bytes."""
+def _gpt_extents(image: IO[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield the extents of the entries of a GPT, and of its partitions."""
     for sector in _SECTORS:
         image.seek(sector)
         header = image.read(_SECTOR)
@@ -145,9 +164,9 @@ def _gpt_ends(image: IO[bytes]) -> Iterator[int]:
             continue
         image.seek(place * sector)
         entries = image.read(count * length)
-        yield place * sector + count * length
+        yield place * sector, place * sector + count * length
         for at in range(0, len(entries) - length + 1, length):
-            kind, _, last = _GPT_ENTRY.unpack_from(entries, at)
+            kind, first, last = _GPT_ENTRY.unpack_from(entries, at)
             if kind.strip(b"\0"):
-                yield (last + 1) * sector
+                yield first * sector, (last + 1) * sector
         return

@@ -126,6 +126,23 @@ def test_image_that_ends_with_its_last_partition_is_taken(
     assert len(fetched(job_files, "disk.img")) == size
 
 
+@pytest.mark.parametrize("kind", ["GPT", "DOS"])
+def test_image_that_ends_with_the_squashfs_of_its_last_partition_is_taken(
+    kind: str, job_files: JobFiles, tmp_path: Path
+) -> None:
+    path = tmp_path / "disk.img"
+    LAYOUTS[kind](path)
+    start, used = 18432 * 512, 100_000
+    os.truncate(path, start)
+    with path.open("ab") as file:
+        file.write(b"hsqs" + bytes(36) + used.to_bytes(8, "little") + os.urandom(used - 48))
+
+    assert len(fetched(job_files, "disk.img")) == start + used
+    os.truncate(path, start + used - 1)
+    (problem,) = reference_problems(FileReference(url="disk.img"), tmp_path, Unpack.DISK)
+    assert "is it cut off?" in problem
+
+
 def test_packed_partitions_that_are_cut_off_are_refused(
     job_files: JobFiles, tmp_path: Path
 ) -> None:
