@@ -105,7 +105,7 @@ def _end_of_partitions(image: IO[bytes], head: bytes, size: int) -> int:
 
 def _end_of(image: IO[bytes], start: int, end: int, size: int) -> int:
     """Return the end of a partition's content: images of OpenWrt end with a smaller squashfs."""
-    if end <= size:
+    if end <= size or start >= size:
         return end
     image.seek(start)
     head = image.read(_SECTOR)
@@ -116,7 +116,7 @@ def _extents(image: IO[bytes], head: bytes, size: int) -> Iterator[tuple[int, in
     """Yield the first byte of each partition, and the first behind it."""
     for kind, first, count in _dos_entries(head):
         if kind == _PROTECTIVE:
-            yield from _gpt_extents(image)
+            yield from _gpt_extents(image, size)
         elif kind in _EXTENDED:
             yield from _logical_extents(image, first, size)
         else:
@@ -152,7 +152,7 @@ def _logical_extents(image: IO[bytes], start: int, size: int) -> Iterator[tuple[
                 yield (place + first) * _SECTOR, (place + first + count) * _SECTOR
 
 
-def _gpt_extents(image: IO[bytes]) -> Iterator[tuple[int, int]]:
+def _gpt_extents(image: IO[bytes], size: int) -> Iterator[tuple[int, int]]:
     """Yield the extents of the entries of a GPT, and of its partitions."""
     for sector in _SECTORS:
         image.seek(sector)
@@ -162,9 +162,11 @@ def _gpt_extents(image: IO[bytes]) -> Iterator[tuple[int, int]]:
         place, count, length = _GPT_HEADER.unpack_from(header.ljust(_SECTOR, b"\0"))
         if count > _MAX_GPT or not _GPT_ENTRY.size <= length <= _SECTOR:
             continue
+        yield place * sector, place * sector + count * length
+        if place * sector >= size:
+            return
         image.seek(place * sector)
         entries = image.read(count * length)
-        yield place * sector, place * sector + count * length
         for at in range(0, len(entries) - length + 1, length):
             kind, first, last = _GPT_ENTRY.unpack_from(entries, at)
             if kind.strip(b"\0"):

@@ -143,6 +143,17 @@ def test_image_that_ends_with_the_squashfs_of_its_last_partition_is_taken(
     assert "is it cut off?" in problem
 
 
+def test_partition_table_beyond_all_disks_is_refused(job_files: JobFiles, tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    LAYOUTS["GPT"](path)
+    with path.open("r+b") as file:
+        file.seek(512 + 72)
+        file.write(b"\xff" * 8)
+
+    with pytest.raises(JobError, match="is it cut off"):
+        fetched(job_files, "disk.img")
+
+
 def test_packed_partitions_that_are_cut_off_are_refused(
     job_files: JobFiles, tmp_path: Path
 ) -> None:
