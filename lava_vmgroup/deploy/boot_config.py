@@ -9,7 +9,7 @@ under the names that Debian gives it.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -19,10 +19,10 @@ from lava_vmgroup.deploy.boot_entries import (
     Menu,
     boot_loader_specification,
     extlinux,
-    grub,
     variables_of,
 )
 from lava_vmgroup.deploy.filesystems import FileSystem
+from lava_vmgroup.deploy.grub_config import default_of, grub
 from lava_vmgroup.deploy.root_device import Layout, layout_of
 from lava_vmgroup.deploy.unpack import Unpack, unpack, wants_unpacking
 from lava_vmgroup.errors import JobError
@@ -54,9 +54,15 @@ class BootFiles:
 
 
 def extract_boot_files(
-    image: Path, folder: Path, deadline: Deadline, layout: Layout | None = None
+    image: Path,
+    folder: Path,
+    deadline: Deadline,
+    layout: Layout | None = None,
+    architecture: str | None = None,
 ) -> BootFiles | None:
     """Copy kernel and initrd of the image's default boot entry into `folder`.
+
+    Entries for another `architecture` than the VM's, if that is known, are left out.
 
     None when the image has no boot configuration that is understood.  Raises `JobError` if none of
     a boot loader's entries can be booted.
@@ -66,14 +72,15 @@ def extract_boot_files(
         files = volume.files
         if files is None:
             continue
-        found = _configured(image, files) or _by_names(files)
+        found = _configured(image, files, architecture) or _by_names(files)
         if found is None:
             continue
         kernel, initrds, append, warnings = found
         if append is None and not layout.has_init and layout.unreadable:
             warnings.append(f"no init was found; partition {layout.unreadable} cannot be read")
+        written = _written(folder / "kernel", [kernel])
         return BootFiles(
-            kernel=_plain(_written(folder / "kernel", [kernel]), image.name, folder, deadline),
+            kernel=_plain(written, image.name, folder, deadline, warnings),
             initrd=_written(folder / "initrd", initrds) if initrds else None,
             append=append,
             partition=(layout.root(volume.number) or volume).number,
@@ -85,9 +92,9 @@ def extract_boot_files(
 _Found = tuple[bytes, list[bytes], str | None, list[str]]
 
 
-def _configured(image: Path, files: FileSystem) -> _Found | None:
+def _configured(image: Path, files: FileSystem, architecture: str | None) -> _Found | None:
     """Return kernel, ramdisks and command line of the first entry whose files are there."""
-    for path, menu in _menus(files):
+    for path, menu in _menus(files, architecture):
         entries = [entry for entry in menu.in_order() if entry.kernel]
         if not entries:
             continue
@@ -110,7 +117,7 @@ def _missing(entry: Entry, contents: list[bytes | None]) -> str:
     return f"entry {entry.name!r} boots {absent}, which is not in it"
 
 
-def _menus(files: FileSystem) -> Iterator[tuple[str, Menu]]:
+def _menus(files: FileSystem, architecture: str | None) -> Iterator[tuple[str, Menu]]:
     """Yield the configuration files of boot loaders, with their paths."""
     for path in _EXTLINUX:
         if (text := _text(files, path)) is not None:
@@ -118,8 +125,11 @@ def _menus(files: FileSystem) -> Iterator[tuple[str, Menu]]:
     for folder in _ENTRIES:
         if texts := _entry_texts(files, folder):
             variables = _grub_variables(files)
-            default = variables.get("saved_entry", "") or _loader_default(files, folder)
-            yield f"{folder}/", boot_loader_specification(texts, default, variables)
+            default = _grub_default(files, variables) or _loader_default(files, folder)
+            yield (
+                f"{folder}/",
+                boot_loader_specification(texts, default, variables, architecture),
+            )
     for path in _GRUB:
         if (text := _text(files, path)) is not None:
             yield path, grub(text, _grub_variables(files))
@@ -144,6 +154,13 @@ def _loader_default(files: FileSystem, folder: str) -> str:
 def _grub_variables(files: FileSystem) -> dict[str, str]:
     texts = (_text(files, str(PurePosixPath(path).with_name("grubenv"))) for path in _GRUB)
     return variables_of(next((text for text in texts if text is not None), ""))
+
+
+def _grub_default(files: FileSystem, variables: Mapping[str, str]) -> str:
+    """Return the entry that GRUB boots by default; empty for its first one, or without GRUB."""
+    texts = (_text(files, path) for path in _GRUB)
+    text = next((text for text in texts if text is not None), None)
+    return variables.get("saved_entry", "") if text is None else default_of(text, variables)
 
 
 def _by_names(files: FileSystem) -> _Found | None:
@@ -179,9 +196,9 @@ def _written(target: Path, contents: list[bytes]) -> Path:
     return target
 
 
-def _plain(kernel: Path, name: str, folder: Path, deadline: Deadline) -> Path:
+def _plain(kernel: Path, name: str, folder: Path, deadline: Deadline, warnings: list[str]) -> Path:
     """Unpack a kernel that is packed: QEMU does not know all that firmware does."""
     title = f"the kernel in {name}"
     if not wants_unpacking(kernel, title, Unpack.KERNEL, deadline):
         return kernel
-    return unpack(kernel, title, folder, deadline, lambda *_: deadline.check())
+    return unpack(kernel, title, folder, deadline, lambda *_: deadline.check(), warnings.append)

@@ -2,8 +2,7 @@
 """The entries of boot loaders' configuration files, in the order in which they are tried.
 
 ``extlinux.conf`` is read as U-Boot's ``sysboot`` reads it, odd rules included; the entries of the
-Boot Loader Specification as systemd-boot and GRUB do; of ``grub.cfg``, which is a program, only
-what stands there literally.
+Boot Loader Specification as systemd-boot and GRUB do.
 """
 
 from __future__ import annotations
@@ -108,34 +107,81 @@ _OF_AN_ENTRY = frozenset(
 
 
 def boot_loader_specification(
-    texts: Mapping[str, str], default: str, variables: Mapping[str, str]
+    texts: Mapping[str, str],
+    default: str,
+    variables: Mapping[str, str],
+    architecture: str | None = None,
 ) -> Menu:
     """Read entry files by their names without ``.conf``.
 
-    `default` is a pattern of names, `variables` are GRUB's, such as ``kernelopts``.
+    `default` is a pattern of names or a number, `variables` are GRUB's, such as ``kernelopts``.
+    Entries for another `architecture` than the VM's, if that is known, are left out.
     """
-    entries = {}
+    entries = []
     for name, text in texts.items():
         found: dict[str, list[str]] = {}
         for key, value in _keywords(text):
             found.setdefault(key, []).append(value)
+        wanted = _EFI_NAMES.get(architecture or "", "")
+        if wanted and _last(found, "architecture").lower() not in ("", wanted):
+            continue
         entry = Entry(
-            name=name,
+            name=_COUNTER.sub("", name),
             kernel=found.get("linux", [""])[-1],
-            initrds=tuple(_literal(" ".join(found.get("initrd", [])), {}).split()),
-            append=_literal(" ".join(found.get("options", [])), variables),
+            initrds=tuple(literal(" ".join(found.get("initrd", [])), {}).split()),
+            append=literal(" ".join(found.get("options", [])), variables),
         )
-        entries[_version(found.get("version", [name])[-1]), name] = entry
-    newest_first = [entries[key] for key in sorted(entries, reverse=True)]
+        entries.append((name, found, entry))
+    # Python's sort is stable: the rule that counts most comes last.
+    entries.sort(key=lambda one: _version(one[2].name), reverse=True)
+    entries.sort(key=lambda one: _version(_last(one[1], "version")), reverse=True)
+    entries.sort(key=lambda one: (_last(one[1], "sort-key"), _last(one[1], "machine-id")))
+    entries = _without_sort_key_last(entries)
+    entries.sort(key=lambda one: _is_exhausted(one[0]))
+    in_order = [entry for _, _, entry in entries]
     pattern = default.removesuffix(".conf")
-    chosen = [one.name for one in newest_first if fnmatch.fnmatch(one.name, pattern)]
-    return Menu(newest_first, chosen[0] if chosen else pattern or None)
+    chosen = [one.name for one in in_order if fnmatch.fnmatch(one.name, pattern)]
+    if not chosen and pattern.isdecimal():
+        chosen = [one.name for one in in_order[int(pattern) :]]
+    return Menu(in_order, chosen[0] if chosen else pattern or None)
 
 
-def _version(text: str) -> tuple[tuple[int, str], ...]:
-    """Return a key that sorts version 10 behind version 9."""
-    words = re.findall(r"[0-9]+|[a-zA-Z]+", text)
-    return tuple((int(word), "") if word.isdigit() else (-1, word) for word in words)
+_EFI_NAMES = {"aarch32": "arm", "aarch64": "aa64", "x86_64": "x64"}
+"""The names that entries have for the architectures of VMs."""
+
+_Described = tuple[str, dict[str, list[str]], Entry]
+_COUNTER = re.compile(r"\+(\d+)(?:-\d+)?$")
+"""The tries that are left, and those that failed, at the end of an entry's name."""
+
+
+def _without_sort_key_last(entries: list[_Described]) -> list[_Described]:
+    """Move entries without ``sort-key`` behind the others; their names alone sort them."""
+    others = [one for one in entries if not _last(one[1], "sort-key")]
+    others.sort(key=lambda one: _version(one[2].name), reverse=True)
+    return [one for one in entries if _last(one[1], "sort-key")] + others
+
+
+def _last(found: Mapping[str, list[str]], key: str) -> str:
+    return found.get(key, [""])[-1]
+
+
+def _is_exhausted(name: str) -> bool:
+    """Return whether the boot loader has given an entry up: no tries are left."""
+    counter = _COUNTER.search(name)
+    return counter is not None and int(counter[1]) == 0
+
+
+_RANKS = {"~": 0, "": 1, "-": 2, "^": 3, ".": 4}
+_LETTERS, _DIGITS = 5, 6
+
+
+def _version(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts as systemd does: 10 behind 9, and 6.10 behind 6.10~rc1."""
+    words = [*re.findall(r"[0-9]+|[a-zA-Z]+|[-~^.]", text), ""]
+    return tuple(
+        (_DIGITS, int(word), "") if word.isdecimal() else (_RANKS.get(word, _LETTERS), 0, word)
+        for word in words
+    )
 
 
 def variables_of(text: str) -> dict[str, str]:
@@ -144,52 +190,9 @@ def variables_of(text: str) -> dict[str, str]:
     return {key: value for key, _, value in (line.partition("=") for line in lines)}
 
 
-def _literal(text: str, variables: Mapping[str, str]) -> str:
+def literal(text: str, variables: Mapping[str, str]) -> str:
     """Return a line of GRUB's with the variables that are known, without words of others."""
     for name, value in variables.items():
         text = text.replace(f"${{{name}}}", value)
         text = re.sub(rf"\${re.escape(name)}\b", value.replace("\\", r"\\"), text)
     return " ".join(word for word in text.split() if "$" not in word)
-
-
-_MENUENTRY = re.compile(r"""menuentry\s+(?:'([^']*)'|"([^"]*)"|(\S+))(.*)""")
-_ID = re.compile(r"""(?:--id|\$\{?menuentry_id_option\}?)[ =]+(?:'([^']*)'|"([^"]*)"|(\S+))""")
-_DEFAULT = re.compile(r"""set default="?([^"$]+?)"?$""")
-
-
-def grub(text: str, variables: Mapping[str, str]) -> Menu:
-    """Read the literal entries of a ``grub.cfg``."""
-    menu = Menu()
-    names: dict[str, str] = {}
-    in_entry = in_submenu = False
-    position = 0
-    for line in map(str.strip, text.splitlines()):
-        if (found := _DEFAULT.match(line)) is not None:
-            menu.default = found[1]
-        elif (found := _MENUENTRY.match(line)) is not None:
-            entry = Entry(name=f"entry {len(menu.entries)}")
-            menu.entries.append(entry)
-            titles = [found, _ID.search(found[4])]
-            names |= {one[1] or one[2] or one[3]: entry.name for one in titles if one}
-            if not in_submenu:  # a number counts the menu's own items
-                names[str(position)] = entry.name
-                position += 1
-            in_entry = True
-        elif line.startswith("submenu "):
-            position, in_submenu = position + 1, True
-        elif line == "}":
-            in_entry, in_submenu = False, in_submenu and in_entry
-        elif in_entry and line:
-            menu.entries[-1] = _into_entry(menu.entries[-1], line.split(), variables)
-    wanted = variables.get("saved_entry") or menu.default or "0"
-    menu.default = names.get(wanted.split(">")[-1], wanted)
-    return menu
-
-
-def _into_entry(entry: Entry, words: list[str], variables: Mapping[str, str]) -> Entry:
-    if words[0] in ("linux", "linux16", "linuxefi") and len(words) > 1:
-        append = _literal(" ".join(words[2:]), variables)
-        return replace(entry, kernel=words[1], append=append)
-    if words[0] in ("initrd", "initrd16", "initrdefi"):
-        return replace(entry, initrds=tuple(word for word in words[1:] if "$" not in word))
-    return entry

@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
@@ -21,9 +21,10 @@ from lava_vmgroup.deploy import scp
 from lava_vmgroup.deploy.cache import Area, Cache
 from lava_vmgroup.deploy.digests import digests_of, sha256_of
 from lava_vmgroup.deploy.http import HttpClient, Part, Version
-from lava_vmgroup.deploy.layers import layer_of
+from lava_vmgroup.deploy.layers import layer_of_file
 from lava_vmgroup.deploy.recognition import check_is_disk, check_is_no_page
-from lava_vmgroup.deploy.unpack import SUFFIXES, Unpack, head_of, unpack, wants_unpacking
+from lava_vmgroup.deploy.sizes import check_is_whole
+from lava_vmgroup.deploy.unpack import SUFFIXES, Unpack, unpack, wants_unpacking
 from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.log import NodeLog
@@ -31,7 +32,7 @@ from lava_vmgroup.once import Once
 from lava_vmgroup.progress import Progress
 
 _REMOTE = ("http", "https", "scp")
-_UNPACKING = 2
+_UNPACKING = 3
 """Part of the names of unpacked files in the cache; another number makes them anew."""
 _KNOWN = "give a path, or a file:, http:, https: or scp: URL"
 
@@ -74,8 +75,9 @@ def reference_problems(
             if not stream.read(1):
                 yield f"{path} is empty"
                 return
-        if purpose is Unpack.DISK and layer_of(head_of(path)) is None:
+        if purpose is Unpack.DISK and layer_of_file(path) is None:
             check_is_disk(path, reference.name, SUFFIXES)
+            check_is_whole(path, reference.name)
         elif purpose is Unpack.KERNEL:
             check_is_no_page(path, reference.name)
     except JobError as error:
@@ -148,12 +150,13 @@ class JobFiles:
                 reference, lambda: self._find(reference, deadline, log), deadline
             )
             name = reference.name
-            if wants_unpacking(path, name, purpose, deadline):
+            was_packed = wants_unpacking(path, name, purpose, deadline)
+            if was_packed:
                 digest = digest or sha256_of(path, Progress(log, name, deadline))
                 path = self._unpacked(path, name, digest, deadline, log)
                 name = _unpacked_name(name)
             if purpose is Unpack.DISK:
-                check_is_disk(path, name, SUFFIXES)
+                _tell(_image_warnings(path, name, was_packed=was_packed), log)
             elif purpose is Unpack.KERNEL:
                 check_is_no_page(path, name)
             return path if path.name == name else self._named(path, name)
@@ -250,6 +253,7 @@ class JobFiles:
         digest = hashlib.sha256(f"{_UNPACKING} {digest}".encode()).hexdigest()
         with self._cache.locked(digest, deadline):
             if (there := self._cache.find(Area.UNPACKED, digest)) is not None:
+                _tell(self._cache.recall(digest).get("warnings", []), log)
                 return there
             log.event("state", f"unpacking {name}", state=f"unpacking {name}")
             scratch = self._cache.folder("scratch") / digest
@@ -257,7 +261,14 @@ class JobFiles:
             scratch.mkdir()
             try:
                 progress = Progress(log, name, deadline)
-                made = unpack(path, name, scratch, deadline, progress)
+                warnings: list[str] = []
+
+                def warn(words: str) -> None:
+                    warnings.append(f"{name}: {words}")
+
+                made = unpack(path, name, scratch, deadline, progress, warn)
+                _tell(warnings, log)
+                self._cache.note(digest, {"warnings": warnings})
                 return self._cache.add(Area.UNPACKED, digest, made)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -272,6 +283,20 @@ class JobFiles:
         folder = self._work / str(next(self._numbers))
         folder.mkdir(parents=True)
         return folder
+
+
+def _tell(warnings: Iterable[str], log: NodeLog) -> None:
+    for warning in warnings:
+        log.warning("unpack", warning)
+
+
+def _image_warnings(path: Path, name: str, *, was_packed: bool) -> list[str]:
+    """Return the oddities of a raw disk image; raises `JobError` if it is none, or not whole."""
+    found = (
+        check_is_disk(path, name, SUFFIXES),
+        check_is_whole(path, name, was_packed=was_packed),
+    )
+    return [warning for warning in found if warning is not None]
 
 
 def _no_room(name: str, error: OSError, folder: Path) -> InfrastructureError:

@@ -23,7 +23,10 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import JobError
 
 SAFE_PATH = re.compile(r"/[A-Za-z0-9._+~@,:=/-]*")
-"""What a path in an image may consist of."""
+"""The characters of a path in an image that is changed."""
+
+_READABLE = re.compile(r"/(?:[A-Za-z0-9._+~@,:=/ -]*[A-Za-z0-9._+~@,:=/-])?")
+"""The characters of a path that is read: a boot loader's configuration may name one with blanks."""
 
 MAX_FILE = 256 << 20
 """Bytes of a file that is read out of an image, such as a kernel; one full of holes may claim to
@@ -180,7 +183,7 @@ class _Ext(FileSystem):
 
     def read(self, path: str) -> bytes | None:
         real = self._resolve(path)
-        return None if real is None else self._content(path, self._tool, f"cat {real}")
+        return None if real is None else self._content(path, self._tool, f'cat "{real}"')
 
     def mode(self, path: str) -> int | None:
         status = self._status(path)
@@ -194,42 +197,46 @@ class _Ext(FileSystem):
         return bool(self._status(path))
 
     def names(self, folder: str) -> list[str]:
-        lines = self._ask(f"ls -p {folder}/.").decode(errors="replace").splitlines()
+        lines = self._ask(f'ls -p "{folder}/."').decode(errors="replace").splitlines()
         listed = [words for line in lines if len(words := line.split("/")) > _EXT_NAME_AT]
         found = [words[_EXT_NAME_AT] for words in listed]
-        return [name for name in found if name.strip(".") and SAFE_PATH.fullmatch(f"/{name}")]
+        return [name for name in found if name.strip(".") and _READABLE.fullmatch(f"/{name}")]
 
     def put(self, content: bytes, path: str, mode: int) -> None:
         folder, _, name = path.rpartition("/")
         self._make_folders(folder or "/")
-        requests = [f"rm {path}"] if self._status(path) else []
-        requests += [f"cd {folder}/.", f"write content {name}"]
+        requests = [f'rm "{path}"'] if self._status(path) else []
+        requests += [f'cd "{folder}/."', f'write content "{name}"']
         values = {"mode": f"{_REGULAR | mode:#o}".replace("0o", "0"), "uid": "0", "gid": "0"}
-        requests += [f"sif {name} {field} {value}" for field, value in values.items()]
+        requests += [f'sif "{name}" {field} {value}' for field, value in values.items()]
         self._change(f"writing {path}", requests, content)
 
     def delete(self, path: str) -> None:
-        self._change(f"deleting {path}", [f"rm {path}"])
+        self._change(f"deleting {path}", [f'rm "{path}"'])
 
     def _make_folder(self, path: str) -> None:
         folder, _, name = path.rpartition("/")
-        self._change(f"making {path}", [f"mkdir {folder}/./{name}"])
+        self._change(f"making {path}", [f'mkdir "{folder}/./{name}"'])
 
     def _resolve(self, path: str) -> str | None:
         """The regular file behind symbolic links, None when there is none or no safe name."""
         for _ in range(_MAX_LINKS):
-            if not SAFE_PATH.fullmatch(path):
+            if not _READABLE.fullmatch(path):
                 return None
             status = self._status(path)
-            link = re.search(r'Fast link dest: "([^"]*)"', status)
-            if link is None:
+            if "Type: symlink" not in status:
                 return path if "Type: regular" in status else None
-            path = str(PurePosixPath(path).parent / link[1])
+            path = str(PurePosixPath(path).parent / self._link(path, status))
         return None
+
+    def _link(self, path: str, status: str) -> str:
+        """Return the target of a link; one of 60 bytes or more is stored as a file's content."""
+        fast = re.search(r'Fast link dest: "([^"]*)"', status)
+        return fast[1] if fast else self._ask(f'cat "{path}"').decode(errors="replace")
 
     def _status(self, path: str) -> str:
         """What debugfs says of a path; nothing when there is no such file."""
-        return self._ask(f"stat {path}").decode(errors="replace")
+        return self._ask(f'stat "{path}"').decode(errors="replace")
 
     @property
     def _target(self) -> str:
@@ -262,7 +269,7 @@ class _Fat(FileSystem):
     """FAT, by mtools."""
 
     def read(self, path: str) -> bytes | None:
-        if not SAFE_PATH.fullmatch(path):
+        if not _READABLE.fullmatch(path):
             return None
         return self._content(path, self._tool, "mtype", f"::{path}")
 
@@ -279,7 +286,7 @@ class _Fat(FileSystem):
     def names(self, folder: str) -> list[str]:
         listing = self._tool("mdir", "-b", f"::{folder}").stdout.decode(errors="replace")
         found = [line.rstrip("/").rpartition("/")[2] for line in listing.splitlines()]
-        return [name for name in found if SAFE_PATH.fullmatch(f"/{name}")]
+        return [name for name in found if _READABLE.fullmatch(f"/{name}")]
 
     def put(self, content: bytes, path: str, mode: int) -> None:  # noqa: ARG002
         self._make_folders(str(PurePosixPath(path).parent))

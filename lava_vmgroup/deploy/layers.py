@@ -15,8 +15,9 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.connections.program import ProgramOutput
@@ -46,7 +47,7 @@ class Layer(enum.Enum):
     GZIP = (0, b"\x1f\x8b\x08")
     BZIP2 = (0, b"BZh")
     XZ = (0, b"\xfd7zXZ\x00")
-    LZMA = (0, b"\x5d\x00\x00")
+    LZMA = (0, b"\x5d\x00\x00")  # the usual header; others are told by `_is_lzma`
     ZSTD = (0, b"\x28\xb5\x2f\xfd")
     LZ4 = (0, b"\x04\x22\x4d\x18")
     LZ4_LEGACY = (0, b"\x02\x21\x4c\x18")
@@ -68,22 +69,53 @@ _PROGRAMS = {
     Layer.LZ4_LEGACY: ("lz4", "-d", "-c", "-q"),
 }
 
-_LZMA_SIZE = struct.Struct("<5xq")
+_LZMA_HEADER = struct.Struct("<BIqB")  # and the first byte of the data
 _LZMA_LARGEST = 1 << 38  # xz takes no more for a file of this format
+_LZMA_SMALLEST = 4096
+_LZMA_USUAL = 0x5D
+_LZMA_PROPERTIES = 9 * 5 * 5
+_LZMA_BITS = 4
+
+_TAR_CHECKSUM = slice(148, 156)
 
 _SKIPPABLE = b"\x2a\x4d\x18"
 """Bytes 1 to 3 of a frame without data, which zstd and lz4 may have in front."""
 _SKIPPABLE_HEAD = struct.Struct("<4xI")
+_WITH_FRAMES = (Layer.ZSTD, Layer.LZ4, Layer.LZ4_LEGACY)
+_MAX_FRAMES = 1 << 16  # pzstd writes one for each part, of which it has hundreds
 
 
 def layer_of(head: bytes) -> Layer | None:
-    """Return the packing of a file by its first `HEAD` bytes; None for one that is not packed."""
-    while head[1:4] == _SKIPPABLE and head[0] >> 4 == 0x5 and len(head) >= _SKIPPABLE_HEAD.size:
-        head = head[_SKIPPABLE_HEAD.size + _SKIPPABLE_HEAD.unpack_from(head)[0] :]
+    """Return the packing of data by its first `HEAD` bytes; None if it is not packed."""
     for layer in Layer:
         if shows(head, *layer.value) and (layer is not Layer.LZMA or _is_lzma(head)):
             return layer
+    if _is_lzma(head):
+        return Layer.LZMA
+    return Layer.TAR if _is_old_tar(head) else None
+
+
+def layer_at(descriptor: int, position: int = 0) -> Layer | None:
+    """Return the packing of a file's data from `position` on, frames without data left out."""
+    start = position
+    for _ in range(_MAX_FRAMES):
+        head = os.pread(descriptor, HEAD, position)
+        if not is_skippable(head):
+            layer = layer_of(head)
+            return layer if position == start or layer in _WITH_FRAMES else None
+        position += _SKIPPABLE_HEAD.size + _SKIPPABLE_HEAD.unpack_from(head)[0]
     return None
+
+
+def layer_of_file(path: Path) -> Layer | None:
+    """Return the packing of the file at `path`; None for one that is not packed."""
+    with path.open("rb", buffering=0) as file:
+        return layer_at(file.fileno())
+
+
+def is_skippable(head: bytes) -> bool:
+    """Return whether data begins with a frame without data, as zstd and lz4 have them."""
+    return len(head) >= _SKIPPABLE_HEAD.size and head[1:4] == _SKIPPABLE and head[0] >> 4 == 0x5
 
 
 def shows(head: bytes, position: int, magic: bytes) -> bool:
@@ -92,16 +124,19 @@ def shows(head: bytes, position: int, magic: bytes) -> bool:
 
 
 @contextmanager
-def decompressed(file: io.FileIO, deadline: Deadline) -> Iterator[io.BufferedReader]:
+def decompressed(
+    file: io.FileIO, deadline: Deadline, warn: Callable[[str], None] | None = None
+) -> Iterator[io.BufferedReader]:
     """Yield the decompressed data from the file's position on, or the data itself.
 
-    Reading from it raises `EOFError` where the reference program fails.
+    Reading from it raises `EOFError` where the reference program fails.  `warn` is called with the
+    program's words at the end of data that it takes, such as trailing data that it ignores.
     """
-    layer = layer_of(os.pread(file.fileno(), HEAD, file.tell()))
+    layer = layer_at(file.fileno(), file.tell())
     with ExitStack() as stack:
         stream: Any = file
         if layer in _PROGRAMS:
-            stream = stack.enter_context(_Decompressed(_PROGRAMS[layer], file, deadline))
+            stream = stack.enter_context(_Decompressed(_PROGRAMS[layer], file, deadline, warn))
         reader = io.BufferedReader(stream, _BUFFER)
         yield reader
         reader.detach()  # it would close the file
@@ -127,9 +162,16 @@ def damage_reported(name: str) -> Iterator[None]:
 class _Decompressed(ProgramOutput):
     """The output of a decompressor that reads a file."""
 
-    def __init__(self, argv: tuple[str, ...], file: io.FileIO, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        argv: tuple[str, ...],
+        file: io.FileIO,
+        deadline: Deadline,
+        warn: Callable[[str], None] | None,
+    ) -> None:
         super().__init__(argv, deadline, stdin=file)
         self._name = argv[0]
+        self._warn = warn
 
     def readinto(self, buffer: Any) -> int:
         """See `ProgramOutput`; raises `EOFError` for a damaged file."""
@@ -139,13 +181,41 @@ class _Decompressed(ProgramOutput):
             if status != 0 and (self._name, status) != ("gzip", _GZIP_WARNS):
                 words = words or f"{self._name} ended with status {status}"
                 raise TooMuchMemory(words) if "memory" in words.lower() else EOFError(words)
+            if words and self._warn is not None:
+                self._warn(" ".join(words.split()))
+                self._warn = None
         return count
 
 
 def _is_lzma(head: bytes) -> bool:
-    """Return whether a header of the format ``lzma``, which has no magic number, is plausible."""
-    has_dictionary = head[3:5].strip(b"\0") != b""
-    if len(head) < _LZMA_SIZE.size or not has_dictionary:
+    """Return whether a header of the format ``lzma``, which has no magic number, is plausible.
+
+    The rules for headers other than the usual one are those by which ``xz -d`` knows them.
+    """
+    if len(head) < _LZMA_HEADER.size:
         return False
-    size: int = _LZMA_SIZE.unpack_from(head)[0]
-    return -1 <= size < _LZMA_LARGEST
+    header: tuple[int, int, int, int] = _LZMA_HEADER.unpack_from(head)
+    properties, dictionary, size, first = header
+    if not -1 <= size < _LZMA_LARGEST:
+        return False
+    if properties == _LZMA_USUAL and dictionary & 0xFFFF == 0 and dictionary > 0:
+        return True
+    literal, position = properties % 9, properties // 9 % 5
+    top = 1 << max(0, dictionary.bit_length() - 1)
+    return bool(
+        properties < _LZMA_PROPERTIES
+        and literal + position <= _LZMA_BITS
+        and dictionary >= _LZMA_SMALLEST
+        and dictionary in (top, top + top // 2)
+        and size != 0
+        and first == 0
+    )
+
+
+def _is_old_tar(head: bytes) -> bool:
+    """Return whether a header of tar has the right checksum: before POSIX it has no magic."""
+    field = head[_TAR_CHECKSUM].strip(b" \0")
+    if len(head) < tarfile.BLOCKSIZE or not head[0] or not field or field.strip(b"01234567"):
+        return False
+    others = sum(head[: tarfile.BLOCKSIZE]) - sum(head[_TAR_CHECKSUM])
+    return int(field, 8) == others + ord(" ") * len(head[_TAR_CHECKSUM])

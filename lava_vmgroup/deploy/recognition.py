@@ -7,10 +7,11 @@ is refused by name, and everything else is taken.
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path, PurePosixPath
 
-from lava_vmgroup.deploy.kernels import identify
-from lava_vmgroup.deploy.layers import layer_of, shows
+from lava_vmgroup.deploy.kernels import identify, is_ramdisk
+from lava_vmgroup.deploy.layers import is_skippable, shows
 from lava_vmgroup.errors import JobError
 
 SECTOR = 512
@@ -54,6 +55,18 @@ _FOREIGN = (
     (0, b"age-encryption.org", "encrypted by age", "decrypt it: age -d"),
     (0, b"UF2\n", "firmware for a microcontroller (UF2)", "give a disk image"),
     (0, b"%PDF-", "a PDF document", "give a disk image"),
+    (0, b"\x89PNG\r\n\x1a\n", "a picture (PNG)", "give a disk image"),
+    (0, b"\xff\xd8\xff", "a picture (JPEG)", "give a disk image"),
+    (0, b"GIF8", "a picture (GIF)", "give a disk image"),
+    (0, b"SQLite format 3\0", "a database of SQLite", "give a disk image"),
+    (0, b"ANDROID!", "an Android boot image", "take the kernel out of it: unpack_bootimg"),
+    (0, b"VNDRBOOT", "an Android boot image", "take the ramdisk out of it: unpack_bootimg"),
+    (8, b"\xf9\x9f\x12\x7b\x9c\x4d\x82\x96", "an index of casync", "extract it: casync extract"),
+    (0, b"xar!", "a xar archive", "unpack it: xar -x -f {name}"),
+    (0, b"7kSt\xa0\x31\x83\xd3", "a zpaq archive", "unpack it: zpaq x {name}"),
+    (0, b"zPQ", "a zpaq archive", "unpack it: zpaq x {name}"),
+    (0, b"# v2 git bundle\n", "a git bundle", "clone it, and give the image inside"),
+    (0, b"# v3 git bundle\n", "a git bundle", "clone it, and give the image inside"),
 )
 """Position, magic number, the file's kind, and the remedy."""
 
@@ -66,6 +79,18 @@ _FOREIGN_SUFFIXES = frozenset(
         ".rpm",
         ".vmdk",
         ".vdi",
+        ".vhd",
+        ".ova",
+        ".ovf",
+        ".wim",
+        ".cab",
+        ".xar",
+        ".zpaq",
+        ".caibx",
+        ".htm",
+        ".html",
+        ".json",
+        ".xml",
         ".vhdx",
         ".qed",
         ".dmg",
@@ -92,14 +117,19 @@ _DISKS = (
 
 _VARIED = 16  # different characters: fewer in a sector without lines are a pattern
 
+_DIRT = 8
+_ASCII_END = 0x80
+_LATIN_UNUSED = frozenset(b"\x81\x8d\x8f\x90\x9d")  # of Windows-1252
+
 _MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<script")
 _TEXT = frozenset(b"\t\n\r\f\x1b") | frozenset(range(0x20, 0x7F)) | frozenset(range(0x80, 0x100))
 
 
-def check_is_disk(path: Path, name: str, suffixes: frozenset[str]) -> None:
+def check_is_disk(path: Path, name: str, suffixes: frozenset[str]) -> str | None:
     """Raise `JobError` if the file at `path`, called `name` in the job, is no raw disk image.
 
-    `suffixes` are the names' endings by which a file claims to be packed.
+    `suffixes` are the names' endings by which a file claims to be packed.  Returns a warning for a
+    disk whose name has one of them.
     """
     with path.open("rb") as stream:
         head = stream.read(_HEAD)
@@ -115,17 +145,27 @@ def check_is_disk(path: Path, name: str, suffixes: frozenset[str]) -> None:
             hint="was it downloaded whole?",
         )
     suffix = PurePosixPath(name).suffix.lower()
-    if suffix in suffixes | _FOREIGN_SUFFIXES and layer_of(head) is None and not _is_marked(head):
+    if suffix not in suffixes | _FOREIGN_SUFFIXES:
+        return None
+    if not _is_marked(head):
         raise JobError(
             f"{name} is called {suffix}, but it is not packed like that, and no disk image",
             hint="is the file damaged? a raw image may have any other name, such as disk.img",
         )
+    return f"{name} is called {suffix}, but it is not packed: it is used as it is"
 
 
 def check_is_no_page(path: Path, name: str) -> None:
-    """Raise `JobError` for a kernel or device tree in whose place a server sent something else."""
+    """Raise `JobError` if the file at `path`, called `name`, is no kernel and no device tree.
+
+    Servers send pages, texts and nothing at all in the place of a file.
+    """
     with path.open("rb") as stream:
         head = stream.read(SECTOR)
+    if not head:
+        raise JobError(f"{name} is empty", hint="was it downloaded whole?")
+    if is_ramdisk(head):
+        raise JobError(f"{name} is a ramdisk (a uImage), no kernel", hint="give it as ramdisk")
     if (known := _page(head)) is not None:
         kind, remedy = known
         raise JobError(f"{name} is {kind}", hint=remedy)
@@ -133,10 +173,14 @@ def check_is_no_page(path: Path, name: str) -> None:
 
 def _page(head: bytes) -> tuple[str, str] | None:
     """Return what a server sends in the place of a file, and the remedy; None for other files."""
+    head = _from_utf16(head[:SECTOR]) or head
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_MARKUP):
         return "a web page", "does its server want a login, or is the address wrong?"
     if head.startswith(b"version https://git-lfs"):
         return "a pointer of git-lfs to a file", "fetch it: git lfs pull"
+    if _is_text(head[:SECTOR]):
+        line = head.decode(errors="replace").strip().split("\n")[0][:_SHOWN]
+        return f"a text that begins with {line!r}", "is it the right file?"
     return None
 
 
@@ -145,29 +189,75 @@ def _known(head: bytes, tail: bytes) -> tuple[str, str] | None:
     for position, magic, kind, remedy in _FOREIGN:
         if shows(head, position, magic):
             return kind, remedy
+    if is_skippable(head):
+        return "frames without data of zstd or lz4, and nothing packed behind them", _UNPACK
     if tail.startswith(_DMG):
         return "a disk image of macOS (DMG)", "convert it: qemu-img convert -f dmg -O qcow2"
     kernel = identify(head)
-    if kernel is not None and (layer_of(head) or not _is_marked(head)):
+    if kernel is not None and not _is_marked(head):
         return kernel.form, "give a kernel to deploy_linaro_kernel"
     if (page := _page(head)) is not None:
         return page
-    if _is_text(head[:SECTOR]):
-        line = head.decode(errors="replace").strip().split("\n")[0][:_SHOWN]
-        return f"a text that begins with {line!r}", "give a disk image"
+    if _is_zlib(head) and not _is_marked(head):
+        return "compressed by zlib, without a format around it", "unpack it, and pack it with gzip"
     return None
+
+
+def _is_zlib(head: bytes) -> bool:
+    """Return whether data begins as zlib compresses it; its header alone says little."""
+    if head[:1] != b"\x78" or int.from_bytes(head[:2], "big") % 31 or head[1] & 0x20:
+        return False
+    try:
+        return zlib.decompressobj().decompress(head) != b""
+    except zlib.error:
+        return False
 
 
 def _is_text(head: bytes) -> bool:
     """Return whether there is nothing but text in the first sector, and no filling pattern."""
-    is_structured = b"\n" in head or head.lstrip().startswith((b"{", b"["))
-    if not _TEXT.issuperset(head) or not (is_structured or len({*head}) >= _VARIED):
+    zeros = head.count(0)
+    if zeros:  # a few are dirt, and those at the end fill up
+        head = head.rstrip(b"\0").replace(b"\0", b"", _DIRT)
+        is_structured = b"\n" in head and zeros <= _DIRT
+    else:
+        is_structured = b"\n" in head or head.lstrip().startswith((b"{", b"["))
+    if not _TEXT.issuperset(head) or not (is_structured or (not zeros and _varied(head))):
         return False
+    return _is_utf8(head) or (is_structured and _is_latin(head))
+
+
+def _varied(head: bytes) -> bool:
+    return len({*head}) >= _VARIED
+
+
+def _is_latin(head: bytes) -> bool:
+    """Return whether this may be text of western Europe: mostly ASCII, no control characters."""
+    ascii_count = sum(byte < _ASCII_END for byte in head)
+    return ascii_count * 2 > len(head) and not _LATIN_UNUSED.intersection(head)
+
+
+def _is_utf8(head: bytes) -> bool:
     try:
         head.decode()
     except UnicodeDecodeError as error:
         return error.end == len(head) == SECTOR  # a character that the sector cuts in two
     return True
+
+
+def _from_utf16(head: bytes) -> bytes | None:
+    """Return text in UTF-16 as UTF-8; None for other data."""
+    order = {b"\xff\xfe": "le", b"\xfe\xff": "be"}.get(head[:2], "")
+    half = len(head) // 2
+    if not order and half and head[1::2] == bytes(half):
+        order = "le"
+    elif not order and half and head[::2] == bytes(len(head) - half):
+        order = "be"
+    if not order:
+        return None
+    try:
+        return head[: half * 2].decode(f"utf-16-{order}").lstrip("\ufeff").encode()
+    except UnicodeError:
+        return None
 
 
 def _is_marked(head: bytes) -> bool:

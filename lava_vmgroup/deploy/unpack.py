@@ -17,10 +17,18 @@ from pathlib import Path
 from typing import IO, Any
 
 from lava_vmgroup import tars
+from lava_vmgroup.connections.process import TooMuchOutput
 from lava_vmgroup.connections.program import run_tool
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy.kernels import is_bootable, zboot_payload
-from lava_vmgroup.deploy.layers import HEAD, Layer, damage_reported, decompressed, layer_of
+from lava_vmgroup.deploy.kernels import check_zboot, is_bootable, zboot_payload
+from lava_vmgroup.deploy.layers import (
+    HEAD,
+    Layer,
+    damage_reported,
+    decompressed,
+    layer_of,
+    layer_of_file,
+)
 from lava_vmgroup.errors import JobError
 from lava_vmgroup.sparse import Readable, write_sparse
 
@@ -69,15 +77,20 @@ class Unpack(enum.Enum):
 
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".lzma", ".zst", ".lz4")
-SUFFIXES = frozenset({*_COMPRESSED, ".tar", ".tgz", ".tbz2", ".txz", ".qcow2", ".zip", ".simg"})
+_TARS = (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tlz", ".tzst")
+SUFFIXES = frozenset({*_COMPRESSED, *_TARS, ".qcow2", ".zip", ".simg"})
 """The endings of packed files' names."""
+
+_LEAKS = 3  # the status of qemu-img check for an image with unused room only
+_MAX_MAP = 64 << 20
+"""Bytes of the map of an image's clusters, about 100 for each run of them."""
 
 _NO_KERNEL = (Layer.TAR, Layer.QCOW2, Layer.ZIP, Layer.ANDROID_SPARSE)
 
 
 def wants_unpacking(path: Path, name: str, purpose: Unpack, deadline: Deadline) -> bool:
     """Return whether the file at `path`, called `name` in the job, is to be unpacked."""
-    layer = layer_of(head_of(path))
+    layer = layer_of_file(path)
     if purpose is Unpack.NEVER or layer is None:
         return False
     if purpose is Unpack.DISK or layer is Layer.ZBOOT:
@@ -93,20 +106,28 @@ def wants_unpacking(path: Path, name: str, purpose: Unpack, deadline: Deadline) 
     return is_bootable(inner) or layer_of(inner) is Layer.ZBOOT
 
 
-def unpack(source: Path, name: str, scratch: Path, deadline: Deadline, tell: Tell) -> Path:
+def unpack(
+    source: Path,
+    name: str,
+    scratch: Path,
+    deadline: Deadline,
+    tell: Tell,
+    warn: Callable[[str], None],
+) -> Path:
     """Unpack a file layer by layer into the folder `scratch`, blocks of zeros as holes.
 
-    `name` is for messages.  Returns the file in `scratch` that is packed in nothing.  Raises
-    `JobError` for what is damaged, nested too deeply, or no archive of a single image.
+    `name` is for messages; `warn` is called with the words of programs that ignore a part of the
+    file.  Returns the file in `scratch` that is packed in nothing.  Raises `JobError` for what is
+    damaged, nested too deeply, or no archive of a single image.
     """
     path = source
     for depth in range(_MAX_LAYERS):
-        layer = layer_of(head_of(path))
+        layer = layer_of_file(path)
         if layer is None:
             return path
         target = scratch / f"layer{depth}"
         with damage_reported(name):
-            _unpack_layer(layer, path, name, target, deadline, tell)
+            _unpack_layer(layer, path, name, target, deadline, tell, warn)
         if path != source:
             path.unlink()
         path = target
@@ -114,7 +135,13 @@ def unpack(source: Path, name: str, scratch: Path, deadline: Deadline, tell: Tel
 
 
 def _unpack_layer(
-    layer: Layer, path: Path, name: str, target: Path, deadline: Deadline, tell: Tell
+    layer: Layer,
+    path: Path,
+    name: str,
+    target: Path,
+    deadline: Deadline,
+    tell: Tell,
+    warn: Callable[[str], None],
 ) -> None:
     match layer:
         case Layer.QCOW2:
@@ -124,15 +151,22 @@ def _unpack_layer(
         case Layer.ZIP:
             _unpack_zip(path, name, target, tell)
         case Layer.ZBOOT:
-            _take_payload(path, target)
+            _take_payload(path, name, target)
         case _:
-            _unpack_stream(path, name, target, deadline, tell)
+            _unpack_stream(path, name, target, deadline, tell, warn)
 
 
-def _unpack_stream(path: Path, name: str, target: Path, deadline: Deadline, tell: Tell) -> None:
+def _unpack_stream(
+    path: Path,
+    name: str,
+    target: Path,
+    deadline: Deadline,
+    tell: Tell,
+    warn: Callable[[str], None],
+) -> None:
     """Undo compression, and take the image out of an archive inside it."""
     size = path.stat().st_size
-    with path.open("rb", buffering=0) as file, decompressed(file, deadline) as stream:
+    with path.open("rb", buffering=0) as file, decompressed(file, deadline, warn) as stream:
 
         def tell_position() -> None:
             tell(min(os.lseek(file.fileno(), 0, os.SEEK_CUR), size), size)
@@ -173,6 +207,8 @@ def _unpack_zip(path: Path, name: str, target: Path, tell: Tell) -> None:
         chosen = _images([*members]) if len(members) != 1 else [*members]
         if len(chosen) != 1:
             raise _no_single_image(name, [*members])
+        if min(info.header_offset for info in archive.infolist()) > 0:
+            raise zipfile.BadZipFile("something else is in front of its archive")
         size = members[chosen[0]].file_size
         with archive.open(members[chosen[0]]) as content:
             stream = limited(content, name, MAX_UNPACKED)
@@ -225,6 +261,31 @@ def _convert(path: Path, name: str, target: Path, deadline: Deadline) -> None:
     if described.returncode != 0:
         words = described.stderr.decode(errors="replace").strip()
         raise JobError(f"{name} is no qcow2 image that qemu-img can read: {words}")
+    _check_qcow2(path, name, deadline)
+
+
+def _check_qcow2(path: Path, name: str, deadline: Deadline) -> None:
+    """Raise `JobError` for a qcow2 image without all of its data: qemu-img reads it as zeros."""
+    command = ["qemu-img", "check", "-q", "-f", "qcow2", str(path)]
+    try:
+        is_whole = run_tool(command, deadline).returncode in (0, _LEAKS)
+    except TooMuchOutput:  # a line for each cluster that is missing
+        is_whole = False
+    # The check finds whole clusters behind the end of the file, the map a part of the last one.
+    if not is_whole or _end_of_data(path, deadline) > path.stat().st_size:
+        raise JobError(
+            f"{name} is a damaged qcow2 image",
+            hint=f"is it cut off? `qemu-img check {name}` shows its errors",
+        )
+
+
+def _end_of_data(path: Path, deadline: Deadline) -> int:
+    """Return the end of the last byte of a qcow2 image that its file must have."""
+    command = ["qemu-img", "map", "--output=json", "-f", "qcow2", str(path)]
+    mapped = run_tool(command, deadline, limit=_MAX_MAP)
+    extents = json.loads(mapped.stdout) if mapped.returncode == 0 else []
+    ends = (one["offset"] + one["length"] for one in extents if one["data"] and "offset" in one)
+    return max(ends, default=0)
 
 
 _SPARSE_HEAD = struct.Struct("<12xII8x")
@@ -245,9 +306,11 @@ def _expand(path: Path, name: str, target: Path, deadline: Deadline) -> None:
         raise EOFError(words or "simg2img does not find all of its blocks")
 
 
-def _take_payload(path: Path, target: Path) -> None:
+def _take_payload(path: Path, name: str, target: Path) -> None:
     """Copy the packed kernel out of an EFI program that unpacks it."""
-    start, size = zboot_payload(head_of(path))
+    head = head_of(path)
+    check_zboot(head, name)
+    start, size = zboot_payload(head)
     with path.open("rb") as source, target.open("wb") as file:
         source.seek(start)
         shutil.copyfileobj(source, file, _BUFFER)

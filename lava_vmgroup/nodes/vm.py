@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.commands import names_root
-from lava_vmgroup.config.device import QemuNetwork
+from lava_vmgroup.config.device import QemuArch, QemuNetwork
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.stream import ByteStream
@@ -67,7 +67,9 @@ class VMNode(Node):
     def deploy_image(self, image: Path, deadline: Deadline, pflash: Sequence[Path] = ()) -> None:
         """Put the image into the host's store, with the kernel that was found in it."""
         self.log.event("state", f"preparing {image.name}", state="preparing the image")
-        prepared = self.shared.images.prepare(image, deadline)
+        arch = self.config.qemu_arch
+        architecture = None if arch is QemuArch.HOST else arch.value
+        prepared = self.shared.images.prepare(image, deadline, architecture)
         for warning in prepared.warnings:
             self.log.warning("kernel", f"{image.name}: {warning}")
         flash = [stored(path, deadline) for path in pflash]

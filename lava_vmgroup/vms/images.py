@@ -41,20 +41,29 @@ class ImageLibrary:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._prepared: Once[Path, PreparedImage] = Once()
+        self._prepared: Once[tuple[Path, str | None], PreparedImage] = Once()
 
-    def prepare(self, image: Path, deadline: Deadline) -> PreparedImage:
-        """The image with its digest and the kernel found in it."""
+    def prepare(
+        self, image: Path, deadline: Deadline, architecture: str | None = None
+    ) -> PreparedImage:
+        """The image with its digest and the kernel found in it.
+
+        `architecture` is the VM's, None where it is the host's: then any entry may be the default.
+        """
         return self._prepared.get(
-            image.resolve(), lambda: self._look_into(image, deadline), deadline
+            (image.resolve(), architecture),
+            lambda: self._look_into(image, deadline, architecture),
+            deadline,
         )
 
-    def _look_into(self, image: Path, deadline: Deadline) -> PreparedImage:
+    def _look_into(
+        self, image: Path, deadline: Deadline, architecture: str | None
+    ) -> PreparedImage:
         disk = stored(image, deadline)
-        folder = self._folder / disk.digest
+        folder = self._folder / disk.digest / (architecture or "any")
         folder.mkdir(parents=True, exist_ok=True)
         layout = layout_of(image, deadline)
-        files = extract_boot_files(image, folder, deadline, layout)
+        files = extract_boot_files(image, folder, deadline, layout, architecture)
         return PreparedImage(
             disk=disk,
             kernel=stored(files.kernel, deadline) if files else None,

@@ -51,7 +51,9 @@ def soon() -> Deadline:
 
 def as_image(path: Path, folder: Path) -> None:
     """As a disk image of a job."""
-    unpack.unpack(path, path.name, folder, soon(), Progress(NodeLog(), "image", soon()))
+    unpack.unpack(
+        path, path.name, folder, soon(), Progress(NodeLog(), "image", soon()), lambda _: None
+    )
 
 
 def as_bootable(path: Path, folder: Path) -> None:

@@ -119,3 +119,52 @@ def test_a_kernel_that_is_no_kernel_by_its_size_is_refused(
 
     with pytest.raises(JobError, match=r"/boot/\S*vmlinuz-2 in disk.img has more than 0 MiB"):
         extract_boot_files(image, tmp_path, soon())
+
+
+def test_link_with_a_long_target_is_followed(root: Path, tmp_path: Path) -> None:
+    folder = "d" * 70
+    (root / folder).mkdir()
+    (root / folder / "vmlinuz").write_bytes(b"far away")
+    (root / "vmlinuz").symlink_to(f"{folder}/vmlinuz")
+
+    files = extract_boot_files(ext_image(root, tmp_path / "disk.img"), tmp_path, soon())
+
+    assert files is not None
+    assert files.kernel.read_bytes() == b"far away"
+
+
+@pytest.mark.parametrize("make", [ext_image, fat_image])
+def test_kernel_is_found_at_a_path_with_blanks(
+    make: Callable[[Path, Path], Path], root: Path, tmp_path: Path
+) -> None:
+    (root / "boot/my kernels").mkdir()
+    (root / "boot/my kernels/a kernel").write_bytes(b"between blanks")
+    text = "label a\n kernel /boot/my kernels/a kernel\n append x\n"
+    (root / "boot/extlinux/extlinux.conf").write_text(text)
+
+    files = extract_boot_files(make(root, tmp_path / "disk.img"), tmp_path, soon())
+
+    assert files is not None
+    assert files.kernel.read_bytes() == b"between blanks"
+
+
+@pytest.mark.parametrize(
+    ("default", "kernel"),
+    [("0", b"new kernel"), ("${saved_entry}", b"old kernel"), (None, b"old kernel")],
+)
+def test_saved_entry_counts_for_entry_files_where_grub_says_so(
+    default: str | None, kernel: bytes, root: Path, tmp_path: Path
+) -> None:
+    (root / "boot/loader/entries").mkdir(parents=True)
+    (root / "boot/grub2").mkdir()
+    for number in (1, 2):
+        text = f"version {number}\nlinux /boot/vmlinuz-{number}\n"
+        (root / f"boot/loader/entries/id-{number}.conf").write_text(text)
+    (root / "boot/grub2/grubenv").write_text("saved_entry=id-1\n")
+    if default is not None:
+        (root / "boot/grub2/grub.cfg").write_text(f'set default="{default}"\nblscfg\n')
+
+    files = extract_boot_files(ext_image(root, tmp_path / "disk.img"), tmp_path, soon())
+
+    assert files is not None
+    assert files.kernel.read_bytes().startswith(kernel)

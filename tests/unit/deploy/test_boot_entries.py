@@ -10,9 +10,9 @@ from lava_vmgroup.deploy.boot_entries import (
     Menu,
     boot_loader_specification,
     extlinux,
-    grub,
     variables_of,
 )
+from lava_vmgroup.deploy.grub_config import grub
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -163,8 +163,129 @@ def test_default_entry_of_grub_is_taken(default: str, kernel: str) -> None:
     assert chosen(grub(text, {}))[0] == kernel
 
 
-def test_saved_entry_of_grub_goes_before_its_default() -> None:
-    assert chosen(grub(GRUB, {"saved_entry": "Memory test"}))[0] == "/boot/memtest"
+@pytest.mark.parametrize(
+    ("default", "variables", "kernel"),
+    [
+        ("0", {"saved_entry": "Memory test"}, "/boot/vmlinuz-6.1.0-50"),
+        ("${saved_entry}", {"saved_entry": "Memory test"}, "/boot/memtest"),
+        ("$saved_entry", {"saved_entry": "1>0"}, "/boot/vmlinuz-6.1.0-40"),
+        ("${saved_entry}", {}, "/boot/vmlinuz-6.1.0-50"),
+        ("0", {"next_entry": "2"}, "/boot/memtest"),
+    ],
+)
+def test_saved_entry_of_grub_counts_where_its_default_says_so(
+    default: str, variables: dict[str, str], kernel: str
+) -> None:
+    text = GRUB.replace('set default="0"', f'set default="{default}"')
+
+    menu = grub(text, variables)
+
+    assert chosen(menu)[0] == kernel
+    assert menu.default == menu.in_order()[0].name
+
+
+@pytest.mark.parametrize(
+    ("default", "kernel"),
+    [
+        ("1>1", "/second"),
+        ("1>2>0", "/deep"),
+        ("1", "/first"),
+        ("More>Second", "/second"),
+        ("more-id>1", "/second"),
+        ("2", "/last"),
+        ("a>>b", "/last"),
+    ],
+)
+def test_default_of_grub_is_found_in_submenus(default: str, kernel: str) -> None:
+    text = f"""\
+set default={default}
+menuentry Top {{ linux /top; }}
+submenu 'More' --id more-id {{
+  menuentry First {{
+    linux /first
+  }}
+  menuentry "Second" {{ linux /second; initrd /rd; }}
+  submenu Deeper {{ menuentry Deep {{ linux /deep
+  }} }}
+}}
+menuentry 'a>b' {{ linux /last; }}
+"""
+    menu = grub(text, {})
+
+    assert (chosen(menu)[0], menu.default) == (kernel, menu.in_order()[0].name)
+
+
+@pytest.mark.parametrize("default", ["1>7", "9", "none", "$unknown"])
+def test_default_of_grub_that_is_not_there_is_no_silent_choice(default: str) -> None:
+    text = f"set default='{default}'\nmenuentry a {{\nlinux /k\n}}\nsubmenu s {{\n}}\n"
+
+    menu = grub(text, {})
+
+    assert menu.default == default  # the caller warns that it boots another entry
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "menuentry x {\n linux /k \\\n  a=b \\\n  c\n initrd /r1 \\\n /r2\n}\n",
+        "menuentry x {\r\n linux /k \\\r\n  a=b c\r\n initrd /r1 /r2\r\n}\r\n",
+        "menuentry x { linux /k a=b c; initrd /r1 /r2; }\n",
+        "menuentry 'x {y}' {\n linux ($root)/k a=b c # d\n initrd (${root})/r1 ($root)/r2\n}\n",
+        'menuentry x {\n linux \'/k\' "a=b" c\n initrd /r1 "/r2"\n}',
+    ],
+    ids=["continued", "continued in DOS lines", "one line", "root", "quotes"],
+)
+def test_grub_entry_is_read_as_its_shell_reads_it(text: str) -> None:
+    assert chosen(grub(text, {})) == ("/k", ("/r1", "/r2"), "a=b c")
+
+
+def test_argument_with_blanks_keeps_its_quotes_for_the_kernel() -> None:
+    menu = grub("menuentry x {\n linux /my\\ k 'dyndbg=file a +p' b\n}\n", {})
+
+    assert chosen(menu) == ("/my k", (), '"dyndbg=file a +p" b')
+
+
+def entry(kernel: str, **lines: str) -> str:
+    found = {"linux": kernel, **lines}
+    return "".join(f"{key.replace('_', '-')} {value}\n" for key, value in found.items())
+
+
+@pytest.mark.parametrize(
+    ("entries", "default", "kernel"),
+    [
+        ({"zz": entry("/z", sort_key="a"), "aa": entry("/a", version="9")}, "", "/z"),
+        ({"a": entry("/a", sort_key="b"), "b": entry("/b", sort_key="a")}, "", "/b"),
+        (
+            {
+                "x": entry("/old", sort_key="a", version="6.9"),
+                "w": entry("/new", sort_key="a", version="6.10"),
+            },
+            "",
+            "/new",
+        ),
+        ({"a-6.5": entry("/old"), "a-6.10+0-3": entry("/bad")}, "", "/old"),
+        ({"a-6.5": entry("/old"), "a-6.10+2-1": entry("/new")}, "", "/new"),
+        ({"a-6.5+3": entry("/old"), "a-6.10": entry("/new")}, "a-6.5.conf", "/old"),
+        ({"a-6.10~rc1": entry("/rc"), "a-6.10": entry("/final")}, "", "/final"),
+        ({"a-6.10": entry("/base"), "a-6.10.1": entry("/point")}, "", "/point"),
+        ({"a-6.5": entry("/old"), "a-6.10": entry("/new")}, "1", "/old"),
+        (
+            {
+                "a-9": entry("/x64", architecture="x64"),
+                "a-8": entry("/aa64", architecture="AA64"),
+            },
+            "",
+            "/aa64",
+        ),
+    ],
+)
+def test_entry_is_the_one_that_systemd_boot_boots(
+    entries: dict[str, str], default: str, kernel: str
+) -> None:
+    for order in (entries, dict(reversed(entries.items()))):
+        menu = boot_loader_specification(order, default, {}, "aarch64")
+
+        assert chosen(menu)[0] == kernel
 
 
 def test_arguments_and_ramdisk_of_a_grub_entry_are_taken_without_variables() -> None:

@@ -33,6 +33,15 @@ def elf(machine: int) -> bytes:
     return b"\x7fELF\x02\x01\x01" + bytes(11) + struct.pack("<H", machine) + bytes(600)
 
 
+def uimage_of(architecture: int, kind: int = 2) -> bytes:
+    return b"\x27\x05\x19\x56" + bytes(25) + bytes([architecture, kind, 0]) + bytes(600)
+
+
+def pe(machine: int) -> bytes:
+    head = b"MZ" + bytes(0x3A) + struct.pack("<I", 0x40)
+    return head + b"PE\0\0" + struct.pack("<H", machine) + bytes(600)
+
+
 def zstd(data: bytes) -> bytes:
     return subprocess.run(["zstd", "-q", "-c"], input=data, stdout=subprocess.PIPE).stdout
 
@@ -49,6 +58,12 @@ def zboot(payload: bytes, size: int | None = None) -> bytes:
     [
         (ARM64, "aarch64", "booti"),
         (ZIMAGE, "aarch32", "bootz"),
+        (bytes(0x24) + b"\x01\x6f\x28\x18" + bytes(600), "aarch32", "bootz"),
+        (uimage_of(5), "mips", "bootm"),
+        (uimage_of(99), "U-Boot's architecture 99", "bootm"),
+        (pe(0x6264), "loongarch64", "bootefi"),
+        (pe(0x1234), "PE machine 0x1234", "bootefi"),
+        (b"\x7fELF\x01\x02\x01" + bytes(11) + b"\0\x08" + bytes(600), "ELF machine 8", "bootelf"),
         (RISCV, "riscv64", "booti"),
         (BZIMAGE, "x86_64", "zboot"),
         (UIMAGE, "aarch32", "bootm"),
@@ -100,6 +115,10 @@ def test_damaged_kernel_in_an_efi_program_is_refused(
     ("content", "expected"),
     [
         (b"<!DOCTYPE html>\n<html><body>Please log in</body></html>\n", "Image is a web page"),
+        (b"", "Image is empty"),
+        (b'{"error": 404}', "Image is a text that begins with"),
+        (b"not found\n", "Image is a text that begins with 'not found'"),
+        (uimage_of(2, 3), "Image is a ramdisk"),
         (b"version https://git-lfs.github.com/spec/v1\noid x\n", "Image is a pointer of git-lfs"),
     ],
 )
@@ -128,3 +147,16 @@ def test_packed_kernel_of_an_image_is_unpacked(
 
     assert files is not None
     assert files.kernel.read_bytes() == ARM64
+
+
+def test_efi_program_with_a_kernel_for_no_vm_is_refused(
+    job_files: JobFiles, tmp_path: Path
+) -> None:
+    kernel = bytearray(zboot(gzip.compress(b"MZ" + os.urandom(3000))))
+    struct.pack_into("<I", kernel, 0x3C, 0x40)
+    kernel[0x40:0x46] = b"PE\0\0" + struct.pack("<H", 0x6264)
+    (tmp_path / "vmlinuz").write_bytes(kernel)
+    deadline = Deadline.after("the test", 60.0)
+
+    with pytest.raises(JobError, match="vmlinuz is an EFI program for loongarch64"):
+        job_files.fetch(FileReference(url="vmlinuz"), deadline, NodeLog(), Unpack.KERNEL)

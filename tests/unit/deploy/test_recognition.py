@@ -4,11 +4,14 @@
 import base64
 import gzip
 import io
+import lzma
 import os
 import re
 import shutil
 import subprocess
+import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,6 +153,21 @@ FOREIGN = {
     "base64": (the(base64.encodebytes(os.urandom(2000))), "a text that begins with"),
     "html": (the(b"\xef\xbb\xbf\n  <!DOCTYPE HTML>" + b" " * 600), "a web page.*login"),
     "lzip": (the(b"LZIP\x01\x0c" + os.urandom(600)), "compressed by lzip.*lzip -d"),
+    "utf-16 page": (the("\ufeff<!DOCTYPE html><html>".ljust(400).encode("utf-16-le")), "web page"),
+    "utf-16 JSON": (the('{"error": "not found"}'.ljust(400).encode("utf-16-be")), "a text"),
+    "latin-1": (the("Die Datei fehlt: gr\xfc\xdfe\n".encode("latin-1") * 30), "a text that begins"),
+    "text with a zero": (the(b"line one\nline \0two\n" + b"and more\n" * 90), "a text that begins"),
+    "Android": (the(b"ANDROID!" + os.urandom(3000)), "an Android boot image.*unpack_bootimg"),
+    "casync": (
+        the((48).to_bytes(8, "little") + bytes.fromhex("f99f127b9c4d8296") + os.urandom(600)),
+        "an index of casync",
+    ),
+    "xar": (the(b"xar!\0\x1c" + os.urandom(600)), "a xar archive"),
+    "zpaq": (the(b"7kSt\xa0\x31\x83\xd3\x8c\xb2\x28\xb0\xd3zPQ" + os.urandom(600)), "zpaq"),
+    "zlib": (the(zlib.compress(os.urandom(2000))), "compressed by zlib"),
+    "PNG": (the(b"\x89PNG\r\n\x1a\n" + os.urandom(600)), "a picture"),
+    "JPEG": (the(b"\xff\xd8\xff\xe0" + os.urandom(600)), "a picture"),
+    "git bundle": (the(b"# v2 git bundle\n" + os.urandom(600)), "a git bundle"),
     "small": (the(os.urandom(511)), "511 bytes, less than a sector"),
 }
 
@@ -180,8 +198,56 @@ def test_file_that_is_not_packed_as_its_name_says_is_refused(
         fetched(job_files, "disk.img.gz")
 
 
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        *("gz", "bz2", "xz", "lzma", "zst", "lz4", "tar", "tgz", "tbz", "tbz2", "txz", "tzst"),
+        *("zip", "qcow2", "simg", "7z", "rar", "vhd", "vhdx", "vmdk", "wim", "cab", "html"),
+    ],
+)
+def test_unknown_data_does_not_pass_under_the_name_of_a_packed_file(
+    suffix: str, job_files: JobFiles, tmp_path: Path
+) -> None:
+    (tmp_path / f"disk.{suffix}").write_bytes(b"\x01" + os.urandom(4095))
+
+    with pytest.raises(JobError, match=rf"is called \.{suffix}, but it is not packed like that"):
+        fetched(job_files, f"disk.{suffix}")
+
+
+def test_tar_without_a_magic_number_is_unpacked(job_files: JobFiles, tmp_path: Path) -> None:
+    disk = os.urandom(4096)
+    (tmp_path / "raw").write_bytes(disk)
+    subprocess.run(["tar", "--format=v7", "-cf", "disk.img", "raw"], check=True, cwd=tmp_path)
+    assert not tarfile.open(tmp_path / "disk.img").getmembers()[0].pax_headers  # noqa: SIM115
+
+    assert fetched(job_files, "disk.img") == disk
+
+
+@pytest.mark.parametrize("name", ["disk.img", "disk.img.lzma"])
+@pytest.mark.parametrize(
+    "options", [{"lc": 0, "lp": 2, "pb": 0}, {"dict_size": 4096}, {"dict_size": 3 << 15, "pb": 0}]
+)
+def test_lzma_with_other_properties_is_unpacked(
+    options: dict[str, int], name: str, job_files: JobFiles, tmp_path: Path
+) -> None:
+    disk = os.urandom(4096)
+    filters = [{"id": lzma.FILTER_LZMA1, **options}]
+    packed = lzma.compress(disk, lzma.FORMAT_ALONE, filters=filters)
+    (tmp_path / name).write_bytes(packed)
+
+    assert fetched(job_files, name) == disk
+
+
+def test_two_archives_in_one_zip_are_refused(job_files: JobFiles, tmp_path: Path) -> None:
+    both = zipped(("a.img", os.urandom(900))) + zipped(("b.img", os.urandom(900)))
+    (tmp_path / "a.zip").write_bytes(both)
+
+    with pytest.raises(JobError, match="something else is in front of its archive"):
+        fetched(job_files, "a.zip")
+
+
 def squashfs(_: Path) -> bytes:
-    return b"hsqs" + os.urandom(4092)
+    return b"hsqs" + os.urandom(36) + (4096).to_bytes(8, "little") + os.urandom(4048)
 
 
 DISKS: dict[str, Callable[[Path], bytes]] = {
@@ -191,6 +257,8 @@ DISKS: dict[str, Callable[[Path], bytes]] = {
     "one sector": the(b"\x01" + os.urandom(511)),
     "no whole sectors": the(b"\x01" + os.urandom(1000)),
     "squashfs": squashfs,
+    "sector of text and zeros": the(b"a label\n".ljust(512, b"\0") + os.urandom(4096)),
+    "zeros and a magic": the(bytes(4) + b"\x01" + bytes(4091)),
     "boot code": the(b"\xeb\x3c\x90" + b"text in the boot sector, and more of it" * 20),
     "ext4": lambda folder: ext_image(folder / "root", folder / "x", offset=0).read_bytes(),
     "partitions": lambda folder: fat_image(folder / "root", folder / "x").read_bytes(),

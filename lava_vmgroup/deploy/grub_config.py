@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""The entries of a ``grub.cfg``, in the order in which they are tried.
+
+The file is a program for GRUB's shell.  Its menu entries are read as they stand there; conditions
+are not evaluated, except for the choice of the default entry.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from lava_vmgroup.deploy.boot_entries import Entry, Menu, literal
+
+_TOKEN = re.compile(
+    r"""(?P<blank>[ \t\r]+)
+    | (?P<comment>\#[^\n]*)
+    | (?P<mark>[\n;{}])
+    | (?P<word>(?:\$\{[^}]*\} | '[^']*' | "(?:\\.|[^"\\])*" | \\[^\n] | [^\s;{}'"\\])+)
+    | (?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_QUOTED = re.compile(r"""'([^']*)'|"((?:\\.|[^"\\])*)"|\\(.)""", re.DOTALL)
+_CONTINUED = re.compile(r"\\\r?\n")
+_WORDS_AHEAD = frozenset({"then", "else", "do"})
+_ROOT = re.compile(r"\(\$(?:root|\{root\})\)")
+_ID_OPTIONS = ("--id", "$menuentry_id_option", "${menuentry_id_option}")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_PLACEHOLDER = "\1"  # for a ">" that stands in a title
+
+
+@dataclass(slots=True)
+class _Item:
+    """An entry or a submenu, with the title and the id by which others name it."""
+
+    names: tuple[str, ...] = ()
+    entry: Entry | None = None
+    items: list[_Item] = field(default_factory=list)
+
+
+def grub(text: str, variables: Mapping[str, str]) -> Menu:
+    """Read the literal entries of a ``grub.cfg``; `variables` are those of its ``grubenv``."""
+    top = _Item()
+    menu = Menu()
+    blocks = [top]
+    for words, opens in _commands(text):
+        if opens is False:
+            if len(blocks) > 1:
+                blocks.pop()
+        elif opens:
+            blocks.append(_opened(words, blocks[-1], menu))
+        elif blocks[-1].entry is not None:
+            entry = _into_entry(blocks[-1].entry, words, variables)
+            menu.entries[menu.entries.index(blocks[-1].entry)] = entry
+            blocks[-1].entry = entry
+    wanted = default_of(text, variables) or "0"
+    chosen = _chosen(top, wanted)
+    menu.default = wanted if chosen is None else chosen.name
+    return menu
+
+
+def default_of(text: str, variables: Mapping[str, str]) -> str:
+    """Return the default entry that a ``grub.cfg`` sets; empty for the first one."""
+    default = ""
+    for words, _ in _commands(text):
+        if words[:1] == ["set"] and len(words) > 1 and words[1].startswith("default="):
+            value = _plain(words[1].removeprefix("default="))
+            variable = _VARIABLE.fullmatch(value)
+            if variable is None:
+                default = value
+                continue
+            name = variable[1] or variable[2]
+            default = variables.get(name, "" if name in _OF_GRUBENV else value)
+            if name == "next_entry" and default:  # once, and before any other
+                return default
+    return default
+
+
+_OF_GRUBENV = ("saved_entry", "next_entry")
+
+
+def _commands(text: str) -> Iterator[tuple[list[str], bool | None]]:
+    """Yield commands as words with their quotes, and if one opens (True) or closes a block."""
+    words: list[str] = []
+    for token in _TOKEN.finditer(_CONTINUED.sub("", text)):
+        if token["word"]:
+            words.append(token["word"])
+        elif token["mark"]:
+            while words and words[0] in _WORDS_AHEAD:
+                words.pop(0)
+            if words or token["mark"] == "{":
+                yield words, True if token["mark"] == "{" else None
+            if token["mark"] == "}":
+                yield [], False
+            words = []
+    if words:
+        yield words, None
+
+
+def _opened(words: list[str], menu_item: _Item, menu: Menu) -> _Item:
+    """Return the block that a command opens, put into the menu if it is an item of one."""
+    if words[:1] not in (["menuentry"], ["submenu"]) or len(words) == 1:
+        return _Item()
+    item = _Item(names=tuple(_names(words)))
+    if words[0] == "menuentry":
+        item.entry = Entry(name=f"entry {len(menu.entries)}")
+        menu.entries.append(item.entry)
+    menu_item.items.append(item)
+    return item
+
+
+def _names(words: list[str]) -> Iterator[str]:
+    yield _plain(words[1])
+    for option, value in zip(words, [*words[1:], ""], strict=True):
+        if option in _ID_OPTIONS:
+            yield _plain(value)
+        elif option.startswith("--id="):
+            yield _plain(option.removeprefix("--id="))
+
+
+def _chosen(top: _Item, wanted: str) -> Entry | None:
+    """Return the entry at a path such as ``1>2`` or ``submenu's title>entry's id``."""
+    item = top
+    for step in wanted.replace(">>", _PLACEHOLDER).split(">"):
+        name = step.replace(_PLACEHOLDER, ">")
+        found = _named(item, name)
+        if found is None:
+            return None
+        item = found
+        if item.entry is not None:
+            return item.entry
+    while item.entry is None and item.items:  # a submenu starts its first item
+        item = item.items[0]
+    return item.entry
+
+
+def _named(menu_item: _Item, name: str) -> _Item | None:
+    if name.isdecimal():
+        return next(iter(menu_item.items[int(name) :]), None)
+    return next((item for item in menu_item.items if name in item.names), None)
+
+
+def _into_entry(entry: Entry, words: list[str], variables: Mapping[str, str]) -> Entry:
+    paths = [_ROOT.sub("", _plain(word)) for word in words[1:]]
+    if words[0] in ("linux", "linux16", "linuxefi") and paths:
+        append = (literal(_argument(word), variables) for word in words[2:])
+        return replace(entry, kernel=paths[0], append=" ".join(filter(None, append)))
+    if words[0] in ("initrd", "initrd16", "initrdefi"):
+        return replace(entry, initrds=tuple(path for path in paths if "$" not in path))
+    return entry
+
+
+def _plain(word: str) -> str:
+    """Return a word without its quotes."""
+    return _QUOTED.sub(lambda found: found[1] or found[2] or found[3] or "", word)
+
+
+def _argument(word: str) -> str:
+    """Return a word as GRUB passes it to the kernel: in double quotes if it has blanks."""
+    plain = _plain(word)
+    return f'"{plain}"' if re.search(r"\s", plain) else plain
