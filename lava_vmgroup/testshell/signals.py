@@ -45,9 +45,9 @@ from lava_vmgroup.testshell.parts import Part, decode, parse_part
 from lava_vmgroup.testshell.records import (
     Place,
     damaged_call,
-    ends_in_record,
     find_record,
     holds_damaged_record,
+    unfinished_record,
 )
 from lava_vmgroup.testshell.verdicts import (
     KERNEL_TEXT,
@@ -84,6 +84,9 @@ _RUNNER = re.compile(
     r"|(?P<exited>\S{1,200}) exited with: (?P<code>\d{1,10}|unknown)"
     r")"
 )
+_HEADS = re.compile(r"(?:<\d{1,4}\.\d{1,6})?(?:<LAVA_MULTI_NODE> )?\Z")
+"""The beginning of a record and of a call, in front of the last "<" of its marker."""
+_MARKER = re.compile(r"(?:<\d{1,4}\.\d{1,6})?<LAVA_")
 _UNFINISHED = re.compile(
     r"<LAVA_(?:SIGNAL_|MULTI_NODE> <LAVA_(?P<api>SEND|SYNC|WAIT_ALL|WAIT)(?:_PART)? )"
     r"[^<>%][^<>]{0,40}"
@@ -110,11 +113,19 @@ def parse_signal(line: str) -> Event | None:
 
 
 def single_markers(line: str) -> list[str]:
-    """Cut a line into pieces with one marker each: a test may print several without a line end."""
+    """Cut a line behind each marker: a test may print more after it without a line end.
+
+    The rest of a line whose last marker holds kernel text stays with it, for it is the kernel's.
+    """
     last = line.rfind("<LAVA_")
-    ends = {found.end() for kind in (_SIGNAL, _CALL) for found in kind.finditer(line)}
-    cuts = [0, *sorted(end for end in ends if end <= last), len(line)]
-    return [line[start:end] for start, end in pairwise(cuts)]
+    ends = {
+        found.end()
+        for kind in (_SIGNAL, _CALL)
+        for found in kind.finditer(line)
+        if found.end() <= last or not KERNEL_TEXT.search(found[0])
+    }
+    cuts = sorted({0, *ends, len(line)})
+    return [line[start:end] for start, end in pairwise(cuts)] or [line]
 
 
 class SignalParser:
@@ -126,6 +137,8 @@ class SignalParser:
     """
 
     def __init__(self) -> None:
+        self.output = ""
+        """What the test itself printed of the last line: the text in front of a marker."""
         self._torn = ""
         self._open: dict[str, dict[int, str]] = {}
 
@@ -134,9 +147,11 @@ class SignalParser:
         torn, self._torn = self._torn, ""
         event = _told(torn + line)
         if event is None or isinstance(event, Malformed | Damaged):
-            self._torn = _torn_marker(torn + line)
+            start, self._torn = _torn_marker(torn + line)
             if self._torn:
+                self.output = _without_kernel((torn + line)[len(torn) : start])
                 return None
+        self.output = _output(torn, line, event)
         if holds_damaged_record(torn) and isinstance(event, Damaged):
             # Nothing mends the record that was torn before, and this line may be something else.
             event = _told(line) or event
@@ -186,23 +201,52 @@ def _sent(texts: Sequence[str]) -> Event:
     return MultiNodeCall(api=MultiNodeApi.SEND, message_id=message_id, arguments=tuple(arguments))
 
 
-def _torn_marker(line: str) -> str:
-    """The line up to kernel text that stands inside a marker, or nothing."""
+def _output(torn: str, line: str, event: Event | None) -> str:
+    """The test's own output in a line that told `event` together with what was torn before."""
+    if event is None:
+        return line
+    starts = (found.start() for found in _MARKER.finditer(torn + line))
+    start = next((start for start in starts if start >= len(torn)), None)
+    if start is not None:
+        return _without_kernel((torn + line)[len(torn) : start])
+    if isinstance(event, Malformed) or (isinstance(event, Damaged) and " CHECK=" not in line):
+        return line  # it mends nothing
+    return ""
+
+
+def _without_kernel(text: str) -> str:
+    """Text in front of a marker without a line of the kernel's that the marker has torn."""
+    kernel_text = KERNEL_TEXT.search(text)
+    return text[: kernel_text.start()] if kernel_text else text
+
+
+def _torn_marker(line: str) -> tuple[int, str]:
+    """A marker up to the kernel text that stands inside it, and its place; or an empty one."""
     for kernel_text in KERNEL_TEXT.finditer(line):
         # The beginning of a line is of no interest, however long it is.
         end = kernel_text.start()
-        head = line[max(0, end - 2 * MAX_WORDS_LENGTH) : end]
-        if ends_in_record(head):
-            return head
-        last = head[head.rfind("<") :] if "<" in head else ""
-        unfinished = (
-            "<LAVA_".startswith(last)
-            or (last.startswith("<LAVA_") and ">" not in last)
-            or last.startswith(("<LAVA_MULTI_NODE>", "<LAVA_TEST_RUNNER>"))
-        )
-        if last and unfinished and len(last) <= MAX_WORDS_LENGTH:
-            return head
-    return ""
+        begin = max(0, end - 2 * MAX_WORDS_LENGTH)
+        head = line[begin:end]
+        start = unfinished_record(head)
+        if start < 0:
+            start = _unfinished_marker(head)
+        if start >= 0:
+            before = _HEADS.search(head[:start])
+            start = before.start() if before else start
+            return begin + start, head[start:]
+    return 0, ""
+
+
+def _unfinished_marker(text: str) -> int:
+    """The place where a marker begins that the end of `text` leaves unfinished, or -1."""
+    start = text.rfind("<")
+    marker = text[start:] if start >= 0 else ""
+    unfinished = (
+        "<LAVA_".startswith(marker)
+        or (marker.startswith("<LAVA_") and ">" not in marker)
+        or marker.startswith(("<LAVA_MULTI_NODE>", "<LAVA_TEST_RUNNER>"))
+    )
+    return start if marker and unfinished and len(marker) <= MAX_WORDS_LENGTH else -1
 
 
 def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:

@@ -216,6 +216,28 @@ def test_markers_that_an_old_tool_prints_itself_are_kept(node: Node) -> None:
     assert (one(run, "g").test_set, one(run, "j").test_set) == ("the set", "line")
 
 
+def test_results_in_lines_without_an_end_are_recorded(node: Node) -> None:
+    run = recorded(
+        node,
+        "printf 'before-set : FAIL'; lava-test-set start s",
+        "printf 'before-shell : FAIL'; lava-test-case shell --shell true",
+        "printf 'before-echo : FAIL'; echo '<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=echo RESULT=pass>'",
+        "printf '<LAVA_SIGNAL_STARTTC x>'; echo 'behind : FAIL'",
+        "printf 'at-end : FAIL'",
+    )
+
+    assert told(run) == [
+        ("before-set", Outcome.FAIL),
+        ("before-shell", Outcome.FAIL),
+        ("shell", Outcome.PASS),
+        ("before-echo", Outcome.FAIL),
+        ("echo", Outcome.PASS),
+        ("behind", Outcome.FAIL),
+        ("at-end", Outcome.FAIL),
+    ]
+    assert one(run, "before-set").test_set is None
+
+
 def test_words_for_results_are_the_definitions_own(node: Node) -> None:
     run = recorded(
         node,
