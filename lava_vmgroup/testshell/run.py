@@ -13,6 +13,7 @@ from operator import itemgetter
 from lava_vmgroup.clock import now
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import SoftwareContext, TestCase, TestRun
+from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.testshell.collected import LeftBehind
 from lava_vmgroup.testshell.complaints import Complaints
 from lava_vmgroup.testshell.events import TestCaseSignal, TestSet
@@ -164,4 +165,4 @@ def _with_attachments(cases: list[TestCase], left: LeftBehind) -> list[TestCase]
 
 def folder_name(name: str) -> str:
     """The name of a test case as far as its folder on the node tells it, too."""
-    return posixpath.normpath(" ".join(name.split()))
+    return posixpath.normpath(one_line(name))

@@ -51,6 +51,7 @@ from lava_vmgroup.testshell.records import (
 )
 from lava_vmgroup.testshell.verdicts import (
     KERNEL_TEXT,
+    kernel_text_in_value,
     parse_reference,
     parse_test_case,
     verdict,
@@ -93,14 +94,17 @@ _UNFINISHED = re.compile(
 )
 
 
-def parse_signal(line: str) -> Event | None:
+def parse_signal(line: str, *, torn: bool = True) -> Event | None:
     """The event that a console line (without its end) tells, None when it tells nothing.
 
     A marker that breaks the rules gives `Malformed`.  With several markers the first counts.
+    Kernel text in a marker that cannot have been `torn` is the test's own.
     """
     matches = [match for pattern in _PARSERS if (match := pattern.search(line))]
     if matches:
         first = min(matches, key=re.Match.start)
+        if torn and first.re is _SIGNAL and _is_torn(first):
+            return Malformed(text=first[0], reason=f"unexpected words for {first[1]}")
         return _PARSERS[first.re](first)
     unfinished = _UNFINISHED.search(line)
     if unfinished is None:
@@ -186,7 +190,7 @@ def _told(line: str) -> Event | None:
     """What a line tells, its record if it has one."""
     record = find_record(line)
     if record is not None:
-        return Recorded(place=record.place, event=parse_signal(record.text))
+        return Recorded(place=record.place, event=parse_signal(record.text, torn=False))
     if holds_damaged_record(line):
         return Damaged(text=line, call=damaged_call(line))
     return parse_signal(line)
@@ -298,13 +302,19 @@ def _runner_event(match: re.Match[str]) -> Event:
     )
 
 
+def _is_torn(match: re.Match[str]) -> bool:
+    """Whether the end of a kernel's line may have closed a marker that it had torn."""
+    if match[1] in _NAMING:
+        return bool(KERNEL_TEXT.search(match[2] or ""))
+    return match[1] in _JUDGING and kernel_text_in_value(one_line(match[2] or ""))
+
+
 def _signal_event(match: re.Match[str]) -> Event | None:
     parse = _SIGNALS.get(match[1])
     if parse is None:
         return None
     words = one_line(match[2] or "")
-    event = None if match[1] in _NAMING and KERNEL_TEXT.search(words) else parse(words)
-    return event or Malformed(text=match[0], reason=f"unexpected words for {match[1]}")
+    return parse(words) or Malformed(text=match[0], reason=f"unexpected words for {match[1]}")
 
 
 def _call_event(match: re.Match[str]) -> Event:
@@ -393,6 +403,8 @@ _SIGNALS: Mapping[str, Callable[[str], Event | None]] = {
 }
 _NAMING = frozenset({"STARTRUN", "ENDRUN", "STARTTC", "ENDTC", "TESTSET"})
 """Markers of which nothing but a name is to be read: kernel text in one has torn it."""
+_JUDGING = frozenset({"TESTCASE", "TESTREFERENCE"})
+"""Markers of verdicts: kernel text in a value has torn it; the name of a test case may be any."""
 _WANTED = re.compile(r"(\w{1,20}) (\d{1,5})( again)?")
 _PART_EVENTS: Mapping[str, Callable[[re.Match[str]], Event]] = {
     "BLOCKED": _blocked,
