@@ -219,7 +219,8 @@ install-more: 1
         "params.b: expected text or nothing, found a list of 1",
         "parse.fixupdict.PASS: expected one of pass, fail, skip, unknown, found 'good' (text)",
         "parse.pattern: expected the groups (?P<test_case_id>…)",
-        "run.steps[1]: expected text, found a mapping with echo a",
+        "run.steps[1]: expected text, found a mapping with echo a; YAML takes a line with ': ' for "
+        "a key and its value: quote the whole line",
     ]
 
 
