@@ -91,7 +91,7 @@ stop_programs() {
 remove_vm() {
     job=${1%/*}
     stop_programs "$1" 3 &&
-        rm -rf "$1" "$1.reserved" "${job%/*}"/sha256/*.part-"${job##*/job-}-${1##*/}"
+        remove_files "$1" "$1" "$1.reserved" "${job%/*}"/sha256/*.part-"${job##*/job-}-${1##*/}"
 }
 
 # Other jobs change the file, too.
