@@ -47,8 +47,8 @@ from lava_vmgroup.testshell.records import (
     damaged_call,
     find_record,
     holds_damaged_record,
-    unfinished_record,
 )
+from lava_vmgroup.testshell.tears import torn_marker, without_kernel
 from lava_vmgroup.testshell.verdicts import (
     KERNEL_TEXT,
     kernel_text_in_value,
@@ -85,8 +85,6 @@ _RUNNER = re.compile(
     r"|(?P<exited>\S{1,200}) exited with: (?P<code>\d{1,10}|unknown)"
     r")"
 )
-_HEADS = re.compile(r"(?:<\d{1,4}\.\d{1,6})?(?:<LAVA_MULTI_NODE> )?\Z")
-"""The beginning of a record and of a call, in front of the last "<" of its marker."""
 _MARKER = re.compile(r"(?:<\d{1,4}\.\d{1,6})?<LAVA_")
 _UNFINISHED = re.compile(
     r"<LAVA_(?:SIGNAL_|MULTI_NODE> <LAVA_(?P<api>SEND|SYNC|WAIT_ALL|WAIT)(?:_PART)? )"
@@ -151,9 +149,9 @@ class SignalParser:
         torn, self._torn = self._torn, ""
         event = _told(torn + line)
         if event is None or isinstance(event, Malformed | Damaged):
-            start, self._torn = _torn_marker(torn + line)
+            start, self._torn = torn_marker(torn + line, MAX_WORDS_LENGTH)
             if self._torn:
-                self.output = _without_kernel((torn + line)[len(torn) : start])
+                self.output = without_kernel((torn + line)[len(torn) : start])
                 return None
         self.output = _output(torn, line, event)
         if holds_damaged_record(torn) and isinstance(event, Damaged):
@@ -212,45 +210,10 @@ def _output(torn: str, line: str, event: Event | None) -> str:
     starts = (found.start() for found in _MARKER.finditer(torn + line))
     start = next((start for start in starts if start >= len(torn)), None)
     if start is not None:
-        return _without_kernel((torn + line)[len(torn) : start])
+        return without_kernel((torn + line)[len(torn) : start])
     if isinstance(event, Malformed) or (isinstance(event, Damaged) and " CHECK=" not in line):
         return line  # it mends nothing
     return ""
-
-
-def _without_kernel(text: str) -> str:
-    """Text in front of a marker without a line of the kernel's that the marker has torn."""
-    kernel_text = KERNEL_TEXT.search(text)
-    return text[: kernel_text.start()] if kernel_text else text
-
-
-def _torn_marker(line: str) -> tuple[int, str]:
-    """A marker up to the kernel text that stands inside it, and its place; or an empty one."""
-    for kernel_text in KERNEL_TEXT.finditer(line):
-        # The beginning of a line is of no interest, however long it is.
-        end = kernel_text.start()
-        begin = max(0, end - 2 * MAX_WORDS_LENGTH)
-        head = line[begin:end]
-        start = unfinished_record(head)
-        if start < 0:
-            start = _unfinished_marker(head)
-        if start >= 0:
-            before = _HEADS.search(head[:start])
-            start = before.start() if before else start
-            return begin + start, head[start:]
-    return 0, ""
-
-
-def _unfinished_marker(text: str) -> int:
-    """The place where a marker begins that the end of `text` leaves unfinished, or -1."""
-    start = text.rfind("<")
-    marker = text[start:] if start >= 0 else ""
-    unfinished = (
-        "<LAVA_".startswith(marker)
-        or (marker.startswith("<LAVA_") and ">" not in marker)
-        or marker.startswith(("<LAVA_MULTI_NODE>", "<LAVA_TEST_RUNNER>"))
-    )
-    return start if marker and unfinished and len(marker) <= MAX_WORDS_LENGTH else -1
 
 
 def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
