@@ -115,17 +115,24 @@ class HostNode(Node):
     ) -> None:
         """See `Node.unpack`."""
         assert self._link is not None, "a booted host has its link"
-        size = len(archive) + sum(tree.path.stat().st_size for tree in trees)
-        limit = deadline.sub("unpacking the tests", unpacking_s(size))
-        words = ["sh", "-c", _CLAIM, directory, self._supervisor.ledger]
-        claimed = self._link.run(words, limit)
+        words = ["sh", "-c", _CLAIM, directory, self._supervisor.ledger, str(_LEFTOVERS_S)]
+        claiming = deadline.sub("an earlier job's files to be removed", _LEFTOVERS_S + DIAL_S)
+        claimed = self._link.run(words, claiming)
         if claimed.status == _FOREIGN:
             raise JobError(
                 f"the host has other files in {directory}, which is removed when the job ends",
                 hint="give lava_test_dir a folder that is not there yet",
             )
+        if claimed.status == _LEFT_OVER:
+            raise InfrastructureError(
+                f"an earlier job has left files in {directory} on the host, which are still to be "
+                "removed",
+                hint="end what uses them on the host; the next job removes them",
+            )
         if claimed.status != 0:
             raise InfrastructureError(f"the host takes no tests: {claimed.output.strip()}")
+        size = len(archive) + sum(tree.path.stat().st_size for tree in trees)
+        limit = deadline.sub("unpacking the tests", unpacking_s(size))
         command = ["sh", "-c", 'tar -xf - -C / && [ -d "$0" ]', directory]
         self._link.check_run(command, limit, stdin=archive)
         for number, tree in enumerate(trees):
@@ -331,9 +338,22 @@ def _refuse_deployments(job: NodeJob, hostname: str) -> None:
         )
 
 
-_FOREIGN = 3
+_FOREIGN, _LEFT_OVER = 3, 4
+_LEFTOVERS_S = 120
+"""How long to wait for the supervisor of an earlier job, which first finds out that it is dead."""
 # Test shells of earlier jobs may have left theirs behind.
 _CLAIM = """
+looks=0
+is_left_over() {
+    for ledger in "${1%/job-*}"/job-*/.supervisor/ledger; do
+        [ "$ledger" = "$1" ] || ! grep -qsxF "folder $0" "$ledger" || return 0
+    done
+    return 1
+}
+while is_left_over "$1"; do
+    [ "$((looks += 1))" -le "$2" ] || exit 4
+    sleep 1
+done
 [ ! -e "$0" ] || [ -f "$0/lava-environment" ] || [ -z "$(ls -A "$0")" ] || exit 3
 echo "folder $0" >>"$1"
 """

@@ -154,7 +154,18 @@ def _problems(error: jsonschema.ValidationError) -> Iterator[str]:
         case "enum":
             yield f"{place}: expected one of {', '.join(rule)}, found {found(instance)}"
         case _:
-            yield f"{place or 'the file'}: expected {_kinds(rule)}, found {found(instance)}"
+            advice = _QUOTE if error.validator == "type" and _was_text(rule, instance) else ""
+            yield f"{place or 'the file'}: expected {_kinds(rule)}, found {found(instance)}{advice}"
+
+
+_QUOTE = "; YAML takes a line with ': ' for a key and its value: quote the whole line"
+
+
+def _was_text(rule: str | list[str], instance: object) -> bool:
+    """Whether a mapping may be meant as text, such as a step that prints ``name : PASS``."""
+    return (
+        "string" in rule and "object" not in rule and isinstance(instance, dict) and bool(instance)
+    )
 
 
 def _kinds(types: str | list[str]) -> str:

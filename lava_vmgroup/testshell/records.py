@@ -103,11 +103,12 @@ def damaged_call(line: str) -> Place | None:
     return Place(int(calls[-1][0]), int(calls[-1][1])) if calls else None
 
 
-def ends_in_record(text: str) -> bool:
-    """Whether the end of `text` may be the beginning of a record."""
+def unfinished_record(text: str) -> int:
+    """The place where a record begins that the end of `text` leaves unfinished, or -1."""
     start = text.rfind("<")
     starts = [head.start() for head in _HEAD.finditer(text)]
-    return start >= 0 and bool(_UNFINISHED.fullmatch(text, min([start, *starts[-1:]])))
+    start = min([start, *starts[-1:]])
+    return start if start >= 0 and _UNFINISHED.fullmatch(text, start) else -1
 
 
 def _fits(text: str, check: int) -> bool:

@@ -13,6 +13,7 @@ from operator import itemgetter
 from lava_vmgroup.clock import now
 from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import SoftwareContext, TestCase, TestRun
+from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.testshell.collected import LeftBehind
 from lava_vmgroup.testshell.complaints import Complaints
 from lava_vmgroup.testshell.events import TestCaseSignal, TestSet
@@ -51,7 +52,9 @@ class Run:
     came: Numbers = field(default_factory=Numbers)
     """The records that have come."""
     last_on_console: int = 0
-    """Among which records a line of the console stands."""
+    """Among which records a line of the console stands, as far as the console tells."""
+    last_at_own_set: int = 0
+    """The last record that had come by any way when the test itself printed a marker of a set."""
     jumps: list[tuple[int, datetime]] = field(default_factory=list)
     """The records that came before some with lower numbers, and when."""
     expected: int = 0
@@ -83,8 +86,9 @@ class Run:
 
     def note_record(self, number: int, *, on_console: bool = True) -> None:
         """Note that a record has come."""
-        if on_console:
-            self.last_on_console = max(self.last_on_console, number)
+        if on_console and number > self.last_on_console:
+            self.last_on_console = number
+            self._put_before(number)
         if number > self.came.last + 1:
             self.jumps.append((number, now()))
         self.came.add(number)
@@ -102,7 +106,9 @@ class Run:
     ) -> bool:
         """Put something at its place; False when it is there already, or there is no room."""
         if number is None:
-            order = (self.last_on_console, len(self.entries) + 1)
+            if isinstance(told, TestSet):
+                self.last_at_own_set = self.came.last
+            order = (max(self.last_on_console, self.last_at_own_set), len(self.entries) + 1)
         else:
             order = (number, 0)
             if signal is not None and (torn := self._without_number(number, signal)) is not None:
@@ -113,6 +119,16 @@ class Run:
             return False
         self.entries.append(Entry(order, told, signal))
         return True
+
+    def _put_before(self, number: int) -> None:
+        """Put what the console had before a record there if it stands behind it so far."""
+        if self.last_at_own_set < number:
+            return
+        self.last_at_own_set = number - 1
+        for index, entry in enumerate(self.entries):
+            after, running = entry.order
+            if running and after >= number:
+                self.entries[index] = replace(entry, order=(number - 1, running))
 
     def _without_number(self, number: int, signal: TestCaseSignal) -> int | None:
         """Where a late record is that came as a marker before, both its ends having been lost."""
@@ -164,4 +180,4 @@ def _with_attachments(cases: list[TestCase], left: LeftBehind) -> list[TestCase]
 
 def folder_name(name: str) -> str:
     """The name of a test case as far as its folder on the node tells it, too."""
-    return posixpath.normpath(" ".join(name.split()))
+    return posixpath.normpath(one_line(name))

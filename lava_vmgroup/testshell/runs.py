@@ -106,7 +106,7 @@ class RunRecorder:
             if record is None or record.place.number in run.came:
                 continue
             run.note_record(record.place.number)
-            event = parse_signal(record.text)
+            event = parse_signal(record.text, torn=False)
             if isinstance(event, TestCaseSignal):
                 self._record(run, event, number=record.place.number)
             elif isinstance(event, TestSet):

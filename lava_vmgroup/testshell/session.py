@@ -174,9 +174,10 @@ class Session:
 
     def _take_line(self, line: str, deadline: Deadline) -> bool:
         signal = self._parser.feed(line)
+        self._recorder.line(self._parser.output)
         match signal:
             case None:
-                self._recorder.line(line)
+                pass
             case Recorded(place=place, event=event):
                 self._take_record(place, event, deadline)
             case Damaged():

@@ -45,12 +45,13 @@ from lava_vmgroup.testshell.parts import Part, decode, parse_part
 from lava_vmgroup.testshell.records import (
     Place,
     damaged_call,
-    ends_in_record,
     find_record,
     holds_damaged_record,
 )
+from lava_vmgroup.testshell.tears import torn_marker, without_kernel
 from lava_vmgroup.testshell.verdicts import (
     KERNEL_TEXT,
+    kernel_text_in_value,
     parse_reference,
     parse_test_case,
     verdict,
@@ -84,20 +85,24 @@ _RUNNER = re.compile(
     r"|(?P<exited>\S{1,200}) exited with: (?P<code>\d{1,10}|unknown)"
     r")"
 )
+_MARKER = re.compile(r"(?:<\d{1,4}\.\d{1,6})?<LAVA_")
 _UNFINISHED = re.compile(
     r"<LAVA_(?:SIGNAL_|MULTI_NODE> <LAVA_(?P<api>SEND|SYNC|WAIT_ALL|WAIT)(?:_PART)? )"
     r"[^<>%][^<>]{0,40}"
 )
 
 
-def parse_signal(line: str) -> Event | None:
+def parse_signal(line: str, *, torn: bool = True) -> Event | None:
     """The event that a console line (without its end) tells, None when it tells nothing.
 
     A marker that breaks the rules gives `Malformed`.  With several markers the first counts.
+    Kernel text in a marker that cannot have been `torn` is the test's own.
     """
     matches = [match for pattern in _PARSERS if (match := pattern.search(line))]
     if matches:
         first = min(matches, key=re.Match.start)
+        if torn and first.re is _SIGNAL and _is_torn(first):
+            return Malformed(text=first[0], reason=f"unexpected words for {first[1]}")
         return _PARSERS[first.re](first)
     unfinished = _UNFINISHED.search(line)
     if unfinished is None:
@@ -110,11 +115,19 @@ def parse_signal(line: str) -> Event | None:
 
 
 def single_markers(line: str) -> list[str]:
-    """Cut a line into pieces with one marker each: a test may print several without a line end."""
+    """Cut a line behind each marker: a test may print more after it without a line end.
+
+    The rest of a line whose last marker holds kernel text stays with it, for it is the kernel's.
+    """
     last = line.rfind("<LAVA_")
-    ends = {found.end() for kind in (_SIGNAL, _CALL) for found in kind.finditer(line)}
-    cuts = [0, *sorted(end for end in ends if end <= last), len(line)]
-    return [line[start:end] for start, end in pairwise(cuts)]
+    ends = {
+        found.end()
+        for kind in (_SIGNAL, _CALL)
+        for found in kind.finditer(line)
+        if found.end() <= last or not KERNEL_TEXT.search(found[0])
+    }
+    cuts = sorted({0, *ends, len(line)})
+    return [line[start:end] for start, end in pairwise(cuts)] or [line]
 
 
 class SignalParser:
@@ -126,6 +139,8 @@ class SignalParser:
     """
 
     def __init__(self) -> None:
+        self.output = ""
+        """What the test itself printed of the last line: the text in front of a marker."""
         self._torn = ""
         self._open: dict[str, dict[int, str]] = {}
 
@@ -134,9 +149,11 @@ class SignalParser:
         torn, self._torn = self._torn, ""
         event = _told(torn + line)
         if event is None or isinstance(event, Malformed | Damaged):
-            self._torn = _torn_marker(torn + line)
+            start, self._torn = torn_marker(torn + line, MAX_WORDS_LENGTH)
             if self._torn:
+                self.output = without_kernel((torn + line)[len(torn) : start])
                 return None
+        self.output = _output(torn, line, event)
         if holds_damaged_record(torn) and isinstance(event, Damaged):
             # Nothing mends the record that was torn before, and this line may be something else.
             event = _told(line) or event
@@ -171,7 +188,7 @@ def _told(line: str) -> Event | None:
     """What a line tells, its record if it has one."""
     record = find_record(line)
     if record is not None:
-        return Recorded(place=record.place, event=parse_signal(record.text))
+        return Recorded(place=record.place, event=parse_signal(record.text, torn=False))
     if holds_damaged_record(line):
         return Damaged(text=line, call=damaged_call(line))
     return parse_signal(line)
@@ -186,22 +203,16 @@ def _sent(texts: Sequence[str]) -> Event:
     return MultiNodeCall(api=MultiNodeApi.SEND, message_id=message_id, arguments=tuple(arguments))
 
 
-def _torn_marker(line: str) -> str:
-    """The line up to kernel text that stands inside a marker, or nothing."""
-    for kernel_text in KERNEL_TEXT.finditer(line):
-        # The beginning of a line is of no interest, however long it is.
-        end = kernel_text.start()
-        head = line[max(0, end - 2 * MAX_WORDS_LENGTH) : end]
-        if ends_in_record(head):
-            return head
-        last = head[head.rfind("<") :] if "<" in head else ""
-        unfinished = (
-            "<LAVA_".startswith(last)
-            or (last.startswith("<LAVA_") and ">" not in last)
-            or last.startswith(("<LAVA_MULTI_NODE>", "<LAVA_TEST_RUNNER>"))
-        )
-        if last and unfinished and len(last) <= MAX_WORDS_LENGTH:
-            return head
+def _output(torn: str, line: str, event: Event | None) -> str:
+    """The test's own output in a line that told `event` together with what was torn before."""
+    if event is None:
+        return line
+    starts = (found.start() for found in _MARKER.finditer(torn + line))
+    start = next((start for start in starts if start >= len(torn)), None)
+    if start is not None:
+        return without_kernel((torn + line)[len(torn) : start])
+    if isinstance(event, Malformed) or (isinstance(event, Damaged) and " CHECK=" not in line):
+        return line  # it mends nothing
     return ""
 
 
@@ -254,13 +265,19 @@ def _runner_event(match: re.Match[str]) -> Event:
     )
 
 
+def _is_torn(match: re.Match[str]) -> bool:
+    """Whether the end of a kernel's line may have closed a marker that it had torn."""
+    if match[1] in _NAMING:
+        return bool(KERNEL_TEXT.search(match[2] or ""))
+    return match[1] in _JUDGING and kernel_text_in_value(one_line(match[2] or ""))
+
+
 def _signal_event(match: re.Match[str]) -> Event | None:
     parse = _SIGNALS.get(match[1])
     if parse is None:
         return None
     words = one_line(match[2] or "")
-    event = None if match[1] in _NAMING and KERNEL_TEXT.search(words) else parse(words)
-    return event or Malformed(text=match[0], reason=f"unexpected words for {match[1]}")
+    return parse(words) or Malformed(text=match[0], reason=f"unexpected words for {match[1]}")
 
 
 def _call_event(match: re.Match[str]) -> Event:
@@ -349,6 +366,8 @@ _SIGNALS: Mapping[str, Callable[[str], Event | None]] = {
 }
 _NAMING = frozenset({"STARTRUN", "ENDRUN", "STARTTC", "ENDTC", "TESTSET"})
 """Markers of which nothing but a name is to be read: kernel text in one has torn it."""
+_JUDGING = frozenset({"TESTCASE", "TESTREFERENCE"})
+"""Markers of verdicts: kernel text in a value has torn it; the name of a test case may be any."""
 _WANTED = re.compile(r"(\w{1,20}) (\d{1,5})( again)?")
 _PART_EVENTS: Mapping[str, Callable[[re.Match[str]], Event]] = {
     "BLOCKED": _blocked,

@@ -18,6 +18,7 @@ from lava_vmgroup.testshell.events import TestCaseSignal
 OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
 
 _KEYS = ("TEST_CASE_ID", "RESULT", "UNITS", "MEASUREMENT", "REFERENCE")
+_VALUES = ("RESULT", "UNITS", "MEASUREMENT")
 _KEY = re.compile(rf"(?:^|\s)({'|'.join(_KEYS)})=")
 _OTHER_PAIRS = re.compile(r"(?:(?:^|\s+)\w+=\S*)+$")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -80,12 +81,9 @@ def parse_test_case(words: str) -> TestCaseSignal | None:
     fields = dict(pairs)
     if _OTHER_PAIRS.sub("", before).strip() or not fields.get("TEST_CASE_ID"):
         return None
-    for key in ("RESULT", "UNITS", "MEASUREMENT"):
+    for key in _VALUES:
         if key in fields:
             fields[key] = _OTHER_PAIRS.sub("", fields[key])
-            # The end of a kernel's line closed a marker that it had torn.
-            if KERNEL_TEXT.search(fields[key]):
-                return None
     # A result is one word: what follows it is what tore the marker.
     if " " in fields.get("RESULT", " "):
         return None
@@ -99,6 +97,15 @@ def parse_test_case(words: str) -> TestCaseSignal | None:
         reference=fields.get("REFERENCE"),
     )
     return _with_remarks(signal)
+
+
+def kernel_text_in_value(words: str) -> bool:
+    """Whether kernel text stands in a value beside the name of the words of a TESTCASE marker."""
+    _, *parts = _KEY.split(words)
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    return any(
+        key in _VALUES and KERNEL_TEXT.search(_OTHER_PAIRS.sub("", text)) for key, text in pairs
+    )
 
 
 def parse_reference(words: str) -> TestCaseSignal | None:

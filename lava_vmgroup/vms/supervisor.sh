@@ -91,7 +91,7 @@ stop_programs() {
 remove_vm() {
     job=${1%/*}
     stop_programs "$1" 3 &&
-        rm -rf "$1" "$1.reserved" "${job%/*}"/sha256/*.part-"${job##*/job-}-${1##*/}"
+        remove_files "$1" "$1" "$1.reserved" "${job%/*}"/sha256/*.part-"${job##*/job-}-${1##*/}"
 }
 
 # Other jobs change the file, too.
@@ -123,6 +123,18 @@ doubt_store() (
     done
 )
 
+# remove_files JOB PATH...: what writes there may have been about to start when all was stopped.
+remove_files() {
+    owning=$1 again=0
+    shift
+    until rm -rf "$@" 2>/dev/null; do
+        [ "$again" -lt 3 ] || { rm -rf "$@"; return; }
+        again=$((again + 1))
+        stop_programs "$owning" 0
+        sleep 0.3
+    done
+}
+
 # The owner is the last to go, or what a power cut leaves would be nobody's.
 remove_job() {
     group=${1##*/job-} ended=0 root='' keys=~/.ssh/authorized_keys
@@ -132,14 +144,14 @@ remove_job() {
     while read -r kind value; do
         case $kind in
             bridge) [ ! -e "/sys/class/net/$value" ] || ip link del "$value" ;;
-            folder) rm -rf "$value" ;;
+            folder) remove_files "$1" "$value" ;;
             keys) keys=$value ;;
             root) root=$value ;;
         esac || ended=1
     done <"$1/.supervisor/ledger"
     remove_keys "$group" "$keys" || ended=1
-    rm -rf "${1:?}"/* "${1%/*}"/sha256/*.part-"$group"-* || ended=1
-    [ "$ended" = 1 ] || { rm -rf "${1:?}"/.supervisor/[!o]* && rm -rf "$1"; } || ended=1
+    remove_files "$1" "${1:?}"/* "${1%/*}"/sha256/*.part-"$group"-* || ended=1
+    [ "$ended" = 1 ] || { rm -rf "${1:?}"/.supervisor/[!o]* && remove_files "$1" "$1"; } || ended=1
     [ -z "$root" ] || rmdir "$root" 2>/dev/null
     sync
     return "$ended"
@@ -173,8 +185,9 @@ watch() {
     while read -r kind value; do
         [ "$kind" != limit ] || limit=$value
     done <"$1/.supervisor/ledger"
-    identity $$ >"$1/.supervisor/owner.new" &&
-        mv "$1/.supervisor/owner.new" "$1/.supervisor/owner" || exit 1
+    # On a full disk, to remove what a dead job has left is what helps.
+    { identity $$ >"$1/.supervisor/owner.new" &&
+        mv "$1/.supervisor/owner.new" "$1/.supervisor/owner"; } || [ -z "$2" ] || exit 1
     [ -z "$2" ] || { mv "$1" "$2" && shift; } || exit 1
     while [ -z "$told" ] && [ -d "$1/.supervisor" ]; do
         sleep 1 &
@@ -219,7 +232,8 @@ start() {
         [ -z "$4" ] || echo "keys $4"
         [ -z "$5" ] || echo "root $5"
     } >"$new/.supervisor/ledger"
-    : >"$new/.supervisor/beat" && : >"$new/.supervisor/records"
+    # What is to be written at the end is there from the beginning: a disk may get full.
+    : >"$new/.supervisor/beat" && : >"$new/.supervisor/records" && : >"$new/.supervisor/said"
     mv "$0" "$new/.supervisor/program" && launch "$new" "$1" || return 1
     tries=0
     until is_supervised "$1"; do

@@ -232,6 +232,29 @@ def test_job_ends_without_its_supervisor(host: Host) -> None:
     assert vm.wait() == -signal.SIGTERM
 
 
+def test_files_that_are_written_while_they_are_removed_are_removed_again(host: Host) -> None:
+    """The first removal fails, and something of the job is running again, as it may be by then."""
+    job = host.start("1")
+    failed, straggler = host.folder / "failed", host.folder / "straggler"
+    programs = host.folder.parent / "programs"
+    (programs / "rm").write_text(
+        "#!/bin/sh\n"
+        f"if [ ! -e {failed} ]; then\n"
+        f"    : >{failed}\n"
+        f"    LAVA_VM_MARK={job.folder}/.host/ sleep 600 </dev/null >/dev/null 2>&1 &\n"
+        f"    echo $! >{straggler}\n"
+        "    echo 'rm: Directory not empty' >&2; exit 1\n"
+        "fi\n"
+        f'exec {shutil.which("rm")} "$@"\n'
+    )
+    (programs / "rm").chmod(0o755)
+
+    job.do("end", job.folder)
+
+    assert job.is_gone
+    assert not is_running(int(straggler.read_text()))
+
+
 def test_no_list_of_processes_shows_a_vm_that_has_ended(host: Host) -> None:
     job = host.start("1")
     path = job.folder / "vm1"

@@ -75,8 +75,11 @@ join_program='
 send_parts() {
     if keep_record "$1"; then
         name=${place%.*}_${place#*.}
-        print_parts "$name" "$@" >"$record_file"
-        say_kept cat "$record_file"
+        if { print_parts "$name" "$@" >"$record_file"; } 2>/dev/null; then
+            say_kept cat "$record_file"
+        else
+            print_parts "$name" "$@"
+        fi
     else
         print_parts "$$" "$@"
     fi || fail 'this message needs awk'

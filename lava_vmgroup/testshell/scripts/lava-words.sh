@@ -4,6 +4,8 @@
 
 # A test may have exported bash's SHELLOPTS: a trace of markers would look like markers.
 { set +efxC; } 2>/dev/null
+# A file that may not grow fails to be written, which is no reason to lose a verdict.
+trap '' XFSZ 2>/dev/null
 
 # fail MESSAGE...: end the helper.
 fail() {
@@ -38,6 +40,21 @@ fit() {
     done
     [ "${#fitted}" -le 1000 ] || fitted=$(printf '%.1000s' "$fitted")
     [ "$fitted" = "$2" ] || warn "$1 is recorded as '$fitted'"
+}
+
+# fit_value WHAT TEXT: the same, without what would be the beginning of another value in the marker.
+fit_value() {
+    fit "$1" "$2"
+    value=" $fitted"
+    for key in TEST_CASE_ID RESULT UNITS MEASUREMENT REFERENCE; do
+        while later=${value#*[![:graph:]]"$key="} && [ "$later" != "$value" ]; do
+            earlier=${value%"$later"}
+            value="${earlier%?}_$later"
+        done
+    done
+    value=${value# }
+    [ "$value" = "$fitted" ] || warn "$1 is recorded as '$value'"
+    fitted=$value
 }
 
 # one_word TEXT: sets $word to the text with "_" for blanks.
@@ -77,14 +94,16 @@ deliver() {
 
 # say_kept COMMAND...: have COMMAND print what was kept, where it is safe.
 say_kept() {
-    if [ -n "$place" ] && [ -n "${LAVA_RECORDS:-}" ] && { "$@" >>"$LAVA_RECORDS"; } 2>/dev/null; then
+    if [ -n "$place" ] && [ -s "$record_file" ] && [ -n "${LAVA_RECORDS:-}" ] &&
+        { "$@" >>"$LAVA_RECORDS"; } 2>/dev/null; then
         return
     fi
     "$@"
 }
 
 # keep_record TEXT: sets $line to a new record among the test's, $place and $record_file; fails
-# where none can be kept.  Whoever makes the file has the number, whatever else records just now.
+# where there can be none.  Whoever makes the file has the number, whatever else records just now;
+# on a full disk the file stays empty.
 keep_record() {
     place=
     records=${LAVA_RESULT_DIR:-}/records
@@ -100,8 +119,7 @@ keep_record() {
     until
         number=$((number + 1))
         record_file=$records/$number
-        envelop "$test_number.$number" "$1"
-        { printf '%s\n' "$line" >"$record_file"; } 2>/dev/null
+        { true >"$record_file"; } 2>/dev/null
     do
         # Without the file, the number was not another's: nothing can be written here.
         [ -e "$record_file" ] || break
@@ -109,7 +127,9 @@ keep_record() {
     set +C
     [ -e "$record_file" ] || return
     place=$test_number.$number
-    printf '%s\n' "$number" >"$records/last"
+    envelop "$place" "$1"
+    { printf '%s\n' "$line" >"$record_file"; } 2>/dev/null || { true >"$record_file"; } 2>/dev/null
+    { printf '%s\n' "$number" >"$records/last"; } 2>/dev/null || :
 }
 
 # envelop PLACE TEXT: sets $line to a record.
@@ -162,13 +182,14 @@ background_folder() {
 
 # run_command COMMAND...: run shell code, or a command with its arguments, by the shell of the test's
 # steps, which may know more than this one.
-run_command() {
+run_command() (
+    trap - XFSZ 2>/dev/null
     if [ $# -eq 1 ]; then
-        "${LAVA_SHELL:-/bin/sh}" -c "$1"
+        exec "${LAVA_SHELL:-/bin/sh}" -c "$1"
     else
-        "${LAVA_SHELL:-/bin/sh}" -c '"$@"' "${0##*/}" "$@"
+        exec "${LAVA_SHELL:-/bin/sh}" -c '"$@"' "${0##*/}" "$@"
     fi
-}
+)
 
 # attach FOLDER FILE [MIME]: copy a file into FOLDER/attachments, under its own path.
 attach() {

@@ -208,7 +208,6 @@ def test_a_file_over_lavas_limit_is_not_attached(node: Node) -> None:
         ("lava-test-raise", (), "usage: lava-test-raise MESSAGE"),
         ("lava-test-reference", ("a",), "usage: lava-test-reference ID --result RESULT"),
         ("lava-test-reference", ("a", "--reference", "x"), "usage: "),
-        ("lava-test-event", ("a", "b"), "usage: lava-test-event MESSAGE"),
         ("lava-test-feedback", (), "--namespace is missing"),
         ("lava-test-feedback", ("x",), "usage: lava-test-feedback --namespace NAME"),
         ("lava-background-process-start", ("a", "true"), "usage: "),

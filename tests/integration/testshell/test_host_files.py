@@ -12,7 +12,8 @@ import yaml
 
 from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import JobError
+from lava_vmgroup.errors import InfrastructureError, JobError
+from lava_vmgroup.nodes import host as host_module
 from lava_vmgroup.nodes.host import HostNode
 from lava_vmgroup.testshell.collected import read_results
 from lava_vmgroup.testshell.definition import parse_definition
@@ -88,3 +89,40 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(
 
     assert [path.name for path in directory.iterdir()] == ["file"]
     assert str(directory) not in to_remove(host)
+
+
+def leave_by_an_earlier_job(host: HostNode, directory: Path) -> Path:
+    """The ledger of a job that has left half of its tests in a folder."""
+    directory.mkdir()
+    (directory / "results").mkdir()
+    ledger = Path(host._supervisor.folder).with_name("job-earlier") / ".supervisor/ledger"
+    ledger.parent.mkdir(parents=True)
+    ledger.write_text(f"limit 30\nfolder {directory}\n")
+    return ledger
+
+
+def test_files_of_an_earlier_job_are_no_fault_of_the_author(
+    host: HostNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "lava"
+    leave_by_an_earlier_job(host, directory)
+    monkeypatch.setattr(host_module, "_LEFTOVERS_S", 1)
+
+    with pytest.raises(InfrastructureError, match="an earlier job has left files in .*/lava"):
+        host.unpack(overlay(directory), str(directory), soon())
+
+    assert str(directory) not in to_remove(host)
+
+
+def test_files_of_an_earlier_job_are_waited_for_until_they_are_removed(
+    host: HostNode, tmp_path: Path
+) -> None:
+    directory = tmp_path / "lava"
+    ledger = leave_by_an_earlier_job(host, directory)
+    remover = subprocess.Popen(
+        ["sh", "-c", 'sleep 2; rm -rf "$0" "$1"', directory, ledger.parent.parent]
+    )
+    with remover:
+        host.unpack(overlay(directory), str(directory), soon())
+
+    assert (directory / "bin/lava-test-runner").exists()

@@ -116,12 +116,16 @@ def test_no_word_beside_a_verdict_ends_the_test_or_loses_it(
         ("two", Outcome.PASS),
         ("odd", Outcome.UNKNOWN),
         ("upper", Outcome.PASS),
-        ("of units", Outcome.UNKNOWN),
+        ("of units", Outcome.FAIL),
         ("ref", Outcome.PASS),
         ("last", Outcome.FAIL),
     ]
     measured = {case.name: (case.measurement, case.units) for case in run.cases if case.measurement}
-    assert measured == {"speed": ("1e5", "MB / s"), "plus": ("+3", None), "of units": ("5", "x")}
+    assert measured == {
+        "speed": ("1e5", "MB / s"),
+        "plus": ("+3", None),
+        "of units": ("5", "x RESULT_pass"),
+    }
     assert one(run, "boot-time").message == "the measurement '' is no number"
     assert one(run, "text").message == "the measurement 'n/a' is no number"
     assert [kept.pathname for kept in one(run, "a//b c").attachments] == ["note.txt"]
@@ -139,15 +143,97 @@ def test_names_that_are_no_text_are_recorded_once_and_in_their_set(node: Node) -
         """lava-test-case "$(printf 'latin1-\\344')" --result pass""",
         """lava-test-case "$(printf 'three-\\342\\202x')" --shell false""",
         """lava-test-case "$(printf 'utf-8-\\303\\244-\\357\\277\\275')" --result pass""",
+        """lava-test-case "$(printf 'none-\\357\\277\\277')" --result fail""",
     )
 
     assert told(run) == [
         ("latin1-\ufffd", Outcome.PASS),
         ("three-\ufffd\ufffdx", Outcome.FAIL),
         ("utf-8-ä-\ufffd", Outcome.PASS),
+        ("none-\ufffd", Outcome.FAIL),
     ]
     assert {case.test_set for case in run.cases} == {"bytes"}
     assert run.missing_records == 0
+
+
+def test_words_that_look_like_a_markers_change_no_verdict(node: Node) -> None:
+    names = (
+        "RESULT=pass",
+        "a RESULT=pass MEASUREMENT=3",
+        "TEST_CASE_ID=b REFERENCE=c",
+        "n CHECK=12",
+        "trail a=b",
+        "no\u00a0blank\u00a0RESULT=pass",
+        "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=evil RESULT=pass>",
+        "[   12.345678] BUG at x.c:1",
+    )
+    run = recorded(
+        node,
+        *(f"lava-test-case '{name}' --result fail" for name in names),
+        "lava-test-case units --result fail --measurement 3 --units 's RESULT=pass'",
+        "lava-test-case kernel --result fail --measurement 3 --units '[    1.000000] s'",
+        "lava-test-case result --result 'fail RESULT=pass'",
+        "lava-test-reference 'r RESULT=pass' --result fail --reference 'https://lab/?RESULT=pass'",
+    )
+
+    assert [outcome.value for _, outcome in told(run)] == [*["fail"] * 10, "unknown", "fail"]
+    assert [case.name for case in run.cases] == [
+        "RESULT_pass",
+        "a RESULT_pass MEASUREMENT_3",
+        "TEST_CASE_ID_b REFERENCE_c",
+        "n CHECK=12",
+        "trail a=b",
+        "no blank RESULT_pass",
+        "_LAVA_SIGNAL_TESTCASE TEST_CASE_ID_evil RESULT_pass_",
+        "[ 12.345678] BUG at x.c:1",
+        "units",
+        "kernel",
+        "result",
+        "r RESULT_pass",
+    ]
+    assert one(run, "units").units == "s RESULT_pass"
+    assert one(run, "kernel").units == "[ 1.000000] s"
+    assert one(run, "r RESULT_pass").reference == "https://lab/?RESULT=pass"
+
+
+def test_set_with_a_name_like_kernel_text_has_its_cases(node: Node) -> None:
+    run = recorded(
+        node,
+        "lava-test-set start '[   12.345678] kset'",
+        "lava-test-case a --result fail",
+    )
+
+    assert one(run, "a").test_set == "[ 12.345678] kset"
+
+
+@pytest.mark.parametrize("limit", ["blocks", "inodes", "file size"])
+def test_verdicts_arrive_and_the_test_goes_on_when_nothing_can_be_written(
+    node: Node, limit: str
+) -> None:
+    spoil = {
+        "blocks": "(trap '' XFSZ; ulimit -f 0; {0}) 2>/dev/null",
+        "file size": "(ulimit -f 0; {0}) 2>/dev/null",
+        "inodes": "mv $LAVA_RESULT_DIR/records $LAVA_RESULT_DIR/gone; {0};"
+        " mv $LAVA_RESULT_DIR/gone $LAVA_RESULT_DIR/records",
+    }[limit]
+    run = recorded(
+        node,
+        "lava-test-case before --result pass",
+        spoil.replace(
+            "{0}",
+            "lava-test-set start s; lava-test-case full --result fail;"
+            " lava-test-case shell --shell false; lava-test-set stop",
+        ),
+        "lava-test-case after --result pass",
+    )
+
+    assert run.finished
+    assert [(case.name, case.outcome.value, case.test_set) for case in run.cases] == [
+        ("before", "pass", None),
+        ("full", "fail", "s"),
+        ("shell", "fail", "s"),
+        ("after", "pass", None),
+    ]
 
 
 def test_sets_are_those_that_lava_sees(node: Node) -> None:
@@ -216,6 +302,28 @@ def test_markers_that_an_old_tool_prints_itself_are_kept(node: Node) -> None:
     assert (one(run, "g").test_set, one(run, "j").test_set) == ("the set", "line")
 
 
+def test_results_in_lines_without_an_end_are_recorded(node: Node) -> None:
+    run = recorded(
+        node,
+        "printf 'before-set : FAIL'; lava-test-set start s",
+        "printf 'before-shell : FAIL'; lava-test-case shell --shell true",
+        "printf 'before-echo : FAIL'; echo '<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=echo RESULT=pass>'",
+        "printf '<LAVA_SIGNAL_STARTTC x>'; echo 'behind : FAIL'",
+        "printf 'at-end : FAIL'",
+    )
+
+    assert told(run) == [
+        ("before-set", Outcome.FAIL),
+        ("before-shell", Outcome.FAIL),
+        ("shell", Outcome.PASS),
+        ("before-echo", Outcome.FAIL),
+        ("echo", Outcome.PASS),
+        ("behind", Outcome.FAIL),
+        ("at-end", Outcome.FAIL),
+    ]
+    assert one(run, "before-set").test_set is None
+
+
 def test_words_for_results_are_the_definitions_own(node: Node) -> None:
     run = recorded(
         node,
@@ -250,10 +358,10 @@ def test_the_job_is_ended_without_any_program_on_path(node: Node) -> None:
 
 def test_an_event_of_a_test_is_in_the_log(node: Node, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "lava_vmgroup"):
-        recorded(node, "lava-test-event 'half <done>'", "lava-test-event && echo ok")
+        recorded(node, "lava-test-event 'half <done>'", "lava-test-event two words")
 
     kinds = {record.message: vars(record)["kind"] for record in caplog.records}
-    assert kinds["half _done_"] == "test-event"
+    assert (kinds["half _done_"], kinds["two words"]) == ("test-event", "test-event")
 
 
 def test_passed_install_steps_are_recorded_as_in_lava_v1(node: Node) -> None:

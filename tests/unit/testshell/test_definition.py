@@ -219,7 +219,8 @@ install-more: 1
         "params.b: expected text or nothing, found a list of 1",
         "parse.fixupdict.PASS: expected one of pass, fail, skip, unknown, found 'good' (text)",
         "parse.pattern: expected the groups (?P<test_case_id>…)",
-        "run.steps[1]: expected text, found a mapping with echo a",
+        "run.steps[1]: expected text, found a mapping with echo a; YAML takes a line with ': ' for "
+        "a key and its value: quote the whole line",
     ]
 
 
@@ -502,3 +503,10 @@ def test_a_definition_of_many_values_is_refused_while_it_is_read(
     finally:
         tracemalloc.stop()
     assert most < 4 << 20
+
+
+def test_step_with_a_colon_is_refused_with_the_advice_to_quote_it() -> None:
+    text = 'metadata: {name: a, format: "1.0"}\nrun:\n  steps:\n    - echo "c : PASS"\n'
+
+    with pytest.raises(JobError, match=r"steps\[0\]: expected text.*quote the whole line"):
+        parse_definition(text, source="test")

@@ -13,12 +13,14 @@ from lava_vmgroup.results.model import Outcome, SoftwareSource
 from lava_vmgroup.testshell.definition import TestDefinition
 from lava_vmgroup.testshell.events import (
     EndRun,
+    Event,
     StartRun,
     TestCaseSignal,
     TestExited,
     TestSet,
 )
 from lava_vmgroup.testshell.overlay import OverlayTest
+from lava_vmgroup.testshell.records import Place
 from lava_vmgroup.testshell.runs import RunRecorder
 from tests.unit.testshell.test_collected import RUN, packed
 
@@ -64,6 +66,46 @@ def test_cases_know_the_set_that_is_open(recorder: RunRecorder) -> None:
         "next": "disk",
         "after": None,
     }
+
+
+def numbered(recorder: RunRecorder, number: int, event: Event, *, on_console: bool = False) -> None:
+    place = Place(0, number)
+    recorder.note_record(place, on_console=on_console)
+    recorder.event(event, place)
+
+
+def sets_of(recorder: RunRecorder) -> dict[str, str | None]:
+    (run,) = recorder.runs
+    return {one.name: one.test_set for one in run.cases}
+
+
+def test_sets_that_a_test_prints_itself_begin_among_the_records_beside_the_console(
+    recorder: RunRecorder,
+) -> None:
+    numbered(recorder, 1, BEGIN, on_console=True)
+    numbered(recorder, 2, TestSet(name="A"), on_console=True)
+    numbered(recorder, 3, case("in"))
+    record(recorder, TestSet(name="B"))
+    recorder.line("pattern : PASS")
+    numbered(recorder, 4, case("inB"))
+    record(recorder, TestSet(name=None))
+    numbered(recorder, 5, case("after"))
+    numbered(recorder, 6, END, on_console=True)
+
+    assert sets_of(recorder) == {"in": "A", "pattern": "B", "inB": "B", "after": None}
+
+
+def test_record_on_the_console_stands_behind_the_set_that_the_console_had_before(
+    recorder: RunRecorder,
+) -> None:
+    numbered(recorder, 1, BEGIN, on_console=True)
+    numbered(recorder, 4, case("overtook"))
+    record(recorder, TestSet(name="B"))
+    recorder.line("pattern : PASS")
+    numbered(recorder, 2, TestSet(name="C"), on_console=True)
+    numbered(recorder, 3, TestSet(name=None), on_console=True)
+
+    assert sets_of(recorder) == {"pattern": "B", "overtook": None}
 
 
 def test_warnings_of_many_results_do_not_fill_the_log(

@@ -114,3 +114,60 @@ def test_a_torn_line_does_not_swallow_the_lines_after() -> None:
     lines = (f"a < b{KERNEL}", f"<{KERNEL}", "x", "LAVA_SIGNAL_ENDTC a>")
 
     assert [parser.feed(line) for line in lines] == [None] * 4
+
+
+OUTPUTS = {
+    "record": (["boot : FAIL<1.2<LAVA_SIGNAL_ENDRUN a b CHECK=1>"], ["boot : FAIL"]),
+    "marker": (["boot : FAIL<LAVA_SIGNAL_ENDTC a>"], ["boot : FAIL"]),
+    "call": (["boot : FAIL<LAVA_MULTI_NODE> <LAVA_WAIT a>"], ["boot : FAIL"]),
+    "runner": (["boot : FAIL<LAVA_TEST_RUNNER>: exiting"], ["boot : FAIL"]),
+    "no marker": (["boot : FAIL"], ["boot : FAIL"]),
+    "torn marker": ([f"boot : FAIL<LAVA_SIG{KERNEL}", "NAL_ENDTC a>"], ["boot : FAIL", ""]),
+    "torn record": ([f"b : FAIL<1.2<LA{KERNEL}", "VA_X CHECK=1>"], ["b : FAIL", ""]),
+    "torn head": ([f"b : FAIL<1.{KERNEL}", "2<LAVA_X CHECK=1>"], ["b : FAIL", ""]),
+    "torn twice": (
+        [f"x : FAIL<LAVA{KERNEL}", f"_SIGNAL_E{KERNEL}", "NDTC a>"],
+        ["x : FAIL", "", ""],
+    ),
+    "never mended": ([f"<LAVA_SIGNAL_TESTCASE TEST{KERNEL}", "boot : FAIL"], ["", "boot : FAIL"]),
+    "never mended record": ([f"<0.1<LAVA_SIG{KERNEL}", "boot : FAIL"], ["", "boot : FAIL"]),
+    "marker after a tear": (
+        [f"<LAVA_SIG{KERNEL}", "boot : FAIL<LAVA_SIGNAL_ENDTC a>"],
+        ["", "boot : FAIL"],
+    ),
+    "torn kernel line": (["b : FAIL[   12.345678] x : PASS<LAVA_SIGNAL_ENDTC a>"], ["b : FAIL"]),
+}
+
+
+@pytest.mark.parametrize(("lines", "outputs"), OUTPUTS.values(), ids=OUTPUTS)
+def test_text_in_front_of_a_marker_is_output_of_the_test(
+    lines: list[str], outputs: list[str]
+) -> None:
+    parser = signals.SignalParser()
+
+    seen = []
+    for line in lines:
+        parser.feed(line)
+        seen.append(parser.output)
+
+    assert seen == outputs
+
+
+def test_text_behind_a_marker_is_a_piece_of_its_own() -> None:
+    marker = "<LAVA_SIGNAL_STARTTC a>"
+
+    assert signals.single_markers(f"{marker}boot : FAIL") == [marker, "boot : FAIL"]
+    assert signals.single_markers("") == [""]
+
+
+def test_kernel_text_behind_the_end_that_it_gave_a_marker_stays_with_it() -> None:
+    marker = "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=ping RES"
+    parser = signals.SignalParser()
+
+    told = [
+        parser.feed(piece)
+        for line in (f"{marker}[   12.345678] usb <number 2> found", "ULT=pass>")
+        for piece in signals.single_markers(line)
+    ]
+
+    assert told == [None, RESULT]
