@@ -191,13 +191,30 @@ def _ending(result: JobResult) -> Text:
     style = "bold red" if status else "bold green"
     if status == 0 and all(node.state is NodeState.SKIPPED for node in result.nodes):
         style = "bold yellow"
+    if status == 0 and _number(result, Outcome.UNKNOWN):
+        style = "bold yellow"
     ending = f"exit status {status} after {result.duration_s:.1f} s"
     return Text(f"{ending}: {words or _signal_words(status)}", style)
 
 
+def _number(result: JobResult, outcome: Outcome) -> int:
+    return sum(node.count(outcome) for node in result.nodes)
+
+
 def _complete_words(result: JobResult) -> str:
-    """The end of a job without an error, in which nodes may have been skipped."""
-    failed = any(node.count(Outcome.FAIL) for node in result.nodes)
+    """The end of a job without an error, with the results that are no verdicts."""
+    words = _verdict_words(result)
+    unknown = _number(result, Outcome.UNKNOWN)
+    if not unknown:
+        return words
+    conjunction = "and" if _number(result, Outcome.FAIL) else "but"
+    results = "1 result is" if unknown == 1 else f"{unknown} results are"
+    return f"{words}, {conjunction} {results} unknown"
+
+
+def _verdict_words(result: JobResult) -> str:
+    """The same without them; nodes may have been skipped."""
+    failed = bool(_number(result, Outcome.FAIL))
     skipped = sum(node.state is NodeState.SKIPPED for node in result.nodes)
     if skipped == len(result.nodes) and not failed:
         return "every node was skipped, nothing was tested"

@@ -52,6 +52,9 @@ class NodeRun:
             role=node.job.role,
             device_type=node.job.device_type,
         )
+        if not node.job.is_host and all("deploy" in one.command for one in node.job.actions):
+            role = node.job.role
+            node.log.warning("idle", f"role {role!r}: nothing is run on it, so it is not started")
         # A host that ends takes its VMs with it, and they hear of it wherever they are.
         with node.client.watch(node.token.cancel, ends_group=node.job.is_host):
             error = self._guarded(self._take_part)

@@ -49,6 +49,8 @@ class InstallFailed:
 
     directory: str
     """``<index>_<uuid>`` of the test."""
+    early: bool = False
+    """The steps ended with 0, but before the last one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,8 @@ class TestExited:
     """``<index>_<uuid>`` of the test."""
     return_code: int | None
     """None when the node could not keep it, as on a full disk."""
+    early: bool = False
+    """The script ended with 0, but before the last step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

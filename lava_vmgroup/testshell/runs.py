@@ -48,6 +48,18 @@ def fault_case(fault: SeenFault) -> tuple[str, str]:
     return name, "\n".join((fault.line, *fault.lines))
 
 
+def _ending(exited: TestExited) -> str:
+    """The reason why the script of a test has failed."""
+    if exited.early:
+        return "its steps ended with exit code 0 before the last one"
+    if exited.return_code is None:
+        return (
+            "its exit code is not known: lava-test-shell, which runs the steps, was killed, "
+            "or the disk is full"
+        )
+    return f"exit code {exited.return_code}"
+
+
 class RunRecorder:
     """The test runs of one node, growing; what was recorded stays whatever happens later."""
 
@@ -157,10 +169,13 @@ class RunRecorder:
             case EndRun(uuid=uuid) if uuid in self._runs:
                 self.before_end()
                 self._end(self._runs[uuid], finished=True)
-            case TestExited(directory=directory, return_code=code) if code != 0:
-                self._script_failed(directory, RUN_CASE, f"exit code {code}", number)
-            case InstallFailed(directory=directory):
-                self._script_failed(directory, INSTALL_CASE, "the install steps failed", number)
+            case TestExited(return_code=0, early=False):
+                self._completed(event.directory)
+            case TestExited():
+                self._script_failed(event.directory, RUN_CASE, _ending(event), number)
+            case InstallFailed(early=early):
+                message = f"the install steps {'ended before the last one' if early else 'failed'}"
+                self._script_failed(event.directory, INSTALL_CASE, message, number)
             case StartTestCase(test_case_id=name):
                 self.running_case = name
                 self._log.debug("state", f"test case {name}", state=name)
@@ -203,6 +218,13 @@ class RunRecorder:
         cases = (entry.told for entry in run.entries if isinstance(entry.told, TestCase))
         if run.test.installs and not any(case.name == INSTALL_CASE for case in cases):
             self._record(run, verdict(INSTALL_CASE, "pass"))
+
+    def _completed(self, directory: str) -> None:
+        """End a run whose last step leaves its script: it tells no end of its own."""
+        run = self._runs.get(directory.partition("_")[2])
+        if run is not None and not run.finished:
+            self.before_end()
+            self._end(run, finished=True)
 
     def _script_failed(
         self, directory: str, case: str, message: str, number: int | None = None

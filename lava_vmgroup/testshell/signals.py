@@ -81,8 +81,8 @@ _RUNNER = re.compile(
     r"(?P<started>started)"
     r"|(?P<exiting>exiting)"
     r"|returned (?P<status>\d{1,3})"
-    r"|(?P<failed>\S{1,200}) installer failed"
-    r"|(?P<exited>\S{1,200}) exited with: (?P<code>\d{1,10}|unknown)"
+    r"|(?P<failed>\S{1,200}) installer failed(?P<early> early)?"
+    r"|(?P<exited>\S{1,200}) exited with: (?P<code>\d{1,10}|unknown|early)"
     r")"
 )
 _MARKER = re.compile(r"(?:<\d{1,4}\.\d{1,6})?<LAVA_")
@@ -258,8 +258,10 @@ def _runner_event(match: re.Match[str]) -> Event:
     if match["status"]:
         return RunnerReturned(status=int(match["status"]))
     if match["failed"]:
-        return InstallFailed(directory=match["failed"])
+        return InstallFailed(directory=match["failed"], early=bool(match["early"]))
     code = match["code"]
+    if code == "early":
+        return TestExited(directory=match["exited"], return_code=0, early=True)
     return TestExited(
         directory=match["exited"], return_code=int(code) if code != "unknown" else None
     )

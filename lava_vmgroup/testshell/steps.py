@@ -12,6 +12,18 @@ from lava_vmgroup.testshell.definition import TestDefinition
 
 _OPENEMBEDDED = "oe | openembedded* | poky* | nodistro*"
 
+_LEAVING = re.compile(
+    r"""(?:^|(?<=[\n;&|{]) | \b(?:then|else)\b)[ \t]*
+    (?P<command>
+        (?:exit|exec)\b
+        (?:[^\n;&|"'`(){}\\\#] | "[^"]*" | '[^']*' | \\[\s\S] | >& | &>
+         | \$[#] | \$[{][^{}\n]*[}] | \$[(][^()\n]*[)])*
+    )
+    (?P<rest>(?:[\s;]*(?:\bfi\b|[}]))*[\s;]*(?:\#[^\n]*)?\s*)$""",
+    re.VERBOSE,
+)
+"""An ``exit`` or ``exec`` after which a step has nothing to run."""
+
 
 class SkipInstall(enum.Enum):
     """The part of ``install`` that a job leaves out."""
@@ -52,9 +64,9 @@ def run_script(definition: TestDefinition, facts: Facts) -> str:
         f"export TESTRUN_ID={name}",
         f"lava-record STARTRUN {name} {facts.uuid}",
         *map(_step, definition.run_steps),
-        f"lava-record ENDRUN {name} {facts.uuid}",
     ]
-    return _script(definition, facts, "-e", lines)
+    script = _script(definition, facts, "-e", lines)
+    return f"{script}lava-record ENDRUN {name} {facts.uuid}\n"
 
 
 def quoted(text: str) -> str:
@@ -81,7 +93,23 @@ def _script(definition: TestDefinition, facts: Facts, options: str, lines: list[
     if facts.repeat_count > 0:
         start += assignments({"REPEAT_COUNT": str(facts.repeat_count)})
     start += f"set {options}\ncd {quoted(facts.directory)}\n"
+    # lava-test-runner looks for this file: a script may end early with 0.
+    mark = f": >>{quoted(f'{facts.directory}.ended')}"
+    *others, last = lines or [""]
+    lines = [*others, _marked(last, mark), mark]
     return start + "".join(f"{line}\n" for line in lines)
+
+
+def _marked(last: str, mark: str) -> str:
+    """The last line of a script with `mark` before an ``exit`` or ``exec`` that ends it."""
+    leaving = _LEAVING.search(last)
+    if leaving is None:
+        return last
+    command = leaving["command"].strip()
+    command = f"{command} $?" if command == "exit" else command
+    command = command.replace("$?", "$lava_status")
+    before = last[: leaving.start("command")]
+    return f"{before}{{ lava_status=$?; {mark}; {command}; }} {leaving['rest']}"
 
 
 def _install_lines(definition: TestDefinition, skip: SkipInstall | None) -> Iterator[str]:

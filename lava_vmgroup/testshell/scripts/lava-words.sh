@@ -57,6 +57,34 @@ fit_value() {
     fitted=$value
 }
 
+# read_words WHAT WORD...: sets $words to the words before the next option, for a text may have been
+# given without quotes, and $count to their number.
+read_words() {
+    what=$1
+    shift
+    words=
+    count=0
+    for word; do
+        case $word in
+            --shell | --result | --units | --measurement | --output | --reference) break ;;
+            --*) [ "$count" -eq 0 ] || break ;;
+        esac
+        words=$words${words:+${word:+ }}$word
+        count=$((count + 1))
+    done
+    [ "$count" -le 1 ] || warn "$what has several words: '$words'"
+}
+
+# read_id WORD...: the same for the name of a test case.
+read_id() {
+    read_words 'the ID' "$@"
+    case $words in
+        *[![:space:][:cntrl:]]*) return ;;
+    esac
+    words=unnamed
+    warn "the ID is missing, it is recorded as '$words'"
+}
+
 # one_word TEXT: sets $word to the text with "_" for blanks.
 one_word() {
     set -f

@@ -167,11 +167,11 @@ def test_output_of_a_file_stands_between_the_markers_of_the_case(node: Node) -> 
     ("arguments", "message"),
     [
         ((), "lava-test-case: the ID is missing"),
-        (("", "--result", "pass"), "lava-test-case: the ID is missing"),
         (("a",), "lava-test-case: --result is missing"),
         (("a", "--units", "s"), "lava-test-case: --result is missing"),
         (("a", "--result", "pass", "--colour", "red"), "lava-test-case: unknown option --colour"),
-        (("a", "pass"), "lava-test-case: unknown option pass"),
+        (("a", "--colour", "--result", "pass"), "lava-test-case: unknown option --colour"),
+        (("a", "--result", "pass", "--shell", "b"), "lava-test-case: unknown option --shell"),
     ],
 )
 def test_what_lava_refuses_is_refused(node: Node, arguments: tuple[str, ...], message: str) -> None:
@@ -182,3 +182,52 @@ def test_what_lava_refuses_is_refused(node: Node, arguments: tuple[str, ...], me
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr.startswith(message)
     assert "usage: lava-test-case ID --shell COMMAND..." in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "recorded", "warning"),
+    [
+        (("two", "words", "--result", "fail"), "two words RESULT=fail", "'two words'"),
+        (("two", "", "words", "--shell", "exit 3"), "two words RESULT=fail", "'two words'"),
+        (("", "--result", "fail"), "unnamed RESULT=fail", "'unnamed'"),
+        ((" \t", "--result", "fail"), "unnamed RESULT=fail", "'unnamed'"),
+        (("\a", "--result", "fail"), "unnamed RESULT=fail", "'unnamed'"),
+        (("--result", "fail"), "unnamed RESULT=fail", "'unnamed'"),
+        (("--shell", "false"), "unnamed RESULT=fail", "'unnamed'"),
+        (("--net", "--result", "fail"), "--net RESULT=fail", ""),
+        (
+            ("a", "--result", "fail", "--units", "MB", "/", "s", "--measurement", "5", "ms"),
+            "a RESULT=fail UNITS=MB / s MEASUREMENT=5 ms",
+            "'MB / s'",
+        ),
+        (("a", "--result", "fail", "then", "pass"), "a RESULT=fail_then_pass", "'fail then pass'"),
+        (("a", "--result", "pass", "--units"), "a RESULT=pass UNITS=", ""),
+    ],
+)
+def test_verdict_is_not_lost_for_words_without_quotes(
+    node: Node, arguments: tuple[str, ...], recorded: str, warning: str
+) -> None:
+    node.unpack()
+
+    ran = node.helper("lava-test-case", *arguments)
+
+    assert ran.returncode == 0
+    assert ran.stdout.splitlines()[-1] == f"<LAVA_SIGNAL_TESTCASE TEST_CASE_ID={recorded}>"
+    assert warning in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "name"), [(("two", "words"), "two words"), (("",), "unnamed"), ((), "unnamed")]
+)
+def test_reference_is_not_lost_for_its_name(node: Node, words: tuple[str, ...], name: str) -> None:
+    node.unpack()
+
+    ran = node.helper(
+        "lava-test-reference", *words, "--result", "fail", "--reference", "https://lab/1"
+    )
+
+    assert ran.returncode == 0
+    assert ran.stdout == (
+        f"<LAVA_SIGNAL_TESTREFERENCE TEST_CASE_ID={name} RESULT=fail REFERENCE=https://lab/1>\n"
+    )
+    assert name in ran.stderr

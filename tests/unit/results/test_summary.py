@@ -67,7 +67,7 @@ def test_column_for_the_accelerator_is_only_there_with_vms_that_were_run(
     [
         ("host vm", 0, "every node was skipped, nothing was tested"),
         ("vm", 0, "no test failed, 1 of 2 nodes were skipped"),
-        ("vm", 1, "tests failed, 1 of 2 nodes were skipped"),
+        ("vm", 1, "tests failed, 1 of 2 nodes were skipped, and 1 result is unknown"),
         ("", 0, "every node completed and no test failed"),
         ("host vm", 4, "the lab's equipment failed"),
     ],
@@ -201,6 +201,25 @@ def test_success_says_that_no_test_failed(job_result: JobResult, vm: NodeResult)
 
     assert "every node completed and no test failed" in text
     assert "cause" not in text
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "1 result is"), (2, "2 results are")])
+def test_last_line_counts_unknown_results(
+    job_result: JobResult, host: NodeResult, number: int, words: str
+) -> None:
+    (run,) = host.runs
+    odd = [case for case in run.cases if case.outcome is Outcome.UNKNOWN]
+    node = replace(
+        host, state=NodeState.COMPLETE, error=None, runs=(replace(run, cases=(*odd * number,)),)
+    )
+
+    text = shown(replace(job_result, nodes=(node,), cause=None, exit_status=0))
+
+    assert (
+        text.splitlines()[-1]
+        .rstrip()
+        .endswith(f"every node completed and no test failed, but {words} unknown")
+    )
 
 
 def test_success_of_a_sub_job_does_not_deny_its_failed_tests(job_result: JobResult) -> None:

@@ -33,7 +33,12 @@ TESTDEF = "metadata: {format: x, name: t, description: d}\nrun: {steps: ['true']
 
 
 def make_run(
-    folder: Path, *, timeout_s: float = 60, first: Sequence[Any] = (), **device: Any
+    folder: Path,
+    *,
+    timeout_s: float = 60,
+    first: Sequence[Any] = (),
+    tested: str | None = None,
+    **device: Any,
 ) -> GroupRun:
     (folder / "t.yaml").write_text(TESTDEF)
     (folder / "vm.img").write_bytes(bytes(512))
@@ -48,7 +53,7 @@ def make_run(
             *first,
             {
                 "command": "lava_test_shell",
-                "parameters": {"testdef_urls": ["t.yaml"]},
+                "parameters": {"testdef_urls": ["t.yaml"], **({"role": tested} if tested else {})},
                 "metadata": {"branch": "main"},
             },
         ],
@@ -77,6 +82,17 @@ def run(folder: Path, **device: Any) -> JobResult:
     result = make_run(folder, **device).run()
     assert set(threading.enumerate()) == before
     return result
+
+
+@pytest.mark.parametrize(("tested", "warned"), [("host", 2), ("guest", 0), (None, 0)])
+def test_vm_on_which_nothing_is_run_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, tested: str | None, warned: int
+) -> None:
+    make_run(tmp_path, tested=tested, hard_reset_command="exit 3", boot_retries=1).run()
+
+    assert [
+        record.message for record in caplog.records if "nothing is run on it" in record.message
+    ] == ["role 'guest': nothing is run on it, so it is not started"] * warned
 
 
 def test_vms_end_with_their_host_and_blame_it(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from lava_vmgroup.testshell.definition import TestDefinition
 from lava_vmgroup.testshell.events import (
     EndRun,
     Event,
+    InstallFailed,
     StartRun,
     TestCaseSignal,
     TestExited,
@@ -128,6 +129,54 @@ def test_a_set_ends_with_its_run(recorder: RunRecorder) -> None:
 
     (run,) = recorder.runs
     assert run.cases[-1].test_set is None
+
+
+@pytest.mark.parametrize(
+    ("end", "name", "message"),
+    [
+        (
+            TestExited(directory="0_uuid-0", return_code=0, early=True),
+            "lava-test-shell-run",
+            "its steps ended with exit code 0 before the last one",
+        ),
+        (
+            TestExited(directory="0_uuid-0", return_code=None),
+            "lava-test-shell-run",
+            "its exit code is not known: lava-test-shell, which runs the steps, was killed, "
+            "or the disk is full",
+        ),
+        (TestExited(directory="0_uuid-0", return_code=3), "lava-test-shell-run", "exit code 3"),
+        (
+            InstallFailed(directory="0_uuid-0", early=True),
+            "lava-test-shell-install",
+            "the install steps ended before the last one",
+        ),
+        (
+            InstallFailed(directory="0_uuid-0"),
+            "lava-test-shell-install",
+            "the install steps failed",
+        ),
+    ],
+)
+def test_script_that_did_not_end_well_is_a_failed_case_that_says_why(
+    recorder: RunRecorder, end: Event, name: str, message: str
+) -> None:
+    record(recorder, end)
+
+    (run,) = recorder.runs
+    (case,) = run.cases
+    assert (case.name, case.outcome, case.message) == (name, Outcome.FAIL, message)
+    assert not run.finished
+
+
+def test_run_whose_end_was_lost_is_finished_when_its_script_came_to_its_end(
+    recorder: RunRecorder,
+) -> None:
+    record(recorder, BEGIN, case("a"), TestExited(directory="0_uuid-0", return_code=0))
+
+    (run,) = recorder.runs
+    assert run.finished
+    assert [one.outcome for one in run.cases] == [Outcome.PASS]
 
 
 def test_a_case_keeps_its_reference_and_message(recorder: RunRecorder) -> None:

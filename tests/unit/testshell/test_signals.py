@@ -20,12 +20,20 @@ GOOD = [
         events.InstallFailed(directory="0_ab-12"),
     ),
     (
+        "<LAVA_TEST_RUNNER>: 0_ab-12 installer failed early, skipping",
+        events.InstallFailed(directory="0_ab-12", early=True),
+    ),
+    (
         "<LAVA_TEST_RUNNER>: 0_ab-12 exited with: 127",
         events.TestExited(directory="0_ab-12", return_code=127),
     ),
     (
         "<LAVA_TEST_RUNNER>: 0_ab-12 exited with: unknown",
         events.TestExited(directory="0_ab-12", return_code=None),
+    ),
+    (
+        "<LAVA_TEST_RUNNER>: 0_ab-12 exited with: early",
+        events.TestExited(directory="0_ab-12", return_code=0, early=True),
     ),
     ("<LAVA_SIGNAL_STARTRUN smoke ab-12>", events.StartRun(name="smoke", uuid="ab-12")),
     ("<LAVA_SIGNAL_ENDRUN smoke ab-12>", events.EndRun(name="smoke", uuid="ab-12")),
