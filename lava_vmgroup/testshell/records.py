@@ -31,7 +31,7 @@ _MAX_RECORD = 5000
 _FACTOR, _MODULUS = 2039, 999983
 _UNPRINTABLE = 95
 _HEAD = re.compile(r"<(\d{1,4})\.(\d{1,6})(?=<LAVA_)")
-_WITHOUT_HEAD = re.compile(r"<LAVA_[^<>]{0,4000} CHECK=")
+_WITHOUT_HEAD = re.compile(r"<LAVA_[^<>]{0,4000}(?: CHECK=|CHECK=\d{1,6}>)")
 _CALL = re.compile(r"<(\d{1,4})\.(\d{1,6})<LAVA_MULTI_NODE>")
 _TAIL = re.compile(r" CHECK=(\d{1,6})>")
 _UNFINISHED = re.compile(r"<(?:\d{1,4}(?:\.(?:\d{1,6}(?:<LAVA_.*)?)?)?)?")

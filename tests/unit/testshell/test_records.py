@@ -297,3 +297,9 @@ def test_a_part_with_a_place_that_there_is_not_is_no_part() -> None:
     assert told[0] == MultiNodeCall(api=MultiNodeApi.SEND, message_id="m")
     assert isinstance(told[1], Malformed)
     assert told[1].reason == "a part of a message is damaged"
+
+
+def test_record_that_lost_both_its_head_and_its_result_is_damaged_and_no_verdict() -> None:
+    line = "6<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=case-6-5 RESULT=CHECK=961560>"
+
+    assert records.holds_damaged_record(line)
