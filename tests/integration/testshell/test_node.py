@@ -29,6 +29,7 @@ from lava_vmgroup.job.model import Action, ConsoleWatch, NodeJob
 from lava_vmgroup.log import LOGGER
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
+from lava_vmgroup.once import Once
 from lava_vmgroup.results.model import TestRun
 from lava_vmgroup.testshell.definition import parse_definition
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
@@ -92,6 +93,7 @@ class LocalNode(Node):
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[LocalNode]:
     shared = SimpleNamespace(
+        checkouts=Once(),
         output=tmp_path,
         coordinator=Endpoint(host="127.0.0.1", port=1),
         group=SimpleNamespace(
