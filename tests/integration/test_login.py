@@ -18,6 +18,7 @@ from lava_vmgroup.console.login import login_of, reach_shell
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, DeadlineExpired
+from tests.support.missing import missing
 
 PROMPTS = [
     "# ",
@@ -135,7 +136,7 @@ def test_prompt_of_a_real_shell_of_roots_is_known(
     console: Callable[[str], Console], tmp_path: Path, shell: str
 ) -> None:
     if shutil.which(shell.split()[0]) is None:
-        pytest.skip("this machine has no such shell")
+        missing(shell.split()[0])
 
     command = f"cd / && exec env -i HOME={tmp_path} PATH=/usr/bin:/bin TERM=xterm {shell}"
     reach_shell(console(command), login_of(DeviceConfig()), soon())

@@ -62,7 +62,6 @@ def board(tmp_path: Path, job_files: JobFiles) -> Iterator[Callable[[str], Drive
         driver.close()
 
 
-@pytest.mark.skipif(not U_BOOT.exists(), reason="u-boot-qemu is not installed")
 @pytest.mark.parametrize(
     ("place", "message"),
     [

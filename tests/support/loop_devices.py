@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests.support.missing import missing
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def loop_device(disk: Path, size: int, *options: str) -> Iterator[Path]:
         check=False,
     )
     if done.returncode:
-        pytest.skip("no loop devices here")
+        missing("loop devices")
     device = Path(done.stdout.strip())
     try:
         yield device

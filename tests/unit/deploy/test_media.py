@@ -16,6 +16,7 @@ from lava_vmgroup.deploy import media
 from lava_vmgroup.deploy.media import write_image
 from lava_vmgroup.errors import ConfigurationError, InfrastructureError, VMGroupError
 from tests.support.loop_devices import loop_device
+from tests.support.missing import missing
 
 
 def soon() -> Deadline:
@@ -155,7 +156,7 @@ def test_mounted_card_is_refused_with_the_folder(
     subprocess.run(["/usr/sbin/mke2fs", "-q", device], check=True)
     mounted = subprocess.run(["mount", device, folder], capture_output=True, check=False)
     if mounted.returncode:
-        pytest.skip("nothing can be mounted here")
+        missing("the right to mount")
 
     try:
         with pytest.raises(ConfigurationError, match=f"in use on the dispatcher: {folder}"):
