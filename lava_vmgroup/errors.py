@@ -127,7 +127,7 @@ class PeerFailed(MultiNodeError):
     def __init__(self, message: str, *, canceled: bool = False) -> None:
         super().__init__(message)
         self.canceled = canceled
-        """Whether the other member was canceled, or ended with one that was."""
+        """True if the other member was canceled, or failed because of a canceled one."""
 
 
 class TestError(VMGroupError):

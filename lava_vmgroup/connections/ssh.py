@@ -299,7 +299,7 @@ class SshLink:
         return self._sftp
 
     def _files_broke_off(self) -> bool:
-        """Whether the SFTP session is gone with its connection."""
+        """Return whether the SFTP session ended with its connection; if so, forget it."""
         channel = None if self._sftp is None else self._sftp.get_channel()
         if channel is not None and not has_ended(channel.get_transport()):
             return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who and where a host is, and the way in: keys that it accepts, and its keys that we know.
+"""Access to a host by SSH: its user and address, the keys that it accepts, its own known keys.
 
 The host's key is always known beforehand (it is read over the serial console, or kept by the lab)
 and a different one is refused.

@@ -24,7 +24,7 @@ from lava_vmgroup.testshell.pattern import UserPattern
 _QUIET_S = 0.3
 _BACK_QUIET_S = 1.5
 _PROGRESS = re.compile(r"\s|[^:]{1,40}:\s|.*##")
-"""How lines begin that show how far something is."""
+"""The beginning of lines that report progress, such as of a download."""
 _END = re.compile(r"[\s#$>=:%\])]{0,4}$")
 
 _COMPLAINTS = re.compile(
@@ -134,7 +134,7 @@ class Loader:
         self._said.append(plain(match.before))
 
     def _complaint(self) -> str:
-        """What the boot loader has complained of last, rather of something that matters."""
+        """Return the boot loader's last complaint; a minor one only if there is no other."""
         found = [one[1].strip() for text in self._said for one in _COMPLAINTS.finditer(text)]
         found = [one for one in found if not _MINOR.match(one)] or found
         return found[-1] if found else ""
@@ -180,13 +180,13 @@ def control(letter: str) -> str:
 
 
 def _without_echo(line: str, typed: str) -> str:
-    """What follows the echo of what was typed, which may not have come as a whole."""
+    """Return the text of a line after the echo of `typed`; the echo may be incomplete."""
     line = line.lstrip()
     return "" if typed.startswith(line) else line.removeprefix(typed)
 
 
 def _is_prompt(line: str, pattern: UserPattern) -> bool:
-    """Whether a console waits at this line, by the pattern of the boot loader's prompt."""
+    """Return whether the boot loader waits at this line, by the pattern of its prompt."""
     # A pattern may begin with the end of the line before.
     found = pattern.search(line) or pattern.search(f"\r\n{line}")
     if found is None or "##" in line:

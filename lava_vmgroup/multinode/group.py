@@ -108,7 +108,7 @@ class Group:
     standstill: Standstill | None = None
     """Set while every member waits that is not out; see `lava_vmgroup.multinode.waits`."""
     standstills: int = 0
-    """How many there have been."""
+    """The number of standstills so far."""
     unconfirmed: set[str] = field(default_factory=set)
     """The members that have not said in this standstill that nothing of them goes on."""
     holds: dict[Hold, None] = field(default_factory=dict)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who waits for whom in a group, and whether it can go on.
+"""The waits of a group's members for each other, and the end of a group that cannot go on.
 
 A member is *out* when no test of it can answer any more: its tests have ended, it has left, or it
 was skipped.  A group stands still when every other member waits.  That may be only for a while: a
@@ -97,7 +97,7 @@ def _waits(group: Group) -> Sequence[Hold]:
 
 
 def _is_open(group: Group, request: Request) -> bool:
-    """Whether a client that asks again has to wait again."""
+    """Return whether a client that asks again has to wait again."""
     sent = group.sent.get(request.message_id, {})
     match request.command:
         case Command.SYNC:
@@ -142,7 +142,7 @@ def _out(group: Group) -> set[str]:
 
 
 def _is_in_vain(group: Group, call: _Call, clients: set[str]) -> bool:
-    """Whether a wait can end only by a member that is out."""
+    """Return whether a wait can end only by a member that is out."""
     out = _out(group)
     if call.command is Command.SYNC:
         return not (out - group.skipped).isdisjoint(_awaited(group, call, clients))

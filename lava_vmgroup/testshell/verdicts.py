@@ -23,7 +23,7 @@ _KEY = re.compile(rf"(?:^|\s)({'|'.join(_KEYS)})=")
 _OTHER_PAIRS = re.compile(r"(?:(?:^|\s+)\w+=\S*)+$")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 KERNEL_TEXT = re.compile(r"\[ {0,8}\d{1,8}\.\d{6}\] ")
-"""How a line of the kernel's begins."""
+"""The beginning of a kernel's line: its time stamp."""
 
 _SHOWN = 100
 
@@ -100,7 +100,7 @@ def parse_test_case(words: str) -> TestCaseSignal | None:
 
 
 def kernel_text_in_value(words: str) -> bool:
-    """Whether kernel text stands in a value beside the name of the words of a TESTCASE marker."""
+    """Return whether a TESTCASE marker's words have kernel text in a value other than the name."""
     _, *parts = _KEY.split(words)
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return any(

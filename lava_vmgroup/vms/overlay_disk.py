@@ -83,7 +83,7 @@ class OverlayDisk:
         self._log = log
 
     def is_found(self, deadline: Deadline) -> bool:
-        """Whether the guest sees the disk."""
+        """Return whether the guest sees the disk."""
         limit = deadline.sub("the guest's disk for tests", _LOOK_S)
         return self._shell.run(_on_the_disk(_FOUND), limit)[0] == 0
 

@@ -61,7 +61,7 @@ class ImageStore:
     """
 
     def __init__(self, root: str, job: str, limit_mib: int = 0) -> None:
-        """`limit_mib` is how much the files may take; 0 for three quarters of the disk."""
+        """Limit the files to `limit_mib` MiB; 0 for three quarters of the disk."""
         self._root = root
         self._limit_mib = limit_mib
         self._program = (resources.files("lava_vmgroup.vms") / "store.sh").read_text()
@@ -80,9 +80,9 @@ class ImageStore:
         link: SshLink,
         deadline: Deadline,
     ) -> int:
-        """How many bytes this process is going to send with these files, named by their digests.
+        """Return the bytes that this process will send with these files, named by their digests.
 
-        They count for the next plan unless they are more than was `free` before the first one.
+        The files stay reserved for later calls unless they exceed `free`.
         """
         wanted = {
             digest: path.stat().st_blocks * 512
@@ -97,7 +97,10 @@ class ImageStore:
             return needed
 
     def room(self, free: int | None, link: SshLink, deadline: Deadline) -> int | None:
-        """How many bytes were to be had for files before the first, of which `free` were free."""
+        """Return the bytes that this process's files may take in all, or None if `free` is None.
+
+        `free` bytes were free before the first file; unused files of the store add to them.
+        """
         if free is None:
             return None
         return free + self._spare.get(
@@ -145,7 +148,7 @@ class ImageStore:
     def _claim(
         self, local: Path, digest: str, link: SshLink, log: NodeLog, deadline: Deadline
     ) -> bool:
-        """Whether the host has the file; it then stays until the job ends.
+        """Return whether the host has the file; it then stays until the job ends.
 
         Blocks while the host checks a file that a power cut may have damaged.
         """

@@ -21,7 +21,7 @@ exec 8<"$root"
 lock() { ! command -v flock >/dev/null || flock 8; }
 unlock() { ! command -v flock >/dev/null || flock -u 8; }
 
-# Nobody removes what is claimed, so the lock is not held while a large file is read.
+# No process removes a claimed file, so the lock is not held while a large file is read.
 claim() {
     lock
     [ ! -d "$root/job-$2/.supervisor" ] || echo "$1" >>"$root/job-$2/.supervisor/uses"
@@ -89,8 +89,8 @@ spare() {
     echo "$sum"
 }
 
-# What a power cut leaves of a file that was not flushed may be zeros.  The connection may have broken
-# off when all was done.
+# A file that was not flushed may read as zeros after a power cut, so sync it.  An earlier call may
+# have moved the file already, if its connection broke off before the answer.
 keep() {
     [ -e "$1" ] || [ ! -e "$2" ] || return 0
     sync "$1" || return 1

@@ -232,7 +232,7 @@ start() {
         [ -z "$4" ] || echo "keys $4"
         [ -z "$5" ] || echo "root $5"
     } >"$new/.supervisor/ledger"
-    # What is to be written at the end is there from the beginning: a disk may get full.
+    # Create the files for the end at the beginning: the disk may get full.
     : >"$new/.supervisor/beat" && : >"$new/.supervisor/records" && : >"$new/.supervisor/said"
     mv "$0" "$new/.supervisor/program" && launch "$new" "$1" || return 1
     tries=0

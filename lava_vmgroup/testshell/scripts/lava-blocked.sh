@@ -3,7 +3,7 @@
 #
 # The processes of a test have its LAVA_RESULT_DIR in their environment.  All of them must be this
 # helper and its children, the shells that wait for it, and programs that copy the test's output.
-# What cannot be seen may go on.
+# If they cannot be seen, the test counts as going on.
 # shellcheck shell=sh
 
 # nothing_goes_on: fails where it is not certain.
@@ -81,7 +81,7 @@ is_shell() {
     esac
 }
 
-# is_ours PID: a shell that waits, this helper, what it has started, and what that has.
+# is_ours PID: a shell that waits, this helper, or a process that descends from it.
 is_ours() {
     case $ancestors in
         *" $1 "*) return ;;
