@@ -337,7 +337,7 @@ def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
 
 
 def _feed(channel: paramiko.Channel, pieces: Iterable[bytes]) -> None:
-    """Send a command's input; one that has ended takes no more, and its status tells why."""
+    """Send a command's input.  A command that has ended takes no more; see its status."""
     for piece in pieces:
         try:
             send(channel, piece)

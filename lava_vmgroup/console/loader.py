@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The dialogue with a boot loader: its prompt, and what it says when it fails.
+"""The dialogue with a boot loader: its prompt, and its messages when it fails.
 
-A prompt is the line at which the console waits: ``tftpboot`` draws hash marks, an echo shows what
-was typed, and a banner begins with the loader's name.  So it counts on a line of its own after the
+A prompt is the line at which the console waits: ``tftpboot`` draws hash marks, an echo repeats
+typed text, and a banner begins with the loader's name.  So it counts on a line of its own after the
 echo, and when the console is quiet for a moment.
 """
 
@@ -163,7 +163,7 @@ _KEYS = (("space", " "), ("esc", "\x1b"), ("enter", "\r"), ("return", "\r"), ("c
 
 
 def key_named(line: str) -> str:
-    """The key that a message names which says how to stop autoboot, "" for any or none."""
+    """Return the key that a message names for stopping autoboot; "" for any or none."""
     words = re.search(r"(?i)(?:press|hit|type)(.{1,40}?)(?:to|in)\b", line)
     named = words[1].lower() if words else ""
     if "any" in named:

@@ -131,7 +131,7 @@ class Watch:
         return self._system.is_dead
 
     def system_is_up(self, clock: KernelClock | None = None) -> None:
-        """Take every reset for a fault from now on; `clock` is what the system says of its own."""
+        """Take every reset for a fault from now on; `clock` is the system's own."""
         with self._lock:
             system = self._system
             system.is_booting, system.is_up = False, True

@@ -268,7 +268,7 @@ class MultiNodeClient:
                 self._pause(self._endpoint.poll_delay_s, deadline)
 
     def _ask(self, command: Command, request: Mapping[str, Any], deadline: Deadline) -> Reply:
-        """Ask once; a wait that ends late says who waits for whom."""
+        """Ask once; the error of a wait that times out names the waiting members."""
         with exchanging(self._address, self._token, deadline) as exchange:
             try:
                 return exchange.ask(encode_frame(request))

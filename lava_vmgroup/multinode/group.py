@@ -323,7 +323,7 @@ class Group:
         return Reply(response=Response.ACK, message=self._sent(request))
 
     def senders(self, message_id: str | None, role: str | None) -> set[str]:
-        """The members that a `lava_wait_all` waits for, whether they have sent or not."""
+        """Return the members that a `lava_wait_all` waits for, with those that have sent."""
         senders = {name for name, member in self.members.items() if role in {None, member.role}}
         # A skipped member says like any other that it has closed.
         return senders - (self.cleared if message_id == STOP_MESSAGE_ID else self.skipped)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A group in which everybody waits, as the coordinator tells it to those who wait."""
+"""A group in which every member waits, as the coordinator reports it to the waiting members."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 
 A member is *out* when no test of it can answer any more: its tests have ended, it has left, or it
 was skipped.  A group stands still when every other member waits.  That may be only for a while: a
-program that a test has left in the background can still send what is waited for.  A wait is *in
+program that a test has left in the background can still send the awaited message.  A wait is *in
 vain* when it needs a member that is out.  The group is at its end when one wait is in vain and
 each member has said that the test waits for its call, and that nothing else of the test runs.
 
@@ -155,7 +155,7 @@ def _is_in_vain(group: Group, call: _Call, clients: set[str]) -> bool:
 
 
 def _awaited(group: Group, call: _Call, clients: set[str]) -> set[str]:
-    """The members that `clients` wait for: all have to act, but for a lava-wait, where one has."""
+    """Return the members that `clients` wait for; for a lava-wait, one of them is enough."""
     match call.command:
         case Command.SYNC:
             sync = group.syncs.get(call.message_id)

@@ -19,7 +19,7 @@ _MAX_CALLS = 64
 """Number of calls of one console that may wait at once."""
 
 _LATE_S = 10.0
-"""Seconds that a call may wait longer than the session, so that it still waits when that reports it."""
+"""Seconds that a call outlasts the session: the session reports calls that still wait."""
 
 IfBlocked = Callable[[Callable[[], None]], None]
 """Runs its argument if the test does nothing else while it waits for the call."""

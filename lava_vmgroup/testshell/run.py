@@ -52,7 +52,7 @@ class Run:
     came: Numbers = field(default_factory=Numbers)
     """The records that have come."""
     last_on_console: int = 0
-    """Among which records a line of the console stands, as far as the console tells."""
+    """The highest record so far that came on the console; lines there stand behind it."""
     last_at_own_set: int = 0
     """The last record that had come by any way when the test itself printed a marker of a set."""
     jumps: list[tuple[int, datetime]] = field(default_factory=list)
@@ -182,5 +182,5 @@ def _with_attachments(cases: list[TestCase], left: LeftBehind) -> list[TestCase]
 
 
 def folder_name(name: str) -> str:
-    """The name of a test case as far as its folder on the node tells it, too."""
+    """Return a test case's name in the form in which its folder on the node keeps it."""
     return posixpath.normpath(one_line(name))

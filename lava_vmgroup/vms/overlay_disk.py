@@ -3,7 +3,7 @@
 
 The disk is a file of the VM's on the host.  It is as large as tests may be, and takes the room of
 its content: the file has holes where nothing was written.  A large tree of tests is in the host's
-store, whatever number of VMs and definitions use it, and is copied to the disk there.
+store once for all VMs and definitions, and is copied to the disk there.
 
 A guest that finds no such disk (a ramdisk without the driver) is served by its console, slowly.
 """

@@ -256,16 +256,16 @@ class ImageStore:
     def _make_room_for(
         self, needed: int, link: SshLink, deadline: Deadline
     ) -> tuple[int, int, int]:
-        """Remove what no job uses as far as that is needed.
+        """Remove files that no job uses until `needed` bytes fit.
 
-        Returns how many bytes are free on the disk, are stored, and may be stored.
+        Returns the bytes that are free on the disk, that are stored, and that may be stored.
         """
         words = ["room", str(-(-needed // 1024)), str(self._limit_mib * 1024)]
         free, used, limit = self._sizes(link, deadline, 3, *words)
         return free, used, limit
 
     def _sizes(self, link: SshLink, deadline: Deadline, number: int, *words: str) -> list[int]:
-        """The host's answer of so many sizes, in bytes; it tells them in KiB."""
+        """Return the host's answer of `number` sizes, in bytes; the host sends KiB."""
         answer = self._ask(link, deadline, *words)
         if not re.fullmatch(rf"(\d{{1,15}}\s+){{{number}}}", answer):
             raise InfrastructureError(f"the host's image store tells no sizes: {answer[:120]!r}")

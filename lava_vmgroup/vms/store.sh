@@ -3,9 +3,9 @@
 #
 #   sh -c PROGRAM ROOT claim DIGEST JOB        has a file for a job: says "stored SIZE", "damaged"
 #                                              or "absent"; it stays while the job is there
-#   sh -c PROGRAM ROOT room KIB LIMIT          removes files, until KIB fit: says how many KiB are
+#   sh -c PROGRAM ROOT room KIB LIMIT          removes files until KIB fit: prints the KiB that are
 #                                              free, are used, and may be used
-#   sh -c PROGRAM ROOT spare                   says how many KiB no running job uses
+#   sh -c PROGRAM ROOT spare                   prints the KiB that no running job uses
 #   sh -c PROGRAM ROOT keep PART DIGEST        gives an upload that is whole its name
 #
 # The least recently used files go first; a use sets a file's time.  LIMIT is in KiB, 0 for three
@@ -66,7 +66,7 @@ unused() {
     done
 }
 
-# look_at_store KIB LIMIT: whether so much fits.
+# look_at_store KIB LIMIT: succeeds if KIB fit.
 look_at_store() {
     look_at_disk
     used=$(kib_of .) limit=$2
