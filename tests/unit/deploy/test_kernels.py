@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The first bytes of a kernel show its boot loader, its architecture and its content."""
+"""The first bytes of a kernel show its format, its architecture and its content."""
 
 import gzip
 import lzma
