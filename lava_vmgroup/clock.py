@@ -20,5 +20,5 @@ def now() -> datetime:
 
 
 def seconds_set() -> float:
-    """By how much the system's clock is ahead of `now`: it was set, or the machine slept."""
+    """Return the seconds by which the system's clock is ahead of `now`: set, or after a sleep."""
     return (datetime.now(UTC) - now()).total_seconds()

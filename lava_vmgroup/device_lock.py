@@ -85,7 +85,7 @@ class Use:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process that wrote the note still runs."""
+        """Return whether the process that wrote the note still runs."""
         if self.pid <= 0:
             return False
         try:

@@ -101,14 +101,14 @@ class DeadlineExpired(VMGroupError):
     exit_status = 5
 
     def because(self, lines: Sequence[str]) -> DeadlineExpired:
-        """Return the same error with `lines` that say who waits for whom."""
+        """Return the same error with `lines`, one for each wait of the group."""
         if not lines:
             return self
         return type(self)(f"{self.message}: {'; '.join(lines)}", last_lines=self.last_lines)
 
 
 class WaitExpired(DeadlineExpired):
-    """A limit passed while others were waited for; what kept them is the better explanation."""
+    """A limit passed while others were waited for; the error of those others explains more."""
 
 
 class MultiNodeError(VMGroupError):
@@ -118,7 +118,7 @@ class MultiNodeError(VMGroupError):
 
 
 class GroupStuck(MultiNodeError):
-    """The group waits for members that cannot act any more; the message says who for whom."""
+    """The group waits for members that cannot act any more; the message names each wait."""
 
 
 class PeerFailed(MultiNodeError):
@@ -127,7 +127,7 @@ class PeerFailed(MultiNodeError):
     def __init__(self, message: str, *, canceled: bool = False) -> None:
         super().__init__(message)
         self.canceled = canceled
-        """Whether the other member was canceled, or ended with one that was."""
+        """True if the other member was canceled, or failed because of a canceled one."""
 
 
 class TestError(VMGroupError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 
 ERRORS = "lava_vmgroup.each_byte"
-"""What to do with such bytes, for ``bytes.decode`` and decoders."""
+"""The error handler for such bytes, for ``bytes.decode`` and decoders."""
 
 
 def decoded(data: bytes) -> str:

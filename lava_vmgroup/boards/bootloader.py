@@ -336,7 +336,10 @@ def _open_stream(command: str, limit_s: float, deadline: Deadline) -> ByteStream
 
 
 def _is_ramdisk(system: System, commands: Sequence[BootCommand]) -> bool:
-    """Whether the job's kernel and ramdisk, which may be in the kernel's file, are all there is."""
+    """Return whether the system has no root file system beside the job's kernel and ramdisk.
+
+    The ramdisk may be in the kernel's file.
+    """
     text = " ".join(command.text for command in commands)
     offer = system.offer
     return bool(offer.kernel) and not offer.nfsrootfs and not names_root(text)

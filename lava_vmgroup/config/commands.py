@@ -109,7 +109,7 @@ def _wanted(command: BootCommand, tags: Mapping[str, str]) -> bool:
 
 
 def names_root(text: str) -> bool:
-    """Whether the last ``root=`` in a text names a root file system beside the ramdisk."""
+    """Return whether the last ``root=`` in a text names a root file system beside the ramdisk."""
     roots = re.findall(r"(?<!\w)root=[\"']?([^\s\"']+)", text)
     return bool(roots) and not re.match(r"/dev/ram\d*$", roots[-1])
 

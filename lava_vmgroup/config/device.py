@@ -37,7 +37,7 @@ KNOWN_PROMPTS = (
     r"[\w-]{1,40} \[rc=\d{0,3}\]#",
     r"└─#",
 )
-"""What a root shell's prompt looks like, in nearly every system; each for a whole line."""
+"""Patterns of a root shell's prompt on nearly every system; each fits a whole line."""
 
 
 class QemuArch(enum.Enum):

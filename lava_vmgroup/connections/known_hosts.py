@@ -118,7 +118,7 @@ def _matching(lines: Iterable[_Line], name: str) -> list[_Line]:
 
 
 def _covers(hosts: str, name: str) -> bool:
-    """Whether the first word of a line is about a host."""
+    """Return whether `hosts`, the first word of a line, covers the host `name`."""
     if hosts.startswith(_HASHED):
         return _is_hash_of(hosts, name)
     matched = False

@@ -299,7 +299,7 @@ class SshLink:
         return self._sftp
 
     def _files_broke_off(self) -> bool:
-        """Whether the SFTP session is gone with its connection."""
+        """Return whether the SFTP session ended with its connection; if so, forget it."""
         channel = None if self._sftp is None else self._sftp.get_channel()
         if channel is not None and not has_ended(channel.get_transport()):
             return False
@@ -337,7 +337,7 @@ def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
 
 
 def _feed(channel: paramiko.Channel, pieces: Iterable[bytes]) -> None:
-    """Send a command's input; one that has ended takes no more, and its status tells why."""
+    """Send a command's input.  A command that has ended takes no more; see its status."""
     for piece in pieces:
         try:
             send(channel, piece)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who and where a host is, and the way in: keys that it accepts, and its keys that we know.
+"""Access to a host by SSH: its user and address, the keys that it accepts, its own known keys.
 
 The host's key is always known beforehand (it is read over the serial console, or kept by the lab)
 and a different one is refused.
@@ -62,14 +62,14 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """A way into a host: where it is, and the keys of which it accepts one."""
+    """A way into a host: its address, and the keys of which it accepts one."""
 
     address: Address
     key: Identity
     keys_file: str = DEFAULT_KEYS_FILE
     """The file on the host that has the keys which it accepts; ``~`` is the user's home."""
     why_refused: str = ""
-    """Why a login by key may be refused, where a reason is known."""
+    """The reason why a login by key may be refused, "" if none is known."""
 
 
 class _TurnedAway(OSError):

@@ -15,7 +15,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
 
 TRIES = 3
-"""How often something is begun that a connection may break off under."""
+"""Number of times that an operation is begun, as its connection may break off."""
 _MOST = 16
 """More connections than a node needs sessions at once."""
 _LOOK_S = 0.2
@@ -38,7 +38,7 @@ class Connections:
 
     @property
     def patience_s(self) -> int:
-        """How long the host may be out of reach for those who need it."""
+        """Seconds that the host may be out of reach before its users give it up."""
         return self._access.address.link_patience_s
 
     @property
@@ -130,6 +130,6 @@ class Connections:
 
 
 def has_ended(transport: paramiko.Transport) -> bool:
-    """Whether a connection is gone; its thread may need a moment to find out."""
+    """Return whether a connection has ended; its thread may need a moment to notice."""
     transport.join(_LOOK_S)
     return not transport.is_active()

@@ -14,7 +14,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError
 
 FILE_ERRORS = (*CONNECTION_ERRORS, paramiko.SFTPError)
-"""What paramiko raises when a session of SFTP does not go on."""
+"""The errors that paramiko raises when an SFTP session breaks off."""
 
 # sshd starts the server by the login shell, whose start-up files may print text that is no SFTP.
 # It may also be installed without being configured.  The folders are of Debian, Fedora, openSUSE

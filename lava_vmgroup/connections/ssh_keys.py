@@ -59,7 +59,7 @@ class KeyFile:
 
 
 class Identity(Protocol):
-    """Whatever has private keys to log in with."""
+    """A source of private keys to log in with."""
 
     @property
     def privates(self) -> tuple[paramiko.PKey, ...]:

@@ -91,7 +91,7 @@ def open_to_ssh(
 
 
 def _rules(shell: Shell, user: str, server: str, deadline: Deadline) -> Mapping[str, str]:
-    """What OpenSSH's server says about logins by key; nothing where it says nothing."""
+    """Return the settings of OpenSSH's server for logins by key; empty if it prints none."""
     connection = shlex.quote(f"user={user},host={server},addr={server}")
     command = _ASK.format(connection=connection, openwrt=_OPENWRT_KEYS_FILE)
     _, output = shell.run(command, deadline)
@@ -156,9 +156,9 @@ def _quoted(path: str) -> str:
 
 
 def _watch(job: str, claim: str, file: str, looks: int) -> str:
-    """Shell code that removes the job's key from `file` unless it is claimed in so many looks.
+    """Return shell code that removes the job's key from `file` if no look finds it claimed.
 
-    It outlives the console, and its shell says nothing of it.
+    The code outlives the console, and its shell prints nothing about it.
     """
     ours = f" {_MARK}{job.replace('.', '[.]')}$"
     remove = f"sed -i '/{ours}/d' $f; [ -s $f ] || rm $f"

@@ -14,7 +14,7 @@ from lava_vmgroup.errors import DeadlineExpired
 
 _POLL_S = 0.3
 _UNREACHABLE = 2
-"""What ``ip`` ends with when it knows no route, be it iproute2's or busybox's."""
+"""The status of ``ip`` when it knows no route, both of iproute2's and of busybox's."""
 _SOURCE = re.compile(r"\bsrc ([0-9A-Fa-f.:]+)")
 _ADDRESS = re.compile(r"(?<![\w.:])(?:addr:)?([0-9A-Fa-f]*[.:][0-9A-Fa-f.:]+)(?=[\s/%]|$)")
 # Any of these lists them; ip may be missing, and that of busybox may have been made without routes.

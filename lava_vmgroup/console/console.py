@@ -166,8 +166,8 @@ class Console:
     ) -> Match:
         """Wait until the console shows one of `patterns`; the earliest match wins.
 
-        `nudge` is called, in this thread, after 5 seconds in which nothing came, and then ever more
-        seldom, at last every `longest_s` seconds, whatever comes.
+        `nudge` is called, in this thread, after 5 seconds without output, and then at growing
+        intervals of up to `longest_s` seconds, with output or without.
         """
         compiled: list[Any] = [
             UserPattern(one) if isinstance(one, str) else one for one in patterns

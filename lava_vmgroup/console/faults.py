@@ -51,11 +51,11 @@ class Fault:
     """The stricter pattern for messages without a time stamp, which may be a test's output."""
     place: Place = Place.MESSAGE
     when_up: bool = False
-    """Whether it is only a fault while a system is supposed to be up."""
+    """True if it is only a fault while a system is supposed to be up."""
     after: str = ""
-    """What one of the lines before it must show, for words that are harmless otherwise."""
+    """A pattern that one of the lines before must fit, for words that are harmless otherwise."""
     of_ramdisk: bool = False
-    """Whether a ramdisk says it that finds no root file system."""
+    """True for the message of a ramdisk that finds no root file system."""
     hint: str = ""
 
 
@@ -107,7 +107,8 @@ _RAMDISK = (
     r"^mountroot> ?$",
     r"(?i:dropping (?:you )?(?:in)?to (?:a |an )?(?:\w{1,20} ){0,3}shell)",
     r"(?i:dropped into (?:a |an )(?:\w{1,20} ){0,3}shell)",
-    # What cannot be moved is unmounted instead, and initramfs-tools tries one init after the other.
+    # switch_root unmounts a file system that it cannot move.  initramfs-tools tries one init after
+    # the other.
     r"switch_root: (?!failed to mount moving /(?:dev|proc|sys|run)\b)"
     r"(?:failed|can't|cannot|bad|not )",
     r"Failed to switch root: ",

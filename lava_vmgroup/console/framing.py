@@ -34,15 +34,15 @@ def typed_length(command: str) -> int:
 
 @dataclass(slots=True)
 class Progress:
-    """How far the command with a number has come, by what the console shows."""
+    """The progress of the command with a number, as read from the console."""
 
     number: int
     text: str = ""
-    """Unread output of the command; what came before its begin is none."""
+    """Unread output of the command; text from before its begin does not belong to it."""
     has_begun: bool = False
     asked: int = 0
     was_never_read: bool = False
-    """Whether the newest question, typed after the command, was answered before it began."""
+    """True if the newest question, typed after the command, was answered before it began."""
     status: int = 0
     verdict: int | None = None
     """The status, or None for a status of 0 of a command that has not ended."""

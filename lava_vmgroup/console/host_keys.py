@@ -13,12 +13,12 @@ from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
 
 _POLL_S = 1.0
 _ROUNDS_BETWEEN_KNOCKS = 5
-"""OpenSSH punishes who connects often without a login (PerSourcePenalties)."""
+"""OpenSSH punishes clients that connect often without a login (PerSourcePenalties)."""
 _KNOCK_S = 20.0
 _HOST_KEY = re.compile(r"^((?:ssh|ecdsa)-\S+) (\S+)", re.MULTILINE)
 
-# OpenSSH's are where its configuration says, which only sshd itself reads completely; that fails
-# where the system is not ready for it.  Dropbear keeps no public halves.  PATH is the subshell's.
+# sshd's configuration names OpenSSH's keys.  Only sshd itself reads it completely, and fails if the
+# system is not ready for it.  Dropbear keeps no public halves.  PATH is the subshell's.
 _READ = (
     "(PATH=$PATH:/usr/sbin:/sbin; exec 2>/dev/null </dev/null; for f in $({ sshd -T; "
     "cat /etc/ssh/sshd_config* /etc/ssh/sshd_config.d/* /usr/etc/ssh/sshd_config*; } | "
@@ -41,7 +41,7 @@ def read_host_keys(shell: Shell, deadline: Deadline) -> tuple[HostKey, ...]:
 
 
 def check_server(shell: Shell, deadline: Deadline) -> list[str]:
-    """Return what the SSH server says of itself; raises `InfrastructureError` if there is none."""
+    """Return the SSH server's check of itself; raises `InfrastructureError` if there is none."""
     status, output = shell.run(_ASK_SERVER, deadline)
     if status != 0:
         raise InfrastructureError(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The dialogue with a boot loader: its prompt, and what it says when it fails.
+"""The dialogue with a boot loader: its prompt, and its messages when it fails.
 
-A prompt is the line at which the console waits: ``tftpboot`` draws hash marks, an echo shows what
-was typed, and a banner begins with the loader's name.  So it counts on a line of its own after the
+A prompt is the line at which the console waits: ``tftpboot`` draws hash marks, an echo repeats
+typed text, and a banner begins with the loader's name.  So it counts on a line of its own after the
 echo, and when the console is quiet for a moment.
 """
 
@@ -24,7 +24,7 @@ from lava_vmgroup.testshell.pattern import UserPattern
 _QUIET_S = 0.3
 _BACK_QUIET_S = 1.5
 _PROGRESS = re.compile(r"\s|[^:]{1,40}:\s|.*##")
-"""How lines begin that show how far something is."""
+"""The beginning of lines that report progress, such as of a download."""
 _END = re.compile(r"[\s#$>=:%\])]{0,4}$")
 
 _COMPLAINTS = re.compile(
@@ -134,7 +134,7 @@ class Loader:
         self._said.append(plain(match.before))
 
     def _complaint(self) -> str:
-        """What the boot loader has complained of last, rather of something that matters."""
+        """Return the boot loader's last complaint; a minor one only if there is no other."""
         found = [one[1].strip() for text in self._said for one in _COMPLAINTS.finditer(text)]
         found = [one for one in found if not _MINOR.match(one)] or found
         return found[-1] if found else ""
@@ -163,7 +163,7 @@ _KEYS = (("space", " "), ("esc", "\x1b"), ("enter", "\r"), ("return", "\r"), ("c
 
 
 def key_named(line: str) -> str:
-    """The key that a message names which says how to stop autoboot, "" for any or none."""
+    """Return the key that a message names for stopping autoboot; "" for any or none."""
     words = re.search(r"(?i)(?:press|hit|type)(.{1,40}?)(?:to|in)\b", line)
     named = words[1].lower() if words else ""
     if "any" in named:
@@ -180,13 +180,13 @@ def control(letter: str) -> str:
 
 
 def _without_echo(line: str, typed: str) -> str:
-    """What follows the echo of what was typed, which may not have come as a whole."""
+    """Return the text of a line after the echo of `typed`; the echo may be incomplete."""
     line = line.lstrip()
     return "" if typed.startswith(line) else line.removeprefix(typed)
 
 
 def _is_prompt(line: str, pattern: UserPattern) -> bool:
-    """Whether a console waits at this line, by the pattern of the boot loader's prompt."""
+    """Return whether the boot loader waits at this line, by the pattern of its prompt."""
     # A pattern may begin with the end of the line before.
     found = pattern.search(line) or pattern.search(f"\r\n{line}")
     if found is None or "##" in line:

@@ -19,18 +19,18 @@ from lava_vmgroup.testshell.pattern import UserPattern
 
 _MAX_LOGINS = 3
 _NUDGE_S = 20.0
-"""How long a console is silent before Enter is pressed: a kernel message can tear a prompt, which
-never shows again by itself."""
+"""Seconds of silence before Enter is pressed: a kernel message can tear a prompt, and the system
+never repeats it by itself."""
 _NUDGES = 10
 _QUIET_S = 1.0
 _ASKING_S = 5.0
-"""How long a question that nobody can answer stays: a login may still be automatic."""
+"""Seconds to wait at a question without an answer: the system may still log in by itself."""
 _PAUSE_S = 3.0
 _STRANGE = 3
-"""How often a prompt that is not the wanted one shows before it is believed."""
+"""Number of times to press Enter at a prompt that is not the wanted one, before giving up."""
 
 _ANY_PROMPT = re.compile(r"[$#%>] ?$")
-"""What a shell may show before login_commands; what is typed earlier, a login throws away."""
+"""A shell's prompt before login_commands; a login throws away text that is typed earlier."""
 _LOGIN = re.compile(r"(?:^|\s)[Ll]ogin: ?$")
 _PASSWORD = re.compile(r"(?i)^(?:password(?: for \S{1,64})?|\S{1,64}'s password): ?$")
 _KNOWN = tuple(re.compile(rf"^(?:{pattern})\s*$") for pattern in KNOWN_PROMPTS)
@@ -49,14 +49,14 @@ _FIRST_BOOT = (
 
 
 class _Sight(enum.Enum):
-    """What a console can show on the way to a shell."""
+    """The prompts and questions of a console on the way to a shell."""
 
     LOGIN = enum.auto()
     PASSWORD = enum.auto()
     SHELL = enum.auto()
     """A prompt that the lab or the job names."""
     KNOWN_SHELL = enum.auto()
-    """What is a root shell's prompt by its looks."""
+    """A prompt that looks like a root shell's."""
     ANY_SHELL = enum.auto()
     """The shell of a user who is to become root."""
     ACTIVATE = enum.auto()
@@ -178,12 +178,12 @@ class _Dialogue:
         )
 
     def _is_wanted(self, line: str) -> bool:
-        """Whether the lab or the job names the prompt."""
+        """Return whether the lab or the job names the prompt."""
         named = (one for one in self._login.test_image_prompts if one not in KNOWN_PROMPTS)
         return any(UserPattern(one).search(line) is not None for one in named)
 
     def _next(self) -> tuple[_Sight, Match]:
-        """Wait for something known; what may be by its looks only must stay for a while."""
+        """Wait for a known prompt; one that is known only by its looks must stay for a while."""
         sights = self._sights()
         while True:
             match = self._expect_nudging([one for _, one in sights])
@@ -285,7 +285,7 @@ class _Dialogue:
         self._to_type = ()
 
     def _believes(self, line: str) -> bool:
-        """Whether a prompt that looks like a root shell's is the one that is waited for."""
+        """Return whether a prompt that looks like a root shell's is the one that is waited for."""
         wanted = self._login.test_image_prompts
         if any(one in KNOWN_PROMPTS for one in wanted):
             return True

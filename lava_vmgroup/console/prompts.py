@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Prompts as patterns for `Console.expect`: text at which a console waits for somebody.
 
-A pattern of a lab or a job is looked for anywhere (`Anywhere`), as LAVA v1 does.  What may be a
-prompt by its looks only is the unfinished last line (`LastLine`), and only when the console then
-stays quiet: `is_quiet`.  Each sees the text as a terminal would show it.
+A pattern of a lab or a job is looked for anywhere (`Anywhere`), as LAVA v1 does.  A
+prompt that is known only by its looks must be the unfinished last line (`LastLine`), and the
+console must then stay quiet (`is_quiet`).  Each sees the text as a terminal would show it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LastLine:
 
     fits: Callable[[str], bool]
     pattern: str = "the last line"
-    """What pexpect calls it."""
+    """The name that pexpect gives it in messages."""
 
     def search(self, text: str, start: int = 0) -> re.Match[str] | None:
         """An empty match where that line begins."""
@@ -79,7 +79,7 @@ def line_of(match: Match) -> str:
 
 
 def is_quiet(console: Console, match: Match, seconds: float, deadline: Deadline) -> bool:
-    """Whether the line that a `LastLine` has found stays as it is for so long."""
+    """Return whether the line that a `LastLine` has found stays unchanged for `seconds`."""
     limit = deadline.sub("the console to be quiet", seconds)
     changed: Any = _Changed(line_of(match))
     try:

@@ -61,8 +61,8 @@ _SETUP = (
     'return "$lava_s"; }}; '
     "lava_t='\\eval \"$lava_c\"; lava_end' lava_n=0 lava_e=0; lava_ask {number}"
 )
-# A login shell that is late reads all that was typed meanwhile; it must not be replaced twice, for
-# what a shell has read ahead is lost with it.
+# A login shell that is late reads all text typed meanwhile.  It must not be replaced twice: the
+# text that a shell has read ahead is lost with it.
 _PROBE = "echo lava-'here'-{number}"
 _HERE = re.compile(r"lava-here-(\d+)")
 _PATIENT_TIMES = 2

@@ -34,19 +34,19 @@ LINE_LIMIT = 1000
 LINES_BEFORE = 10
 LINES_AFTER = 60
 AFTERMATH_S = 0.8
-"""How long what follows a fault is waited for; a call trace comes at once."""
+"""Seconds to wait for the lines after a fault; a call trace comes at once."""
 
 _STAMP = re.compile(r"(?<!['\"])\[ {0,9}(\d{1,9}\.\d{6})\](?:\[ {0,5}[TC]\d{1,9}\])? ")
 _DISORDER_S = 10.0
-"""How much earlier than the one before it a message may be; processors write at the same time."""
+"""Seconds that a message may be earlier than the one before: processors write at the same time."""
 _DRIFT = 0.01
 _AHEAD_S = 60.0
-"""How much a kernel's clock for messages may be ahead of its uptime."""
+"""Seconds that a kernel's clock for messages may be ahead of its uptime."""
 _LAST_MESSAGE_S = 300.0
-"""How long before its login a system with such a clock has shown a message at least."""
+"""Seconds before its login in which a system with such a clock must have shown a message."""
 _REMEMBERED = 1000
 _CASE = re.compile(r"<LAVA_SIGNAL_(?:STARTTC (?P<begun>[^>]*?)|ENDTC [^>]*)(?: CHECK=\d+)?>")
-"""Where a test case begins or ends; whoever records it may be behind the console, or before it."""
+"""The begin or end of a test case; the records may be behind the console, or ahead of it."""
 _LAST_WORDS = "---[ end Kernel panic"
 
 
@@ -64,7 +64,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelClock:
-    """What a system has said of its kernel's clock and messages."""
+    """A system's answer about its kernel's clock and messages."""
 
     uptime_s: float
     asked_at: float
@@ -74,18 +74,18 @@ class KernelClock:
 
 @dataclass(slots=True)
 class _System:
-    """What the watch knows of the system that runs."""
+    """The watch's knowledge of the system that runs."""
 
     is_booting: bool = False
     is_up: bool = False
     is_ramdisk: bool = False
-    """Whether the ramdisk is all of the system, so that it needs no root file system."""
+    """True if the ramdisk is the whole system, so that it needs no root file system."""
     has_stamps: bool = False
     clock: KernelClock | None = None
     newest_s: float = 0.0
     """The latest time stamp that can be the kernel's."""
     is_dead: bool = False
-    """Whether a fatal fault was told: nothing that follows is news."""
+    """True after a fatal fault was reported: later faults are no news."""
     told: set[str] = field(default_factory=set)
     """Messages with their time stamps."""
 
@@ -96,7 +96,7 @@ class Watch:
     silence_s: float = 0.0
     """How long a console may say nothing while something is expected of it; 0 is for ever."""
     hears_kernel: bool = True
-    """Whether a kernel can speak there; on a terminal behind SSH only the job's patterns count."""
+    """False on a terminal behind SSH, where no kernel writes: only the job's patterns count."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class Watch:
         return self._system.is_dead
 
     def system_is_up(self, clock: KernelClock | None = None) -> None:
-        """Take every reset for a fault from now on; `clock` is what the system says of its own."""
+        """Take every reset for a fault from now on; `clock` is the system's own."""
         with self._lock:
             system = self._system
             system.is_booting, system.is_up = False, True
@@ -236,9 +236,9 @@ class Watch:
         return None
 
     def _can_be_now(self, stamp_s: float) -> bool:
-        """Whether the kernel of the system that runs can have said something with that stamp now.
+        """Return whether the kernel of the running system can have written that time stamp by now.
 
-        A console shows what a kernel says in its order, however late.
+        A console shows a kernel's messages in their order, however late.
         """
         system = self._system
         if system.is_up and stamp_s < system.newest_s - _DISORDER_S:

@@ -60,7 +60,7 @@ def write_image(
             hint="check card, reader and SD-mux; the dispatcher's kernel log may say more",
         ) from error
     finally:
-        # A device that has failed may say so again; what was written is known by then.
+        # A failed device may raise again at close; the written bytes are known by then.
         with contextlib.suppress(OSError):
             os.close(fd)
 

@@ -19,7 +19,7 @@ _SMALL_BYTES = 1 << 30
 
 
 def look(group: Group, config: DispatcherConfig, host: DeviceConfig) -> list[Finding]:
-    """Whether the dispatcher has what the job needs of it."""
+    """Return a finding for each thing that the job needs of the dispatcher."""
     found = dict.fromkeys(one for node in group.nodes for one in tools.look(node))
     writes = any(
         action.command == "deploy_linaro_image"
@@ -32,7 +32,7 @@ def look(group: Group, config: DispatcherConfig, host: DeviceConfig) -> list[Fin
 
 
 def medium(host: DeviceConfig) -> Finding:
-    """Whether the host's boot medium is there, or can come yet; nothing is switched."""
+    """Return whether the host's boot medium is there, or can still come; nothing is switched."""
     assert host.media_device is not None, "a host without a medium has none to look at"
     name = f"boot medium {host.media_device}"
     try:

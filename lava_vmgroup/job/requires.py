@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""``requires``: the words by which a job says what its host must have.
+"""``requires``: the words by which a job names the properties that its host must have.
 
-They are checked with the job; `lava_vmgroup.vms.requires` compares them with what a host has.
+They are checked with the job; `lava_vmgroup.vms.requires` compares them with the host.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _LEAST: Mapping[Kind, tuple[str, str]] = {
     Kind.MEMORY: (_NUMBER, "a whole number of MiB, as in memory>=2048"),
     Kind.QEMU: (r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}", "a version, as in qemu>=8.0"),
 }
-"""The lower limits, each with what a message says was expected."""
+"""The lower limits, each with its pattern and the message for a value that does not fit."""
 
 _NAMED: Mapping[Kind, tuple[str, str]] = {
     Kind.MODULE: (r"[A-Za-z0-9_-]{1,64}", "the name of a kernel module, as in module:vhost_net"),
@@ -87,7 +87,7 @@ _WORD = re.compile(r"\s*([^\s:<>=!~]+)\s*(?:(:|[<>=!~]+)\s*(.*?))?\s*", re.DOTAL
 
 
 class UnknownRequirement(ValueError):
-    """Text that is none of the words; says what is wrong with it."""
+    """Text that is none of the words; the message names the error."""
 
 
 def parse_requirement(text: str) -> Requirement:

@@ -37,21 +37,21 @@ BLOCKSIZE = 4096
 """LAVA's name for its clients' chunk; every request names it, nobody looks at it."""
 
 Received = dict[str, dict[str, str]]
-"""What a wait brings: sender, then key, then value."""
+"""The data that a wait returns: sender, then key, then value."""
 
 OnStandstill = Callable[[Standstill], None]
-"""Is told, in the thread that waits, that everybody in the group waits."""
+"""Called, in the thread that waits, when every member of the group waits."""
 
 _LINES_S = 2.0
-"""How long a wait that has ended late asks who waits for whom."""
+"""Seconds in which a wait that timed out asks which member waits for which."""
 
 
 @dataclass(slots=True)
 class _Contact:
-    """What a member knows of its coordinator, whoever speaks for it."""
+    """A member's knowledge of its coordinator, shared by all clients of the member."""
 
     is_lost: bool = False
-    """Whether the last call has waited for it in vain."""
+    """True if the last call waited for the coordinator in vain."""
 
 
 class MultiNodeClient:
@@ -268,7 +268,7 @@ class MultiNodeClient:
                 self._pause(self._endpoint.poll_delay_s, deadline)
 
     def _ask(self, command: Command, request: Mapping[str, Any], deadline: Deadline) -> Reply:
-        """Ask once; a wait that ends late says who waits for whom."""
+        """Ask once; the error of a wait that times out names the waiting members."""
         with exchanging(self._address, self._token, deadline) as exchange:
             try:
                 return exchange.ask(encode_frame(request))

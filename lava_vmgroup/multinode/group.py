@@ -108,7 +108,7 @@ class Group:
     standstill: Standstill | None = None
     """Set while every member waits that is not out; see `lava_vmgroup.multinode.waits`."""
     standstills: int = 0
-    """How many there have been."""
+    """The number of standstills so far."""
     unconfirmed: set[str] = field(default_factory=set)
     """The members that have not said in this standstill that nothing of them goes on."""
     holds: dict[Hold, None] = field(default_factory=dict)
@@ -323,7 +323,7 @@ class Group:
         return Reply(response=Response.ACK, message=self._sent(request))
 
     def senders(self, message_id: str | None, role: str | None) -> set[str]:
-        """The members that a `lava_wait_all` waits for, whether they have sent or not."""
+        """Return the members that a `lava_wait_all` waits for, with those that have sent."""
         senders = {name for name, member in self.members.items() if role in {None, member.role}}
         # A skipped member says like any other that it has closed.
         return senders - (self.cleared if message_id == STOP_MESSAGE_ID else self.skipped)

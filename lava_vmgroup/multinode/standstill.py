@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A group in which everybody waits, as the coordinator tells it to those who wait."""
+"""A group in which every member waits, as the coordinator reports it to the waiting members."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Standstill:
     lines: Sequence[str]
     """A line for each wait: which members wait, in which call, and for whom."""
     in_vain: bool
-    """Whether one of the waits can never end, as a member that it needs has left or has no tests
-    any more.  The group is at its end if no program in the background of a test goes on either."""
+    """True if one of the waits can never end: a member that it needs has left or has no tests any
+    more.  The group is at its end if its tests run no programs in the background either."""
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object to send."""

@@ -78,7 +78,7 @@ def _check_texts(facts: Any, *names: str) -> None:
 
 
 def render_status(groups: Status) -> RenderableType:
-    """Tables for people: the members of every group, what each waits for, and who for whom."""
+    """Return tables for people: the members of every group, and their waits for each other."""
     if not groups:
         return Text("no groups")
     return Lines(*(part for name, group in groups.items() for part in _render(name, group)))

@@ -13,14 +13,14 @@ class Sync:
     """The open round of a sync, and what is left of the last one."""
 
     entered: set[str] = field(default_factory=set)
-    """Who waits for the others in the open round."""
+    """The members that wait for the others in the open round."""
     released: set[str] = field(default_factory=set)
-    """Who has not yet been told that the last round is complete."""
+    """The members that have yet to be told that the last round is complete."""
     told: dict[str, str] = field(default_factory=dict)
-    """The call by which each was told last, whose answer may have got lost."""
+    """The last call of each member that was answered; the answer may have got lost."""
 
     def was_told(self, request: Request) -> bool:
-        """Whether this call was answered already, which its client does not know."""
+        """Return whether this call was answered before; its client may have missed the answer."""
         return request.call is not None and self.told.get(request.client) == request.call
 
     def release(self, request: Request) -> Reply:

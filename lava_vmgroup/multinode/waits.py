@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Who waits for whom in a group, and whether it can go on.
+"""The waits of a group's members for each other, and the end of a group that cannot go on.
 
 A member is *out* when no test of it can answer any more: its tests have ended, it has left, or it
 was skipped.  A group stands still when every other member waits.  That may be only for a while: a
-program that a test has left in the background can still send what is waited for.  A wait is *in
+program that a test has left in the background can still send the awaited message.  A wait is *in
 vain* when it needs a member that is out.  The group is at its end when one wait is in vain and
 each member has said that the test waits for its call, and that nothing else of the test runs.
 
@@ -97,7 +97,7 @@ def _waits(group: Group) -> Sequence[Hold]:
 
 
 def _is_open(group: Group, request: Request) -> bool:
-    """Whether a client that asks again has to wait again."""
+    """Return whether a client that asks again has to wait again."""
     sent = group.sent.get(request.message_id, {})
     match request.command:
         case Command.SYNC:
@@ -142,7 +142,7 @@ def _out(group: Group) -> set[str]:
 
 
 def _is_in_vain(group: Group, call: _Call, clients: set[str]) -> bool:
-    """Whether a wait can end only by a member that is out."""
+    """Return whether a wait can end only by a member that is out."""
     out = _out(group)
     if call.command is Command.SYNC:
         return not (out - group.skipped).isdisjoint(_awaited(group, call, clients))
@@ -155,7 +155,7 @@ def _is_in_vain(group: Group, call: _Call, clients: set[str]) -> bool:
 
 
 def _awaited(group: Group, call: _Call, clients: set[str]) -> set[str]:
-    """The members that `clients` wait for: all have to act, but for a lava-wait, where one has."""
+    """Return the members that `clients` wait for; for a lava-wait, one of them is enough."""
     match call.command:
         case Command.SYNC:
             sync = group.syncs.get(call.message_id)

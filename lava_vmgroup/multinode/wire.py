@@ -12,7 +12,7 @@ requests that it does not know:
   the wait.  A refusal of such a request has a ``reason``.
 - ``instance``: which program it is that speaks for a client; another one is refused.
 - ``call``: the same for each try of one call, so that an answer that got lost is given again.
-- ``token``: what a coordinator that was started with one wants to be told.
+- ``token``: the coordinator's token, if it was started with one.
 - ``lava_failed`` with a ``reason`` tells the group that a member failed; ``"ends_group": true``
   that it is the group's end.
 - ``lava_skipped`` with a ``reason`` tells the group to do without a member.
@@ -21,13 +21,13 @@ requests that it does not know:
   taken for dead when it has no such connection any more for a while and has not left the group;
   ``"ends_group": true`` says that this is the group's end.
 - ``lava_status`` asks how the groups are.
-- ``lava_tests`` with ``"ended": true`` says that the tests of a member answer nobody any more, with
-  false that they do again.
+- ``lava_tests`` with ``"ended": true`` reports that the tests of a member answer no more calls,
+  with false that they answer again.
 - A wait with ``"of_test": true`` is answered with ``wait`` and a ``standstill`` when every member
   waits, unless its ``seen`` is the number of that standstill, and with ``nack`` and the standstill
-  when the group is at its end.  ``lava_blocked`` with ``seen`` says that nothing of a member goes
-  on beside its wait.
-- ``lava_waits`` asks who waits for whom in the client's group.
+  when the group is at its end.  ``lava_blocked`` with ``seen`` reports that nothing of a member
+  goes on beside its wait.
+- ``lava_waits`` asks which member waits for which in the client's group.
 """
 
 from __future__ import annotations
@@ -330,7 +330,7 @@ class Reply:
     failed: Mapping[str, str] | None = None
     """With `NACK`: the members that failed, each with its reason (ours)."""
     canceled: bool = False
-    """With `failed`: whether all of them were canceled, or ended with a member that was (ours)."""
+    """With `failed`: True if all were canceled, or failed because of a canceled member (ours)."""
     standstill: Standstill | None = None
     """With `WAIT`: everybody waits; with `NACK`: nobody ever goes on (ours)."""
     reason: str | None = None

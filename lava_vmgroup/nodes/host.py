@@ -340,7 +340,7 @@ def _refuse_deployments(job: NodeJob, hostname: str) -> None:
 
 _FOREIGN, _LEFT_OVER = 3, 4
 _LEFTOVERS_S = 120
-"""How long to wait for the supervisor of an earlier job, which first finds out that it is dead."""
+"""Seconds to wait for the supervisor of an earlier job, which has yet to notice the dead job."""
 # Test shells of earlier jobs may have left theirs behind.
 _CLAIM = """
 looks=0

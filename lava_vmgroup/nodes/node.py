@@ -91,7 +91,7 @@ class Node(abc.ABC):
         self._shell: Shell | None = None
         self._shells_to_come = sum(action.command == _TEST_SHELL for action in job.actions)
         self._tests_ended = False
-        """Whether the group knows that no test of this node answers."""
+        """True while the group counts the tests of this node as ended."""
 
     def join(self, deadline: Deadline) -> None:
         """Wait until the group is complete, and get to know its members."""
@@ -171,7 +171,7 @@ class Node(abc.ABC):
 
     @property
     def waits_after_tests(self) -> bool:
-        """Whether the node's next test shell waits until all VMs have closed."""
+        """Return whether the node's next test shell waits until all VMs have closed."""
         return False
 
     @abc.abstractmethod

@@ -102,11 +102,11 @@ class Shared:
 
     @property
     def uploads(self) -> tuple[Upload, ...]:
-        """What was put into the host's image store."""
+        """The files that were put into the host's image store."""
         return self._host.store.uploads() if self._host is not None else ()
 
     def is_new(self, text: str) -> bool:
-        """Whether no node of this process has told its user this text yet."""
+        """Return True the first time that a node of this process has this text for its user."""
         with self._lock:
             is_new = text not in self._told
             self._told.add(text)

@@ -67,7 +67,7 @@ def fitting_tree(dtb: Path | None, job: NodeJob, config: DeviceConfig, log: Node
 
 
 def with_right_root(deployed: Deployed, job: NodeJob, log: NodeLog) -> Deployed:
-    """Return what boots with a root device that the VM has; says what is changed."""
+    """Return the deployed system with a root device that the VM has; log each change."""
     if deployed.layout is None or job.launch_with:
         return deployed
     root = None if deployed.root is None else deployed.layout.find(deployed.root)

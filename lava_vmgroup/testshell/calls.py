@@ -16,13 +16,13 @@ from lava_vmgroup.testshell.records import Place, enveloped
 from lava_vmgroup.testshell.replies import Reply, ask_blocked
 
 _MAX_CALLS = 64
-"""How many calls of one console may wait at once."""
+"""Number of calls of one console that may wait at once."""
 
 _LATE_S = 10.0
-"""How much longer than the session a call may wait, so that it waits still when that says why."""
+"""Seconds that a call outlasts the session: the session reports calls that still wait."""
 
 IfBlocked = Callable[[Callable[[], None]], None]
-"""Has what is given to it done if nothing of the test goes on while it waits for the call."""
+"""Runs its argument if the test does nothing else while it waits for the call."""
 
 Answer = Callable[[MultiNodeCall, CancelToken, Deadline, IfBlocked], Reply | None]
 """Carries out a MultiNode call; blocks, and is ended by the token."""
@@ -58,12 +58,12 @@ class Calls:
 
     @property
     def are_waiting(self) -> bool:
-        """Whether the group has still to answer a call."""
+        """Return whether the group has still to answer a call."""
         return any(thread.is_alive() for thread in self._threads)
 
     @property
     def are_many(self) -> bool:
-        """Whether there is no room for one more call."""
+        """Return whether `_MAX_CALLS` calls wait already."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         return len(self._threads) >= _MAX_CALLS
 

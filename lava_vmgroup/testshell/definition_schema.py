@@ -162,7 +162,7 @@ _QUOTE = "; YAML takes a line with ': ' for a key and its value: quote the whole
 
 
 def _was_text(rule: str | list[str], instance: object) -> bool:
-    """Whether a mapping may be meant as text, such as a step that prints ``name : PASS``."""
+    """Return whether a mapping may be meant as text, like a step that prints ``name : PASS``."""
     return (
         "string" in rule and "object" not in rule and isinstance(instance, dict) and bool(instance)
     )

@@ -59,7 +59,7 @@ class _Fetched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
-    """What a repository holds."""
+    """The content of a repository at a revision."""
 
     tree: Tree
     revision: str
@@ -99,7 +99,7 @@ class Loader:
     environment: Mapping[str, str] = field(default_factory=dict)
     """For the programs that fetch repositories, such as a proxy."""
     checkouts: Checkouts = field(default_factory=Once)
-    """What has been fetched already; other nodes may share it."""
+    """The repositories fetched so far; other nodes may share them."""
     _count: int = 0
     _loaded: int = 0
 

@@ -65,16 +65,16 @@ class OverlayTest:
     location: str = "URL"
     url: str = ""
     files: Tree = ()
-    """What the test finds in its directory beside its definition and scripts."""
+    """The files in the test's directory beside its definition and scripts."""
     repositories: tuple[tuple[str, Tree], ...] = ()
-    """What it wants beside that: folders of its directory and their content."""
+    """The repositories that the test asks for: folders of its directory, and their content."""
     software: tuple[SoftwareSource, ...] = ()
-    """Where the definition and the files came from."""
+    """The sources of the definition and the files."""
     skip_install: SkipInstall | None = None
 
     @property
     def installs(self) -> bool:
-        """Whether the test has install steps that are not left out."""
+        """Return whether the test has install steps to run."""
         facts = Facts(uuid=self.uuid, directory="/", parameters={})
         return steps.install_script(self.definition, facts, self.skip_install) is not None
 
@@ -90,7 +90,7 @@ class OverlayTest:
         return tuple((folder, tree) for folder, tree in trees if tree)
 
     def has_any_of(self, trees: Collection[Tree]) -> bool:
-        """Whether one of `trees` belongs to the test."""
+        """Return whether one of `trees` belongs to the test."""
         return any(tree in trees for _, tree in self.trees)
 
 
@@ -256,7 +256,7 @@ def _environment(spec: OverlaySpec) -> str:
 
 
 def _files_of(test: OverlayTest) -> Tree:
-    """What comes from repositories, but for what has the generated files' names."""
+    """Return the files from repositories, without those named like generated files."""
     entries = (entry for folder, tree in test.trees for entry in moved(tree, folder))
     return tuple(entry for entry in entries if entry.path.split("/")[0] not in GENERATED)
 

@@ -94,7 +94,7 @@ def _flags_first(text: str) -> str:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep Python's opinions on an expression from its user, who writes for LAVA."""
+    """Hide Python's warnings about an expression from its user, who writes for LAVA."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

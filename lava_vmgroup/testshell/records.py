@@ -112,7 +112,7 @@ def unfinished_record(text: str) -> int:
 
 
 def _fits(text: str, check: int) -> bool:
-    """Whether a check is the text's; a U+FFFD in it may stand for a byte that is no UTF-8."""
+    """Return whether a check fits the text, where U+FFFD may stand for a byte that is no UTF-8."""
     if _check(text) == check:
         return True
     return "\ufffd" in text and _check(text.replace("\ufffd", "\x7f")) == check

@@ -25,7 +25,7 @@ MAX_RESULTS = 100_000
 """Results that are kept of one test run; each takes about a kilobyte in every file of results."""
 
 _NEAR = 100
-"""How many records may be lost around one that lost both its ends."""
+"""Number of records that may be lost around one that lost both its ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Run:
-    """What is known of one run so far."""
+    """The state of one run so far."""
 
     test: OverlayTest
     log: InitVar[NodeLog]
@@ -52,15 +52,15 @@ class Run:
     came: Numbers = field(default_factory=Numbers)
     """The records that have come."""
     last_on_console: int = 0
-    """Among which records a line of the console stands, as far as the console tells."""
+    """The highest record so far that came on the console; lines there stand behind it."""
     last_at_own_set: int = 0
     """The last record that had come by any way when the test itself printed a marker of a set."""
     jumps: list[tuple[int, datetime]] = field(default_factory=list)
     """The records that came before some with lower numbers, and when."""
     expected: int = 0
-    """The records with lower numbers should have come."""
+    """All records with lower numbers should have come."""
     left_out: int = 0
-    """How many results were too many."""
+    """Number of results dropped beyond `MAX_RESULTS`."""
     left_behind: LeftBehind = field(default_factory=LeftBehind)
     complaints: Complaints = field(init=False)
 
@@ -81,7 +81,7 @@ class Run:
 
     @property
     def missing(self) -> int:
-        """How many results and other records are not to be had any more."""
+        """The number of results and other records that are lost."""
         return self.came.missing(self.expected) + self.left_out
 
     def note_record(self, number: int, *, on_console: bool = True) -> None:
@@ -131,7 +131,10 @@ class Run:
                 self.entries[index] = replace(entry, order=(number - 1, running))
 
     def _without_number(self, number: int, signal: TestCaseSignal) -> int | None:
-        """Where a late record is that came as a marker before, both its ends having been lost."""
+        """Return the index of the entry for a late record, or None.
+
+        The record came before as a marker that had lost both its ends.
+        """
         if number >= self.came.last:
             return None
         for index, entry in enumerate(self.entries):
@@ -179,5 +182,5 @@ def _with_attachments(cases: list[TestCase], left: LeftBehind) -> list[TestCase]
 
 
 def folder_name(name: str) -> str:
-    """The name of a test case as far as its folder on the node tells it, too."""
+    """Return a test case's name in the form in which its folder on the node keeps it."""
     return posixpath.normpath(one_line(name))

@@ -220,7 +220,7 @@ class RunRecorder:
             self._record(run, verdict(INSTALL_CASE, "pass"))
 
     def _completed(self, directory: str) -> None:
-        """End a run whose last step leaves its script: it tells no end of its own."""
+        """End a run whose last step leaves its script, so that no marker of its end comes."""
         run = self._runs.get(directory.partition("_")[2])
         if run is not None and not run.finished:
             self.before_end()

@@ -140,7 +140,7 @@ class SignalParser:
 
     def __init__(self) -> None:
         self.output = ""
-        """What the test itself printed of the last line: the text in front of a marker."""
+        """The test's own part of the last line: the text in front of a marker."""
         self._torn = ""
         self._open: dict[str, dict[int, str]] = {}
 
@@ -204,7 +204,7 @@ def _sent(texts: Sequence[str]) -> Event:
 
 
 def _output(torn: str, line: str, event: Event | None) -> str:
-    """The test's own output in a line that told `event` together with what was torn before."""
+    """Return the test's own output in `torn` and `line`, which together held `event`."""
     if event is None:
         return line
     starts = (found.start() for found in _MARKER.finditer(torn + line))
@@ -268,7 +268,7 @@ def _runner_event(match: re.Match[str]) -> Event:
 
 
 def _is_torn(match: re.Match[str]) -> bool:
-    """Whether the end of a kernel's line may have closed a marker that it had torn."""
+    """Return whether a kernel's line tore the marker, and its end may have closed it."""
     if match[1] in _NAMING:
         return bool(KERNEL_TEXT.search(match[2] or ""))
     return match[1] in _JUDGING and kernel_text_in_value(one_line(match[2] or ""))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The verdict that a test tells, and what of its words can be used.
+"""The verdict that a test reports, and the usable words beside it.
 
-A verdict is never lost for a word beside it.  A name of several words stays whole.  A measurement
-that is no number is left out, and said so.  A result that LAVA does not know is unknown.
+A bad word never costs a verdict.  A name of several words stays whole.  A measurement that is no
+number is left out, with a remark.  A result that LAVA does not know is unknown.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KEY = re.compile(rf"(?:^|\s)({'|'.join(_KEYS)})=")
 _OTHER_PAIRS = re.compile(r"(?:(?:^|\s+)\w+=\S*)+$")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 KERNEL_TEXT = re.compile(r"\[ {0,8}\d{1,8}\.\d{6}\] ")
-"""How a line of the kernel's begins."""
+"""The beginning of a kernel's line: its time stamp."""
 
 _SHOWN = 100
 
@@ -84,7 +84,7 @@ def parse_test_case(words: str) -> TestCaseSignal | None:
     for key in _VALUES:
         if key in fields:
             fields[key] = _OTHER_PAIRS.sub("", fields[key])
-    # A result is one word: what follows it is what tore the marker.
+    # A result is one word: the text after it tore the marker.
     if " " in fields.get("RESULT", " "):
         return None
     results = {text for key, text in pairs if key == "RESULT"}
@@ -100,7 +100,7 @@ def parse_test_case(words: str) -> TestCaseSignal | None:
 
 
 def kernel_text_in_value(words: str) -> bool:
-    """Whether kernel text stands in a value beside the name of the words of a TESTCASE marker."""
+    """Return whether a TESTCASE marker's words have kernel text in a value other than the name."""
     _, *parts = _KEY.split(words)
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return any(

@@ -83,11 +83,11 @@ class Offer:
 
     address: Address
     folder: str
-    """Where on the host everything of VMs is."""
+    """The folder on the host for all files of VMs."""
     store_limit_mib: int = 0
-    """How much the image store may have there; 0 for a share of the disk."""
+    """Size limit of the image store there, in MiB; 0 for three quarters of the disk."""
     network: GroupNetwork | None = None
-    """The VMs' network, where one was made."""
+    """The VMs' network, if the host made one."""
 
     def to_message(self) -> dict[str, str]:
         """The data to send."""

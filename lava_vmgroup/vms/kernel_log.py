@@ -61,7 +61,7 @@ def kvm_mode(log: Sequence[str]) -> str:
 
 
 def level_words(log: Sequence[str]) -> str:
-    """The line that says in which level the processors were started; empty if there is none."""
+    """Return the line with the level in which the processors were started; "" if there is none."""
     return next((line for line in log if _LEVEL.match(line)), "")
 
 

@@ -3,7 +3,7 @@
 
 The disk is a file of the VM's on the host.  It is as large as tests may be, and takes the room of
 its content: the file has holes where nothing was written.  A large tree of tests is in the host's
-store, whatever number of VMs and definitions use it, and is copied to the disk there.
+store once for all VMs and definitions, and is copied to the disk there.
 
 A guest that finds no such disk (a ramdisk without the driver) is served by its console, slowly.
 """
@@ -83,7 +83,7 @@ class OverlayDisk:
         self._log = log
 
     def is_found(self, deadline: Deadline) -> bool:
-        """Whether the guest sees the disk."""
+        """Return whether the guest sees the disk."""
         limit = deadline.sub("the guest's disk for tests", _LOOK_S)
         return self._shell.run(_on_the_disk(_FOUND), limit)[0] == 0
 

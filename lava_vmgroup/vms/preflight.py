@@ -84,7 +84,7 @@ def why_no_kvm(facts: HostFacts) -> str:
 
 
 def why_kvm_does_not_open(facts: HostFacts) -> str:
-    """The state of ``/dev/kvm`` with what the kernel says to it."""
+    """Return the state of ``/dev/kvm`` with the kernel's own words about it."""
     state = "there and does not open" if facts.kvm_exists else "missing"
     if words := kvm_words(facts.kernel_log):
         return f"/dev/kvm is {state}; the kernel says: {words}"

@@ -61,7 +61,7 @@ class ImageStore:
     """
 
     def __init__(self, root: str, job: str, limit_mib: int = 0) -> None:
-        """`limit_mib` is how much the files may take; 0 for three quarters of the disk."""
+        """Limit the files to `limit_mib` MiB; 0 for three quarters of the disk."""
         self._root = root
         self._limit_mib = limit_mib
         self._program = (resources.files("lava_vmgroup.vms") / "store.sh").read_text()
@@ -80,9 +80,9 @@ class ImageStore:
         link: SshLink,
         deadline: Deadline,
     ) -> int:
-        """How many bytes this process is going to send with these files, named by their digests.
+        """Return the bytes that this process will send with these files, named by their digests.
 
-        They count for the next plan unless they are more than was `free` before the first one.
+        The files stay reserved for later calls unless they exceed `free`.
         """
         wanted = {
             digest: path.stat().st_blocks * 512
@@ -97,7 +97,10 @@ class ImageStore:
             return needed
 
     def room(self, free: int | None, link: SshLink, deadline: Deadline) -> int | None:
-        """How many bytes were to be had for files before the first, of which `free` were free."""
+        """Return the bytes that this process's files may take in all, or None if `free` is None.
+
+        `free` bytes were free before the first file; unused files of the store add to them.
+        """
         if free is None:
             return None
         return free + self._spare.get(
@@ -145,7 +148,7 @@ class ImageStore:
     def _claim(
         self, local: Path, digest: str, link: SshLink, log: NodeLog, deadline: Deadline
     ) -> bool:
-        """Whether the host has the file; it then stays until the job ends.
+        """Return whether the host has the file; it then stays until the job ends.
 
         Blocks while the host checks a file that a power cut may have damaged.
         """
@@ -253,16 +256,16 @@ class ImageStore:
     def _make_room_for(
         self, needed: int, link: SshLink, deadline: Deadline
     ) -> tuple[int, int, int]:
-        """Remove what no job uses as far as that is needed.
+        """Remove files that no job uses until `needed` bytes fit.
 
-        Returns how many bytes are free on the disk, are stored, and may be stored.
+        Returns the bytes that are free on the disk, that are stored, and that may be stored.
         """
         words = ["room", str(-(-needed // 1024)), str(self._limit_mib * 1024)]
         free, used, limit = self._sizes(link, deadline, 3, *words)
         return free, used, limit
 
     def _sizes(self, link: SshLink, deadline: Deadline, number: int, *words: str) -> list[int]:
-        """The host's answer of so many sizes, in bytes; it tells them in KiB."""
+        """Return the host's answer of `number` sizes, in bytes; the host sends KiB."""
         answer = self._ask(link, deadline, *words)
         if not re.fullmatch(rf"(\d{{1,15}}\s+){{{number}}}", answer):
             raise InfrastructureError(f"the host's image store tells no sizes: {answer[:120]!r}")

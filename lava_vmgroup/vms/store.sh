@@ -3,9 +3,9 @@
 #
 #   sh -c PROGRAM ROOT claim DIGEST JOB        has a file for a job: says "stored SIZE", "damaged"
 #                                              or "absent"; it stays while the job is there
-#   sh -c PROGRAM ROOT room KIB LIMIT          removes files, until KIB fit: says how many KiB are
+#   sh -c PROGRAM ROOT room KIB LIMIT          removes files until KIB fit: prints the KiB that are
 #                                              free, are used, and may be used
-#   sh -c PROGRAM ROOT spare                   says how many KiB no running job uses
+#   sh -c PROGRAM ROOT spare                   prints the KiB that no running job uses
 #   sh -c PROGRAM ROOT keep PART DIGEST        gives an upload that is whole its name
 #
 # The least recently used files go first; a use sets a file's time.  LIMIT is in KiB, 0 for three
@@ -21,7 +21,7 @@ exec 8<"$root"
 lock() { ! command -v flock >/dev/null || flock 8; }
 unlock() { ! command -v flock >/dev/null || flock -u 8; }
 
-# Nobody removes what is claimed, so the lock is not held while a large file is read.
+# No process removes a claimed file, so the lock is not held while a large file is read.
 claim() {
     lock
     [ ! -d "$root/job-$2/.supervisor" ] || echo "$1" >>"$root/job-$2/.supervisor/uses"
@@ -66,7 +66,7 @@ unused() {
     done
 }
 
-# look_at_store KIB LIMIT: whether so much fits.
+# look_at_store KIB LIMIT: succeeds if KIB fit.
 look_at_store() {
     look_at_disk
     used=$(kib_of .) limit=$2
@@ -89,8 +89,8 @@ spare() {
     echo "$sum"
 }
 
-# What a power cut leaves of a file that was not flushed may be zeros.  The connection may have broken
-# off when all was done.
+# A file that was not flushed may read as zeros after a power cut, so sync it.  An earlier call may
+# have moved the file already, if its connection broke off before the answer.
 keep() {
     [ -e "$1" ] || [ ! -e "$2" ] || return 0
     sync "$1" || return 1

@@ -107,8 +107,8 @@ remove_keys() (
     [ -s "$file" ] || rm "$file"
 )
 
-# The host has stopped in the midst of a job: what is stored is checked before it is used again, but
-# for what jobs use that have started since.
+# The host stopped in the midst of a job.  Stored files are checked before they are used again,
+# except those of jobs that have started since.
 doubt_store() (
     cd "$1" && exec 9<. || exit 1
     ! command -v flock >/dev/null || flock 9
@@ -123,7 +123,7 @@ doubt_store() (
     done
 )
 
-# remove_files JOB PATH...: what writes there may have been about to start when all was stopped.
+# remove_files JOB PATH...: tries again, as a program may start after the others were stopped.
 remove_files() {
     owning=$1 again=0
     shift
@@ -232,7 +232,7 @@ start() {
         [ -z "$4" ] || echo "keys $4"
         [ -z "$5" ] || echo "root $5"
     } >"$new/.supervisor/ledger"
-    # What is to be written at the end is there from the beginning: a disk may get full.
+    # Create the files for the end at the beginning: the disk may get full.
     : >"$new/.supervisor/beat" && : >"$new/.supervisor/records" && : >"$new/.supervisor/said"
     mv "$0" "$new/.supervisor/program" && launch "$new" "$1" || return 1
     tries=0

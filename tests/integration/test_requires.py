@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Jobs require things of a host: what it lacks skips nodes with the evidence, or ends the job."""
+"""A host that lacks a required thing skips nodes with the evidence, or ends the job."""
 
 import json
 import os

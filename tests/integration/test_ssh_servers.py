@@ -34,7 +34,7 @@ def refusal(server: Server) -> str:
 
 @contextmanager
 def busy(link: SshLink, folder: Path) -> Iterator[SpooledStream]:
-    """What a job has at once: heartbeat, console, records, a lock, files, and commands."""
+    """Open a job's sessions at once: heartbeat, console, records, a lock, files, and commands."""
     spool = Spool(folder=str(folder), file="spooled", mark="MARK=1")
     (folder / "spooled").write_text("first line\n")
     with ExitStack() as stack:

@@ -38,7 +38,7 @@ def soon() -> Deadline:
 
 @pytest.fixture
 def etc(tmp_path: Path) -> Path:
-    """What the system has as ``/etc``."""
+    """Return a folder with the files of the system's ``/etc``."""
     folder = tmp_path / "etc"
     for name in ("ssh/sshd_config.d", "dropbear"):
         (folder / name).mkdir(parents=True)

@@ -60,7 +60,7 @@ def board_lab(
     """A lab with such a board, ``played01`` of type ``played``, as its only host.
 
     `after_reading_keys` is a command that the board runs when its SSH keys have been read, `system`
-    what it runs after its kernel's first words.
+    the command that it runs after its kernel's first words.
     """
     programs = folder / "programs"
     programs.mkdir()

@@ -14,7 +14,7 @@ LOGIN_SHELLS = {
     "tcsh": "tcsh -f -i",
     "mksh": "mksh -i",
 }
-"""The shells that root may have; without the files of whoever runs the tests."""
+"""The shells that root may have, without the start-up files of the tests' user."""
 
 
 def on_terminal(command: str) -> str:

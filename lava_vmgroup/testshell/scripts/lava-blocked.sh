@@ -3,10 +3,10 @@
 #
 # The processes of a test have its LAVA_RESULT_DIR in their environment.  All of them must be this
 # helper and its children, the shells that wait for it, and programs that copy the test's output.
-# What cannot be seen may go on.
+# If they cannot be seen, the test counts as going on.
 # shellcheck shell=sh
 
-# nothing_goes_on: fails where it is not certain.
+# nothing_goes_on: fails if it is not certain.
 nothing_goes_on() {
     [ -n "${LAVA_RESULT_DIR:-}" ] && waits_in_foreground && find_ancestors || return
     seen=no
@@ -81,7 +81,7 @@ is_shell() {
     esac
 }
 
-# is_ours PID: a shell that waits, this helper, what it has started, and what that has.
+# is_ours PID: a shell that waits, this helper, a child of it, or a child of its repeater.
 is_ours() {
     case $ancestors in
         *" $1 "*) return ;;
@@ -89,7 +89,7 @@ is_ours() {
     [ "$parent" = $$ ] || [ "$parent" = "${repeater:-none}" ]
 }
 
-# copies_output: what stands behind a test in a pipe sends no messages.
+# copies_output: a program behind the test in a pipe (tee, cat) sends no messages.
 copies_output() {
     case $program in
         tee | cat) ;;

@@ -165,7 +165,7 @@ read_answer() {
     taken=0
     transfer=
     [ -z "$place" ] || transfer=${place%.*}_${place#*.}
-    # Where the terminal refuses to be read, bash leaves the variable as it was.
+    # If the terminal refuses to be read, bash leaves the variable as it was.
     while line='' && IFS= read -r line || [ -n "$line" ]; do
         case $line in
             *"$start>"* | *"$start "*">"*)

@@ -130,7 +130,7 @@ say_kept() {
 }
 
 # keep_record TEXT: sets $line to a new record among the test's, $place and $record_file; fails
-# where there can be none.  Whoever makes the file has the number, whatever else records just now;
+# if it cannot make one.  The process that makes the file owns the number, even while others record;
 # on a full disk the file stays empty.
 keep_record() {
     place=

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whatever root's login shell is and does, each command's verdict is its own."""
+"""Each command gets its own verdict with every login shell of root."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A root shell's prompt is known by its looks, whatever the terminal is told with it."""
+"""A root shell's prompt is known by its looks, with or without escapes for the terminal."""
 
 from collections.abc import Sequence
 from typing import Any, cast

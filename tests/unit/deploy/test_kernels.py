@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A kernel is known by its first bytes: what boots it, where it runs, what is inside."""
+"""The first bytes of a kernel show its format, its architecture and its content."""
 
 import gzip
 import lzma

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The words by which a job says what its host must have, and how it lets its VMs be run."""
+"""The words by which a job names its host's properties and the accelerator of its VMs."""
 
 import json
 from pathlib import Path

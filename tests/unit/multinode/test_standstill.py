@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Groups of which everybody waits: who is told what, and when it is the end."""
+"""Groups in which every member waits: the notices to members, and the end of the group."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A host's image store is believed when it tells numbers, and nothing else."""
+"""Only numbers are accepted as sizes from a host's image store."""
 
 from typing import cast
 
