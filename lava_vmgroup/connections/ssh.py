@@ -272,6 +272,10 @@ class SshLink:
             if broke_off(channel):
                 raise self._lost(argv[0]) from error
             raise self._failure(f"starting {argv[0]}", error, deadline) from error
+        except InfrastructureError:
+            shut(channel)
+            deadline.check()  # a channel that was closed for being late refuses everything
+            raise
         except BaseException:
             shut(channel)
             raise

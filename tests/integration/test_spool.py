@@ -207,6 +207,8 @@ def test_program_may_not_fill_the_host_without_end(
     far: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lava_vmgroup.vms.folder._SPOOL_BYTES", 1 << 20)
+    # Its own overlay disk is the largest file that it may write.
+    monkeypatch.setattr("lava_vmgroup.vms.folder.DISK_BYTES", 32 << 20)
 
     console = far.folder.start(["sh", "-c", "yes >>console.out"], soon(), disk_bytes=1)
 
