@@ -260,25 +260,12 @@ class SshLink:
         merge: bool = False,
     ) -> paramiko.Channel:
         """Start a command in a channel of its own; with `merge` its output has its errors, too."""
-        channel = self._connections.session(deadline)
+        request = partial(ssh_commands.request, argv=argv, merge=merge, terminal=terminal)
         try:
-            with deadline.ending(partial(shut, channel)):
-                if terminal:
-                    ssh_commands.give_terminal(channel)
-                ssh_commands.start(channel, argv, deadline, merge=merge)
+            channel = self._connections.session(deadline, request)
+            ssh_commands.await_begin(channel, deadline)
         except CONNECTION_ERRORS as error:
-            shut(channel)
-            deadline.check()
-            if broke_off(channel):
-                raise self._lost(argv[0]) from error
             raise self._failure(f"starting {argv[0]}", error, deadline) from error
-        except InfrastructureError:
-            shut(channel)
-            deadline.check()  # a channel that was closed for being late refuses everything
-            raise
-        except BaseException:
-            shut(channel)
-            raise
         return channel
 
     def _on_files(
@@ -291,7 +278,7 @@ class SshLink:
             try:
                 with deadline.ending(self._drop_files):
                     return work(self._files(deadline))
-            except FILE_ERRORS as error:
+            except (*FILE_ERRORS, LinkLost) as error:
                 if not tries_left or not self._files_broke_off():
                     raise self._failure(doing, error, deadline) from error
 

@@ -62,17 +62,30 @@ def not_in_time(name: str, limit: Deadline) -> InfrastructureError:
     )
 
 
-def start(
-    channel: paramiko.Channel, argv: Sequence[str], deadline: Deadline, *, merge: bool
+def request(
+    channel: paramiko.Channel, argv: Sequence[str], *, merge: bool = False, terminal: bool = False
 ) -> None:
-    """Start a command in a channel, and return once it runs; `merge` its errors into its output.
+    """Have the server start a command in a channel; `merge` its errors into its output.
 
-    Raises `InfrastructureError` when it does not begin; nothing is sent to its input before.  What
-    `channel` raises comes as it is.
+    Raises as `give_terminal`, and what `channel` raises as it comes.
     """
-    with deadline.ending(partial(shut, channel)):
-        channel.exec_command(_command_line(argv, merge=merge))
-        _skip_foreword(channel, deadline)
+    if terminal:
+        give_terminal(channel)
+    channel.exec_command(_command_line(argv, merge=merge))
+
+
+def await_begin(channel: paramiko.Channel, deadline: Deadline) -> None:
+    """Wait until the command in a channel runs; nothing may be sent to its input before.
+
+    Otherwise the channel is closed: raises `InfrastructureError` when the command does not begin,
+    and what `channel` raises as it comes.
+    """
+    try:
+        with deadline.ending(partial(shut, channel)):
+            _skip_foreword(channel, deadline)
+    except BaseException:
+        shut(channel)
+        raise
 
 
 def _command_line(argv: Sequence[str], *, merge: bool) -> str:

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import paramiko
 
 from lava_vmgroup.connections.ssh_access import Access, connect
-from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS
+from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS, shut
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.errors import InfrastructureError, LinkLost
 
 TRIES = 3
 """Number of times that an operation is begun, as its connection may break off."""
@@ -53,7 +54,36 @@ class Connections:
         for transport in self._transports:
             transport.close()
 
-    def session(self, deadline: Deadline) -> paramiko.Channel:
+    def session(
+        self, deadline: Deadline, request: Callable[[paramiko.Channel], None]
+    ) -> paramiko.Channel:
+        """Open a session, and have the server start something in it by `request`.
+
+        dropbear at times closes a session that was opened while another one ended.  Nothing has
+        begun in a session that is closed before its request is confirmed, so it is asked for again.
+        Raises what `request` raises, `InfrastructureError`, and `LinkLost` when the connection
+        broke off before the server confirmed, which may have started it.
+        """
+        tries_left = TRIES
+        while True:
+            tries_left -= 1
+            channel = self._open(deadline)
+            try:
+                with deadline.ending(partial(shut, channel)):
+                    request(channel)
+                return channel
+            except (*CONNECTION_ERRORS, InfrastructureError) as error:
+                shut(channel)
+                deadline.check()
+                if has_ended(channel.get_transport()):
+                    raise LinkLost(f"{self.name} broke off while a command began there") from error
+                if not tries_left:
+                    raise
+            except BaseException:
+                shut(channel)
+                raise
+
+    def _open(self, deadline: Deadline) -> paramiko.Channel:
         """Open a session, over another connection where those that there are have no more."""
         with self._alone(deadline):
             for transport in self._living():

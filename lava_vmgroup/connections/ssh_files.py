@@ -9,9 +9,9 @@ import paramiko
 
 from lava_vmgroup.connections import ssh_commands
 from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS, shut
-from lava_vmgroup.connections.ssh_connections import Connections
+from lava_vmgroup.connections.ssh_connections import Connections, has_ended
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.errors import InfrastructureError, LinkLost
 
 FILE_ERRORS = (*CONNECTION_ERRORS, paramiko.SFTPError)
 """The errors that paramiko raises when an SFTP session breaks off."""
@@ -31,21 +31,17 @@ exit 127
 def open_sftp(connections: Connections, deadline: Deadline) -> paramiko.SFTPClient:
     """Start a session.
 
-    Raises `InfrastructureError` when the host has no server for it, and what paramiko raises when
-    the connection breaks off.
+    Raises `InfrastructureError` when the host has no server for it, and `LinkLost` when the
+    connection breaks off.
     """
     refusal: Exception | None = None
     for start in (_start_configured, _start_program):
-        channel = connections.session(deadline)
         try:
-            with deadline.ending(partial(shut, channel)):
-                start(channel, deadline)
-                return paramiko.SFTPClient(channel)
+            return start(connections, deadline)
+        except LinkLost:
+            raise
         except (*FILE_ERRORS, InfrastructureError) as error:
-            shut(channel)
             deadline.check()
-            if not channel.get_transport().is_active():
-                raise
             refusal = error
     raise InfrastructureError(
         f"{connections.name} offers no SFTP",
@@ -53,9 +49,26 @@ def open_sftp(connections: Connections, deadline: Deadline) -> paramiko.SFTPClie
     ) from refusal
 
 
-def _start_configured(channel: paramiko.Channel, _deadline: Deadline) -> None:
-    channel.invoke_subsystem("sftp")
+def _start_configured(connections: Connections, deadline: Deadline) -> paramiko.SFTPClient:
+    def request(channel: paramiko.Channel) -> None:
+        channel.invoke_subsystem("sftp")
+
+    return _client(connections.session(deadline, request), deadline)
 
 
-def _start_program(channel: paramiko.Channel, deadline: Deadline) -> None:
-    ssh_commands.start(channel, ["sh", "-c", _SERVER], deadline, merge=False)
+def _start_program(connections: Connections, deadline: Deadline) -> paramiko.SFTPClient:
+    request = partial(ssh_commands.request, argv=["sh", "-c", _SERVER])
+    channel = connections.session(deadline, request)
+    ssh_commands.await_begin(channel, deadline)
+    return _client(channel, deadline)
+
+
+def _client(channel: paramiko.Channel, deadline: Deadline) -> paramiko.SFTPClient:
+    try:
+        with deadline.ending(partial(shut, channel)):
+            return paramiko.SFTPClient(channel)
+    except FILE_ERRORS as error:
+        shut(channel)
+        if has_ended(channel.get_transport()):
+            raise LinkLost("the connection to the host's files broke off") from error
+        raise

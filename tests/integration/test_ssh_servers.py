@@ -234,6 +234,16 @@ def test_dropbear_serves_a_job_with_any_login_shell(shell: str, tmp_path: Path) 
             assert terminal.read().startswith(b"/dev/")
 
 
+def test_session_that_dropbear_closes_with_another_is_asked_for_again(tmp_path: Path) -> None:
+    key = JobKey()
+
+    with dropbear(tmp_path / "dropbear", key) as address:
+        (tmp_path / "dropbear/home/.bashrc").write_text("echo text that is no SFTP\n")
+        for _ in range(20):  # each of them had a one in four chance to be refused
+            with dial(address, key, soon()) as link, busy(link, tmp_path):
+                pass
+
+
 def test_login_that_dropbear_refuses_is_told(tmp_path: Path) -> None:
     with (
         dropbear(tmp_path / "dropbear", JobKey()) as address,
