@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import enum
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lava_vmgroup.config.device import KNOWN_PROMPTS, DeviceConfig
 from lava_vmgroup.console.console import Console, Match
-from lava_vmgroup.console.escapes import plain
+from lava_vmgroup.console.escapes import last_line, plain
 from lava_vmgroup.console.prompts import Anywhere, LastLine, is_quiet, line_of, swallow
 from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import ConfigurationError, DeadlineExpired
@@ -28,6 +29,10 @@ _ASKING_S = 5.0
 _PAUSE_S = 3.0
 _STRANGE = 3
 """Number of times to press Enter at a prompt that is not the wanted one, before giving up."""
+
+# A boot loader's ``echo`` would say it, too; ``sh -c`` it does not know.  Fish and tcsh do.
+_PROBE = "sh -c 'test 0 = $(id -u) && echo lava-\"root\"-here'"
+_PROOF = "lava-root-here"
 
 _ANY_PROMPT = re.compile(r"[$#%>] ?$")
 """A shell's prompt before login_commands; a login throws away text that is typed earlier."""
@@ -57,6 +62,8 @@ class _Sight(enum.Enum):
     """A prompt that the lab or the job names."""
     KNOWN_SHELL = enum.auto()
     """A prompt that looks like a root shell's."""
+    PROVEN_SHELL = enum.auto()
+    """A root shell that has run a command, whatever its prompt looks like."""
     ANY_SHELL = enum.auto()
     """The shell of a user who is to become root."""
     ACTIVATE = enum.auto()
@@ -125,6 +132,9 @@ class _Dialogue:
         self._patience_s = patience_s
         self._half_s = deadline.remaining_s / 2
         self._to_type: Sequence[str] = ()
+        self._takes_any = any(one in KNOWN_PROMPTS for one in login.test_image_prompts)
+        self._nudged_line = ""
+        self._nudged_at = 0.0
         self._logins = 0
         self._strange = 0
 
@@ -134,10 +144,10 @@ class _Dialogue:
             sight, match = self._next()
             if sight is _Sight.ANY_SHELL:
                 self._type_commands()
-            elif sight in (_Sight.SHELL, _Sight.KNOWN_SHELL):
+            elif sight in (_Sight.SHELL, _Sight.PROVEN_SHELL, _Sight.KNOWN_SHELL):
                 if self._to_type:
                     self._type_commands()
-                elif sight is _Sight.SHELL or self._believes(line_of(match)):
+                elif sight is not _Sight.KNOWN_SHELL or self._believes(line_of(match)):
                     return
             else:
                 self._answer(sight, match)
@@ -150,6 +160,7 @@ class _Dialogue:
             (_Sight.FIRST_BOOT, Anywhere(_FIRST_BOOT)),
             (_Sight.NOT_YET, Anywhere(_NOT_YET)),
             (_Sight.ACTIVATE, Anywhere(_ACTIVATE)),
+            (_Sight.PROVEN_SHELL, Anywhere(_PROOF)),
         ]
         if self._logins:
             # Before a login, systemd says so of root in emergency mode.
@@ -211,7 +222,20 @@ class _Dialogue:
                     raise deadline.error(console.last_lines) from None
                 deadline.check()
                 if late or before == console.last_lines:
-                    console.send_line("", deadline)
+                    self._nudge()
+
+    def _nudge(self) -> None:
+        """Press Enter; where the same line shows as after the last time, ask whether it is a shell.
+
+        Text that nobody reads yet would be taken for a name by the login that comes later.
+        """
+        console = self._console
+        line = last_line(console.unread).strip()
+        # Where nothing is echoed, a prompt shows beside the one before.
+        shows_again = line and self._nudged_line and line.endswith(self._nudged_line)
+        is_back = shows_again and console.heard_at > self._nudged_at
+        self._nudged_line, self._nudged_at = line, time.monotonic()
+        console.send_line(_PROBE if is_back and self._takes_any else "", self._deadline)
 
     def _answer(self, sight: _Sight, match: Match) -> None:
         console, deadline, login = self._console, self._deadline, self._login
@@ -286,8 +310,7 @@ class _Dialogue:
 
     def _believes(self, line: str) -> bool:
         """Return whether a prompt that looks like a root shell's is the one that is waited for."""
-        wanted = self._login.test_image_prompts
-        if any(one in KNOWN_PROMPTS for one in wanted):
+        if self._takes_any:
             return True
         # The prompt's last character may have come after the rest.
         if self._is_wanted(plain(self._console.last_lines[-1])):

@@ -142,6 +142,59 @@ def test_prompt_of_a_real_shell_of_roots_is_known(
     reach_shell(console(command), login_of(DeviceConfig()), soon())
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root's shell is meant")
+@pytest.mark.parametrize(
+    ("shell", "prompt"),
+    [
+        ("bash --norc --noprofile -i", "PS1='λ '"),
+        ("bash --norc --noprofile -i", "PS1='\\n╭─root@board ~\\n╰─# '"),
+        ("bash --norc --noprofile -i", "PS1='root@board:/srv/#1 # '"),
+        ("zsh -f -i", "PS1='%m → ' RPROMPT='[%T]'"),
+        ("dash -i", "PS1='ready> '"),
+    ],
+)
+def test_prompt_that_looks_like_none_is_asked_whether_it_is_a_root_shells(
+    console: Callable[[str], Console],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shell: str,
+    prompt: str,
+) -> None:
+    monkeypatch.setattr(login, "_NUDGE_S", 0.5)
+    command = f"cd / && exec env -i HOME={tmp_path} PATH=/usr/bin:/bin TERM=xterm {prompt} {shell}"
+
+    reach_shell(console(command), login_of(DeviceConfig()), soon(600.0))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer"),
+    [
+        ("MyBoard> ", "echo Unknown command"),
+        ("user@board:~$ ", "PATH=$PWD:$PATH; eval $line"),
+        ("Loading: ####", "break"),
+    ],
+)
+def test_what_runs_no_command_as_root_is_no_shell_of_roots(
+    console: Callable[[str], Console],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prompt: str,
+    answer: str,
+) -> None:
+    monkeypatch.setattr(login, "_NUDGE_S", 0.2)
+    user = tmp_path / "id"
+    user.write_text("#!/bin/sh\necho 1000\n")
+    user.chmod(0o755)
+    loop = f"while printf %s '{prompt}' && read -r line; do {answer}; done"
+
+    with pytest.raises(DeadlineExpired):
+        reach_shell(
+            console(f"cd {tmp_path}; {loop}; stty -echo; exec cat"),
+            login_of(DeviceConfig()),
+            soon(4.0),
+        )
+
+
 def test_silent_console_whose_prompt_was_torn_is_asked_soon(
     console: Callable[[str], Console], monkeypatch: pytest.MonkeyPatch
 ) -> None:
