@@ -18,7 +18,8 @@ MAX_LINE = 4095
 """Bytes of a line that a terminal takes; it drops the rest (N_TTY_BUF_SIZE of Linux)."""
 
 PROMPT = re.compile(r"lava-test (\d+)\.(\d+)\.(\d+) \[rc=(\d{1,3})\]# ")
-MARK = re.compile(r"lava-(?:begin|end) (\d+)(?: (\d{1,3}))?\r*\n")
+# Each number has a sign after it: where the kernel begins a line within it, it is no other number.
+MARK = re.compile(r"lava-(?:begin|end) (\d+)(?: (\d{1,3}))?;\r*\n")
 
 _PARTS = ("-test ", " [rc=")
 _NEWEST = 4000
@@ -68,7 +69,8 @@ class Progress:
         if not self._begins(newest):
             return True
         ends = _pieces(f"lava-end {self.number} ") | _pieces(f" {self.number}.")
-        return bool(ends & _pieces(newest)) or any(part in newest for part in _PARTS)
+        only_ends = ends - _pieces(f"lava-begin {self.number};")
+        return bool(only_ends & _pieces(newest)) or any(part in newest for part in _PARTS)
 
     def _begins(self, text: str) -> bool:
         """Return whether the command has begun; the kernel may have torn the mark of it."""

@@ -54,8 +54,8 @@ _SETUP = (
     "for o in history histexpand emacs vi; do (set +o $o) 2>/dev/null && set +o $o; done; "
     "unset HISTFILE; unalias -a; "
     # Commands may change IFS and the prompt.
-    'lava_run() {{ lava_n=$1; echo "lava-begin $1"; return "$2"; }}; '
-    'lava_end() {{ lava_s=$?; lava_e=$lava_n; echo "lava-end $lava_n $lava_s"; lava_prompt; }}; '
+    'lava_run() {{ lava_n=$1; echo "lava-begin $1;"; return "$2"; }}; '
+    'lava_end() {{ lava_s=$?; lava_e=$lava_n; echo "lava-end $lava_n $lava_s;"; lava_prompt; }}; '
     "lava_ask() {{ lava_s=$?; lava_q=$1; lava_prompt; }}; "
     "lava_prompt() {{ PS2= PS1='lava-test $lava_n.$lava_q.$lava_e [rc=$?]# '; "
     'return "$lava_s"; }}; '

@@ -69,11 +69,11 @@ class PlayedShell:
         self._asked = found["asked"] or self._asked
         ours = found["command"] not in (None, b":")
         if found["number"]:
-            self._say(b"lava-begin %s\r\n" % self._number)
+            self._say(b"lava-begin %s;\r\n" % self._number)
         for chunk in self._answers.popleft() if ours else ():
             self._say(chunk)
         if found["number"]:
-            self._say(b"lava-end %s 0\r\n" % self._number)
+            self._say(b"lava-end %s 0;\r\n" % self._number)
         self._say(b"lava-test %s.%s.%s [rc=0]# " % (self._number, self._asked, self._number))
         if ours and not self._answers:
             self.close()

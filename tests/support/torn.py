@@ -16,7 +16,7 @@ KERNEL_LINES = (
     b"root@board:~# ",
     b"bash-5.2# ",
 )
-_PROMPT = re.compile(rb"lava-test \d+\.\d+\.\d+ \[rc=\d+\]# |lava-end \d+ \d+\r*\n")
+_PROMPT = re.compile(rb"lava-test \d+\.\d+\.\d+ \[rc=\d+\]# |lava-end \d+ \d+;\r*\n")
 
 
 def chance_of(seed: str) -> random.Random:
