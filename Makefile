@@ -17,6 +17,9 @@ TEST_PACKAGES := $(DEMO_PACKAGES) android-sdk-libsparse-utils busybox bzip2 dosf
 	dropbear-bin faketime file fish git ksh93u+m lava-coordinator libnss-wrapper lz4 mksh \
 	openssh-client openssh-server tcsh xz-utils yash zsh
 
+# Else each of the programs that tests start would compile the whole package.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test lint docs images lava-dispatcher clean demo-packages test-packages
 
 demo: demo-packages $(VENV)/.installed images

@@ -40,10 +40,10 @@ class Server:
         self._file_limit[0] = size
         found = [process.pid for process in self.processes]
         for pid in found:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, FileNotFoundError):  # it may end meanwhile
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
-            for task in Path(f"/proc/{pid}/task").glob("*/children"):
-                found += map(int, task.read_text().split())
+                for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                    found += map(int, task.read_text().split())
 
     def serve(self, connection: socket.socket, config: Path) -> None:
         """Serve one connection by a process of its own."""
