@@ -23,7 +23,13 @@ from pathlib import Path
 
 from imaging import filesystem, packages
 from imaging.errors import BuildError, check_programs
-from imaging.kernel import Kernel, install_modules, keep_only_dependencies, unpack_kernel
+from imaging.kernel import (
+    Kernel,
+    install_modules,
+    keep_only_dependencies,
+    quickly_unpacked,
+    unpack_kernel,
+)
 from imaging.packages import PrivateApt, Resolved, Wanted
 
 HERE = Path(__file__).resolve().parent
@@ -234,7 +240,7 @@ class Builder:
         install_modules(kernel, modules, root)
         boot = root / "boot"
         filesystem.overlay(RECIPE / recipe / "boot", boot)
-        shutil.copyfile(kernel.image, boot / "vmlinuz")
+        (boot / "vmlinuz").write_bytes(quickly_unpacked(kernel.image.read_bytes()))
         initramfs = self.work / f"initramfs-{root.name}"
         self._make_initramfs(initramfs, root, kernel)
         filesystem.write_initramfs(boot / "initrd.img", initramfs)

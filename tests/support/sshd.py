@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,12 @@ def make_key(path: Path) -> str:
     return Path(f"{path}.pub").read_text()
 
 
+@cache
+def users_key() -> JobKey:
+    """The key that each server accepts; making one takes a good part of a second."""
+    return JobKey()
+
+
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Server]:
     """Starts an ``sshd -i`` per connection, so that the listening port is ours from the start."""
@@ -109,7 +116,7 @@ def sshd(tmp_path: Path) -> Iterator[Server]:
     (home / ".ssh").mkdir(parents=True)
     host_key = folder / "host_key"
     public_key = make_key(host_key)
-    key = JobKey()
+    key = users_key()
     (home / ".ssh/authorized_keys").write_text("\n".join((*key.authorized_lines("test"), "")))
     config = folder / "sshd_config"
     config.write_text(
