@@ -92,7 +92,7 @@ def test_dispatchers_that_wait_run_one_after_the_other(lab: Lab) -> None:
 
 
 def test_killed_dispatcher_frees_its_board_at_once(lab: Lab) -> None:
-    # The board is free; the host removes the first job's files when it has not heard of it for long.
+    # The board is free; its system removes the files of a job that it has not heard of for so long.
     with (lab.config / f"device-types/{TYPE}.conf").open("a") as config:
         config.write("host_heartbeat_timeout = 4\n")
     job = blocking_job(lab)
