@@ -209,6 +209,7 @@ def test_silent_console_whose_prompt_was_torn_is_asked_soon(
 
 
 GETTY = """\
+stty sane
 printf '\\033[H\\033[JDebian GNU/Linux 12 board ttyS0\\n\\n'
 while :; do
     printf 'board login: '; read -r name

@@ -239,7 +239,7 @@ def test_session_that_dropbear_closes_with_another_is_asked_for_again(tmp_path: 
 
     with dropbear(tmp_path / "dropbear", key) as address:
         (tmp_path / "dropbear/home/.bashrc").write_text("echo text that is no SFTP\n")
-        for _ in range(20):  # each of them had a one in four chance to be refused
+        for _ in range(10):  # each of them had a one in four chance to be refused
             with dial(address, key, soon()) as link, busy(link, tmp_path):
                 pass
 

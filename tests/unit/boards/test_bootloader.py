@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.boards import BoardSetup, load
+from lava_vmgroup.boards import BoardSetup, bootloader, load
 from lava_vmgroup.boards.bootloader import Driver
 from lava_vmgroup.cancel import CancelToken
 from lava_vmgroup.config.device import DeviceConfig
@@ -91,6 +91,7 @@ def lab(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job_files: JobFiles
 ) -> Iterator[Callable[..., Driver]]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bootloader, "_BANNER_S", 0.5)
     (tmp_path / "console.py").write_text(CONSOLE)
     os.mkfifo(tmp_path / "power")
     made: list[Driver] = []
