@@ -23,7 +23,7 @@ def group(*vms: Mapping[str, Any]) -> dict[str, Any]:
     """A job with these VMs, all of the 64-bit image."""
     image = str(IMAGES / "vm-arm64.img")
     return {
-        "timeout": 900,
+        "timeout": 1500,
         "vm_group": {
             "host": {"device_type": "emulated-arm64"},
             "vms": [{"device_type": "kvm-aarch64", "image": image, **vm} for vm in vms],

@@ -22,7 +22,7 @@ from tests.support.processes import end
 ROOT = Path(__file__).parents[2]
 EMULATED_BOARD = ROOT / "examples/emulated-board"
 IMAGES = EMULATED_BOARD / "images"
-RUN_LIMIT_S = 1000.0
+RUN_LIMIT_S = 1600.0
 
 
 @pytest.fixture(scope="session")

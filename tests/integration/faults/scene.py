@@ -16,7 +16,14 @@ from typing import Any
 from tests.integration.faults.matrix import PATIENCE_S, Phase
 from tests.support.lab import IMAGES, Lab, follow
 from tests.support.leftovers import jobs_on_host, traces
-from tests.support.local_lab import guest, guest_actions, local_lab, shell_action, write_job
+from tests.support.local_lab import (
+    entry,
+    guest,
+    guest_actions,
+    local_lab,
+    shell_action,
+    write_job,
+)
 from tests.support.processes import said, until
 from tests.support.relay import Relay, relay
 from tests.support.sshd import Server
@@ -37,6 +44,8 @@ class Plot:
     boot_cmds: tuple[str, ...] = ()
     vm: Mapping[str, Any] = field(default_factory=dict)
     """More of the VM's entry in the job."""
+    is_guest: bool = True
+    """False for a shell of this machine as the VM, which is there at once."""
     host_steps: tuple[str, ...] = ()
     timeout: int = 120
     """Seconds for the whole job."""
@@ -99,14 +108,16 @@ class Scene:
         testing = shell_action("guest.yaml", "guest")
         testing["parameters"]["timeout"] = plot.limit
         host_actions = [shell_action("host.yaml", "host")] if plot.host_steps else []
+        vm = guest if plot.is_guest else entry
+        guests_actions = guest_actions("guest", *plot.boot_cmds) if plot.is_guest else []
         document = {
             "timeout": plot.timeout,
             "vm_group": {
                 "host": {"device_type": "rack"},
-                "vms": [guest("guest", **plot.vm)],
+                "vms": [vm("guest", **plot.vm)],
             },
             "actions": [
-                *guest_actions("guest", *plot.boot_cmds),
+                *guests_actions,
                 *host_actions,
                 testing,
             ],
