@@ -223,18 +223,20 @@ def test_a_damaged_part_of_a_reply_is_asked_for_again(
     assert len(terminal.typed) > len(set(terminal.typed))
 
 
-@pytest.mark.parametrize(("lost", "every"), [(b"\n", 3), (b"<LAVA_WAIT_", 3), (b"\n", 1)])
+@pytest.mark.parametrize(
+    ("lost", "every", "times"), [(b"\n", 3, 20), (b"<LAVA_WAIT_", 3, 20), (b"\n", 1, 5)]
+)
 def test_a_part_that_does_not_show_is_typed_again(
-    node: Node, lost: bytes, every: int, monkeypatch: pytest.MonkeyPatch
+    node: Node, lost: bytes, every: int, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer, "PATIENCE_S", 1.0)
 
     _, _, status = run(
-        node, *SEND_AND_WAIT, value=TEXT * 20, damage_every=every, damage=(lost, b"")
+        node, *SEND_AND_WAIT, value=TEXT * times, damage_every=every, damage=(lost, b"")
     )
 
     assert status == 0
-    assert node.cache.read_bytes() == cached(TEXT * 20)
+    assert node.cache.read_bytes() == cached(TEXT * times)
 
 
 AT_ONCE = """\
