@@ -52,6 +52,7 @@ HELLO = f"{HEAD}run: {{steps: [lava-test-case hello --shell true]}}\n"
 WAITING = (
     f"{HEAD}run: {{steps: [lava-test-case begun --result pass, lava-wait never-sent | sort]}}\n"
 )
+PING = "for try in 1 2 3 4 5; do ping -c 1 -W 10"
 NEIGHBOURS = f"""{HEAD}
 run:
   steps:
@@ -60,9 +61,9 @@ run:
       for name in $(lava-group guest); do
           lava-wait "here-$name"
           address=$(sed -n 's/.*:ip=//p' /tmp/lava_multi_node_cache.txt)
-          lava-test-case "reaches-$name" --shell ping -c 1 -W 10 "$address"
+          lava-test-case "reaches-$name" --shell "{PING} $address && break; done"
       done
-    - lava-test-case reaches-host --shell ping -c 1 -W 10 10.0.2.2
+    - lava-test-case reaches-host --shell "{PING} 10.0.2.2 && break; done"
     - lava-test-case network-card --result pass --measurement "$LAVA_VM_GROUP_IFACE"
     - lava-send done-$(lava-self)
     - for name in $(lava-group guest); do lava-wait "done-$name"; done
