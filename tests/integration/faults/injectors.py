@@ -106,7 +106,7 @@ _BABBLE = f"while :; do {GARBAGE} >/dev/console; sleep 0.1; done >/dev/null 2>&1
 _OWN_PLOTS: Mapping[tuple[Fault, Phase], Plot] = {
     (Fault.COORDINATOR_GONE, Phase.TEST): Plot(steps=("sleep 3",), timeout=25, is_guest=False),
     (Fault.COORDINATOR_GONE, Phase.WAIT): replace(PLOTS[Phase.WAIT], timeout=25, is_guest=False),
-    (Fault.DISK_FULL, Phase.TEST): replace(PLOTS[Phase.TEST], limit=6),
+    (Fault.DISK_FULL, Phase.TEST): replace(PLOTS[Phase.TEST], limit=12),
     (Fault.PANIC, Phase.BOOT): Plot(boot_cmds=("rdinit=/bin/false",)),
     (Fault.PANIC, Phase.TEST): Plot(
         steps=(f"lava-test-case hang --shell 'sh -c \"sleep 1; {CRASH}\"'",)
