@@ -16,6 +16,7 @@ from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.vms.folder import VMFolder, launch_program
 from lava_vmgroup.vms.supervisor import Supervisor
+from tests.support.local_lab import only_programs
 from tests.support.processes import is_running, until
 from tests.support.relay import relay
 from tests.support.sshd import Server
@@ -74,6 +75,23 @@ def test_removing_ends_what_went_into_the_background_and_nothing_else(
     finally:
         neighbour.remove(soon())
     assert not is_running(pids[1])
+
+
+def test_stubborn_program_is_ended_in_time_on_a_host_on_which_all_takes_long(
+    sshd: Server, tmp_path: Path
+) -> None:
+    only_programs(sshd, replaced={"sleep": "#!/bin/sh\nexec /usr/bin/sleep 0.5\n"})
+    with supervised(sshd, tmp_path, "1") as made, dial(sshd.address, sshd.key, soon()) as link:
+        folder = VMFolder("vm1", made, link)
+        folder.make({}, soon())
+        ready = tmp_path / "ready"
+        stubborn = f"trap '' TERM; echo >{ready}; while :; do sleep 0.1; done"
+        folder.start_by([f"setsid sh -c {shlex.quote(stubborn)} & exec cat"], {}, soon())
+        until(ready.exists)
+
+        folder.remove(soon())
+
+        assert not Path(folder.path).exists()
 
 
 def test_last_command_is_attached_to_on_a_terminal_that_adds_nothing(
