@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import enum
 import re
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,9 +31,9 @@ _PAUSE_S = 3.0
 _STRANGE = 3
 """Number of times to press Enter at a prompt that is not the wanted one, before giving up."""
 
-# A boot loader's ``echo`` would say it, too; ``sh -c`` it does not know.  Fish and tcsh do.
-_PROBE = "sh -c 'test 0 = $(id -u) && echo lava-\"root\"-here'"
-_PROOF = "lava-root-here"
+# A boot loader's ``echo`` would say it, too; it has no ``sh -c``, which fish and tcsh have.
+_PROBE = "sh -c 'test 0 = $(id -u) && echo lava-\"root\"-{number}'"
+_PROOF = "lava-root-{number}(?!\\d)"
 
 _ANY_PROMPT = re.compile(r"[$#%>] ?$")
 """A shell's prompt before login_commands; a login throws away text that is typed earlier."""
@@ -135,6 +136,8 @@ class _Dialogue:
         self._takes_any = any(one in KNOWN_PROMPTS for one in login.test_image_prompts)
         self._nudged_line = ""
         self._nudged_at = 0.0
+        # A console server may repeat the proof of an earlier job.
+        self._number = secrets.randbelow(900_000) + 100_000
         self._logins = 0
         self._strange = 0
 
@@ -160,7 +163,7 @@ class _Dialogue:
             (_Sight.FIRST_BOOT, Anywhere(_FIRST_BOOT)),
             (_Sight.NOT_YET, Anywhere(_NOT_YET)),
             (_Sight.ACTIVATE, Anywhere(_ACTIVATE)),
-            (_Sight.PROVEN_SHELL, Anywhere(_PROOF)),
+            (_Sight.PROVEN_SHELL, Anywhere(_PROOF.format(number=self._number))),
         ]
         if self._logins:
             # Before a login, systemd says so of root in emergency mode.
@@ -231,11 +234,12 @@ class _Dialogue:
         """
         console = self._console
         line = last_line(console.unread).strip()
-        # Where nothing is echoed, a prompt shows beside the one before.
+        # A terminal without an echo shows a prompt beside the one before.
         shows_again = line and self._nudged_line and line.endswith(self._nudged_line)
         is_back = shows_again and console.heard_at > self._nudged_at
         self._nudged_line, self._nudged_at = line, time.monotonic()
-        console.send_line(_PROBE if is_back and self._takes_any else "", self._deadline)
+        probe = _PROBE.format(number=self._number)
+        console.send_line(probe if is_back and self._takes_any else "", self._deadline)
 
     def _answer(self, sight: _Sight, match: Match) -> None:
         console, deadline, login = self._console, self._deadline, self._login

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The way to a shell: prompts of all kinds of systems, real shells, and a real login."""
 
-import os
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
@@ -120,7 +119,7 @@ def test_coloured_prompt_is_the_one_that_the_lab_names(console: Callable[[str], 
     )
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root's prompts are meant")
+@pytest.mark.usefixtures("as_root")
 @pytest.mark.parametrize(
     "shell",
     [
@@ -142,7 +141,7 @@ def test_prompt_of_a_real_shell_of_roots_is_known(
     reach_shell(console(command), login_of(DeviceConfig()), soon())
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root's shell is meant")
+@pytest.mark.usefixtures("as_root")
 @pytest.mark.parametrize(
     ("shell", "prompt"),
     [

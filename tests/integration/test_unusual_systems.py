@@ -4,7 +4,6 @@
 The system is a shell of this machine with an ``/etc`` of its own.
 """
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -119,7 +118,7 @@ def test_host_key_of_dropbear_is_found(etc: Path, tmp_path: Path) -> None:
         assert opened(shell).access.address.host_keys == (public_key(file),)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a server with an /etc of its own needs root")
+@pytest.mark.usefixtures("as_root")
 def test_key_that_a_server_makes_at_its_first_connection_is_found(
     etc: Path, tmp_path: Path
 ) -> None:

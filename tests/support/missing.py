@@ -12,3 +12,9 @@ def missing(thing: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"this machine lacks {thing}")
     pytest.skip(f"this machine lacks {thing}")
+
+
+def need_root() -> None:
+    """Skip the test, or fail it in continuous integration, for a user who is not root."""
+    if os.geteuid() != 0:
+        missing("root's rights")

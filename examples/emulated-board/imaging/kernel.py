@@ -137,9 +137,11 @@ def quickly_unpacked(image: bytes) -> bytes:
     if image[_ZIMAGE_AT : _ZIMAGE_AT + len(_ZIMAGE)] != _ZIMAGE:
         return image
     for found in re.finditer(re.escape(_XZ), image):
+        unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ)
         with contextlib.suppress(lzma.LZMAError):
-            kernel = lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(image[found.start() :])
-            return _uimage(gzip.compress(kernel, mtime=0))
+            kernel = unpacker.decompress(image[found.start() :])
+            if unpacker.eof:
+                return _uimage(gzip.compress(kernel, mtime=0))
     return image
 
 
