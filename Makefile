@@ -29,7 +29,7 @@ demo: demo-packages $(VENV)/.installed images
 		examples/vm-group/job.json
 
 test: test-packages $(VENV)/.installed-test lint images lava-dispatcher docs
-	$(BIN)/pytest -n 2 --dist load --durations 12
+	$(BIN)/pytest -n 4 --dist load --durations 12
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

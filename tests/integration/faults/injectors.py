@@ -125,9 +125,19 @@ _OWN_PLOTS: Mapping[tuple[Fault, Phase], Plot] = {
 }
 
 
+_OF_THE_HOST = {
+    Fault.HOST_REBOOTED,
+    Fault.SSHD_STOPPED,
+    Fault.LINK_FROZEN,
+    Fault.DISPATCHER_KILLED,
+}
+"""Any program may be the VM once it has booted; QEMU itself is ended by them while it boots."""
+
+
 def plot(phase: Phase, fault: Fault) -> Plot:
     """What a job does so that a fault can happen to it in a phase."""
-    return _OWN_PLOTS.get((fault, phase), PLOTS[phase])
+    is_guest = fault not in _OF_THE_HOST or phase in (Phase.DEPLOY, Phase.BOOT)
+    return _OWN_PLOTS.get((fault, phase), replace(PLOTS[phase], is_guest=is_guest))
 
 
 _FROM_THE_START = {(Fault.DISK_FULL, Phase.DEPLOY), (Fault.DISK_FULL, Phase.BOOT)}

@@ -72,7 +72,7 @@ def test_verdicts_are_true_on_a_torn_console(program: str, tmp_path: Path) -> No
             for command in chance.choices(list(VERDICTS), k=3):
                 assert shell.run(command, soon())[0] == VERDICTS[command], (seed, command)
 
-    assert torn.torn > SEEDS_EACH
+    assert torn.torn > SEEDS_EACH / 2  # a busy machine reads seldom, and then much at once
 
 
 @pytest.mark.usefixtures("quick")
