@@ -12,7 +12,7 @@ from lava_vmgroup.clock import now
 from lava_vmgroup.console.faults import Severity
 from lava_vmgroup.console.framing import MAX_LINE, typed_length
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, TestError
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, LinkLost, TestError
 from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Attachment, Outcome, TestCase, TestRun
@@ -146,6 +146,8 @@ class _Commands:
         except InfrastructureError as error:
             if deadline.token is not None:
                 deadline.token.check()  # the host out of reach is no command's fault
+            if isinstance(error, LinkLost):
+                raise
             self._record(_verdict(command, error.message))
             raise TestError(
                 f"the shell went away during the command {command!r}: {error.message}",

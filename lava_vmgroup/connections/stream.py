@@ -20,7 +20,10 @@ class ByteStream(Protocol):
     """A two-way stream of bytes, such as a serial line or a VM's console."""
 
     def read(self) -> bytes:
-        """Block until bytes come and return them; ``b""`` when the stream has ended."""
+        """Block until bytes come and return them; ``b""`` when the stream has ended.
+
+        Raises `LinkLost` when the stream ended only because its connection to the host broke off.
+        """
         ...
 
     def write(self, data: bytes, deadline: Deadline) -> None:

@@ -31,7 +31,7 @@ from lava_vmgroup.console.inbox import Inbox
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.watch import Watch
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, LinkLost
 from lava_vmgroup.testshell.pattern import UserPattern
 
 LINE_LIMIT = 65536
@@ -103,6 +103,7 @@ class Console:
         self._watch = watch
         self._inbox = Inbox()
         self._posted: deque[Any] = deque()
+        self._lost: LinkLost | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")(undecodable.ERRORS)
         self._matcher = _Matcher(self)
         self._partial = ""
@@ -303,6 +304,8 @@ class Console:
         self._tail = tail[-LINE_LIMIT:]
 
     def _ended(self) -> InfrastructureError:
+        if self._lost is not None:
+            return LinkLost(self._lost.message, last_lines=self.last_lines)
         return InfrastructureError("the console was closed", last_lines=self.last_lines)
 
     def _wake(self) -> None:
@@ -310,11 +313,14 @@ class Console:
 
     def _pump_stream(self) -> None:
         watch = self._watch
-        while data := self._stream.read():
-            self._recorder.write(data)
-            if watch is not None:
-                watch.feed(data)
-            self._inbox.put_text(data)
+        try:
+            while data := self._stream.read():
+                self._recorder.write(data)
+                if watch is not None:
+                    watch.feed(data)
+                self._inbox.put_text(data)
+        except LinkLost as error:
+            self._lost = error
         if watch is not None and watch.sees_something():
             # The node's thread may be a moment behind, and knows which test case it is.
             self._inbox.wait_until_read(_CATCH_UP_S)

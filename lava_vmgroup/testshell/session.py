@@ -16,6 +16,7 @@ from lava_vmgroup.errors import (
     DeadlineExpired,
     GroupStuck,
     InfrastructureError,
+    LinkLost,
     MultiNodeError,
     PeerFailed,
     TestError,
@@ -129,6 +130,8 @@ class Session:
                 raise
             if deadline.token is not None:
                 deadline.token.check()  # the host out of reach is not its system's end
+            if isinstance(error, LinkLost):
+                raise
             case = self._recorder.running_case
             during = f" in test case {case}" if case else ""
             raise TestError(

@@ -4,6 +4,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -13,6 +14,8 @@ from tests.support.lab import Lab
 from tests.support.leftovers import traces
 from tests.support.local_lab import entry, local_lab, shell_action, write_job
 from tests.support.played_board import TYPE, board_lab
+from tests.support.processes import until
+from tests.support.relay import relay
 from tests.support.sshd import Server
 
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
@@ -47,6 +50,11 @@ printf '[   12.3456%s] %s\\n' 78 'Internal error: Oops: 96000046 [#1] SMP' 79 'C
     80 'stress invoked oom-killer: gfp_mask=0x140dca'
 """
 HANGS = f"{HEAD}run: {{steps: [lava-test-case hang --shell sleep 1000]}}\n"
+BEGINS = f"{HEAD}run: {{steps: [touch @FOLDER@/begun; sleep 1000]}}\n"
+BEGINS_BY_COMMAND = {
+    "command": "lava_command_run",
+    "parameters": {"commands": ["touch @FOLDER@/begun; sleep 1000"], "role": "guest"},
+}
 
 
 @pytest.fixture
@@ -88,6 +96,29 @@ def test_kernel_panic_of_a_vm_ends_the_group_at_once_and_names_its_test_case(
     assert case.get("classname") == f"{crasher['name']}.t"
     assert "sysrq_handle_crash" in str(case.findtext("failure"))
     assert traces(lab, sshd) == []
+
+
+@pytest.mark.parametrize("testing", [shell_action("begins.yaml", "guest"), BEGINS_BY_COMMAND])
+def test_connection_that_breaks_off_is_no_verdict_on_the_vm_that_ends_with_it(
+    tmp_path: Path, sshd: Server, testing: dict[str, Any]
+) -> None:
+    with (
+        relay(sshd.address.port) as network,
+        local_lab(tmp_path, sshd, ssh_port=network.port) as lab,
+    ):
+        document = job(entry("guest"), actions=[testing])
+        process = lab.start(write_job(lab, document, begins=BEGINS))
+        until((lab.folder / "begun").exists)
+
+        network.cut()
+
+        ended = lab.finish(process)
+    assert ended.status == 4, ended.stderr
+    host, guest = ended.results["nodes"]
+    assert host["state"] == "Complete"
+    assert guest["error"]["class"] == "LinkLost"
+    assert "broke off, and the console with it" in guest["error"]["message"]
+    assert not [one for run in guest["runs"] for one in run["cases"] if one["result"] == "pass"]
 
 
 def test_panic_of_a_host_that_waits_for_its_vms_ends_all_of_them(
