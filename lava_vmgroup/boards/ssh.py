@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lava_vmgroup.boards import BoardSetup
 from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.connections.attached import AttachedStream
 from lava_vmgroup.connections.known_hosts import known_keys
 from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.connections.ssh_access import Access, Address
@@ -67,7 +68,7 @@ class Driver:
         limit = deadline.sub("SSH to the host", config.boot_linaro_timeout)
         self._link = dial(self._access.address, self._access.key, limit)
         self._console = Console(
-            self._link.open_stream(["sh", "-l", "-i"], limit, terminal=True),
+            AttachedStream(["sh", "-l", "-i"], self._link, limit),
             self._setup.recorder,
             typing_delay_s=config.typing_delay_s("test_shell"),
             watch=self._setup.watch,

@@ -130,10 +130,10 @@ class Session:
                 raise
             if deadline.token is not None:
                 deadline.token.check()  # the host out of reach is not its system's end
-            if isinstance(error, LinkLost):
-                raise
             case = self._recorder.running_case
             during = f" in test case {case}" if case else ""
+            if isinstance(error, LinkLost):
+                raise LinkLost(f"{error.message}{during}", last_lines=error.last_lines) from error
             raise TestError(
                 f"the system went away during its test shell{during}: {error.message}",
                 last_lines=self._console.last_lines,

@@ -11,16 +11,14 @@ import io
 import shlex
 import tarfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.connections.attached import AttachedStream
 from lava_vmgroup.connections.program import run_tool
 from lava_vmgroup.connections.ssh import SshLink
-from lava_vmgroup.connections.ssh_channels import ChannelStream
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, JobError, LinkLost, VMGroupError
+from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.vms.overlay_disk import DISK_BYTES
 from lava_vmgroup.vms.spool import Spool, SpooledStream
 from lava_vmgroup.vms.supervisor import Supervisor
@@ -136,7 +134,7 @@ class VMFolder:
                     f"{said[-1]}"
                 )
         last = [*start, _ON_TERMINAL, self.path, commands[-1]]
-        return AttachedStream(self._link.open_stream(last, deadline, terminal=True), self._link)
+        return AttachedStream(last, self._link, deadline)
 
     def complaints(self, deadline: Deadline) -> list[str]:
         """What the program that `start` started said on its standard error."""
@@ -150,35 +148,6 @@ class VMFolder:
     def _lines_of(self, name: str, deadline: Deadline) -> list[str]:
         read = self._link.run(["tail", "-c", _SAID_BYTES, f"{self.path}/{name}"], deadline)
         return read.output.strip().splitlines() if read.status == 0 else []
-
-
-class AttachedStream:
-    """A `ByteStream` to a program that ends with the connection which attached to it."""
-
-    def __init__(self, stream: ChannelStream, link: SshLink) -> None:
-        self._stream = stream
-        self._link = link
-        self._closed = CancelToken()
-
-    def read(self) -> bytes:
-        """See `ByteStream.read`; blocks for as long as a lost host may take to come back."""
-        data = self._stream.read()
-        if not data and self._stream.broke_off and self._closed.reason is None:
-            # A host that is gone for good is the better reason, and its heartbeat finds it out.
-            with suppress(VMGroupError):
-                limit = Deadline.after("the host", self._link.patience_s, self._closed)
-                self._link.run(["true"], limit)
-            raise LinkLost("the connection to the host broke off, and the console with it")
-        return data
-
-    def write(self, data: bytes, deadline: Deadline) -> None:
-        """See `ByteStream.write`."""
-        self._stream.write(data, deadline)
-
-    def close(self) -> None:
-        """See `ByteStream.close`."""
-        self._closed.cancel(InfrastructureError("the stream was closed"))
-        self._stream.close()
 
 
 def flash_name(number: int) -> str:

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""The console of a program on the host, over the one connection that has started it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.errors import InfrastructureError, LinkLost, VMGroupError
+
+
+class AttachedStream:
+    """A `ByteStream` to a program that ends with the connection which attached to it."""
+
+    def __init__(self, argv: Sequence[str], link: SshLink, deadline: Deadline) -> None:
+        """Start a program on the host, on a terminal there."""
+        self._stream = link.open_stream(argv, deadline, terminal=True)
+        self._link = link
+        self._closed = CancelToken()
+
+    def read(self) -> bytes:
+        """See `ByteStream.read`; blocks for as long as a lost host may take to come back."""
+        data = self._stream.read()
+        if not data and self._stream.broke_off and self._closed.reason is None:
+            # A host that is gone for good is the better reason, and its heartbeat finds it out.
+            with suppress(VMGroupError):
+                limit = Deadline.after("the host", self._link.patience_s, self._closed)
+                self._link.run(["true"], limit)
+            raise LinkLost("the connection to the host broke off, and the console with it")
+        return data
+
+    def write(self, data: bytes, deadline: Deadline) -> None:
+        """See `ByteStream.write`."""
+        self._stream.write(data, deadline)
+
+    def close(self) -> None:
+        """See `ByteStream.close`."""
+        self._closed.cancel(InfrastructureError("the stream was closed"))
+        self._stream.close()
