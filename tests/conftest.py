@@ -16,14 +16,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
-class OneBoard(LoadScopeScheduling):  # type: ignore[misc]
-    """One worker runs all that needs an emulated board, which takes more than one processor."""
+class TwoBoards(LoadScopeScheduling):  # type: ignore[misc]
+    """Two workers run all that needs an emulated board, each of which takes a whole processor."""
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith("tests/e2e/test_examples.py"):
+            return "examples"
         on_board = nodeid.startswith(("tests/e2e/", "tests/emulated_board/"))
         return "board" if on_board else nodeid
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBoard:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoBoards:
     """Have pytest-xdist distribute tests in this way."""
-    return OneBoard(config, log)
+    return TwoBoards(config, log)
