@@ -24,19 +24,28 @@ class AttachedStream:
     def read(self) -> bytes:
         """See `ByteStream.read`; blocks for as long as a lost host may take to come back."""
         data = self._stream.read()
-        if not data and self._stream.broke_off and self._closed.reason is None:
-            # A host that is gone for good is the better reason, and its heartbeat finds it out.
-            with suppress(VMGroupError):
-                limit = Deadline.after("the host", self._link.patience_s, self._closed)
-                self._link.run(["true"], limit)
-            raise LinkLost("the connection to the host broke off, and the console with it")
+        if not data:
+            self._blame_connection()
         return data
 
     def write(self, data: bytes, deadline: Deadline) -> None:
-        """See `ByteStream.write`."""
-        self._stream.write(data, deadline)
+        """See `ByteStream.write`; blocks and raises as `read` does when the connection is lost."""
+        try:
+            self._stream.write(data, deadline)
+        except InfrastructureError:
+            self._blame_connection()
+            raise
 
     def close(self) -> None:
         """See `ByteStream.close`."""
         self._closed.cancel(InfrastructureError("the stream was closed"))
         self._stream.close()
+
+    def _blame_connection(self) -> None:
+        if not self._stream.broke_off or self._closed.reason is not None:
+            return
+        # A host that is gone for good is the better reason, and its heartbeat finds it out.
+        with suppress(VMGroupError):
+            limit = Deadline.after("the host", self._link.patience_s, self._closed)
+            self._link.run(["true"], limit)
+        raise LinkLost("the connection to the host broke off, and the console with it")

@@ -27,7 +27,7 @@ class ByteStream(Protocol):
         ...
 
     def write(self, data: bytes, deadline: Deadline) -> None:
-        """Send all of `data`; raises `InfrastructureError` when the stream has ended."""
+        """Send all of `data`; raises `InfrastructureError` when the stream has ended, as `read`."""
         ...
 
     def close(self) -> None:

@@ -86,7 +86,7 @@ class Progress:
 
 def framed(command: str, number: int, status: int) -> str:
     """Return a line that runs `command` under a number; it finds ``$?`` as it was before."""
-    return f'lava_c={shlex.quote(command)};lava_run {number} {status};\\eval "$lava_t"'
+    return f'lava_c={shlex.quote(command)};lava_run {number} {status};\\command eval "$lava_t"'
 
 
 def output_of(text: str) -> str:

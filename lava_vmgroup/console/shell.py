@@ -5,15 +5,17 @@ The rules, and their reasons:
 
 1. A plain POSIX shell replaces the login shell: bash without its start-up files, else ``sh``.  What
    people set up for themselves (aliases, colours, ``TMOUT``, ``PROMPT_COMMAND``, history expansion)
-   stays behind, whether their shell is bash, zsh, fish, tcsh or another.
+   stays behind, whether their shell is bash, zsh, fish, tcsh or another.  ``bash -p`` takes neither
+   exported functions nor ``SHELLOPTS`` from the environment.
 2. Every typed line has a number.  The prompt shows the number of the last command, and of the last
    question; so a prompt that is late, repeated, or left from another command answers for nothing.
    Numbers begin at a random place: a console server may repeat what it showed to earlier jobs.
 3. A command is the argument of ``eval``: whatever it holds (an open quote, a syntax error, a
-   comment), the shell reads the whole line, and its prompt follows.
+   comment), the shell reads the whole line, and its prompt follows.  ``\\command`` has neither an
+   alias nor a function take the place of ``eval``.
 4. ``lava_end`` follows in what is evaluated.  It prints the number and the exit status, and has the
    prompt show the number as the last one that ended.  A status of 0 counts only for a command that
-   ended so: ``eval`` may be an alias or a function by then.
+   ended so.
 5. A kernel's line may tear both.  After some seconds of silence the shell is asked for another
    prompt; the question keeps the exit status, and has a number of its own.  A command that runs is
    not asked, for it would read the question as its input: there must be pieces of an end, or no
@@ -44,22 +46,25 @@ _START = (
     # A typed command must not come back as output; busybox edits lines by itself, and asks the
     # terminal for its cursor, unless the terminal has lines but no echo.
     "stty sane -echo 2>/dev/null; "
-    "unset TMOUT ENV BASH_ENV PS0 PROMPT_COMMAND HISTFILE MAIL MAILPATH MAILCHECK "
+    # Where sh is bash, it has taken on the options in SHELLOPTS.
+    "set +euvx; unset TMOUT ENV BASH_ENV PS0 PROMPT_COMMAND HISTFILE MAIL MAILPATH MAILCHECK "
     "GREP_OPTIONS GREP_COLOR CLICOLOR_FORCE FORCE_COLOR; "
     "TERM=dumb NO_COLOR=1; export TERM NO_COLOR; "
     'echo lava-"shell" {number}; '
-    "command -v bash >/dev/null && exec bash --norc --noprofile --noediting -i; exec sh -i'"
+    "command -v bash >/dev/null && exec bash --norc --noprofile --noediting -p -i; exec sh -i'"
 )
 _SETUP = (
     "for o in history histexpand emacs vi; do (set +o $o) 2>/dev/null && set +o $o; done; "
     "unset HISTFILE; unalias -a; "
+    # The options of this shell are not those of the scripts that it starts.
+    '[ -z "$BASH_VERSION" ] || export -n SHELLOPTS BASHOPTS; '
     # Commands may change IFS and the prompt.
     'lava_run() {{ lava_n=$1; echo "lava-begin $1;"; return "$2"; }}; '
     'lava_end() {{ lava_s=$?; lava_e=$lava_n; echo "lava-end $lava_n $lava_s;"; lava_prompt; }}; '
     "lava_ask() {{ lava_s=$?; lava_q=$1; lava_prompt; }}; "
     "lava_prompt() {{ PS2= PS1='lava-test $lava_n.$lava_q.$lava_e [rc=$?]# '; "
     'return "$lava_s"; }}; '
-    "lava_t='\\eval \"$lava_c\"; lava_end' lava_n=0 lava_e=0; lava_ask {number}"
+    "lava_t='\\command eval \"$lava_c\"; lava_end' lava_n=0 lava_e=0; lava_ask {number}"
 )
 # A login shell that is late reads all text typed meanwhile.  It must not be replaced twice: the
 # text that a shell has read ahead is lost with it.
