@@ -139,14 +139,15 @@ def test_command_that_redefines_eval_changes_no_verdict(
     assert found == [0, 1, 9]
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     "command",
-    ["sleep 0.5; read -t 1 answer; echo got $answer", "seq 3000; read -t 1 a; echo got $a"],
+    ["sleep 1.5; read -t 1 answer; echo got $answer", "seq 3000; read -t 1.5 a; echo got $a"],
 )
 def test_command_that_runs_is_asked_nothing_that_it_could_read(
-    command: str, program: str, tmp_path: Path
+    command: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A shell that has not begun by then is asked, and a busy machine takes a while to begin.
+    monkeypatch.setattr(console_module, "QUIET_S", 0.6)
     with console_on(ProcessStream(program), tmp_path) as console:
         shell = Shell.prepare(console, soon())
 
