@@ -98,7 +98,7 @@ def _configured(image: Path, files: FileSystem, architecture: str | None) -> _Fo
         entries = [entry for entry in menu.in_order() if entry.kernel]
         if not entries:
             continue
-        warnings = []
+        warnings = [f"{path}: {warning}" for warning in menu.warnings]
         if menu.default is not None and entries[0].name != menu.default:
             warnings.append(f"{path}: the default entry, {menu.default!r}, has no kernel")
         for entry in entries:

@@ -32,6 +32,7 @@ class Menu:
 
     entries: list[Entry] = field(default_factory=list)
     default: str | None = None
+    warnings: list[str] = field(default_factory=list)
 
     def in_order(self) -> list[Entry]:
         """Return the entries: the default one, of several the last, and the others after it."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The entries of a ``grub.cfg``, in the order in which they are tried.
 
-The file is a program for GRUB's shell.  Its menu entries are read as they stand there; conditions
-are not evaluated, except for the choice of the default entry.
+The file is a program for GRUB's shell.  Its menu entries are read as they stand there.  Conditions
+are not evaluated, but for that on ``next_entry``: the last value that ``default`` is given counts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _TOKEN = re.compile(
 _QUOTED = re.compile(r"""'([^']*)'|"((?:\\.|[^"\\])*)"|\\(.)""", re.DOTALL)
 _CONTINUED = re.compile(r"\\\r?\n")
 _WORDS_AHEAD = frozenset({"then", "else", "do"})
-_ROOT = re.compile(r"\(\$(?:root|\{root\})\)")
+_DEVICE = re.compile(r"\A\([^()]*\)(?=/)")  # ($root), (hd0,gpt2)
+_ONCE = "next_entry"
+_OF_GRUBENV = ("saved_entry", _ONCE)
 _ID_OPTIONS = ("--id", "$menuentry_id_option", "${menuentry_id_option}")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _PLACEHOLDER = "\1"  # for a ">" that stands in a title
@@ -57,27 +59,50 @@ def grub(text: str, variables: Mapping[str, str]) -> Menu:
     wanted = default_of(text, variables) or "0"
     chosen = _chosen(top, wanted)
     menu.default = wanted if chosen is None else chosen.name
+    menu.warnings += [
+        f"the default entry depends on `if {condition}`, which is taken to hold"
+        for _, condition in _defaults(text)
+        if condition and _ONCE not in condition
+    ]
     return menu
 
 
 def default_of(text: str, variables: Mapping[str, str]) -> str:
     """Return the default entry that a ``grub.cfg`` sets; empty for the first one."""
     default = ""
-    for words, _ in _commands(text):
-        if words[:1] == ["set"] and len(words) > 1 and words[1].startswith("default="):
-            value = _plain(words[1].removeprefix("default="))
-            variable = _VARIABLE.fullmatch(value)
-            if variable is None:
-                default = value
-                continue
-            name = variable[1] or variable[2]
-            default = variables.get(name, "" if name in _OF_GRUBENV else value)
-            if name == "next_entry" and default:  # once, and before any other
-                return default
+    for value, _ in _defaults(text):
+        variable = _VARIABLE.fullmatch(value)
+        if variable is None:
+            default = value
+            continue
+        name = variable[1] or variable[2]
+        default = variables.get(name, "" if name in _OF_GRUBENV else value)
+        if name == _ONCE and default:  # before any other
+            return default
     return default
 
 
-_OF_GRUBENV = ("saved_entry", "next_entry")
+def _defaults(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the values that ``default`` is given, each with the condition that it depends on.
+
+    Functions are left out: they run where they are called, as when an entry is chosen.
+    """
+    conditions: list[str] = []
+    blocks: list[bool] = []
+    for words, opens in _commands(text):
+        if opens is False:
+            del blocks[-1:]
+        elif opens:
+            blocks.append(words[:1] == ["function"])
+        elif words[0] == "if":
+            conditions.append(" ".join(words[1:]))
+        elif words[0] == "fi":
+            del conditions[-1:]
+        elif not any(blocks):
+            assigned = words[1] if words[0] == "set" and len(words) > 1 else words[0]
+            if assigned.startswith("default="):
+                condition = conditions[-1] if conditions else ""
+                yield _plain(assigned.removeprefix("default=")), condition
 
 
 def _commands(text: str) -> Iterator[tuple[list[str], bool | None]]:
@@ -142,7 +167,7 @@ def _named(menu_item: _Item, name: str) -> _Item | None:
 
 
 def _into_entry(entry: Entry, words: list[str], variables: Mapping[str, str]) -> Entry:
-    paths = [_ROOT.sub("", _plain(word)) for word in words[1:]]
+    paths = [_DEVICE.sub("", _plain(word)) for word in words[1:]]
     if words[0] in ("linux", "linux16", "linuxefi") and paths:
         append = (literal(_argument(word), variables) for word in words[2:])
         return replace(entry, kernel=paths[0], append=" ".join(filter(None, append)))

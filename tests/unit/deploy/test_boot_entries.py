@@ -164,6 +164,38 @@ def test_default_entry_of_grub_is_taken(default: str, kernel: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "kernel"),
+    [
+        ("default=2\n", "/boot/memtest"),
+        ("serial --unit=0\ndefault='Memory test'\ntimeout=5\n", "/boot/memtest"),
+        ("function other {\n  set default=2\n}\n", "/boot/vmlinuz-6.1.0-50"),
+        ("function other { if true; then default=2; fi; }\n", "/boot/vmlinuz-6.1.0-50"),
+    ],
+)
+def test_default_of_grub_is_the_value_that_its_shell_gives_it(before: str, kernel: str) -> None:
+    menu = grub(before + GRUB[GRUB.index("function") :], {})
+
+    assert chosen(menu)[0] == kernel
+    assert menu.warnings == []
+
+
+def test_default_of_grub_that_depends_on_something_unknown_is_warned_of() -> None:
+    menu = grub("if [ x$never = xyes ]; then set default=2; fi\n" + GRUB, {})
+
+    assert menu.warnings == [
+        "the default entry depends on `if [ x$never = xyes ]`, which is taken to hold"
+    ]
+    assert grub(GRUB, {}).warnings == []
+
+
+@pytest.mark.parametrize("device", ["($root)", "(${root})", "(hd0,msdos1)", "(hd1,gpt2)"])
+def test_device_before_a_path_of_grub_is_no_part_of_it(device: str) -> None:
+    menu = grub(f"menuentry x {{ linux {device}/k a=(b)/c; initrd {device}/r; }}\n", {})
+
+    assert chosen(menu) == ("/k", ("/r",), "a=(b)/c")
+
+
+@pytest.mark.parametrize(
     ("default", "variables", "kernel"),
     [
         ("0", {"saved_entry": "Memory test"}, "/boot/vmlinuz-6.1.0-50"),
