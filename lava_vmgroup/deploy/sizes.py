@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -36,7 +36,6 @@ _GPT_ENTRY = struct.Struct("<16s16xQQ")
 """Type, first sector, last sector."""
 _MAX_GPT = 1024
 
-_BTRFS_SIZE = slice(0x100D1, 0x100D9)  # of the device, of which a file system may have several
 _SQUASHFS = b"hsqs"
 _FAT_MARKS = ((0x36, b"FAT"), (0x52, b"FAT32"))
 
@@ -66,24 +65,43 @@ def _of_file_system(head: bytes) -> tuple[str, int] | None:
     """Return kind and size of a file system without a partition table; None for other images."""
     if any(shows(head, *mark) for mark in _FAT_MARKS) and shows(head, *_SIGNATURE):
         return "file system (FAT)", _fat_size(head)
-    if shows(head, 0x438, b"\x53\xef") and not shows(head, *_SIGNATURE):
-        return "file system (ext)", _ext_size(head[1024:])
-    if head.startswith(b"XFSB"):
-        block, count = struct.unpack_from(">4xIQ", head)
-        return "file system (XFS)", block * count
-    if shows(head, 0x10040, b"_BHRfS_M") and not shows(head, *_SIGNATURE):
-        return "file system (btrfs)", int.from_bytes(head[_BTRFS_SIZE], "little")
-    if head.startswith(_SQUASHFS):
-        return "file system (squashfs)", _squashfs_size(head)
+    if _dos_entries(head):
+        return None  # another one may have been there before the partitions
+    for kind, place, mark, size_of in _FILE_SYSTEMS:
+        if shows(head, place, mark):
+            return f"file system ({kind})", size_of(head)
     return None
 
 
-def _ext_size(superblock: bytes) -> int:
-    (low,) = struct.unpack_from("<4xI", superblock)
-    (exponent,) = struct.unpack_from("<24xI", superblock)
-    (features,) = struct.unpack_from("<96xI", superblock)
-    high = int.from_bytes(superblock[0x150:0x154], "little") if features & 0x80 else 0
+def _ext_size(head: bytes) -> int:
+    low, exponent, features = struct.unpack_from("<4xI16xI68xI", head, 0x400)
+    high = int.from_bytes(head[0x550:0x554], "little") if features & 0x80 else 0
     return int(high << 32 | low) << int(10 + min(exponent, 6))
+
+
+def _xfs_size(head: bytes) -> int:
+    block, count = struct.unpack_from(">4xIQ", head)
+    return int(block * count)
+
+
+def _btrfs_size(head: bytes) -> int:
+    # Of the device: a file system may have several.
+    return int.from_bytes(head[0x100D1:0x100D9], "little")
+
+
+def _f2fs_size(head: bytes) -> int:
+    exponent, count = struct.unpack_from("<16xI16xQ", head, 0x400)
+    return int(count) << int(min(exponent, 16))
+
+
+def _erofs_size(head: bytes) -> int:
+    exponent, count = struct.unpack_from("<12xB23xI", head, 0x400)
+    return int(count) << int(min(exponent, 16))
+
+
+def _iso_size(head: bytes) -> int:
+    count, block = struct.unpack_from("<80xI44xH", head, 0x8000)
+    return int(count * block)
 
 
 def _squashfs_size(head: bytes) -> int:
@@ -94,6 +112,17 @@ def _fat_size(head: bytes) -> int:
     sector = int.from_bytes(head[11:13], "little")
     count = int.from_bytes(head[19:21], "little") or int.from_bytes(head[32:36], "little")
     return sector * count
+
+
+_FILE_SYSTEMS: tuple[tuple[str, int, bytes, Callable[[bytes], int]], ...] = (
+    ("ext", 0x438, b"\x53\xef", _ext_size),
+    ("XFS", 0, b"XFSB", _xfs_size),
+    ("btrfs", 0x10040, b"_BHRfS_M", _btrfs_size),
+    ("squashfs", 0, _SQUASHFS, _squashfs_size),
+    ("F2FS", 0x400, b"\x10\x20\xf5\xf2", _f2fs_size),
+    ("EROFS", 0x400, b"\xe2\xe1\xf5\xe0", _erofs_size),
+    ("ISO 9660", 0x8001, b"CD001", _iso_size),
+)
 
 
 def _end_of_partitions(image: IO[bytes], head: bytes, size: int) -> int:
@@ -114,7 +143,10 @@ def _end_of(image: IO[bytes], start: int, end: int, size: int) -> int:
 
 def _extents(image: IO[bytes], head: bytes, size: int) -> Iterator[tuple[int, int]]:
     """Yield the first byte of each partition, and the first behind it."""
-    for kind, first, count in _dos_entries(head):
+    entries = _dos_entries(head)
+    if not entries:
+        yield from _gpt_extents(image, size)  # the table before it may be damaged
+    for kind, first, count in entries:
         if kind == _PROTECTIVE:
             yield from _gpt_extents(image, size)
         elif kind in _EXTENDED:

@@ -113,6 +113,67 @@ def test_raw_image_that_is_cut_off_is_refused(
     assert "is it cut off?" in problem
 
 
+def of_folder(*argv: str) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        folder = path.with_name("content")
+        folder.mkdir()
+        (folder / "file").write_bytes(os.urandom(MIB))
+        words = [{"IMAGE": str(path), "FOLDER": str(folder)}.get(word, word) for word in argv]
+        subprocess.run(words, check=True, capture_output=True)
+
+    return make
+
+
+def large(*argv: str) -> Callable[[Path], None]:
+    """For file systems of which no small ones are made."""
+
+    def make(path: Path) -> None:
+        with path.open("wb") as file:
+            file.truncate(320 * MIB)
+        subprocess.run([*argv, str(path)], check=True, capture_output=True)
+
+    return make
+
+
+def with_boot_sector(path: Path) -> None:
+    """As EXTLINUX installs it."""
+    LAYOUTS["ext4"](path)
+    with path.open("r+b") as file:
+        file.write(b"\xeb\x58\x90" + b"\x90" * 507 + b"\x55\xaa")
+
+
+def without_protective_table(path: Path) -> None:
+    LAYOUTS["GPT"](path)
+    with path.open("r+b") as file:
+        file.write(bytes(512))
+
+
+FILE_SYSTEMS = {
+    "ext": with_boot_sector,
+    "XFS": large("mkfs.xfs", "-q"),
+    "btrfs": large("mkfs.btrfs", "-q"),
+    "squashfs": of_folder("mksquashfs", "FOLDER", "IMAGE"),
+    "F2FS": large("mkfs.f2fs", "-q"),
+    "EROFS": of_folder("mkfs.erofs", "IMAGE", "FOLDER"),
+    "ISO 9660": of_folder("genisoimage", "-quiet", "-o", "IMAGE", "FOLDER"),
+    "partition table": without_protective_table,
+}
+
+
+@pytest.mark.parametrize("kind", FILE_SYSTEMS)
+def test_file_system_of_any_kind_says_where_it_ends(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    FILE_SYSTEMS[kind](path)
+    reference = FileReference(url="disk.img")
+    assert list(reference_problems(reference, tmp_path, Unpack.DISK)) == []
+
+    os.truncate(path, path.stat().st_size // 2)
+
+    (problem,) = reference_problems(reference, tmp_path, Unpack.DISK)
+    assert kind in problem
+    assert "is it cut off?" in problem
+
+
 @pytest.mark.parametrize(
     ("kind", "size"), [("GPT", 61440 * 512), ("DOS", 65536 * 512), ("logical", 65536 * 512)]
 )
