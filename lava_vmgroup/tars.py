@@ -52,10 +52,15 @@ class _Member(tarfile.TarInfo):
     def fromtarfile(cls, archive: tarfile.TarFile) -> _Member:
         """As the base class; raises `tarfile.ReadError` for a damaged header.
 
-        Python's reader takes one behind the first member for the end of the archive.
+        Python's reader takes one behind the first member for the end of the archive, and the end of
+        the file, too, though it may be cut off there.
         """
         try:
             return super().fromtarfile(archive)
+        except tarfile.EmptyHeaderError as error:  # type: ignore[attr-defined]
+            if archive.ignore_zeros or not archive.offset:  # type: ignore[attr-defined]
+                raise
+            raise tarfile.ReadError("it has no end: is it cut off?") from error
         except _DAMAGED_HEADERS as error:
             if archive.ignore_zeros:
                 raise

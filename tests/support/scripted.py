@@ -34,7 +34,7 @@ class Scripted:
 
 
 _TYPED = re.compile(
-    rb"(?:lava_c=(?P<command>.*);lava_run (?P<number>\d+) \d+;\\eval \"\$lava_t\""
+    rb"(?:lava_c=(?P<command>.*);lava_run (?P<number>\d+) \d+;\\command eval \"\$lava_t\""
     rb"|lava_ask (?P<asked>\d+))\n",
     re.DOTALL,
 )

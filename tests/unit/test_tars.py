@@ -51,6 +51,16 @@ def test_an_archive_is_read_with_its_long_names(mode: str) -> None:
         assert names(buffer.getvalue(), mode) == wanted
 
 
+@pytest.mark.parametrize("mode", ["r:", "r|"])
+def test_archive_that_is_cut_off_between_two_members_is_damaged(mode: str) -> None:
+    whole = header("a", 512) + block(b"x" * 512) + header("b") + bytes(1024)
+
+    assert names(whole, mode) == ["a", "b"]
+    for end in (1024, 1536):
+        with pytest.raises(tarfile.ReadError, match="is it cut off"):
+            names(whole[:end], mode)
+
+
 @pytest.mark.parametrize(
     ("archive", "reason"),
     [

@@ -315,9 +315,9 @@ def _transcript(console: Console, typed: list[str]) -> str:
 
 def test_played_shell_answers_as_the_real_ones_do(program: str, tmp_path: Path) -> None:
     typed = [
-        'lava_c=:;lava_run 7 0;\\eval "$lava_t"',
+        'lava_c=:;lava_run 7 0;\\command eval "$lava_t"',
         "lava_ask 8",
-        """lava_c='echo said';lava_run 9 0;\\eval "$lava_t\"""",
+        """lava_c='echo said';lava_run 9 0;\\command eval "$lava_t\"""",
     ]
     with console_on(ProcessStream(program), tmp_path) as console:
         Shell.prepare(console, soon())
