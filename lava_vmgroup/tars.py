@@ -58,7 +58,7 @@ class _Member(tarfile.TarInfo):
         try:
             return super().fromtarfile(archive)
         except tarfile.EmptyHeaderError as error:  # type: ignore[attr-defined]
-            if archive.ignore_zeros or not archive.offset:  # type: ignore[attr-defined]
+            if archive.ignore_zeros or not archive.offset:
                 raise
             raise tarfile.ReadError("it has no end: is it cut off?") from error
         except _DAMAGED_HEADERS as error:
