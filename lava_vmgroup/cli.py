@@ -294,8 +294,10 @@ def _run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse
                     result = run.run()
         try:
             write_all(result, output)
-        finally:
-            Console().print(render(result))
+        except Exception as error:
+            Console().print(render(result, unwritten=error))
+            raise
+        Console().print(render(result))
     _announce(announced, options.oob_fd)
     return result.exit_status
 

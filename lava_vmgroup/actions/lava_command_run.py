@@ -42,8 +42,8 @@ PARAMETERS: Mapping[str, Any] = {
             "minItems": 1,
             "items": {
                 "type": "string",
-                "pattern": r"^[^\x00-\x1f\x7f]+\Z",
-                "x-expected": "one line of shell",
+                "pattern": r"^\s*[^\s#\x00-\x1f\x7f][^\x00-\x1f\x7f]*\Z",
+                "x-expected": "one line of shell that runs something",
             },
             "description": "Lines of shell.",
         },

@@ -34,6 +34,9 @@ NAME = {
     "pattern": NAME_PATTERN,
     "x-expected": "a name of letters, digits, '_', '.' and '-', 64 at most",
 }
+RUNS_SOMETHING = r"^\s*[^\s#]"
+"""A command of shell, and not blanks or a comment, which would do nothing and succeed."""
+
 _STRINGS = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
 
 REQUIRES_SCHEMA: dict[str, Any] = {
@@ -80,9 +83,9 @@ VM_SCHEMA: dict[str, Any] = {
         },
         "launch_with": {
             "type": ["array", "string"],
-            "items": {"type": "string", "minLength": 1},
+            "items": {"type": "string", "pattern": RUNS_SOMETHING, "x-expected": "a command"},
             "minItems": 1,
-            "minLength": 1,
+            "pattern": RUNS_SOMETHING,
             "x-expected": "a command, or a list of commands",
             "description": "The commands that start the VM on the host, instead of the usual one. "
             "See :doc:`vms`.",

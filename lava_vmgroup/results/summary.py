@@ -37,9 +37,11 @@ _LINES_SHOWN = 10
 """Console lines shown of the cause; the log has them all."""
 
 
-def render(result: JobResult) -> RenderableType:
+def render(result: JobResult, *, unwritten: Exception | None = None) -> RenderableType:
     """A table of the nodes, the failed test cases, the errors, and the exit status in words.
 
+    With `unwritten`, the error that kept a file of the results from being written, that error's
+    status is the last word.
     Text of tests and consoles shows as it is: neither terminal escapes nor rich's markup in it
     have an effect.
     """
@@ -51,7 +53,7 @@ def render(result: JobResult) -> RenderableType:
         _faults(result),
         _errors(result),
         _urls(result),
-        [_ending(result)],
+        [_ending(result) if unwritten is None else _ending_without_files(result, unwritten)],
     )
     return Group(*parts)
 
@@ -195,6 +197,12 @@ def _ending(result: JobResult) -> Text:
         style = "bold yellow"
     ending = f"exit status {status} after {result.duration_s:.1f} s"
     return Text(f"{ending}: {words or _signal_words(status)}", style)
+
+
+def _ending_without_files(result: JobResult, unwritten: Exception) -> Text:
+    status = getattr(unwritten, "exit_status", VMGroupError.exit_status)
+    ending = f"exit status {status} after {result.duration_s:.1f} s"
+    return Text(f"{ending}: not all files of the results could be written", "bold red")
 
 
 def _number(result: JobResult, outcome: Outcome) -> int:

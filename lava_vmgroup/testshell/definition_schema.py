@@ -15,6 +15,15 @@ from lava_vmgroup.testshell.source import SOURCE_SCHEMA
 
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
+_STEPS: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "string",
+        "not": {"type": "string", "pattern": r"(?:^|[^\\])(?:\\\\)*\\\Z"},
+        "x-reason": "it ends in a backslash, by which the shell takes the next step for a part of "
+        "it; write both as one step",
+    },
+}
 _HANDLER: dict[str, Any] = {  # no value fits
     "not": {},
     "x-reason": "in LAVA v1 it named a plug-in of the dispatcher, and there are none here; remove "
@@ -66,7 +75,7 @@ SCHEMA: dict[str, Any] = {
             "additionalProperties": False,
             "properties": {
                 "deps": _TEXTS,
-                "steps": _TEXTS,
+                "steps": _STEPS,
                 "keys": _TEXTS,
                 "sources": _TEXTS,
                 "git-repos": {"type": "array", "items": _GIT_REPO},
@@ -78,7 +87,7 @@ SCHEMA: dict[str, Any] = {
             "type": "object",
             "required": ["steps"],
             "additionalProperties": False,
-            "properties": {"steps": _TEXTS, "expected": _EXPECTED_OF_A_PERSON},
+            "properties": {"steps": _STEPS, "expected": _EXPECTED_OF_A_PERSON},
         },
         "parse": {
             "type": "object",

@@ -47,6 +47,22 @@ def job(*vms: Mapping[str, Any], actions: list[Any]) -> dict[str, Any]:
     }
 
 
+def test_results_that_cannot_be_written_are_the_last_word_of_a_job_that_passed(lab: Lab) -> None:
+    (lab.folder / "results/junit.xml").mkdir(parents=True)
+
+    passing = {"command": "lava_command_run", "parameters": {"commands": ["true"], "role": "guest"}}
+
+    ended = lab.run(write_job(lab, job(entry("guest"), actions=[passing])))
+
+    assert ended.status == 4, ended.stderr
+    assert "writing the result file" in ended.stderr
+    assert [line for line in ended.stdout.splitlines() if "exit status" in line] == [
+        ended.stdout.splitlines()[-1]
+    ]
+    assert "exit status 4 after" in ended.stdout
+    assert "not all files of the results could be written" in ended.stdout
+
+
 def test_failed_test_case_is_the_exit_status(lab: Lab, sshd: Server) -> None:
     document = job(entry("guest"), actions=[shell_action("failing.yaml", "guest")])
 
