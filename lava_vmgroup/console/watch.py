@@ -88,6 +88,7 @@ class _System:
     """True after a fatal fault was reported: later faults are no news."""
     told: set[str] = field(default_factory=set)
     """Messages with their time stamps."""
+    was_reset: Callable[[], bool] = lambda: True
 
 
 class Watch:
@@ -142,6 +143,13 @@ class Watch:
                 system.clock = clock
                 system.newest_s = max(system.newest_s, clock.uptime_s)
 
+    def ask_of_resets(self, was_reset: Callable[[], bool]) -> None:
+        """Have `was_reset` decide if firmware's words are of this system, or a test's own output.
+
+        It is asked by the thread that reads the console, which waits meanwhile, or by a timer.
+        """
+        self._system.was_reset = was_reset
+
     def expect_boot(self, *, ramdisk_is_system: bool) -> None:
         """Take what follows for a system that boots; it may need no more than its ramdisk.
 
@@ -189,11 +197,15 @@ class Watch:
             timer, self._timer = self._timer, None
             if timer is not None:
                 timer.cancel()
-            if sighting is None or self._stopped:
+            if sighting is None or self._stopped or self._is_of_a_test(sighting.fault):
                 return
             self._system.is_dead = sighting.fault.severity is Severity.FATAL
             sighting.test_case = sighting.test_case or self._running_case()
             self._tell(sighting)
+
+    def _is_of_a_test(self, fault: Fault) -> bool:
+        is_firmwares = fault.place is Place.START and fault.severity is Severity.FATAL
+        return is_firmwares and self._system.is_up and not self._system.was_reset()
 
     def _look_at_prompt(self, line: str) -> None:
         """See a fault in the unfinished line of a system that boots; the line may come again."""

@@ -52,6 +52,8 @@ _HELLO_S = 60.0
 _DEAD_S = 2.0
 """For a system that died as far as its console tells; one that lives answers in time, and no
 slowness excuses one that does not."""
+_ALIVE_S = 5.0
+"""For a host whose console shows firmware's words: it answers by SSH unless it was reset."""
 _DIALING = "SSH to the host"
 
 
@@ -233,6 +235,7 @@ class HostNode(Node):
         host_ip = self.attributes.setdefault("host_ip", link.peer_ip())
         self.log.event("host", f"the host is reachable at {host_ip}", host_ip=host_ip)
         self._be_supervised(link, access.keys_file, deadline)
+        self.watch.ask_of_resets(self._was_reset)
         self._check_requires(link, deadline)
         # What tests leave in the background ends with the job.
         shell.run(f"export {shlex.quote(self._supervisor.mark('.host'))}", deadline)
@@ -250,6 +253,11 @@ class HostNode(Node):
             network=network,
         )
         self.client.send(OFFER_ID, offer.to_message(), deadline)
+
+    def _was_reset(self) -> bool:
+        limit = Deadline.after("the host after its firmware's words", _ALIVE_S)
+        link = self._link
+        return link is None or not self._supervisor.sees_same_boot(link, limit)
 
     def _check_requires(self, link: SshLink, deadline: Deadline) -> None:
         """Skip the group when the host lacks what the job requires of it; nothing is launched."""

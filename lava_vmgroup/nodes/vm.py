@@ -176,6 +176,8 @@ class VMNode(Node):
                 raise
             raise self._explained(error) from error
         self.watch.came_up(self._shell, deadline)
+        if not self.job.launch_with:
+            self.watch.ask_of_resets(lambda: False)  # QEMU ends instead: -no-reboot
         self._join_network(self._shell, deadline)
 
     def expect_tests(self, carried: int, placed: int) -> None:

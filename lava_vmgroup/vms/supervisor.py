@@ -14,7 +14,7 @@ from lava_vmgroup.connections.ssh import CommandResult, SshLink
 from lava_vmgroup.connections.ssh_access import DEFAULT_KEYS_FILE
 from lava_vmgroup.connections.ssh_channels import LineChannel
 from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
 from lava_vmgroup.vms.spool import Spool
 
 _START_S = 60.0
@@ -25,6 +25,9 @@ root=${0%/*} made=
 cat >"$0.sh" && exec sh "$0.sh" start "$@" "$made"
 """
 # Where the program is gone the job has ended, and nothing is left of it.
+_SAME_BOOT = """
+read -r owner <"$0" && read -r boot </proc/sys/kernel/random/boot_id && [ "${owner##* }" = "$boot" ]
+"""
 _DO = '[ ! -e "$0" ] || exec sh "$0" "$@"'
 
 
@@ -86,6 +89,13 @@ class Supervisor:
         name = "beat" if vm is None else f"vms/{vm}"
         words = ["env", self.mark(".supervisor"), "sh", self._program, "beat", self.folder, name]
         return link.open_lines([*words, "1"] if again else words, deadline)
+
+    def sees_same_boot(self, link: SshLink, deadline: Deadline) -> bool:
+        """Return whether the host answers, and has not been restarted since `start`."""
+        try:
+            return link.run(["sh", "-c", _SAME_BOOT, self.owner], deadline).status == 0
+        except (DeadlineExpired, InfrastructureError):
+            return False
 
     def remove_vm(self, vm_folder: str, link: SshLink, deadline: Deadline) -> None:
         """End the programs of a VM, by force where they do not listen; remove its folder."""

@@ -127,6 +127,30 @@ def test_connection_that_breaks_off_is_no_verdict_on_the_tests_that_end_with_it(
     assert not [one for run in node["runs"] for one in run["cases"] if one["result"] == "pass"]
 
 
+def test_guest_that_a_test_starts_on_a_board_may_show_its_firmware(
+    tmp_path: Path, sshd: Server
+) -> None:
+    words = "printf 'U-Boot 2023.01 (Feb 22 2023)\\nEFI stub: Booting Linux Kernel...\\n'"
+    commands = [f"{words}; sleep 2", f"{words}; sleep 2; false"]
+    document = job(
+        entry("guest"),
+        actions=[
+            {
+                "command": "lava_command_run",
+                "parameters": {"commands": commands, "role": "host"},
+            }
+        ],
+    )
+    document["vm_group"]["host"]["device_type"] = TYPE
+    with board_lab(tmp_path, sshd) as lab:
+        ended = lab.run(write_job(lab, document))
+
+    assert ended.status == 1, ended.stderr
+    host, _ = ended.results["nodes"]
+    assert host["faults"] == []
+    assert [case["result"] for case in host["runs"][0]["cases"]] == ["pass", "fail"]
+
+
 def test_panic_of_a_host_that_waits_for_its_vms_ends_all_of_them(
     tmp_path: Path, sshd: Server
 ) -> None:

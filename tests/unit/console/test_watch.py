@@ -345,6 +345,17 @@ def test_resets_are_faults_only_while_a_system_is_supposed_to_be_up() -> None:
     assert seen.names(boot[1]) == ["reset"]
 
 
+def test_firmwares_words_in_the_output_of_a_test_are_no_reset_of_a_system_that_goes_on() -> None:
+    seen = Seen()
+    words = ["U-Boot 2023.01 (Feb 22 2023)", "Unhandled Exception in EL3.", "reboot: Power down"]
+
+    seen.watch.ask_of_resets(lambda: False)
+    assert seen.names(*words[:2], f"{STAMP}{words[2]}") == ["reset"]
+    seen.watch.expect_reset()
+    seen.watch.system_is_up()
+    assert seen.names(words[0]) == ["reset"]
+
+
 @pytest.mark.parametrize("size", [1, 7, 4096])
 def test_torn_text_shows_the_same_fault_with_the_lines_around_it(size: int) -> None:
     before = [f"line {number}" for number in range(LINES_BEFORE + 5)]
