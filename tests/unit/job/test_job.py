@@ -80,7 +80,7 @@ def expanded(document: Any) -> Group:
         ("vm_group.vms.1.role", "a b", "vm_group.vms[1].role: expected a name of letters"),
         ("vm_group.vms.1.role", "host", "vm_group.vms[1].role: 'host' is the host's role"),
         ("vm_group.vms.1.launch_with", 7, "expected a command, or a list of commands, got 7"),
-        ("vm_group.vms.1.launch_with", [7], "launch_with[0]: expected a string, got 7"),
+        ("vm_group.vms.1.launch_with", [7], "launch_with[0]: expected a command, got 7"),
         ("vm_group.vms.1.launch_with", [], "launch_with: must not be empty"),
         ("vm_group.vms.1.image", 7, "image: expected a path or URL, or an object with url"),
         ("vm_group.vms.1.image", {}, "vm_group.vms[1].image.url: missing"),
