@@ -47,7 +47,8 @@ _START = (
     # terminal for its cursor, unless the terminal has lines but no echo.
     "stty sane -echo 2>/dev/null; "
     # Where sh is bash, it has taken on exported functions, and the options in SHELLOPTS.
-    "set +euvx; unset -f command echo; unset TMOUT ENV BASH_ENV PS0 PROMPT_COMMAND HISTFILE MAIL MAILPATH MAILCHECK "
+    "set +euvx; unset -f command echo; "
+    "unset TMOUT ENV BASH_ENV PS0 PROMPT_COMMAND HISTFILE MAIL MAILPATH MAILCHECK "
     "GREP_OPTIONS GREP_COLOR CLICOLOR_FORCE FORCE_COLOR; "
     "TERM=dumb NO_COLOR=1; export TERM NO_COLOR; "
     'echo lava-"shell" {number}; '
