@@ -46,7 +46,7 @@ _START = (
     # A typed command must not come back as output; busybox edits lines by itself, and asks the
     # terminal for its cursor, unless the terminal has lines but no echo.
     "stty sane -echo 2>/dev/null; "
-    # Where sh is bash, it has taken on exported functions, and the options in SHELLOPTS.
+    # A bash called sh has taken on exported functions, and the options in SHELLOPTS.
     "set +euvx; unset -f command echo; "
     "unset TMOUT ENV BASH_ENV PS0 PROMPT_COMMAND HISTFILE MAIL MAILPATH MAILCHECK "
     "GREP_OPTIONS GREP_COLOR CLICOLOR_FORCE FORCE_COLOR; "

@@ -24,10 +24,10 @@ root=${0%/*} made=
 [ -d "$root" ] || { mkdir -p "$root" && made=$root; }
 cat >"$0.sh" && exec sh "$0.sh" start "$@" "$made"
 """
-# Where the program is gone the job has ended, and nothing is left of it.
 _SAME_BOOT = """
 read -r owner <"$0" && read -r boot </proc/sys/kernel/random/boot_id && [ "${owner##* }" = "$boot" ]
 """
+# Where the program is gone the job has ended, and nothing is left of it.
 _DO = '[ ! -e "$0" ] || exec sh "$0" "$@"'
 
 

@@ -49,7 +49,6 @@ def job(*vms: Mapping[str, Any], actions: list[Any]) -> dict[str, Any]:
 
 def test_results_that_cannot_be_written_are_the_last_word_of_a_job_that_passed(lab: Lab) -> None:
     (lab.folder / "results/junit.xml").mkdir(parents=True)
-
     passing = {"command": "lava_command_run", "parameters": {"commands": ["true"], "role": "guest"}}
 
     ended = lab.run(write_job(lab, job(entry("guest"), actions=[passing])))
