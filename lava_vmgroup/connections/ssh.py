@@ -117,10 +117,7 @@ class SshLink:
 
     def run_again(self, argv: Sequence[str], deadline: Deadline) -> CommandResult:
         """Run a command that may be run twice: again, where the connection breaks off under it."""
-        for _ in range(TRIES - 1):
-            with suppress(LinkLost):
-                return self.run(argv, deadline)
-        return self.run(argv, deadline)
+        return _begun_again(lambda: self.run(argv, deadline))
 
     def _lost(self, program: str) -> LinkLost:
         return LinkLost(f"{self._connections.name} broke off while {program} ran there")
@@ -176,6 +173,10 @@ class SshLink:
         With `terminal` they are a terminal of the host's, for programs that want one.
         """
         return ChannelStream(self._started(argv, deadline, terminal=terminal))
+
+    def open_stream_again(self, argv: Sequence[str], deadline: Deadline) -> ChannelStream:
+        """Open a stream of a command that may be started twice, see `run_again`."""
+        return _begun_again(lambda: self.open_stream(argv, deadline))
 
     def open_lines(self, argv: Sequence[str], deadline: Deadline) -> LineChannel:
         """Start a command that answers line by line; the channel may be another thread's."""
@@ -325,6 +326,13 @@ def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
         link.close()
         raise
     return link
+
+
+def _begun_again(work: Callable[[], Result]) -> Result:
+    for _ in range(TRIES - 1):
+        with suppress(LinkLost):
+            return work()
+    return work()
 
 
 def _feed(channel: paramiko.Channel, pieces: Iterable[bytes]) -> None:

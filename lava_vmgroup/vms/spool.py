@@ -132,7 +132,7 @@ class SpooledStream:
             self._attaching.release()
 
     def _attach(self, deadline: Deadline) -> ChannelStream:
-        return self._link.open_stream(self._spool.words(self.position), deadline)
+        return self._link.open_stream_again(self._spool.words(self.position), deadline)
 
     def _lose(self, stream: ChannelStream) -> None:
         """Take a stream for gone, unless another thread did, and has another one already."""

@@ -223,7 +223,7 @@ class ImageStore:
         self, local: Path, part: str, digest: str, link: SshLink, deadline: Deadline
     ) -> None:
         """Raise `InfrastructureError` for what arrived damaged, where the host's tools can tell."""
-        found = link.run(["sha256sum", part], deadline)
+        found = link.run_again(["sha256sum", part], deadline)
         if found.status != 0 or found.output.split()[:1] == [digest]:
             return
         raise InfrastructureError(f"{local.name} arrived damaged on the host")

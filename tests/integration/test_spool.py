@@ -113,6 +113,19 @@ def test_console_of_a_program_goes_on_over_the_next_connection(far: Far) -> None
     until(lambda: b"".join(told).endswith(b"heard enough\n"))
 
 
+@pytest.mark.parametrize("forwarded", [1, 100, 200, 300, 500, 700, 900])
+def test_stream_begins_although_the_connection_breaks_off_meanwhile(
+    far: Far, forwarded: int
+) -> None:
+    Path(far.folder.path, "records.out").write_bytes(LINES)
+
+    far.network.cut_after(forwarded)
+    records = far.folder.records(0, soon())
+
+    assert until_seen(records, b"line 2999\n") == LINES
+    records.close()
+
+
 def test_console_ends_with_its_program_and_tells_what_that_said_last(far: Far) -> None:
     words = ["sh", "-c", "echo last words >>console.out; echo no such machine >&2; exit 1"]
 

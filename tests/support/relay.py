@@ -20,6 +20,7 @@ class Relay:
         """How long each piece takes, which makes a slow network."""
         self.forwarded = 0
         """Bytes, in both directions."""
+        self._allowed: int | None = None
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -42,6 +43,10 @@ class Relay:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RD)
             one.close()
+
+    def cut_after(self, size: int) -> None:
+        """Have all connections break off once, when `size` further bytes were forwarded."""
+        self._allowed = self.forwarded + size
 
     def refuse(self) -> None:
         """Have all connections break off, and take no new ones."""
@@ -74,6 +79,9 @@ class Relay:
                 self._open.wait()
                 target.sendall(chunk)
                 self.forwarded += len(chunk)
+                if self._allowed is not None and self.forwarded >= self._allowed:
+                    self._allowed = None
+                    self.cut()
             self._open.wait()
             target.shutdown(socket.SHUT_WR)
 
