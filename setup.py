@@ -28,7 +28,7 @@ setup(
             "py.typed",
             "default-config/lava-dispatcher/*.conf",
             "default-config/lava-dispatcher/device-types/*.conf",
-            "testshell/scripts/*",
+            "testdefs/scripts/*",
             "vms/*.sh",
             "job/*.json",
         ]
@@ -62,8 +62,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "lava-dispatch = lava_vmgroup.cli:main",
-            "lava-vmgroup-coordinator = lava_vmgroup.coordinator_cli:main",
+            "lava-dispatch = lava_vmgroup.cli.dispatch:main",
+            "lava-vmgroup-coordinator = lava_vmgroup.cli.coordinator:main",
         ]
     },
 )

@@ -3,6 +3,6 @@
 
 import sys
 
-from lava_vmgroup.cli import main
+from lava_vmgroup.cli.dispatch import main
 
 sys.exit(main())

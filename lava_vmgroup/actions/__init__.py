@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Protocol
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.job.model import Action, Group, Job, Scope
 from lava_vmgroup.nodes.node import Node
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.config.settings import DEPLOY_PARAMETERS, DeploySettings, deploy_problems
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import customize
 from lava_vmgroup.deploy.fetch import reference_problems
 from lava_vmgroup.deploy.unpack import Unpack

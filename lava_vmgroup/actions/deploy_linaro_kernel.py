@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.config.settings import DEPLOY_PARAMETERS, DeploySettings, deploy_problems
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import reference_problems
 from lava_vmgroup.deploy.overlays import Overlay, with_overlays
 from lava_vmgroup.deploy.tftp import KernelFiles

@@ -8,16 +8,16 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lava_vmgroup.clock import now
-from lava_vmgroup.console.faults import Severity
+from lava_vmgroup.base.clock import now
+from lava_vmgroup.base.console_faults import Severity
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, LinkLost, TestError
+from lava_vmgroup.base.user_pattern import UserPattern, pattern_problem
 from lava_vmgroup.console.framing import MAX_LINE, typed_length
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, LinkLost, TestError
 from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Attachment, Outcome, TestCase, TestRun
-from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
-from lava_vmgroup.testshell.pattern import UserPattern, pattern_problem
+from lava_vmgroup.testdefs.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
 from lava_vmgroup.testshell.run import MAX_RESULTS
 from lava_vmgroup.testshell.runs import fault_case
 from lava_vmgroup.testshell.signals import parse_line

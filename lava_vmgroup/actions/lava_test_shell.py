@@ -8,15 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import JobError
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.nodes.node import Node
-from lava_vmgroup.testshell.loading import Loader
-from lava_vmgroup.testshell.overlay import directory_problem
-from lava_vmgroup.testshell.source import SOURCE_SCHEMA, Source, SourceKind, parse_source
-from lava_vmgroup.testshell.steps import SkipInstall
+from lava_vmgroup.testdefs.loading import Loader
+from lava_vmgroup.testdefs.overlay import directory_problem
+from lava_vmgroup.testdefs.source import SOURCE_SCHEMA, Source, SourceKind, parse_source
+from lava_vmgroup.testdefs.steps import SkipInstall
 
 PARAMETERS: Mapping[str, Any] = {
     "type": "object",

@@ -8,6 +8,14 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass
 from pathlib import Path
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import (
+    ConfigurationError,
+    DeadlineExpired,
+    InfrastructureError,
+    JobError,
+    VMGroupError,
+)
 from lava_vmgroup.boards import BoardSetup
 from lava_vmgroup.config.commands import BootCommand, CommandKind, names_root, substitute
 from lava_vmgroup.config.device import DeviceConfig
@@ -19,16 +27,8 @@ from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.loader import Loader, LoaderFailed, control, key_named
 from lava_vmgroup.console.login import Login, login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import media, tftp
 from lava_vmgroup.deploy.tftp import KernelFiles, Offer
-from lava_vmgroup.errors import (
-    ConfigurationError,
-    DeadlineExpired,
-    InfrastructureError,
-    JobError,
-    VMGroupError,
-)
 
 _POWER_S = 120.0
 _COMMAND_PAUSE_S = 1.0

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.boards import bootloader
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.ssh import dial
@@ -17,12 +19,10 @@ from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.console.access import open_to_ssh
 from lava_vmgroup.console.login import Login
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.disk import write_disk
 from lava_vmgroup.deploy.lab_files import fetch_configured
 from lava_vmgroup.deploy.tftp import KernelFiles, Offer
 from lava_vmgroup.deploy.unpack import Unpack
-from lava_vmgroup.errors import ConfigurationError
 
 _DIAL_S = 60.0
 _BY_ID = "/dev/disk/by-id"

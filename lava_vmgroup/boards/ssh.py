@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, JobError
 from lava_vmgroup.boards import BoardSetup
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.attached import AttachedStream
@@ -17,9 +19,7 @@ from lava_vmgroup.connections.ssh_access import Access, Address
 from lava_vmgroup.connections.ssh_keys import KeyFile
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import ConfigurationError, JobError
 
 _NEEDED = {
     "ssh_host": "the name or address of the host",

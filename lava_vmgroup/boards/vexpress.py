@@ -16,16 +16,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError, JobError
 from lava_vmgroup.boards import BoardSetup, bootloader
 from lava_vmgroup.config.commands import BootCommand, CommandKind
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import run_configured
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.loader import Loader
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.lab_files import fetch_configured
 from lava_vmgroup.deploy.tftp import KernelFiles, Offer
-from lava_vmgroup.errors import ConfigurationError, InfrastructureError, JobError
 
 _CONTROLLER_S = 120.0
 _CONTROLLER_PROMPT = r"(?:Cmd|Flash)>"

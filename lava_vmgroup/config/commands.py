@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from lava_vmgroup.errors import ConfigurationError
+from lava_vmgroup.base.errors import ConfigurationError
 
 _TAG = re.compile(r"(?<!\$)\{([A-Z][A-Z0-9_]*)\}")
 

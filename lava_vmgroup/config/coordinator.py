@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lava_vmgroup.errors import ConfigurationError
-from lava_vmgroup.text import decoded
+from lava_vmgroup.base.errors import ConfigurationError
+from lava_vmgroup.base.text import decoded
 
 DEFAULT_PATH = Path("/etc/lava-coordinator/lava-coordinator.conf")
 """Where LAVA keeps the file."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config import commands, typed
 from lava_vmgroup.config.typed import (
     Count,
@@ -25,7 +26,6 @@ from lava_vmgroup.config.typed import (
     Sections,
     ShellWords,
 )
-from lava_vmgroup.errors import ConfigurationError
 
 KNOWN_PROMPTS = (
     # root@host:~# and root@host ~# and root@host#

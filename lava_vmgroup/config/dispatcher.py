@@ -33,7 +33,7 @@ class DispatcherConfig:
     )
     lava_cache_mib: Count = 20480
     lava_lock_dir: Path | None = None
-    """None for the folder that `lava_vmgroup.device_lock` chooses."""
+    """None for the folder that `lava_vmgroup.runner.device_lock` chooses."""
     lava_cookies: str = field(default="", repr=False)
     lava_proxy: str = ""
     lava_no_proxy: str = ""

@@ -17,8 +17,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from lava_vmgroup.errors import ConfigurationError
-from lava_vmgroup.text import decoded
+from lava_vmgroup.base.errors import ConfigurationError
+from lava_vmgroup.base.text import decoded
 
 MAIN = "__main__"
 """The section that the sectionless head of a file stands for."""

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from lava_vmgroup.base.errors import ConfigurationError, JobError
 from lava_vmgroup.config import files, typed
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.qemu_options import understood
-from lava_vmgroup.errors import ConfigurationError, JobError
 
 
 def load_device(

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lava_vmgroup.errors import ConfigurationError
-from lava_vmgroup.text import decoded
+from lava_vmgroup.base.errors import ConfigurationError
+from lava_vmgroup.base.text import decoded
 
 FILE = "urlmappings.txt"
 

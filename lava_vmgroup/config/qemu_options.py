@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config.device import DeviceConfig, QemuArch
-from lava_vmgroup.errors import ConfigurationError
 
 _IS_V1 = "-nographic"  # each of v1's files has it; it would take the console away
 _FLAGS = frozenset({_IS_V1, "-enable-kvm", "-no-reboot", "-show-cursor", "-nodefaults"})

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Self
 
+from lava_vmgroup.base.errors import ConfigurationError, JobError
+from lava_vmgroup.base.user_pattern import expression_problem
 from lava_vmgroup.config import commands, typed
 from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.errors import ConfigurationError, JobError
-from lava_vmgroup.testshell.pattern import expression_problem
 
 _TEXT = {"type": "string", "minLength": 1}
 _TEXTS = {"type": "array", "items": {"type": "string"}}

@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config.files import Layers
-from lava_vmgroup.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

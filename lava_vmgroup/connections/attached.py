@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, LinkLost, VMGroupError
 from lava_vmgroup.connections.ssh import SshLink
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, LinkLost, VMGroupError
 
 
 class AttachedStream:

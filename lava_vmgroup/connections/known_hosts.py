@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lava_vmgroup.errors import ConfigurationError
+from lava_vmgroup.base.errors import ConfigurationError
 
 _SSH_PORT = 22
 _HASHED = "|1|"

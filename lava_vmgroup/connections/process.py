@@ -16,9 +16,9 @@ import signal
 import subprocess
 import tty
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError
 from lava_vmgroup.connections.stream import CHUNK, FdStream
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import ConfigurationError, InfrastructureError
 
 MAX_OUTPUT = 16 << 20
 """Bytes that a program may print: what it prints is held in memory."""

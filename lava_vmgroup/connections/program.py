@@ -14,9 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Self
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections.process import MAX_OUTPUT, end_session, outputs_of
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
 
 _MAX_WORDS = 4096
 """Bytes of a program's complaints that are read."""

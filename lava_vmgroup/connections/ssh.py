@@ -16,6 +16,9 @@ from typing import Self, TypeVar
 
 import paramiko
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, LinkLost
+from lava_vmgroup.base.sparse import data_blocks
 from lava_vmgroup.connections import ssh_commands
 from lava_vmgroup.connections.ssh_access import Access, Address, connect
 from lava_vmgroup.connections.ssh_channels import (
@@ -30,9 +33,6 @@ from lava_vmgroup.connections.ssh_connections import TRIES, Connections, has_end
 from lava_vmgroup.connections.ssh_files import FILE_ERRORS, open_sftp
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.connections.stream import CHUNK
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, LinkLost
-from lava_vmgroup.sparse import data_blocks
 
 BLOCK = 131072
 """Bytes per SFTP write; OpenSSH takes up to 256 KiB, and with this a slow host was quickest."""

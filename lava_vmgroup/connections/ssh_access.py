@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import paramiko
 from paramiko.ssh_exception import BadAuthenticationType, IncompatiblePeer
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections import tcp
 from lava_vmgroup.connections.known_hosts import HostKey
 from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS
 from lava_vmgroup.connections.ssh_keys import Identity
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
-from lava_vmgroup.vanished_peer import notice_vanished_peer
+from lava_vmgroup.connections.vanished_peer import notice_vanished_peer
 
 # What it has to say comes as errors of ours.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 import paramiko
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, LinkLost
 from lava_vmgroup.connections.stream import CHUNK
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, LinkLost
 
 CONNECTION_ERRORS = (OSError, EOFError, paramiko.SSHException)
 """What paramiko raises when a connection or one of its channels does not go on."""

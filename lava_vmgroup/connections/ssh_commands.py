@@ -16,10 +16,10 @@ from functools import partial
 
 import paramiko
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, LinkLost
 from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS, broke_off, shut
 from lava_vmgroup.connections.stream import CHUNK
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, LinkLost
 
 _SPECIAL = "'\\!"
 """Characters that some shell takes for its own within single quotes."""

@@ -10,10 +10,10 @@ from functools import partial
 
 import paramiko
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, LinkLost
 from lava_vmgroup.connections.ssh_access import Access, connect
 from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS, shut
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, LinkLost
 
 TRIES = 3
 """Number of times that an operation is begun, as its connection may break off."""

@@ -7,11 +7,11 @@ from functools import partial
 
 import paramiko
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, LinkLost
 from lava_vmgroup.connections import ssh_commands
 from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS, shut
 from lava_vmgroup.connections.ssh_connections import Connections, has_ended
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, LinkLost
 
 FILE_ERRORS = (*CONNECTION_ERRORS, paramiko.SFTPError)
 """The errors that paramiko raises when an SFTP session breaks off."""

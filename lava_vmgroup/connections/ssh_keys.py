@@ -12,7 +12,7 @@ import paramiko
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from lava_vmgroup.errors import ConfigurationError
+from lava_vmgroup.base.errors import ConfigurationError
 
 _RSA_BITS = 3072
 """The least that a strict policy takes, such as FUTURE of Fedora and RHEL."""

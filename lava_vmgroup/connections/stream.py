@@ -9,8 +9,8 @@ import selectors
 import threading
 from typing import Protocol
 
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
 
 CHUNK = 65536
 _LOOK_S = 0.5

@@ -9,9 +9,9 @@ import select
 import socket
 from typing import Any
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections.stream import FdStream
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
 
 _LOOK_S = 0.1
 

@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.ssh_access import DEFAULT_KEYS_FILE, Access, Address, knock
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.console.addresses import find_address
 from lava_vmgroup.console.host_keys import await_host_keys, check_server, read_host_keys
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
-from lava_vmgroup.log import NodeLog
 
 _NETWORK_S = 300.0
 _SSHD_S = 60.0

@@ -8,9 +8,9 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired
 
 _POLL_S = 0.3
 _UNREACHABLE = 2

@@ -25,14 +25,14 @@ from typing import Any, Self
 import pexpect
 from pexpect.spawnbase import SpawnBase
 
-from lava_vmgroup import undecodable
+from lava_vmgroup.base import undecodable
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, LinkLost
+from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.inbox import Inbox
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.watch import Watch
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, LinkLost
-from lava_vmgroup.testshell.pattern import UserPattern
 
 LINE_LIMIT = 65536
 """A longer line is delivered in pieces, so that no console can fill the memory."""

@@ -6,10 +6,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError
 from lava_vmgroup.connections.known_hosts import HostKey, is_key
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
 
 _POLL_S = 1.0
 _ROUNDS_BETWEEN_KNOCKS = 5

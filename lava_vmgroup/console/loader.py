@@ -12,14 +12,14 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError
+from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.config.commands import BootCommand, CommandKind
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.console.console import Console, Match
 from lava_vmgroup.console.escapes import plain
 from lava_vmgroup.console.prompts import Anywhere, LastLine, is_quiet, line_of, swallow
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
-from lava_vmgroup.testshell.pattern import UserPattern
 
 _QUIET_S = 0.3
 _BACK_QUIET_S = 1.5

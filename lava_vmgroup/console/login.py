@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, DeadlineExpired
+from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.config.device import KNOWN_PROMPTS, DeviceConfig
 from lava_vmgroup.console.console import Console, Match
 from lava_vmgroup.console.escapes import last_line, plain
 from lava_vmgroup.console.prompts import Anywhere, LastLine, is_quiet, line_of, swallow
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import ConfigurationError, DeadlineExpired
-from lava_vmgroup.testshell.pattern import UserPattern
 
 _MAX_LOGINS = 3
 _NUDGE_S = 20.0

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired
+from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.console.console import Console, Match
 from lava_vmgroup.console.escapes import last_line, plain
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired
-from lava_vmgroup.testshell.pattern import UserPattern
 
 _LINE = re.compile(r"[^\n]*")
 _NOTHING = re.compile("")

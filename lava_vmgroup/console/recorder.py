@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lava_vmgroup.bounded_file import BoundedFile
+from lava_vmgroup.base.bounded_file import BoundedFile
 
 
 class Recorder:

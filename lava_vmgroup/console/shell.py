@@ -31,11 +31,11 @@ import re
 import secrets
 from collections.abc import Callable
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, TestError
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.framing import MARK, PROMPT, Progress, framed, output_of
 from lava_vmgroup.console.whereabouts import Whereabouts
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, TestError
 
 _STARTED = re.compile(r"lava-shell (\d+)\r*\n")
 

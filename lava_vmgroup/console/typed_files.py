@@ -13,9 +13,9 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, JobError
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, JobError
 
 _PIECE = 700
 """Characters a line; busybox's shell takes 1023 at most."""

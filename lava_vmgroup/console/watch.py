@@ -24,10 +24,10 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
+from lava_vmgroup.base.console_faults import FAULTS, Fault, Place, Severity
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.console.escapes import plain
-from lava_vmgroup.console.faults import FAULTS, Fault, Place, Severity
-from lava_vmgroup.errors import JobError
-from lava_vmgroup.testshell.pattern import UserPattern
 
 LINE_LIMIT = 1000
 """Characters of a line that are looked at and kept."""

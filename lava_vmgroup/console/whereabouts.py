@@ -6,10 +6,10 @@ from __future__ import annotations
 import re
 import time
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.escapes import without_escapes
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
 
 _LOGIN = re.compile(r"(?:\S+ )?login: ?")
 _BOOT_LOADER = re.compile(r"(?:=>|U-Boot(?: \S+)?[#>]|barebox\S*:/ ?\S*|grub>|Shell>) ?")

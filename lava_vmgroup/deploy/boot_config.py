@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.deploy.boot_entries import (
     Entry,
     Menu,
@@ -25,7 +26,6 @@ from lava_vmgroup.deploy.filesystems import FileSystem
 from lava_vmgroup.deploy.grub_config import default_of, grub
 from lava_vmgroup.deploy.root_device import Layout, layout_of
 from lava_vmgroup.deploy.unpack import Unpack, unpack, wants_unpacking
-from lava_vmgroup.errors import JobError
 
 _CONFIG_LIMIT = 1 << 20
 _MAX_ENTRIES = 100

@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import ConfigurationError
-from lava_vmgroup.file_lock import try_lock
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError
+from lava_vmgroup.base.file_lock import try_lock
 
 _LOOK_S = 0.1
 

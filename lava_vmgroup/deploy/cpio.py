@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.tars import MAX_PATH
 from lava_vmgroup.deploy.layers import BROKEN, decompressed
-from lava_vmgroup.errors import JobError
-from lava_vmgroup.tars import MAX_PATH
 
 LARGEST = 0xFFFFFFFF
 """The largest number, and so the largest file, in an archive."""

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.base.sparse import copy_sparse
 from lava_vmgroup.deploy.fetch import JobFiles, reference_problems
 from lava_vmgroup.deploy.filesystems import (
     MAX_FILE,
@@ -18,10 +21,7 @@ from lava_vmgroup.deploy.filesystems import (
     file_system,
     partitions,
 )
-from lava_vmgroup.errors import JobError
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.log import NodeLog
-from lava_vmgroup.sparse import copy_sparse
 
 SCHEMA: Mapping[str, Any] = {
     "type": "object",

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError
+from lava_vmgroup.base.sparse import data_blocks
 from lava_vmgroup.connections.ssh import SshLink
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import ConfigurationError, InfrastructureError
-from lava_vmgroup.sparse import data_blocks
 
 _BLOCK = 4 << 20
 _LOOK_S = 60.0

@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, JobError
+from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.base.once import Once
+from lava_vmgroup.base.progress import Progress
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import scp
 from lava_vmgroup.deploy.cache import Area, Cache
 from lava_vmgroup.deploy.digests import digests_of, sha256_of
@@ -25,11 +29,7 @@ from lava_vmgroup.deploy.layers import layer_of_file
 from lava_vmgroup.deploy.recognition import check_is_disk, check_is_no_page
 from lava_vmgroup.deploy.sizes import check_is_whole
 from lava_vmgroup.deploy.unpack import SUFFIXES, Unpack, unpack, wants_unpacking
-from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.log import NodeLog
-from lava_vmgroup.once import Once
-from lava_vmgroup.progress import Progress
 
 _REMOTE = ("http", "https", "scp")
 _UNPACKING = 3

@@ -17,10 +17,10 @@ from pathlib import Path, PurePosixPath
 from subprocess import CompletedProcess
 from typing import Any
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.connections.process import MAX_OUTPUT, TooMuchOutput
 from lava_vmgroup.connections.program import run_tool
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import JobError
 
 SAFE_PATH = re.compile(r"/[A-Za-z0-9._+~@,:=/-]*")
 """The characters of a path in an image that is changed."""

@@ -14,13 +14,13 @@ import requests
 from requests import exceptions
 from requests.utils import should_bypass_proxies
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError, JobError
+from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.base.progress import Progress
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.http_connections import session
-from lava_vmgroup.errors import ConfigurationError, InfrastructureError, JobError
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.log import NodeLog
-from lava_vmgroup.progress import Progress
 
 _SILENCE_S = 30.0
 _PATIENCE_S = 300.0

@@ -13,9 +13,9 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired
 from lava_vmgroup.connections.tcp import connect
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired
 
 _CONNECT_S = 30.0
 

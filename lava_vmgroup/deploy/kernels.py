@@ -6,9 +6,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.deploy import uimage
 from lava_vmgroup.deploy.layers import HEAD, Layer, shows
-from lava_vmgroup.errors import JobError
 
 AARCH32, AARCH64, X86_64, RISCV64 = "aarch32", "aarch64", "x86_64", "riscv64"
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, JobError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.unpack import Unpack
-from lava_vmgroup.errors import ConfigurationError, JobError
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.log import NodeLog
 
 
 def fetch_configured(

@@ -20,9 +20,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.connections.program import ProgramOutput
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import JobError
 
 HEAD = 1024
 """Bytes at the beginning of a file that show the format of its packing."""

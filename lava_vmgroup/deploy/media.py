@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import ConfigurationError, DeadlineExpired, InfrastructureError
-from lava_vmgroup.sparse import data_blocks
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, DeadlineExpired, InfrastructureError
+from lava_vmgroup.base.sparse import data_blocks
 
 _BLOCK = 1 << 20
 _APPEARS_S = 60.0

@@ -18,13 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lava_vmgroup import tars
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base import tars
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.sparse import copy_sparse, write_sparse
 from lava_vmgroup.deploy.cpio import LARGEST, Entry, Tree, Writer, tree_of
 from lava_vmgroup.deploy.layers import damage_reported, decompressed
 from lava_vmgroup.deploy.unpack import is_inside, limited
-from lava_vmgroup.errors import JobError
-from lava_vmgroup.sparse import copy_sparse, write_sparse
 
 MAX_OVERLAYS = 1 << 30
 """Bytes of all overlays of a ramdisk together, which is to fit into a board's memory."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import zlib
 from pathlib import Path, PurePosixPath
 
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.deploy.kernels import identify, is_ramdisk
 from lava_vmgroup.deploy.layers import is_skippable, shows
-from lava_vmgroup.errors import JobError
 
 SECTOR = 512
 _HEAD = 0x10048

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, JobError
+from lava_vmgroup.base.progress import Progress
 from lava_vmgroup.connections.program import ProgramOutput
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.http import MAX_DOWNLOAD
-from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.progress import Progress
 
 _CHUNK = 1 << 20
 _SSH_FAILED = 255

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.deploy.layers import shows
-from lava_vmgroup.errors import JobError
 
 _MIB = 1 << 20
 _SECTOR = 512

@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lava_vmgroup import tars
+from lava_vmgroup.base import tars
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, JobError
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import run_configured
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import uimage
 from lava_vmgroup.deploy.kernels import boot_word
 from lava_vmgroup.deploy.layers import damage_reported, decompressed
 from lava_vmgroup.deploy.unpack import MAX_UNPACKED, is_inside, limited
-from lava_vmgroup.errors import ConfigurationError, JobError
 
 _TAGGED = ("kernel", "ramdisk", "dtb", "bootloader")
 """The files that a boot loader may fetch."""

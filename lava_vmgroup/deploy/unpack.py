@@ -16,10 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from lava_vmgroup import tars
+from lava_vmgroup.base import tars
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.sparse import Readable, write_sparse
 from lava_vmgroup.connections.process import TooMuchOutput
 from lava_vmgroup.connections.program import run_tool
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.kernels import check_zboot, is_bootable, zboot_payload
 from lava_vmgroup.deploy.layers import (
     HEAD,
@@ -29,8 +31,6 @@ from lava_vmgroup.deploy.layers import (
     layer_of,
     layer_of_file,
 )
-from lava_vmgroup.errors import JobError
-from lava_vmgroup.sparse import Readable, write_sparse
 
 _BUFFER = 1 << 20
 _MAX_LAYERS = 4

@@ -7,11 +7,11 @@ import os
 import shutil
 from pathlib import Path
 
+from lava_vmgroup.base.errors import ConfigurationError, VMGroupError
+from lava_vmgroup.base.findings import Finding, Severity, failure
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deploy import media
-from lava_vmgroup.errors import ConfigurationError, VMGroupError
-from lava_vmgroup.findings import Finding, Severity, failure
 from lava_vmgroup.job.model import Group
 from lava_vmgroup.nodes import tools
 

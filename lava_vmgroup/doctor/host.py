@@ -11,17 +11,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lava_vmgroup.actions import commands
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import Canceled, VMGroupError
+from lava_vmgroup.base.findings import Finding, Severity, failure
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.settings import BOOT_COMMANDS
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.ssh_keys import JobKey
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles, local_path
 from lava_vmgroup.deploy.unpack import SUFFIXES
 from lava_vmgroup.doctor.required import required
-from lava_vmgroup.errors import Canceled, VMGroupError
-from lava_vmgroup.findings import Finding, Severity, failure
 from lava_vmgroup.job.expansion import IMAGE_COMMANDS
 from lava_vmgroup.job.model import Group, NodeJob, WantedAccelerator
 from lava_vmgroup.job.reference import FileReference

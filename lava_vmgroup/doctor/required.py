@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from lava_vmgroup.findings import Finding, Severity
+from lava_vmgroup.base.findings import Finding, Severity
 from lava_vmgroup.job.model import NodeJob, RequiresPolicy
 from lava_vmgroup.nodes.fitness import lacked_by
 from lava_vmgroup.nodes.shared import Lab

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lava_vmgroup.console.faults import NAMES
+from lava_vmgroup.base.console_faults import NAMES
+from lava_vmgroup.base.user_pattern import expression_problem
 from lava_vmgroup.job.model import WantedAccelerator
 from lava_vmgroup.job.requires import Kind, parse_requirements, word_problems
 from lava_vmgroup.job.schema import MAX_VMS
-from lava_vmgroup.testshell.pattern import expression_problem
 
 _BOOTING = ("boot_linaro_image", "boot_image", "lava_test_shell", "lava_command_run")
 

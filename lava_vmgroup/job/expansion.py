@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from lava_vmgroup.base.masking import masked
 from lava_vmgroup.job.model import (
     Action,
     ConsoleWatch,
@@ -21,7 +22,6 @@ from lava_vmgroup.job.model import (
     RequiresPolicy,
     WantedAccelerator,
 )
-from lava_vmgroup.masking import masked
 
 IMAGE_COMMANDS = frozenset(
     {"deploy_linaro_image", "deploy_image", "deploy_linaro_kernel", "deploy_kernel"}

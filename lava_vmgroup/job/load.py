@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from lava_vmgroup import safe_yaml
-from lava_vmgroup.errors import JobError
+from lava_vmgroup.base import safe_yaml
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.text import decoded
 from lava_vmgroup.job.scalars import JsonNumber, settled
 from lava_vmgroup.job.schema import JOB_SCHEMA
 from lava_vmgroup.job.sub_job import SUB_JOB_SCHEMA, is_sub_job
-from lava_vmgroup.text import decoded
 
 MAX_JOB = 64 << 20
 """Bytes of a job file: large ones have archives of tests in them."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lava_vmgroup.console.faults import Fault
+from lava_vmgroup.base.console_faults import Fault
 from lava_vmgroup.job.requires import Kind, Requirement
 
 

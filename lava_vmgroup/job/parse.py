@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lava_vmgroup.console.faults import Fault, Place, Severity
-from lava_vmgroup.errors import JobError
+from lava_vmgroup.base.console_faults import Fault, Place, Severity
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.job.model import (
     Action,
     ConsoleWatch,

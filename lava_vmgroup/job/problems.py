@@ -18,12 +18,12 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+from lava_vmgroup.base.masking import masked
 from lava_vmgroup.job.contradictions import contradictions
 from lava_vmgroup.job.place import list_of, place, shown, unknown
 from lava_vmgroup.job.refused import PARAMETERS as REFUSED_PARAMETERS
 from lava_vmgroup.job.refused import command_refusal
 from lava_vmgroup.job.schema import ACTION_PARAMETERS, JOB_SCHEMA
-from lava_vmgroup.masking import masked
 
 MAX_PROBLEMS = 100
 """How many of a job's problems are told; who has more has written no job."""

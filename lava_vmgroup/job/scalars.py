@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lava_vmgroup.base.safe_yaml import Plain
 from lava_vmgroup.job.schema import ACTION_PARAMETERS, ACTION_SCHEMA
-from lava_vmgroup.safe_yaml import Plain
 
 
 class JsonNumber(str):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lava_vmgroup.console.faults import NAMES, Severity
+from lava_vmgroup.base.console_faults import NAMES, Severity
 from lava_vmgroup.job import refused
 from lava_vmgroup.job.model import RequiresPolicy, WantedAccelerator
 from lava_vmgroup.job.reference import FILE_SCHEMA

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lava_vmgroup.errors import JobError
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.job.contradictions import expression_problems, watch_problems, wish_problems
 from lava_vmgroup.job.expansion import (
     BACKEND_KEY,

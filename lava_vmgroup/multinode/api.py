@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.replies import Reply, reply_sync, reply_wait, reply_wait_all

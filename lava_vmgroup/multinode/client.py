@@ -15,10 +15,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import (
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import (
     DeadlineExpired,
     GroupStuck,
     InfrastructureError,
@@ -27,7 +26,8 @@ from lava_vmgroup.errors import (
     VMGroupError,
     WaitExpired,
 )
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.multinode.exchange import FIRST_RETRY_S, LAST_RETRY_S, exchanging
 from lava_vmgroup.multinode.presence import SHOWN, OnEnd, blame, present
 from lava_vmgroup.multinode.standstill import Standstill, parse_lines

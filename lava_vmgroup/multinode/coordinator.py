@@ -12,8 +12,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.multinode.groups import Groups
 from lava_vmgroup.multinode.server import Limits, Server
 from lava_vmgroup.multinode.wire import REQUEST_LIMIT

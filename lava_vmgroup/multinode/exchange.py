@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.connections.vanished_peer import notice_vanished_peer
 from lava_vmgroup.multinode.wire import REPLY_LIMIT, FrameDecoder, Reply
-from lava_vmgroup.vanished_peer import notice_vanished_peer
 
 CHUNK = 65536
 FIRST_RETRY_S = 0.05

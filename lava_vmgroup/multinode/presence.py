@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import PeerFailed, VMGroupError
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import PeerFailed, VMGroupError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.multinode.exchange import FIRST_RETRY_S, LAST_RETRY_S, exchanging
 from lava_vmgroup.multinode.wire import FrameError, encode_frame
 

@@ -18,7 +18,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.connections.vanished_peer import notice_vanished_peer
 from lava_vmgroup.multinode.exchange import SILENCE_S
 from lava_vmgroup.multinode.group import Hold, Released
 from lava_vmgroup.multinode.groups import Groups
@@ -31,7 +32,6 @@ from lava_vmgroup.multinode.wire import (
     Response,
     encode_frame,
 )
-from lava_vmgroup.vanished_peer import notice_vanished_peer
 
 CHUNK = 65536
 ACCEPT_BATCH = 100

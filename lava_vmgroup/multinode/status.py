@@ -11,10 +11,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, MultiNodeError
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, MultiNodeError
 from lava_vmgroup.multinode.exchange import exchanging
 from lava_vmgroup.multinode.standstill import parse_lines
 from lava_vmgroup.multinode.wire import Command, FrameError, Response, encode_frame

@@ -39,7 +39,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lava_vmgroup.errors import InfrastructureError, MultiNodeError
+from lava_vmgroup.base.errors import InfrastructureError, MultiNodeError
 from lava_vmgroup.multinode.standstill import Standstill
 
 HEADER_LENGTH = 8

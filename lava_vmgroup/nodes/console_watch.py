@@ -9,15 +9,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.clock import now
-from lava_vmgroup.console.faults import SeenFault, Severity
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.clock import now
+from lava_vmgroup.base.console_faults import SeenFault, Severity
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, TestError, VMGroupError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.watch import KernelClock, Sighting, Watch
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, TestError, VMGroupError
 from lava_vmgroup.job.model import ConsoleWatch
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.testshell.runs import RunRecorder
 

@@ -14,16 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from lava_vmgroup import boards
-from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
-from lava_vmgroup.connections.ssh import SshLink, dial
-from lava_vmgroup.connections.ssh_access import Access
-from lava_vmgroup.connections.stream import CHUNK, ByteStream
-from lava_vmgroup.console.access import open_to_ssh
-from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import (
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import (
     InfrastructureError,
     JobError,
     NodeSkipped,
@@ -31,14 +24,21 @@ from lava_vmgroup.errors import (
     TestError,
     VMGroupError,
 )
+from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
+from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.ssh_access import Access
+from lava_vmgroup.connections.stream import CHUNK, ByteStream
+from lava_vmgroup.console.access import open_to_ssh
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.job.expansion import IMAGE_COMMANDS
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.fitness import check_requires, questions_of
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
+from lava_vmgroup.testdefs.overlay import unpacking_s
 from lava_vmgroup.testshell.collected import MAX_BYTES, size_to_fetch
-from lava_vmgroup.testshell.overlay import unpacking_s
 from lava_vmgroup.vms.facts import ask
 from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.host import DIAL_S

@@ -8,27 +8,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, JobError, VMGroupError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.settings import BOOT_COMMANDS, DEFAULT_BOOT, BootSettings, DeploySettings
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import InfrastructureError, JobError, VMGroupError
 from lava_vmgroup.job.model import NodeJob
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode import api
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.standstill import Standstill
 from lava_vmgroup.nodes.console_watch import NodeWatch
 from lava_vmgroup.nodes.room import check_room, place
 from lava_vmgroup.nodes.shared import Shared
-from lava_vmgroup.testshell.calls import IfBlocked
-from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
-from lava_vmgroup.testshell.feed import Feed
-from lava_vmgroup.testshell.overlay import (
+from lava_vmgroup.testdefs.overlay import (
     OverlaySpec,
     OverlayTest,
     build_overlay,
@@ -38,10 +35,13 @@ from lava_vmgroup.testshell.overlay import (
     trees_apart,
     unpacking_s,
 )
+from lava_vmgroup.testdefs.tree import size_of
+from lava_vmgroup.testshell.calls import IfBlocked
+from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
+from lava_vmgroup.testshell.feed import Feed
 from lava_vmgroup.testshell.replies import Reply
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
-from lava_vmgroup.testshell.tree import size_of
 from lava_vmgroup.vms.images import StoredFile
 from lava_vmgroup.vms.introduction import is_introduction
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import re
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, JobError
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, JobError
 
 _ASK_S = 60.0
 _HINT = "have the tests download what they need, use fewer definitions, or give the node more room"

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import VMGroupError
+from lava_vmgroup.base.once import Once
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.connections.ssh_keys import Identity, JobKey
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.errors import VMGroupError
 from lava_vmgroup.job.model import Group
-from lava_vmgroup.once import Once
 from lava_vmgroup.results.model import Upload
-from lava_vmgroup.testshell.loading import Checkouts
-from lava_vmgroup.testshell.tree import Tree, pack
+from lava_vmgroup.testdefs.loading import Checkouts
+from lava_vmgroup.testdefs.tree import Tree, pack
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import ImageLibrary, StoredFile, stored
 from lava_vmgroup.vms.introduction import Offer

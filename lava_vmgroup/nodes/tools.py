@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
+from lava_vmgroup.base.errors import InfrastructureError
+from lava_vmgroup.base.findings import Finding, Severity, failure
 from lava_vmgroup.config.settings import DEPLOY_PARAMETERS
 from lava_vmgroup.connections.program import find_tool
-from lava_vmgroup.errors import InfrastructureError
-from lava_vmgroup.findings import Finding, Severity, failure
 from lava_vmgroup.job.expansion import IMAGE_COMMANDS
 from lava_vmgroup.job.model import Action, NodeJob
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.testshell.source import SourceKind, parse_source
+from lava_vmgroup.testdefs.source import SourceKind, parse_source
 
 _IMAGES = frozenset({"deploy_linaro_image", "deploy_image"})
 _BY_SUFFIX = {

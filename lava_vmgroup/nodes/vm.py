@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, JobError, NodeSkipped, Unfit, VMGroupError
 from lava_vmgroup.config.commands import names_root
 from lava_vmgroup.config.device import QemuArch, QemuNetwork
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
@@ -17,10 +19,8 @@ from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.root_device import layout_of
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import InfrastructureError, JobError, NodeSkipped, Unfit, VMGroupError
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.fitness import Cargo, check_host, check_requires, config_of, guest_of

@@ -6,14 +6,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig, QemuArch
 from lava_vmgroup.deploy.device_tree import compatible
 from lava_vmgroup.deploy.kernels import check_architecture, identify
 from lava_vmgroup.deploy.layers import HEAD
 from lava_vmgroup.deploy.root_device import fitted
-from lava_vmgroup.errors import JobError
 from lava_vmgroup.job.model import NodeJob
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.nodes.vm_plan import Deployed
 from lava_vmgroup.vms.accelerator import Arch
 from lava_vmgroup.vms.qemu import is_virt

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.config.device import DeviceConfig, QemuNetwork
 from lava_vmgroup.deploy.root_device import Layout, last_console
-from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.vms.accelerator import Accelerator, Arch, Guest, HostFacts
 from lava_vmgroup.vms.folder import CONSOLE, LAUNCH, LAYER, OVERLAY, RECORDS, flash_name

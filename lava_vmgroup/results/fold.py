@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lava_vmgroup.errors import Canceled, PeerFailed, VMGroupError, WaitExpired
+from lava_vmgroup.base.errors import Canceled, PeerFailed, VMGroupError, WaitExpired
 from lava_vmgroup.results.model import JobResult, NodeResult, NodeState, Outcome
 
 STATUS_FAILED_TESTS = 1

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lava_vmgroup.console.faults import SeenFault
-from lava_vmgroup.errors import VMGroupError
+from lava_vmgroup.base.console_faults import SeenFault
+from lava_vmgroup.base.errors import VMGroupError
 
 
 class Outcome(enum.Enum):

@@ -17,8 +17,8 @@ from enum import Enum
 from signal import Signals
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from lava_vmgroup import errors
-from lava_vmgroup.errors import Canceled, JobError, MultiNodeError, VMGroupError
+from lava_vmgroup.base import errors
+from lava_vmgroup.base.errors import Canceled, JobError, MultiNodeError, VMGroupError
 from lava_vmgroup.results.model import NodeResult
 
 _PLAIN: tuple[type, ...] = (str, int, float, bool)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from lava_vmgroup.text import legible
+from lava_vmgroup.base.text import legible
 
 _ESCAPE_SEQUENCE = re.compile(
     r"\x1b\[[0-?]*+[ -/]*+[@-~]"  # CSI: colours, cursor movements

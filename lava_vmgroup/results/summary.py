@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lava_vmgroup.errors import JobError, PeerFailed, VMGroupError
+from lava_vmgroup.base.errors import JobError, PeerFailed, VMGroupError
 from lava_vmgroup.results.model import JobResult, NodeResult, NodeState, Outcome, TestCase
 from lava_vmgroup.results.printable import one_line
 

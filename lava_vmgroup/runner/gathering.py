@@ -12,11 +12,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import MultiNodeError, VMGroupError
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import MultiNodeError, VMGroupError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.job.schema import NAME_PATTERN
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.wire import REQUEST_LIMIT
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results import portable

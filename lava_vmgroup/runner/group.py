@@ -19,15 +19,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from lava_vmgroup.cancel import CancelToken, cancel_all, next_item
-from lava_vmgroup.clock import now, seconds_set
+from lava_vmgroup.base.cancel import CancelToken, cancel_all, next_item
+from lava_vmgroup.base.clock import now, seconds_set
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import Canceled, DeadlineExpired, VMGroupError
+from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.base.scratch import scratch_folder
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.connections.ssh_keys import JobKey
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.errors import Canceled, DeadlineExpired, VMGroupError
 from lava_vmgroup.job.model import Group, NodeJob
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.fitness import questions_of
 from lava_vmgroup.nodes.host import HostNode
@@ -44,7 +45,6 @@ from lava_vmgroup.results.model import JobResult, NodeResult
 from lava_vmgroup.runner.gathering import Gathering
 from lava_vmgroup.runner.node import NodeRun
 from lava_vmgroup.runner.submission import submissions_of, submitted
-from lava_vmgroup.scratch import scratch_folder
 from lava_vmgroup.vms.images import ImageLibrary
 
 _HURRY_S = 5.0

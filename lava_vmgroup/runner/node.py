@@ -8,10 +8,10 @@ import traceback
 from collections.abc import Callable
 
 from lava_vmgroup.actions import commands
-from lava_vmgroup.clock import now
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import Canceled, NodeSkipped, PeerFailed, VMGroupError
-from lava_vmgroup.findings import refuse
+from lava_vmgroup.base.clock import now
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import Canceled, NodeSkipped, PeerFailed, VMGroupError
+from lava_vmgroup.base.findings import refuse
 from lava_vmgroup.job.model import Action
 from lava_vmgroup.nodes import tools
 from lava_vmgroup.nodes.node import Node

@@ -9,15 +9,15 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import Canceled, VMGroupError
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import Canceled, VMGroupError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.job.model import Group
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.fold import cause_of, exit_status_of
 from lava_vmgroup.results.model import ActionResult, JobResult, NodeResult
-from lava_vmgroup.results.submit import Submission, Submitted, submit
 from lava_vmgroup.results.writers import replace_file
+from lava_vmgroup.runner.dashboard import Submission, Submitted, submit
 
 URL_FILE = "result-bundle"
 """Where LAVA's scheduler looks for the bundle's URL."""

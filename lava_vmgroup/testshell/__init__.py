@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Test definitions, and running them in a node's shell."""
+"""Running test definitions in a node's shell: the dialogue, and the results that come back."""

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import TestError, VMGroupError
 from lava_vmgroup.console.console import Console
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import TestError, VMGroupError
 from lava_vmgroup.testshell.events import MultiNodeCall
 from lava_vmgroup.testshell.records import Place, enveloped
 from lava_vmgroup.testshell.replies import Reply, ask_blocked

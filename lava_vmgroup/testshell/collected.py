@@ -16,14 +16,14 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from lava_vmgroup import tars
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.base import tars
+from lava_vmgroup.base.errors import InfrastructureError
+from lava_vmgroup.base.undecodable import decoded
 from lava_vmgroup.results.model import Attachment, HardwareDevice
+from lava_vmgroup.testdefs.definition import parse_extra_metadata
 from lava_vmgroup.testshell import contexts
-from lava_vmgroup.testshell.definition import parse_extra_metadata
 from lava_vmgroup.testshell.events import TestCaseSignal
 from lava_vmgroup.testshell.verdicts import verdict
-from lava_vmgroup.undecodable import decoded
 
 MAX_MEMBERS = 50_000
 MAX_BYTES = 64 << 20

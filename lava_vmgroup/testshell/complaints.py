@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.base.log import NodeLog
 
 MAX_COMPLAINTS = 50
 

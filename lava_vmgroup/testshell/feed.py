@@ -7,10 +7,10 @@ import threading
 from dataclasses import dataclass
 from typing import Self
 
+from lava_vmgroup.base.undecodable import decoded
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
-from lava_vmgroup.undecodable import decoded
 
 LINE_LIMIT = 16384
 """Bytes; a longer line is delivered in pieces."""

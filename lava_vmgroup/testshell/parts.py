@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from lava_vmgroup.errors import MultiNodeError
+from lava_vmgroup.base.errors import MultiNodeError
 
 MAX_DATA = 1 << 20
 """Bytes: what one message, or the reply to one wait, may have."""

@@ -17,9 +17,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-RECORDS_PORT = "lava-vmgroup.records"
-"""The name by which a VM finds its port for records."""
-
 MAX_WANTED = 100
 """Records that a node is asked for at once: what fits a line that is typed."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lava_vmgroup.errors import MultiNodeError
+from lava_vmgroup.base.errors import MultiNodeError
 from lava_vmgroup.testshell.events import MultiNodeApi
 from lava_vmgroup.testshell.parts import encode, part_words
 

@@ -10,15 +10,15 @@ from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 
-from lava_vmgroup.clock import now
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.base.clock import now
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.results.model import SoftwareContext, TestCase, TestRun
 from lava_vmgroup.results.printable import one_line
+from lava_vmgroup.testdefs.overlay import OverlayTest
 from lava_vmgroup.testshell.collected import LeftBehind
 from lava_vmgroup.testshell.complaints import Complaints
 from lava_vmgroup.testshell.events import TestCaseSignal, TestSet
 from lava_vmgroup.testshell.expected import as_expected
-from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.records import Numbers
 
 MAX_RESULTS = 100_000

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from lava_vmgroup.console.faults import SeenFault, Severity
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.base.console_faults import SeenFault, Severity
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.results.model import Outcome, TestCase, TestRun
 from lava_vmgroup.results.printable import one_line
+from lava_vmgroup.testdefs.overlay import OverlayTest
 from lava_vmgroup.testshell.collected import read_results
 from lava_vmgroup.testshell.events import (
     EndRun,
@@ -24,7 +25,6 @@ from lava_vmgroup.testshell.events import (
     TestExited,
     TestSet,
 )
-from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.records import MAX_WANTED, Place, find_record
 from lava_vmgroup.testshell.run import MAX_RESULTS, Run, folder_name
 from lava_vmgroup.testshell.signals import parse_line, parse_signal

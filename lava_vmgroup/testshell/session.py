@@ -7,12 +7,8 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from lava_vmgroup.console.console import Line, Posted
-from lava_vmgroup.console.escapes import without_escapes
-from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.console.whereabouts import Whereabouts
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import (
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import (
     DeadlineExpired,
     GroupStuck,
     InfrastructureError,
@@ -22,7 +18,11 @@ from lava_vmgroup.errors import (
     TestError,
     VMGroupError,
 )
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.console.console import Line, Posted
+from lava_vmgroup.console.escapes import without_escapes
+from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.console.whereabouts import Whereabouts
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.testshell.answers import Answers
 from lava_vmgroup.testshell.calls import Answer, Answered, Calls, Doubted

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from lava_vmgroup.results.printable import one_line
-from lava_vmgroup.testshell.definition import TestDefinition
+from lava_vmgroup.testdefs.definition import TestDefinition
 from lava_vmgroup.testshell.events import (
     Blocked,
     Damaged,

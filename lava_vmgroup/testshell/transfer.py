@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import itertools
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import MultiNodeError
 from lava_vmgroup.console.console import Console
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import MultiNodeError
 from lava_vmgroup.testshell.events import PartWanted
 from lava_vmgroup.testshell.records import Place
 from lava_vmgroup.testshell.replies import PartsReply

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from lava_vmgroup.results.model import Outcome
-from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS
+from lava_vmgroup.testdefs.definition import DEFAULT_FIXUPS
 from lava_vmgroup.testshell.events import TestCaseSignal
 
 OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lava_vmgroup.errors import InfrastructureError, Unfit
+from lava_vmgroup.base.errors import InfrastructureError, Unfit
 from lava_vmgroup.job.model import WantedAccelerator
 
 

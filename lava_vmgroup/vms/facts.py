@@ -7,9 +7,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections.ssh import SshLink
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.vms.accelerator import QEMU_PROGRAMS, HostFacts
 from lava_vmgroup.vms.kernel_log import PATTERN, without_stamp
 from lava_vmgroup.vms.preflight import FIRMWARE, TOOLS

@@ -13,12 +13,12 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, JobError
 from lava_vmgroup.connections.attached import AttachedStream
 from lava_vmgroup.connections.program import run_tool
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.stream import ByteStream
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.vms.overlay_disk import DISK_BYTES
 from lava_vmgroup.vms.spool import Spool, SpooledStream
 from lava_vmgroup.vms.supervisor import Supervisor

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, LinkLost, VMGroupError
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.ssh_channels import LineChannel
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, LinkLost, VMGroupError
 
 _BEATS = 6
 """How many beats go into the time that a host is patient."""

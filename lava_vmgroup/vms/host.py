@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, Unfit, VMGroupError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.ssh import CommandResult, SshLink, dial
 from lava_vmgroup.connections.ssh_keys import Identity
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, Unfit, VMGroupError
 from lava_vmgroup.job.model import WantedAccelerator
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.vms.accelerator import Accelerator, Guest, HostFacts, kvm_choice, tcg_choice
 from lava_vmgroup.vms.facts import ask
 from lava_vmgroup.vms.heartbeat import Heartbeat

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.once import Once
 from lava_vmgroup.deploy.boot_config import extract_boot_files
 from lava_vmgroup.deploy.root_device import Layout, layout_of
-from lava_vmgroup.once import Once
 from lava_vmgroup.vms.store import digest_of
 
 

@@ -14,8 +14,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lava_vmgroup.base.errors import MultiNodeError, NodeSkipped
 from lava_vmgroup.connections.ssh_access import Address
-from lava_vmgroup.errors import MultiNodeError, NodeSkipped
 from lava_vmgroup.vms.network import GroupNetwork
 
 OFFER_ID = "lava_vm_host"

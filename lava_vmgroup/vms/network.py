@@ -15,9 +15,9 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.ssh import SshLink
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.log import NodeLog
 
 MAX_VMS = 253
 """A subnet of 256 addresses without the two that have a meaning and the host's."""

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, JobError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.typed_files import Typed, TypedFiles
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, JobError
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.testdefs.overlay import unpacking_s
 from lava_vmgroup.testshell.collected import MAX_BYTES
-from lava_vmgroup.testshell.overlay import unpacking_s
 from lava_vmgroup.vms.qemu import OVERLAY_SERIAL
 
 DISK_BYTES = 1 << 30

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lava_vmgroup.errors import InfrastructureError
-from lava_vmgroup.findings import Finding, Severity, failure
+from lava_vmgroup.base.errors import InfrastructureError
+from lava_vmgroup.base.findings import Finding, Severity, failure
 from lava_vmgroup.vms.accelerator import Arch, HostFacts, kvm_choice, tcg_choice
 from lava_vmgroup.vms.kernel_log import kvm_words, level_words, started_in_el2
 

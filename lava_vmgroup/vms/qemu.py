@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lava_vmgroup.testshell.records import RECORDS_PORT
+from lava_vmgroup.testdefs.overlay import RECORDS_PORT
 from lava_vmgroup.vms.accelerator import Accelerator
 
 OVERLAY_SERIAL = "lava-overlay"

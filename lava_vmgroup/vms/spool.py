@@ -11,11 +11,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, VMGroupError
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.ssh_channels import ChannelStream
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, VMGroupError
 
 _LOOK_S = 0.2
 _ROOM_BYTES = 16 << 20

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, VMGroupError
+from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.base.once import Once
 from lava_vmgroup.connections.ssh import SshLink
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.digests import sha256_of
-from lava_vmgroup.errors import InfrastructureError, VMGroupError
-from lava_vmgroup.log import NodeLog
-from lava_vmgroup.once import Once
 from lava_vmgroup.results.model import Upload
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError
 from lava_vmgroup.connections.ssh import CommandResult, SshLink
 from lava_vmgroup.connections.ssh_access import DEFAULT_KEYS_FILE
 from lava_vmgroup.connections.ssh_channels import LineChannel
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
 from lava_vmgroup.vms.spool import Spool
 
 _START_S = 60.0

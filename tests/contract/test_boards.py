@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from lava_vmgroup import actions, boards
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, TestError, VMGroupError
 from lava_vmgroup.config import files
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.errors import InfrastructureError, TestError, VMGroupError
 from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.multinode.api import VM_START, VM_STOP

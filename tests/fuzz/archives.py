@@ -24,13 +24,13 @@ from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import VMGroupError
+from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.base.progress import Progress
 from lava_vmgroup.deploy import overlays, tftp, unpack
 from lava_vmgroup.deploy.boot_config import extract_boot_files
-from lava_vmgroup.errors import VMGroupError
-from lava_vmgroup.log import NodeLog
-from lava_vmgroup.progress import Progress
-from lava_vmgroup.testshell import tree
+from lava_vmgroup.testdefs import tree
 from lava_vmgroup.testshell.collected import read_results
 from tests.fuzz import mutate
 from tests.support.disk_images import ext_image, fat_image

@@ -19,18 +19,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import VMGroupError
+from lava_vmgroup.base.log import LOGGER, NodeLog
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import VMGroupError
 from lava_vmgroup.job.model import ConsoleWatch
-from lava_vmgroup.log import LOGGER, NodeLog
 from lava_vmgroup.nodes.console_watch import NodeWatch
-from lava_vmgroup.testshell.definition import TestDefinition
+from lava_vmgroup.testdefs.definition import TestDefinition
+from lava_vmgroup.testdefs.overlay import OverlayTest
 from lava_vmgroup.testshell.events import MultiNodeCall
-from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.records import Place, enveloped
 from lava_vmgroup.testshell.replies import Reply, reply_sync, reply_wait
 from lava_vmgroup.testshell.runs import RunRecorder

@@ -22,15 +22,15 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from lava_vmgroup import actions
-from lava_vmgroup.admission import admit_job, admit_sub_job
+from lava_vmgroup.base.errors import ConfigurationError, JobError, VMGroupError
 from lava_vmgroup.config import files
 from lava_vmgroup.config.inventory import find_device
 from lava_vmgroup.config.settings import BootSettings, DeploySettings
-from lava_vmgroup.errors import ConfigurationError, JobError, VMGroupError
 from lava_vmgroup.job import expand, load_document, parse_job, to_document
 from lava_vmgroup.job.sub_job import Assignment, is_sub_job, parse_sub_job
-from lava_vmgroup.testshell.definition import parse_definition
-from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay
+from lava_vmgroup.runner.admission import admit_job, admit_sub_job
+from lava_vmgroup.testdefs.definition import parse_definition
+from lava_vmgroup.testdefs.overlay import OverlaySpec, OverlayTest, build_overlay
 from tests.fuzz import mutate
 
 ROOT = Path(__file__).parents[2]

@@ -19,9 +19,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import MultiNodeError
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import MultiNodeError
 from lava_vmgroup.multinode.client import MultiNodeClient
 from tests.fuzz.hostile import Hostile
 from tests.fuzz.siege import Siege

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lava_vmgroup.errors import VMGroupError
+from lava_vmgroup.base.errors import VMGroupError
 from lava_vmgroup.multinode.server import RESET
 from lava_vmgroup.multinode.wire import REPLY_LIMIT, FrameDecoder, Reply
 from tests.fuzz.hostile import Attack, Ending

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.connections.ssh_keys import JobKey
@@ -15,8 +17,6 @@ from lava_vmgroup.console.access import Opened, open_to_ssh
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.vms import supervisor
 from lava_vmgroup.vms.host import DIAL_S
 from tests.support.processes import until

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.cli.coordinator import main
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.coordinator_cli import main
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.multinode.client import MultiNodeClient
 from tests.integration.multinode.conftest import bare, deadline, start
 from tests.support.coordinators import our_coordinator
@@ -173,7 +173,7 @@ def test_the_status_of_nobody_is_status_4(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_its_options_are_refused_when_wrong() -> None:
-    words = [sys.executable, "-m", "lava_vmgroup.coordinator_cli", "--port", "70000"]
+    words = [sys.executable, "-m", "lava_vmgroup.cli.coordinator", "--port", "70000"]
 
     refused = subprocess.run(words, capture_output=True, text=True)
 

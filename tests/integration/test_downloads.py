@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, JobError, PeerFailed
+from lava_vmgroup.base.log import LOGGER, NodeLog
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import http
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.http import HttpClient, Part
 from lava_vmgroup.deploy.unpack import Unpack
-from lava_vmgroup.errors import InfrastructureError, JobError, PeerFailed
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.log import LOGGER, NodeLog
 from tests.support.http_server import Site
 from tests.support.sshd import Server
 

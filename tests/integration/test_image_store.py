@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.ssh import dial
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.vms.store import ImageStore, digest_of
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 from tests.integration.test_whole_jobs import job

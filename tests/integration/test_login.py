@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, DeadlineExpired
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.console import login
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import login_of, reach_shell
 from lava_vmgroup.console.recorder import Recorder
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import ConfigurationError, DeadlineExpired
 from tests.support.missing import missing
 
 PROMPTS = [

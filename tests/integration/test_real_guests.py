@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.sparse import copy_sparse
 from lava_vmgroup.deploy.filesystems import file_system, partitions
-from lava_vmgroup.sparse import copy_sparse
 from tests.integration.test_whole_jobs import HEAD, job
 from tests.support.lab import IMAGES, Ended, Lab, follow
 from tests.support.leftovers import traces

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.connections.ssh import dial
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.job.requires import parse_requirements
 from lava_vmgroup.vms.facts import ask
 from lava_vmgroup.vms.requires import lacking, offered, questions

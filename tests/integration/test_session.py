@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import TestError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.console import console as console_module
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import Login, reach_shell
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import TestError
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
 

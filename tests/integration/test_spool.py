@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.connections.stream import ByteStream
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.vms import spool as spool_module
 from lava_vmgroup.vms.folder import VMFolder
 from lava_vmgroup.vms.spool import Spool, SpooledStream

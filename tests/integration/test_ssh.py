@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, PeerFailed
+from lava_vmgroup.base.log import LOGGER, NodeLog
 from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.connections.ssh_keys import JobKey
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, PeerFailed
-from lava_vmgroup.log import LOGGER, NodeLog
 from lava_vmgroup.vms.store import ImageStore, digest_of
 from tests.support.sshd import Server
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError, JobError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.boards import Board, BoardSetup, load
 from lava_vmgroup.config import files
 from lava_vmgroup.config.device import DeviceConfig
@@ -17,11 +20,8 @@ from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.config.inventory import load_device
 from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.console.recorder import Recorder
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import ConfigurationError, InfrastructureError, JobError
-from lava_vmgroup.log import NodeLog
 from tests.support.sshd import Server, make_key
 
 

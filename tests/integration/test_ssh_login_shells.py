@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections import ssh
 from lava_vmgroup.connections.ssh import SshLink, dial
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
 from tests.integration.test_whole_jobs import HEAD
 from tests.support.local_lab import entry, local_lab, shell_action, write_job
 from tests.support.sshd import Server

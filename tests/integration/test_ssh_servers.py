@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections import ssh
 from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.connections.ssh_keys import JobKey
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.vms.spool import Spool, SpooledStream
 from tests.support.dropbear import dropbear
 from tests.support.sshd import SSHD, Server

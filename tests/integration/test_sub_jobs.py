@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.config.coordinator import CoordinatorConfig
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.multinode.status import ask_status
 from tests.support.dashboard import TOKEN, Dashboard, dashboard
 from tests.support.lab import coordinator, follow

@@ -16,11 +16,11 @@ from urllib.parse import quote
 
 import pytest
 
-from lava_vmgroup.errors import Canceled, ConfigurationError, InfrastructureError
+from lava_vmgroup.base.errors import Canceled, ConfigurationError, InfrastructureError
 from lava_vmgroup.results.fold import exit_status_of
 from lava_vmgroup.results.model import JobResult, NodeResult, NodeState
-from lava_vmgroup.results.submit import Submission
 from lava_vmgroup.results.writers import write_all
+from lava_vmgroup.runner.dashboard import Submission
 from lava_vmgroup.runner.submission import submitted
 from tests.support.bundles import assert_valid
 from tests.support.dashboard import TOKEN, Dashboard, dashboard, self_signed

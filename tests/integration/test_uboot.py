@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.boards import BoardSetup, load
 from lava_vmgroup.boards.bootloader import Driver
 from lava_vmgroup.config.device import DeviceConfig, LoadAddresses
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.console.loader import LoaderFailed
 from lava_vmgroup.console.recorder import Recorder
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.log import NodeLog
 
 U_BOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
 LOADS = (

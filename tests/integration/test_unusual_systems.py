@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.connections.ssh import dial
@@ -21,9 +24,6 @@ from lava_vmgroup.console.access import Opened, open_to_ssh
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
-from lava_vmgroup.log import NodeLog
 from tests.support.dropbear import dropbear, public_key
 from tests.support.sshd import make_key
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, JobError
 from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.connections.stream import ByteStream
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.vms.folder import VMFolder, launch_program
 from lava_vmgroup.vms.supervisor import Supervisor
 from tests.support.local_lab import only_programs

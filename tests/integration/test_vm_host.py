@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.ssh import SshLink, dial
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.vms.accelerator import HostFacts
 from lava_vmgroup.vms.folder import VMFolder
 from lava_vmgroup.vms.host import VMHost

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from lava_vmgroup import actions
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.config import files
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job

@@ -12,13 +12,13 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, PeerFailed
 from lava_vmgroup.connections.process import run_configured
 from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.connections.stream import FdStream
 from lava_vmgroup.connections.tcp import connect
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, PeerFailed
 from tests.support.processes import is_running, until
 from tests.support.relay import relay
 from tests.support.sshd import Server

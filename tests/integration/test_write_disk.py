@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError
 from lava_vmgroup.connections.ssh import dial
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import disk
-from lava_vmgroup.errors import ConfigurationError, InfrastructureError
 from tests.support.loop_devices import loop_device
 from tests.support.sshd import Server
 

@@ -43,7 +43,7 @@ class Running:
 @contextmanager
 def our_coordinator(*more: str) -> Iterator[Running]:
     """Ours, started with `more` options; it has to end by SIGTERM, with status 0."""
-    program = [sys.executable, "-m", "lava_vmgroup.coordinator_cli"]
+    program = [sys.executable, "-m", "lava_vmgroup.cli.coordinator"]
     options = ["--listen", "127.0.0.1", "--port", "0", "--loglevel", "WARNING"]
     with _started([*program, *options, *more]) as running:
         yield running

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from lava_vmgroup.testshell.overlay import OverlayTest
-from lava_vmgroup.testshell.tree import moved
+from lava_vmgroup.testdefs.overlay import OverlayTest
+from lava_vmgroup.testdefs.tree import moved
 
 LIMIT_S = 60.0
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.connections.ssh import dial
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 from tests.support.sshd import Server
 

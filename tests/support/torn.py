@@ -6,8 +6,8 @@ from __future__ import annotations
 import random
 import re
 
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.connections.stream import ByteStream
-from lava_vmgroup.deadline import Deadline
 
 KERNEL_LINES = (
     b"[   12.345678] usb 1-1: new high-speed USB device number 2\r\n",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lava_vmgroup.cli import main
+from lava_vmgroup.cli.dispatch import main
 
 BROKEN = Path(__file__).parents[1] / "broken"
 EXPECTED = yaml.safe_load((BROKEN / "expected.yaml").read_text(encoding="utf-8"))

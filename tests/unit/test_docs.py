@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup import actions, boards, coordinator_cli, doctor_cli, testshell
-from lava_vmgroup.cli import _parser, main
+from lava_vmgroup import actions, boards, testdefs
+from lava_vmgroup.cli import coordinator, doctor
+from lava_vmgroup.cli.dispatch import _parser, main
 from lava_vmgroup.config.coordinator import CoordinatorConfig
 from lava_vmgroup.job.problems import problems
 from lava_vmgroup.job.schema import VM_TYPES
@@ -62,7 +63,7 @@ def test_every_driver_and_vm_type_is_documented() -> None:
 
 
 def test_every_helper_is_documented() -> None:
-    scripts = Path(testshell.__file__).parent / "scripts"
+    scripts = Path(testdefs.__file__).parent / "scripts"
     helpers = {path.name for path in scripts.iterdir() if path.suffix != ".sh"}
     inner = {
         "lava-test-runner",
@@ -88,8 +89,8 @@ def test_job_in_the_readme_is_valid() -> None:
     ("parser", "pages"),
     [
         (_parser(), sorted(DOCS.glob("*.rst"))),
-        (doctor_cli.parser(), [DOCS / "doctor.rst"]),
-        (coordinator_cli.parser(), [DOCS / "coordinator.rst"]),
+        (doctor.parser(), [DOCS / "doctor.rst"]),
+        (coordinator.parser(), [DOCS / "coordinator.rst"]),
     ],
     ids=["lava-dispatch", "doctor", "coordinator"],
 )

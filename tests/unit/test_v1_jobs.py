@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lava_vmgroup.cli import main
+from lava_vmgroup.cli.dispatch import main
 
 SERVER = "http://images.example.org"
 HOST_STARTS_THREE_KINDS: dict[str, Any] = {

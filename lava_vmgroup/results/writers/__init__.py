@@ -12,7 +12,7 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.results.model import JobResult
 
 Writer = Callable[[JobResult, Path], list[Path]]

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from lava_vmgroup.base.text import json_text
 from lava_vmgroup.results import writers
 from lava_vmgroup.results.model import (
     ActionResult,
@@ -29,7 +30,6 @@ from lava_vmgroup.results.model import (
     TestCase,
     TestRun,
 )
-from lava_vmgroup.text import json_text
 
 _FORMAT = "Dashboard Bundle Format 1.7.1"
 _METADATA_KEYS = (

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
-from lava_vmgroup.errors import JobError, VMGroupError
+from lava_vmgroup.base.errors import JobError, VMGroupError
 from lava_vmgroup.results import writers
 from lava_vmgroup.results.attachments import Placed, PlacedRun, placed_runs
 from lava_vmgroup.results.model import (

@@ -43,8 +43,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lava_vmgroup.console.faults import SeenFault
-from lava_vmgroup.errors import Canceled, JobError, VMGroupError
+from lava_vmgroup.base.console_faults import SeenFault
+from lava_vmgroup.base.errors import Canceled, JobError, VMGroupError
+from lava_vmgroup.base.text import json_text
 from lava_vmgroup.results import writers
 from lava_vmgroup.results.attachments import Placed, PlacedRun, placed_runs
 from lava_vmgroup.results.model import (
@@ -57,7 +58,6 @@ from lava_vmgroup.results.model import (
     TestCase,
     Upload,
 )
-from lava_vmgroup.text import json_text
 
 _VERSION = 1
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.scratch import scratch_folder
+from lava_vmgroup.base.scratch import scratch_folder
 from tests.integration.faults.injectors import inject, plot, prepare
 from tests.integration.faults.matrix import MATRIX, Fault, Outcome, Phase
 from tests.integration.faults.scene import Scene, scene

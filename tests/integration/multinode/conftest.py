@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.multinode.wire import FrameDecoder, encode_frame

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import PeerFailed
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import PeerFailed
 from lava_vmgroup.multinode.client import MultiNodeClient
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import (
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import (
     Canceled,
     DeadlineExpired,
     MultiNodeError,

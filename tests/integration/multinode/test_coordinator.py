@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lava_vmgroup.errors import InfrastructureError
-from lava_vmgroup.log import LOGGER
+from lava_vmgroup.base.errors import InfrastructureError
+from lava_vmgroup.base.log import LOGGER
 from lava_vmgroup.multinode.coordinator import Coordinator, usual_limits
 from lava_vmgroup.multinode.server import RESET
 from lava_vmgroup.multinode.wire import encode_frame

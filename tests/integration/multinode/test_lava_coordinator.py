@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import (
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import (
     DeadlineExpired,
     GroupStuck,
     MultiNodeError,
     PeerFailed,
     WaitExpired,
 )
+from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.multinode.standstill import Standstill

@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import MultiNodeError, PeerFailed
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import MultiNodeError, PeerFailed
 from lava_vmgroup.multinode.coordinator import Coordinator
 
 if TYPE_CHECKING:

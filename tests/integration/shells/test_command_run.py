@@ -10,16 +10,16 @@ from typing import Any, cast
 import pytest
 
 from lava_vmgroup.actions import lava_command_run
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, TestError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import Login, reach_shell
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, TestError
 from lava_vmgroup.job.model import Action, ConsoleWatch
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.nodes.console_watch import NodeWatch
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Outcome

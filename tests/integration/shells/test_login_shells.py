@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.stream import ByteStream
@@ -16,8 +18,6 @@ from lava_vmgroup.console import console as console_module
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
 from tests.support.scripted import PlayedShell
 from tests.support.sshd import Server
 from tests.support.terminals import LOGIN_SHELLS, on_terminal

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import Login, reach_shell
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.typed_files import Typed, TypedFiles
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import ConfigurationError, InfrastructureError
 
 SHELLS = {
     "bash": "setsid --ctty --wait env PS1='root@board:~# ' bash --norc --noprofile -i",

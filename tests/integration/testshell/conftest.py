@@ -17,19 +17,19 @@ from typing import Any
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.log import NodeLog
-from lava_vmgroup.testshell.definition import parse_definition
+from lava_vmgroup.testdefs.definition import parse_definition
+from lava_vmgroup.testdefs.loading import Loader
+from lava_vmgroup.testdefs.overlay import OverlaySpec, OverlayTest, build_overlay
+from lava_vmgroup.testdefs.tree import Tree
 from lava_vmgroup.testshell.events import Event, MultiNodeCall, Recorded, Settle
-from lava_vmgroup.testshell.loading import Loader
-from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay
 from lava_vmgroup.testshell.records import enveloped, find_record
 from lava_vmgroup.testshell.replies import Reply, reply_sent, reply_settle
 from lava_vmgroup.testshell.signals import SignalParser
-from lava_vmgroup.testshell.tree import Tree
 from tests.support.repositories import Repository
 
 LIMIT_S = 60.0

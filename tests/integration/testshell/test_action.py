@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.actions import lava_test_shell
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.job.model import Action
 from tests.integration.testshell.test_node import LIMIT_S, LocalNode, node
 from tests.support.repositories import Repository, definition

@@ -7,15 +7,15 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from lava_vmgroup.testshell.definition import TestDefinition
-from lava_vmgroup.testshell.overlay import (
+from lava_vmgroup.testdefs.definition import TestDefinition
+from lava_vmgroup.testdefs.overlay import (
     OverlaySpec,
     OverlayTest,
     build_overlay,
     placing_command,
     trees_apart,
 )
-from lava_vmgroup.testshell.tree import Tree, TreeEntry, pack, read_folder
+from lava_vmgroup.testdefs.tree import Tree, TreeEntry, pack, read_folder
 from tests.integration.testshell.conftest import Node
 
 LIMIT_S = 60.0

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, JobError
 from lava_vmgroup.connections.ssh import dial
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError, JobError
 from lava_vmgroup.nodes import host as host_module
 from lava_vmgroup.nodes.host import HostNode
+from lava_vmgroup.testdefs.definition import parse_definition
+from lava_vmgroup.testdefs.overlay import OverlaySpec, OverlayTest, build_overlay
 from lava_vmgroup.testshell.collected import read_results
-from lava_vmgroup.testshell.definition import parse_definition
-from lava_vmgroup.testshell.overlay import OverlaySpec, OverlayTest, build_overlay
 from tests.support.sshd import Server
 from tests.support.supervised import supervised
 

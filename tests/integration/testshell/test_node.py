@@ -13,7 +13,11 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import Canceled, DeadlineExpired, InfrastructureError, TestError
+from lava_vmgroup.base.log import LOGGER
+from lava_vmgroup.base.once import Once
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
@@ -22,18 +26,14 @@ from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.typed_files import TypedFiles
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import Canceled, DeadlineExpired, InfrastructureError, TestError
 from lava_vmgroup.job.model import Action, ConsoleWatch, NodeJob
-from lava_vmgroup.log import LOGGER
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
-from lava_vmgroup.once import Once
 from lava_vmgroup.results.model import TestRun
-from lava_vmgroup.testshell.definition import parse_definition
+from lava_vmgroup.testdefs.definition import parse_definition
+from lava_vmgroup.testdefs.overlay import OverlayTest
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
-from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.vms.images import StoredFile
 
 LIMIT_S = 60.0

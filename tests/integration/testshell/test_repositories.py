@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 import yaml
 
-from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import (
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import (
     Canceled,
     ConfigurationError,
     DeadlineExpired,
@@ -29,9 +29,9 @@ from lava_vmgroup.errors import (
     VMGroupError,
 )
 from lava_vmgroup.results.model import SoftwareSource
-from lava_vmgroup.testshell import repositories
-from lava_vmgroup.testshell.loading import Loader
-from lava_vmgroup.testshell.source import Source, SourceKind, parse_source
+from lava_vmgroup.testdefs import repositories
+from lava_vmgroup.testdefs.loading import Loader
+from lava_vmgroup.testdefs.source import Source, SourceKind, parse_source
 from tests.support.repositories import Repository, contents, definition
 
 LIMIT_S = 60.0

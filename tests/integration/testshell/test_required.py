@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.errors import (
+from lava_vmgroup.base.errors import (
     JobError,
 )
-from lava_vmgroup.testshell.loading import Loader
-from lava_vmgroup.testshell.source import Source, SourceKind, parse_source
-from lava_vmgroup.testshell.steps import SkipInstall
+from lava_vmgroup.testdefs.loading import Loader
+from lava_vmgroup.testdefs.source import Source, SourceKind, parse_source
+from lava_vmgroup.testdefs.steps import SkipInstall
 from tests.support.repositories import Repository, contents, definition
 
 LIMIT_S = 60.0

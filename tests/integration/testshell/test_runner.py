@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import yaml
 
 from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.testdefs.tree import TreeEntry
 from lava_vmgroup.testshell import events, replies
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.records import Place, enveloped
-from lava_vmgroup.testshell.tree import TreeEntry
 
 if TYPE_CHECKING:
     from tests.integration.testshell.conftest import Node

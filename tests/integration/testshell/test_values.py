@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.testdefs.definition import parse_definition
+from lava_vmgroup.testdefs.overlay import OverlayTest
 from lava_vmgroup.testshell import replies, signals, transfer
 from lava_vmgroup.testshell.calls import IfBlocked
-from lava_vmgroup.testshell.definition import parse_definition
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
-from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
 

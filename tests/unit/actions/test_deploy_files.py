@@ -12,14 +12,14 @@ from unittest.mock import Mock
 import pytest
 
 from lava_vmgroup import actions
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.filesystems import file_system, partitions
 from lava_vmgroup.job.model import Action
 from lava_vmgroup.job.parse import parse_job
-from lava_vmgroup.log import NodeLog
 from tests.support.disk_images import two_partitions
 
 

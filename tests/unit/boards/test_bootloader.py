@@ -14,26 +14,26 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.boards import BoardSetup, bootloader, load
-from lava_vmgroup.boards.bootloader import Driver
-from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.config.settings import BootSettings, DeploySettings
-from lava_vmgroup.console.escapes import plain
-from lava_vmgroup.console.recorder import Recorder
-from lava_vmgroup.console.watch import Sighting, Watch
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.errors import (
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import (
     ConfigurationError,
     DeadlineExpired,
     InfrastructureError,
     JobError,
     VMGroupError,
 )
-from lava_vmgroup.log import LOGGER, NodeLog
+from lava_vmgroup.base.log import LOGGER, NodeLog
+from lava_vmgroup.boards import BoardSetup, bootloader, load
+from lava_vmgroup.boards.bootloader import Driver
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.config.settings import BootSettings, DeploySettings
+from lava_vmgroup.console.escapes import plain
+from lava_vmgroup.console.recorder import Recorder
+from lava_vmgroup.console.watch import Sighting, Watch
+from lava_vmgroup.deploy.fetch import JobFiles
+from lava_vmgroup.deploy.tftp import KernelFiles
 
 CONSOLE = '''\
 """Plays a board: each line of the FIFO "power" is a reset, each line of "boots" how it goes.

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.boards import BoardSetup, load
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.console.recorder import Recorder
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.errors import ConfigurationError
-from lava_vmgroup.log import NodeLog
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config.commands import (
     BootCommand,
     CommandKind,
@@ -13,7 +14,6 @@ from lava_vmgroup.config.commands import (
     parse_list,
     substitute,
 )
-from lava_vmgroup.errors import ConfigurationError
 
 TAGS = {"KERNEL": "job/zImage", "SERVER_IP": "10.0.0.1", "RAMDISK": ""}
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config.coordinator import CoordinatorConfig, Endpoint, load_coordinator_config
-from lava_vmgroup.errors import ConfigurationError
 
 SHIPPED = {"port": 3079, "blocksize": 4096, "poll_delay": 3, "coordinator_hostname": "localhost"}
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config import files
-from lava_vmgroup.errors import ConfigurationError
 
 
 @pytest.fixture

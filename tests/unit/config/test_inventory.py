@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lava_vmgroup.base.errors import ConfigurationError, JobError
 from lava_vmgroup.config import files, inventory
 from lava_vmgroup.config.commands import CommandKind
-from lava_vmgroup.errors import ConfigurationError, JobError
 
 if TYPE_CHECKING:
     from tests.unit.config.conftest import Lab

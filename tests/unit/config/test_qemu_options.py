@@ -3,9 +3,9 @@
 
 import pytest
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config.device import DeviceConfig, QemuArch
 from lava_vmgroup.config.inventory import load_vm_type
-from lava_vmgroup.errors import ConfigurationError
 from tests.unit.config.conftest import Lab
 
 DRIVE = "-drive file={DISK_IMAGE},if=none,id=d -device virtio-blk-device,drive=d"

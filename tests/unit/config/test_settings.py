@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.settings import (
     BootSettings,
@@ -16,7 +17,6 @@ from lava_vmgroup.config.settings import (
     deploy_problems,
 )
 from lava_vmgroup.console.login import login_of
-from lava_vmgroup.errors import JobError
 
 BOARD = DeviceConfig(
     hostname="board01",

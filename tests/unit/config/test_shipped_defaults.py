@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config import files, typed
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig, load_dispatcher
-from lava_vmgroup.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tests.unit.config.conftest import Lab

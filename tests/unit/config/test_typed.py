@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config import files, typed
 from lava_vmgroup.config.device import DeviceConfig, LoadAddresses, QemuArch, QemuNetwork
-from lava_vmgroup.errors import ConfigurationError
 
 
 def read(folder: Path, text: str) -> DeviceConfig:

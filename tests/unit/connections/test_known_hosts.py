@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.connections.known_hosts import HostKey, KnownKeys, known_keys
-from lava_vmgroup.errors import ConfigurationError
 
 FILES = Path(__file__).parent / "files"
 RACK = "AAAAC3NzaC1lZDI1NTE5AAAAIICRk2EmR5L5scG3qdrcT+L9XycG2K+3rS/eedOCUQVh"

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base import user_pattern
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, JobError, PeerFailed
 from lava_vmgroup.connections.stream import FdStream
 from lava_vmgroup.console import console, inbox
 from lava_vmgroup.console.console import LINE_LIMIT, Console, Line, Posted
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.watch import Sighting, Watch
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import DeadlineExpired, InfrastructureError, JobError, PeerFailed
-from lava_vmgroup.testshell import pattern
 
 SOON = 20.0
 
@@ -234,7 +234,7 @@ def test_a_message_shows_the_beginning_of_a_line_without_end(far: Far) -> None:
 def test_a_prompt_that_takes_for_ever_to_match_ends_the_wait(
     far: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pattern, "MATCH_S", 0.05)
+    monkeypatch.setattr(user_pattern, "MATCH_S", 0.05)
     far.says(b"a" * 26 + b" b")
 
     with pytest.raises(JobError, match="takes too long on a text of the console"):

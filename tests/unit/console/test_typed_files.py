@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.typed_files import TypedFiles
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
 from tests.support.scripted import PlayedShell
 
 DIGEST = hashlib.md5(b"no gzip", usedforsecurity=False).hexdigest()

@@ -5,7 +5,9 @@ import time
 
 import pytest
 
-from lava_vmgroup.console.faults import FAULTS, NAMES, Fault, Place, Severity
+from lava_vmgroup.base import user_pattern
+from lava_vmgroup.base.console_faults import FAULTS, NAMES, Fault, Place, Severity
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.console.watch import (
     LINE_LIMIT,
     LINES_AFTER,
@@ -14,8 +16,6 @@ from lava_vmgroup.console.watch import (
     Sighting,
     Watch,
 )
-from lava_vmgroup.errors import JobError
-from lava_vmgroup.testshell import pattern
 
 STAMP = "[   12.345678] "
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
@@ -436,7 +436,7 @@ def test_job_ignores_names_and_adds_patterns_of_its_own() -> None:
 def test_a_pattern_that_takes_for_ever_is_given_up_and_the_others_are_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pattern, "MATCH_S", 0.05)
+    monkeypatch.setattr(user_pattern, "MATCH_S", 0.05)
     own = [
         Fault(name=name, severity=Severity.ERROR, pattern=text, place=Place.ANYWHERE)
         for name, text in (("slow", "(a|a)*b"), ("quick", "meltdown"))

@@ -6,10 +6,10 @@ from typing import cast
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.whereabouts import Whereabouts
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
 
 LIMIT = Deadline.after("the test", 60)
 LOGINS = ["login: ", "debian login: ", "\x1b[1mbuildroot login:\x1b[0m"]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.deploy import filesystems
 from lava_vmgroup.deploy.boot_config import extract_boot_files
-from lava_vmgroup.errors import JobError
 from tests.support.disk_images import ext_image, fat_image
 
 EXTLINUX = """\

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.deploy.cache import Area, Cache
-from lava_vmgroup.errors import ConfigurationError
 
 SIZE = 100_000
 

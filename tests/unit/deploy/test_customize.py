@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import customize
 from lava_vmgroup.deploy.customize import Partitions
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.filesystems import FileSystem, file_system, partitions
-from lava_vmgroup.errors import JobError
-from lava_vmgroup.log import NodeLog
 from tests.support.disk_images import EXT_AT, MIB, ext_image, two_partitions
 
 

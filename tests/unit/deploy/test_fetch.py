@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, JobError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config import files
 from lava_vmgroup.config.dispatcher import load_dispatcher
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles, reference_problems
-from lava_vmgroup.errors import ConfigurationError, JobError
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.log import NodeLog
 
 
 def soon() -> Deadline:

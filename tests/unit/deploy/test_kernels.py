@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.deploy.boot_config import extract_boot_files
 from lava_vmgroup.deploy.fetch import JobFiles, reference_problems
 from lava_vmgroup.deploy.kernels import boot_word, check_architecture
 from lava_vmgroup.deploy.unpack import Unpack
-from lava_vmgroup.errors import JobError
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.log import NodeLog
 from tests.support.disk_images import ext_image
 
 ARM64 = b"MZ" + bytes(0x36) + b"ARM\x64" + os.urandom(4000)

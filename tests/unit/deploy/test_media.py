@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError, VMGroupError
 from lava_vmgroup.deploy import media
 from lava_vmgroup.deploy.media import write_image
-from lava_vmgroup.errors import ConfigurationError, InfrastructureError, VMGroupError
 from tests.support.loop_devices import loop_device
 from tests.support.missing import missing
 

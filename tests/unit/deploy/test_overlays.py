@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.deploy import overlays
 from lava_vmgroup.deploy.cpio import tree_of
 from lava_vmgroup.deploy.overlays import Overlay, with_overlays
-from lava_vmgroup.errors import JobError
 
 RAMDISK = gzip.compress(b"a ramdisk")
 

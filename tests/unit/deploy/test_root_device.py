@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.deploy.boot_config import extract_boot_files
 from lava_vmgroup.deploy.filesystems import Partition
 from lava_vmgroup.deploy.root_device import Layout, Volume, fitted, last_console

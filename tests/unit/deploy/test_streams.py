@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.unpack import Unpack
-from lava_vmgroup.errors import JobError
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.log import NodeLog
 
 GENERATOR = random.Random(4711)  # noqa: S311 (the same corpus each time)
 PARTS = [GENERATOR.randbytes(1536), bytes(2048) + GENERATOR.randbytes(512), b"\xff" * 1024]

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, JobError
 from lava_vmgroup.config.device import DeviceConfig, LoadAddresses
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy import tftp, uimage
 from lava_vmgroup.deploy.tftp import KernelFiles, offered
-from lava_vmgroup.errors import ConfigurationError, JobError
 
 Z_IMAGE = bytes(0x24) + b"\x18\x28\x6f\x01" + b"zImage" * 9
 ARM64_IMAGE = bytes(0x38) + b"ARM\x64" + b"Image" * 9

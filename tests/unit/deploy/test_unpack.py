@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError, PeerFailed
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.deploy import unpack
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.unpack import Unpack
-from lava_vmgroup.errors import JobError, PeerFailed
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.log import NodeLog
 
 MIB = 1 << 20
 ARM64_IMAGE = bytes(0x38) + b"ARM\x64" + os.urandom(5000)

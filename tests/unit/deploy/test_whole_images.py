@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.deadline import Deadline
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.deploy.fetch import JobFiles, reference_problems
 from lava_vmgroup.deploy.unpack import Unpack
-from lava_vmgroup.errors import JobError
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.log import NodeLog
 
 MIB = 1 << 20
 SIZE = 32 * MIB

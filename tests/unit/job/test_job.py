@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lava_vmgroup import actions
-from lava_vmgroup.errors import JobError
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.job.expansion import expand, to_document
 from lava_vmgroup.job.load import load_document
 from lava_vmgroup.job.model import Group, Job

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lava_vmgroup import actions
-from lava_vmgroup.errors import JobError
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.job import Job, NodeJob, expand, parse_job, to_document
 from lava_vmgroup.job.model import RequiresPolicy, WantedAccelerator
 from lava_vmgroup.job.requires import KNOWN, UnknownRequirement, parse_requirement

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lava_vmgroup import actions
-from lava_vmgroup.errors import JobError
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.job import expand, load_document, parse_job, to_document
 
 JOB = """

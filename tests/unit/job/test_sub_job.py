@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lava_vmgroup import actions
-from lava_vmgroup.errors import JobError
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.job import Group, NodeJob, expand, load_document, parse_job, to_document
 from lava_vmgroup.job.sub_job import Assignment, parse_sub_job
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import MultiNodeError
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import MultiNodeError
 from lava_vmgroup.multinode.status import Status, ask_status, render_status
 from lava_vmgroup.multinode.wire import encode_frame
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.job.model import ConsoleWatch
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.nodes.console_watch import NodeWatch
 from lava_vmgroup.testshell.runs import RunRecorder
 

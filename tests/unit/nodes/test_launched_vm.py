@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from lava_vmgroup import actions
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.config import files
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.config.device import DeviceConfig
@@ -17,7 +18,6 @@ from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.config.settings import BootSettings, DeploySettings
 from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.connections.ssh_keys import JobKey
-from lava_vmgroup.deadline import Deadline
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.filesystems import Partition
 from lava_vmgroup.deploy.root_device import Layout, Volume

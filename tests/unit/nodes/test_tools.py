@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lava_vmgroup.findings import Severity
+from lava_vmgroup.base.findings import Severity
 from lava_vmgroup.job.model import Action, NodeJob
 from lava_vmgroup.nodes import tools
 

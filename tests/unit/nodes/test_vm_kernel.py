@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig, QemuArch
 from lava_vmgroup.deploy.device_tree import compatible
 from lava_vmgroup.deploy.filesystems import Partition
 from lava_vmgroup.deploy.root_device import Layout, Volume
-from lava_vmgroup.errors import JobError
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.nodes.vm_kernel import check_kernel, fitting_tree, with_right_root
 from lava_vmgroup.nodes.vm_plan import Deployed
 from lava_vmgroup.vms.accelerator import Arch

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lava_vmgroup.console.faults import SeenFault, Severity
-from lava_vmgroup.errors import DeadlineExpired, PeerFailed
+from lava_vmgroup.base.console_faults import SeenFault, Severity
+from lava_vmgroup.base.errors import DeadlineExpired, PeerFailed
 from lava_vmgroup.results.model import (
     ActionResult,
     Attachment,

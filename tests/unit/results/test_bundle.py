@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.results.model import (
     ActionResult,
     JobResult,

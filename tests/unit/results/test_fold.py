@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lava_vmgroup.errors import (
+from lava_vmgroup.base.errors import (
     Canceled,
     ConfigurationError,
     DeadlineExpired,

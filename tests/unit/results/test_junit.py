@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lava_vmgroup.errors import InfrastructureError, JobError
+from lava_vmgroup.base.errors import InfrastructureError, JobError
 from lava_vmgroup.results.model import (
     JobResult,
     NodeResult,

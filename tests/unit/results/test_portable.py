@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_vmgroup.errors import Canceled, JobError, MultiNodeError, TestError
+from lava_vmgroup.base.errors import Canceled, JobError, MultiNodeError, TestError
 from lava_vmgroup.results import portable
 from lava_vmgroup.results.model import JobResult, NodeResult, TestRun
 

@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_vmgroup.errors import Canceled, JobError
+from lava_vmgroup.base.errors import Canceled, JobError
 from lava_vmgroup.results.model import JobResult, NodeResult, TestRun
 from lava_vmgroup.results.writers import results_json
 

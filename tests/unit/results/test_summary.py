@@ -10,7 +10,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from lava_vmgroup.errors import InfrastructureError, JobError
+from lava_vmgroup.base.errors import InfrastructureError, JobError
 from lava_vmgroup.results import summary
 from lava_vmgroup.results.model import JobResult, NodeResult, NodeState, Outcome, TestRun
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.results import writers
 from lava_vmgroup.results.model import JobResult
 from lava_vmgroup.results.writers import junit

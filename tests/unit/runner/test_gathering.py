@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from lava_vmgroup.cancel import CancelToken
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.results import portable
 from lava_vmgroup.results.model import JobResult
 from lava_vmgroup.runner.gathering import Gathering

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from lava_vmgroup import actions
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import Canceled, JobError, PeerFailed
 from lava_vmgroup.config import files
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import Canceled, JobError, PeerFailed
 from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.multinode.client import MultiNodeClient

@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.results.model import HardwareDevice
 from lava_vmgroup.testshell import collected, contexts
 from lava_vmgroup.testshell.collected import Collected, read_results

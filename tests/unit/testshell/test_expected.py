@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.results.model import Outcome, TestCase
-from lava_vmgroup.testshell.definition import parse_definition
+from lava_vmgroup.testdefs.definition import parse_definition
+from lava_vmgroup.testdefs.overlay import OverlayTest
 from lava_vmgroup.testshell.events import EndRun, StartRun, TestCaseSignal
 from lava_vmgroup.testshell.expected import as_expected
-from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.runs import RunRecorder
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)

@@ -7,11 +7,11 @@ import re
 
 import pytest
 
+from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.testdefs.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
 from lava_vmgroup.testshell import signals
-from lava_vmgroup.testshell.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
 from lava_vmgroup.testshell.events import TestCaseSignal
-from lava_vmgroup.testshell.pattern import UserPattern
 
 
 def definition(pattern: str, fixups: dict[str, str] | None = None) -> TestDefinition:

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_vmgroup.log import NodeLog
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.results.model import Outcome, TestCase
+from lava_vmgroup.testdefs.definition import TestDefinition
+from lava_vmgroup.testdefs.overlay import OverlayTest
 from lava_vmgroup.testshell import records
-from lava_vmgroup.testshell.definition import TestDefinition
 from lava_vmgroup.testshell.events import (
     Damaged,
     Malformed,
@@ -24,7 +25,6 @@ from lava_vmgroup.testshell.events import (
     StartRun,
     TestCaseSignal,
 )
-from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.parts import encode, part_words
 from lava_vmgroup.testshell.records import Ledger, Place, enveloped, find_record
 from lava_vmgroup.testshell.runs import RunRecorder

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from lava_vmgroup.errors import MultiNodeError
+from lava_vmgroup.base.errors import MultiNodeError
 from lava_vmgroup.testshell import replies, signals
 from lava_vmgroup.testshell.events import MultiNodeApi
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from lava_vmgroup.log import LOGGER, NodeLog
+from lava_vmgroup.base.log import LOGGER, NodeLog
 from lava_vmgroup.results.model import Outcome, SoftwareSource
-from lava_vmgroup.testshell.definition import TestDefinition
+from lava_vmgroup.testdefs.definition import TestDefinition
+from lava_vmgroup.testdefs.overlay import OverlayTest
 from lava_vmgroup.testshell.events import (
     EndRun,
     Event,
@@ -20,7 +21,6 @@ from lava_vmgroup.testshell.events import (
     TestExited,
     TestSet,
 )
-from lava_vmgroup.testshell.overlay import OverlayTest
 from lava_vmgroup.testshell.records import Place
 from lava_vmgroup.testshell.runs import RunRecorder
 from tests.unit.testshell.test_collected import RUN, packed

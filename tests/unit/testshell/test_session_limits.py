@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.cancel import CancelToken
+from lava_vmgroup.base.cancel import CancelToken
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.results.model import TestRun
 from lava_vmgroup.testshell import calls, run, runs
 from lava_vmgroup.testshell.events import MultiNodeCall

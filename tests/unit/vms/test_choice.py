@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import Unfit
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.ssh import CommandResult, SshLink
 from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.connections.ssh_keys import JobKey
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import Unfit
 from lava_vmgroup.job.model import WantedAccelerator
-from lava_vmgroup.log import NodeLog
 from lava_vmgroup.vms.accelerator import Accelerator, Arch, Guest, HostFacts, leaves_kvm
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import Offer

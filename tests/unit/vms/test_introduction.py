@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from lava_vmgroup.base.errors import MultiNodeError, NodeSkipped
 from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.connections.ssh_keys import JobKey
-from lava_vmgroup.errors import MultiNodeError, NodeSkipped
 from lava_vmgroup.vms.introduction import Hello, Offer, no_offer
 from lava_vmgroup.vms.network import GroupNetwork
 

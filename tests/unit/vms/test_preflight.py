@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from lava_vmgroup.errors import InfrastructureError
-from lava_vmgroup.findings import Severity, refuse
+from lava_vmgroup.base.errors import InfrastructureError
+from lava_vmgroup.base.findings import Severity, refuse
 from lava_vmgroup.vms.accelerator import Arch, HostFacts
 from lava_vmgroup.vms.preflight import (
     FIRMWARE,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.errors import InfrastructureError
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.vms.accelerator import (
     Accelerator,
     Arch,

@@ -5,9 +5,9 @@ from typing import cast
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections.ssh import CommandResult, SshLink
-from lava_vmgroup.deadline import Deadline
-from lava_vmgroup.errors import InfrastructureError
 from lava_vmgroup.vms.store import ImageStore
 
 

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""``lava-dispatch doctor``: whether this lab can run a job, said before the job is run."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import queue
+import sys
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lava_vmgroup import actions
+from lava_vmgroup.base.cancel import CancelToken, next_item
+from lava_vmgroup.base.errors import Canceled, JobError
+from lava_vmgroup.base.findings import Finding, Severity
+from lava_vmgroup.base.log import LOGGER
+from lava_vmgroup.base.text import json_text
+from lava_vmgroup.cli.display import log_to_terminal
+from lava_vmgroup.cli.output import print_document
+from lava_vmgroup.cli.signals import canceling
+from lava_vmgroup.config import files
+from lava_vmgroup.config.dispatcher import load_dispatcher
+from lava_vmgroup.config.inventory import find_device
+from lava_vmgroup.doctor import dispatcher
+from lava_vmgroup.doctor.host import Examined, examine
+from lava_vmgroup.job import expand, load_document, parse_job
+from lava_vmgroup.job.model import Group
+from lava_vmgroup.job.sub_job import is_sub_job
+from lava_vmgroup.nodes.shared import Lab
+from lava_vmgroup.results.printable import one_line
+from lava_vmgroup.runner.admission import admit_job
+from lava_vmgroup.runner.device_lock import exclusive
+
+WORD = "doctor"
+"""What the command line begins with."""
+
+_STYLES = {Severity.OK: "green", Severity.DEGRADED: "yellow", Severity.MISSING: "red"}
+_EPILOG = """\
+exit status: 0 the job can be run, perhaps more slowly or with less, 2 the job is wrong, 3 the
+configuration is wrong, 4 something is missing, 130 and 143 canceled
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Report:
+    """All findings, by where they were made."""
+
+    findings: Mapping[str, Sequence[Finding]]
+    not_looked_at: Sequence[str]
+
+    @property
+    def exit_status(self) -> int:
+        """That of the first thing that is missing."""
+        everything = (one for findings in self.findings.values() for one in findings)
+        missing = (one.exit_status for one in everything if one.severity is Severity.MISSING)
+        return next(missing, 0)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog=f"lava-dispatch {WORD}",
+        description="Say whether the dispatcher and the host have what a job needs.",
+        epilog=_EPILOG,
+    )
+    made.add_argument("job", type=Path, metavar="JOB", help="the job file, JSON or YAML")
+    made.add_argument(
+        "--boot",
+        action="store_true",
+        help="deploy and boot a host that is not up already, as the job says, and switch it off",
+    )
+    made.add_argument("--json", action="store_true", help="print the findings as JSON")
+    made.add_argument("--config-dir", type=Path, metavar="DIR", help="as for running a job")
+    made.add_argument("--config", type=Path, metavar="FILE", help="as for running a job")
+    made.add_argument("--target", metavar="NAME", help="the device to use as the host")
+    made.add_argument(
+        "--output-dir", type=Path, metavar="DIR", help="keep the record of the host's console here"
+    )
+    return made
+
+
+def run(words: Sequence[str]) -> int:
+    """Look, tell, and return the exit status; raises what keeps it from looking."""
+    options = parser().parse_args(words)
+    schemas = actions.parameter_schemas()
+    document = load_document(options.job, schemas)
+    if is_sub_job(document):
+        raise JobError(f"{options.job} is a sub-job", hint="give the whole job")
+    job = parse_job(document, options.job.resolve().parent, schemas)
+    search_path = files.search_path(options.config_dir)
+    admit_job(job, search_path)
+    group = expand(job, job_id="0", target_group=str(uuid.uuid4()))
+    device = find_device(job.host.device_type, search_path, options.target, options.config)
+    lab = Lab(
+        device=device,
+        dispatcher=load_dispatcher(search_path),
+        search_path=search_path,
+    )
+    LOGGER.setLevel(logging.DEBUG)
+    level = logging.INFO if options.boot else logging.ERROR
+    what = f"lava-dispatch {WORD}"
+    using = exclusive(lab, what, options.output_dir) if options.boot else nullcontext()
+    with log_to_terminal(level, sys.stderr), using:
+        examined = _examine(group, lab, options.output_dir, boot=options.boot)
+    report = _Report(
+        findings={
+            "dispatcher": dispatcher.look(group, lab.dispatcher, device),
+            "host": examined.findings,
+        },
+        not_looked_at=examined.not_looked_at,
+    )
+    if options.json:
+        print_document(json_text(_data(report), indent=2) + "\n")
+    else:
+        _show(report, Console())
+    return report.exit_status
+
+
+def _examine(group: Group, lab: Lab, output: Path | None, *, boot: bool) -> Examined:
+    """Look at the host in a thread of its own, so that signals end it in an orderly way."""
+    inbox: queue.SimpleQueue[Examined | BaseException] = queue.SimpleQueue()
+    token = CancelToken()
+
+    def work() -> None:
+        try:
+            inbox.put(examine(group, lab, output, token, boot=boot))
+        except BaseException as error:  # noqa: BLE001 - raised again by who waits
+            inbox.put(error)
+
+    worker = threading.Thread(target=work, name=WORD)
+    with canceling(inbox.put):
+        worker.start()
+        event = next_item(inbox)
+        if isinstance(event, Canceled) and token.reason is None:
+            token.cancel(event)
+        worker.join()
+    if isinstance(event, BaseException):
+        raise event
+    return event
+
+
+def _data(report: _Report) -> dict[str, object]:
+    return {
+        "findings": [
+            {
+                "where": where,
+                "what": one.what,
+                "severity": one.severity.value,
+                "found": one.found,
+                "remedy": one.remedy,
+            }
+            for where, findings in report.findings.items()
+            for one in findings
+        ],
+        "not_looked_at": list(report.not_looked_at),
+        "exit_status": report.exit_status,
+    }
+
+
+def _show(report: _Report, console: Console) -> None:
+    table = Table()
+    for heading in ("where", "what", "", "found"):
+        table.add_column(heading, overflow="fold")
+    for where, findings in report.findings.items():
+        for one in findings:
+            words = [one.found, f"-> {one.remedy}"] if one.remedy else [one.found]
+            table.add_row(
+                where,
+                Text(one_line(one.what)),
+                Text(one.severity.value, _STYLES[one.severity]),
+                Text("\n".join(map(one_line, words))),
+            )
+    console.print(table)
+    for name in report.not_looked_at:
+        console.print(Text(one_line(f"not looked at: {name}")))
+    status = report.exit_status
+    ending = "the job cannot be run" if status else "the job can be run"
+    console.print(Text(f"exit status {status}: {ending}", "bold red" if status else "bold green"))

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""``output.txt``: the log as LAVA's scheduler shows it, with what the console said in between.
+
+The lines are those of LAVA v1's dispatcher: ``<LAVA_DISPATCHER>``, the local time, the level and
+the message, in which ``[ACTION-B]`` and ``[ACTION-E]`` mark where an action begins and ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from lava_vmgroup.base.bounded_file import BoundedFile
+from lava_vmgroup.base.clock import now
+from lava_vmgroup.base.errors import ConfigurationError, VMGroupError
+from lava_vmgroup.base.text import legible
+
+NAME = "output.txt"
+
+_MARKERS = {"action-start": "[ACTION-B] ", "action-end": "[ACTION-E] "}
+
+
+class OutputText(logging.Handler):
+    """Appends events, and bytes of consoles, to the file; for any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begins with an empty file; raises `OSError`."""
+        super().__init__(logging.INFO)
+        self._file = BoundedFile(folder / NAME)
+        self._writing = threading.RLock()  # what cannot be written is an event
+        self._at_line_start = True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one event."""
+        moment = now().astimezone().strftime("%Y-%m-%d %I:%M:%S %p")
+        marker = _MARKERS.get(getattr(record, "kind", ""), "")
+        node = f"{name}: " if (name := getattr(record, "node", "")) else ""
+        text = f"<LAVA_DISPATCHER>{moment} {record.levelname}: {marker}{node}{record.getMessage()}"
+        self._write(f"{legible(text)}\n".encode(), begins_line=True)
+
+    def console(self, data: bytes) -> None:
+        """Write what a console said."""
+        self._write(data, begins_line=False)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+    def _write(self, data: bytes, *, begins_line: bool) -> None:
+        if not data:
+            return
+        with self._writing:
+            torn = begins_line and not self._at_line_start
+            self._file.write(b"\n" + data if torn else data)
+            self._at_line_start = data.endswith(b"\n")
+
+
+def add_refusal(folder: Path, error: VMGroupError) -> None:
+    """Say in the file why nothing was run, for whoever sees no more than the file.
+
+    A file that cannot be written is left alone: the error is told elsewhere, too.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / NAME).open("a", encoding="utf-8") as file:
+            kind = "Configuration error: " if isinstance(error, ConfigurationError) else ""
+            file.write(f"{kind}{legible(error.describe())}\n")
+    except OSError:
+        return

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""SIGINT and SIGTERM as a request to end, not as an end."""
+
+from __future__ import annotations
+
+import queue
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from lava_vmgroup.base.errors import Canceled
+
+
+@contextmanager
+def canceling(cancel: Callable[[Canceled], None]) -> Iterator[None]:
+    """Have SIGINT and SIGTERM call `cancel` instead of ending the process.
+
+    Afterwards they are ignored to the end of the process, which is near: a scheduler sends them
+    until it has come, and one too many must cost neither the results nor the exit status.
+    """
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        cancel(Canceled(f"canceled by {signal.Signals(number).name}", signal_number=number))
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def pause(inbox: queue.SimpleQueue[Canceled], seconds: float) -> None:
+    """Sleep in the main thread; raise the `Canceled` that `canceling` puts into the inbox."""
+    with suppress(queue.Empty):
+        raise inbox.get(timeout=seconds)

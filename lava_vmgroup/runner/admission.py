@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""What speaks against a job without a device: its files, and the types that the lab knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+from lava_vmgroup import actions, boards
+from lava_vmgroup.base.errors import ConfigurationError, JobError
+from lava_vmgroup.config.inventory import known_devices, load_device, load_vm_type
+from lava_vmgroup.job.model import Group, Job
+
+
+def admit_job(job: Job, search_path: tuple[Path, ...]) -> None:
+    """Raise a `JobError` that says all that is wrong with a job's files and types.
+
+    Raises `ConfigurationError` where no driver can boot a host of its type.
+    """
+    _refuse([*actions.file_problems(job), *_type_problems(_device_types(job), search_path)])
+    _check_drivers(job.host.device_type, search_path)
+
+
+def admit_sub_job(group: Group, search_path: tuple[Path, ...]) -> None:
+    """As `admit_job`, for a sub-job."""
+    [node] = group.nodes
+    types = [("device_type" if node.is_host else "config", node.device_type)]
+    _refuse([*actions.sub_job_problems(group), *_type_problems(types, search_path)])
+    if node.is_host:
+        _check_drivers(node.device_type, search_path)
+
+
+def _check_drivers(host_type: str, search_path: tuple[Path, ...]) -> None:
+    """Raise the `ConfigurationError` of the last device of the type, unless one has its driver."""
+    names = [name for name, kind in known_devices(search_path).items() if kind == host_type]
+    configs = [partial(load_device, name, search_path) for name in names]
+    error: ConfigurationError | None = None
+    for load in configs or [partial(load_vm_type, host_type, search_path)]:
+        try:
+            boards.driver_class(load())
+        except ConfigurationError as refused:
+            error = refused
+        else:
+            return
+    if error is not None:
+        raise error
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise JobError("the job is not valid", problems=problems)
+
+
+def _type_problems(
+    types: Iterable[tuple[str, str]], search_path: tuple[Path, ...]
+) -> Iterator[str]:
+    """Device types that the lab does not know, or that are not as needed."""
+    for place, name in types:
+        try:
+            load_vm_type(name, search_path)
+        except JobError as error:
+            yield f"{place}: {error.message}; {error.hint}"
+
+
+def _device_types(job: Job) -> Iterator[tuple[str, str]]:
+    yield "vm_group.host.device_type", job.host.device_type
+    for index, vm in enumerate(job.vms):
+        yield f"vm_group.vms[{index}].device_type", vm.device_type

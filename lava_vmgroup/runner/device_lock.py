@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+"""One job at a time on a board: a lock on the dispatcher, which dies with its process.
+
+Each board has a file in a folder that all users of the lab share.  The process that uses the board
+holds an ``flock`` on the file and notes in it who it is, for those that find the board in use.
+Only the lock counts: a note that a killed process left means nothing.  The file stays, and its
+descriptor is closed in programs that the process starts.
+
+The folder may be writable for everybody, so no link is followed there, and nothing but a file that
+has this one name is written to.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from lava_vmgroup.base.clock import now
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError, DeviceInUse
+from lava_vmgroup.base.file_lock import try_lock
+from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.boards import driver_class
+from lava_vmgroup.nodes.shared import Lab
+
+_LOOK_S = 0.25
+_NOTING_S = 2.0
+"""Time in which a process that has just taken the lock writes its note."""
+_MAX_NOTE = 1 << 16
+_SHARED = 0o1777
+"""The mode of a folder in which each user may make files, and remove only their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """The note of a process about its use of a board."""
+
+    what: str
+    """``job 'NAME'``, or another command."""
+    pid: int
+    since: str
+    output: str
+    """The folder of its results; "" for none."""
+
+    @classmethod
+    def of_this_process(cls, what: str, output: Path | None) -> Self:
+        """The note of this process from now on."""
+        since = now().astimezone().strftime("%Y-%m-%d %H:%M")
+        return cls(what=what, pid=os.getpid(), since=since, output=str(output or ""))
+
+    @classmethod
+    def read(cls, descriptor: int) -> Self | None:
+        """Return the note in a lock's file, None if there is none."""
+        try:
+            noted = json.loads(os.pread(descriptor, _MAX_NOTE, 0))
+            return cls(
+                what=str(noted["what"]),
+                pid=int(noted["pid"]),
+                since=str(noted["since"]),
+                output=str(noted["output"]),
+            )
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    @contextmanager
+    def noted(self, descriptor: int) -> Iterator[None]:
+        """Keep the note in a lock's file within the block."""
+        # The lock holds without a note, as on a full disk.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(asdict(self)).encode(), 0)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
+
+    @property
+    def is_alive(self) -> bool:
+        """Return whether the process that wrote the note still runs."""
+        if self.pid <= 0:
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    def __str__(self) -> str:
+        results = f", results in {self.output}" if self.output else ""
+        return f"{self.what} (process {self.pid}, since {self.since}{results})"
+
+
+@contextmanager
+def exclusive(
+    lab: Lab,
+    what: str,
+    output: Path | None,
+    *,
+    limit_s: float = 0.0,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[None]:
+    """Hold the lab's host within the block, unless its driver lets several jobs use it at once.
+
+    Waits `limit_s` seconds for another process, looking again after each `pause`, which may raise
+    to give up.  Raises `DeviceInUse`, and `ConfigurationError` if the lock's folder is no use.
+    """
+    device = lab.device
+    if device is None or not driver_class(device).deploys:
+        yield
+        return
+    configured = lab.dispatcher.lava_lock_dir
+    folder = default_folder() if configured is None else configured.resolve()
+    queue = _Queue(device.hostname, limit_s, pause)
+    while True:
+        with _opened(folder, f"{device.hostname}.lock") as descriptor:
+            if try_lock(descriptor, fcntl.LOCK_EX):
+                if os.fstat(descriptor).st_nlink == 0:
+                    continue  # somebody tidied up: the file is not the one that others lock
+                with Use.of_this_process(what, output).noted(descriptor):
+                    yield
+                return
+            use = Use.read(descriptor)
+        queue.wait(use)
+
+
+def default_folder() -> Path:
+    """The folder of locks if the configuration names none: the same for each user.
+
+    It does not depend on what this user may write, or users would not see each other's locks.
+    """
+    base, last = Path("/run/lock"), Path("/tmp")  # noqa: S108 - shared on purpose
+    shared = base.is_dir() and base.stat().st_mode & _SHARED == _SHARED
+    return (base if shared else last) / "lava-vmgroup"
+
+
+class _Queue:
+    """The wait of one process for a board that another one uses."""
+
+    def __init__(self, name: str, limit_s: float, pause: Callable[[float], None]) -> None:
+        self._name = name
+        self._deadline = Deadline.after(f"waiting for {name}", limit_s)
+        self._noting = Deadline.after("the note of the other process", _NOTING_S)
+        self._pause = pause
+        self._log = NodeLog(name)
+        self._told = ""
+
+    def wait(self, use: Use | None) -> None:
+        """Wait a moment; raise `DeviceInUse` when the time is over."""
+        # A note of a dead process is the one before last, or from another container.
+        if self._noting.expired or (use is not None and use.is_alive):
+            self._refuse_or_tell(str(use or "another process"))
+        self._pause(_LOOK_S)
+
+    def _refuse_or_tell(self, user: str) -> None:
+        if self._deadline.expired:
+            limit_s = self._deadline.limit_s
+            still = f" after {limit_s:g} s of waiting" if limit_s else ""
+            raise DeviceInUse(
+                f"{self._name} is in use by {user}{still}",
+                hint="a job with --wait queues for it; --target names another device",
+            )
+        if user != self._told:
+            self._told = user
+            text = f"waiting for {self._name}, which is in use by {user}"
+            self._log.event("waiting", text, state=text)
+
+
+@contextmanager
+def _opened(folder: Path, name: str) -> Iterator[int]:
+    """Give the descriptor of a lock's file, which is made where there is none."""
+    try:
+        descriptor = _open(folder, name)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot use the lock {folder / name}: {error.strerror}",
+            hint="set LAVA_LOCK_DIR in lava-dispatcher.conf to a folder that all users of the lab "
+            "can write to",
+        ) from error
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            raise ConfigurationError(
+                f"{folder / name} is no lock of a board", hint="remove it, and see who made it"
+            )
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _open(folder: Path, name: str) -> int:
+    """Open a file for reading and writing; everybody may, whatever this user's umask is."""
+    flags = os.O_RDWR | os.O_NOFOLLOW
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    mask = os.umask(0)
+    try:
+        with suppress(FileExistsError):
+            folder.mkdir(mode=_SHARED)
+        parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            # Linux refuses O_CREAT for a file of another user's there: fs.protected_regular.
+            while True:
+                with suppress(FileNotFoundError):
+                    return os.open(name, flags, dir_fd=parent)
+                with suppress(FileExistsError):
+                    return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=parent)
+        finally:
+            os.close(parent)
+    finally:
+        os.umask(mask)

@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: MIT
+"""A test definition as a value: LAVA's YAML, checked as a whole before anything runs.
+
+Every problem of a file is reported at once, each with its place and with what was expected there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from lava_vmgroup.base import safe_yaml
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.user_pattern import UserPattern, pattern_problem
+from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.testdefs.schema import found, schema_problems
+from lava_vmgroup.testdefs.source import (
+    Source,
+    made_name,
+    parameter_problems,
+    parameter_texts,
+    parse_source,
+    path_problem,
+)
+
+DEFAULT_PATTERN = (
+    r"(?P<test_case_id>\S.*)\s+:\s+(?P<result>PASS|pass|FAIL|fail|SKIP|skip|UNKNOWN|unknown)"
+)
+"""How a line of a test's output tells a result when the definition does not say."""
+
+_MAX_EXTRA_METADATA = 1 << 18
+
+_MANDATORY = ("metadata", "run")
+_SECTIONS = ("metadata", "install", "run")
+_OPTIONAL = ("description", "version")
+_LISTS = frozenset(
+    {
+        *("os", "devices", "environment"),
+        *("steps", "deps", "keys", "sources", "git-repos", "bzr-repos"),
+    }
+)
+"""Keys of the sections that hold lists."""
+
+DEFAULT_FIXUPS: Mapping[str, str] = MappingProxyType(
+    {outcome.value.upper(): outcome.value for outcome in Outcome}
+)
+"""How results of parse.pattern are read when the definition has no fixupdict of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParseRules:
+    """How results are read from the test's ordinary output."""
+
+    pattern: UserPattern
+    """Has the group test_case_id; result, measurement, units and message are optional."""
+    fixups: Mapping[str, str]
+    """From the word that the test prints to pass, fail, skip or unknown."""
+
+
+DEFAULT_RULES = ParseRules(
+    pattern=UserPattern(DEFAULT_PATTERN, re.MULTILINE), fixups=DEFAULT_FIXUPS
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryToInstall:
+    """A repository that the dispatcher puts into the test's directory."""
+
+    url: str
+    branch: str = ""
+    """A branch's name, or the name of a parameter that holds one."""
+    destination: str = ""
+    """A folder in the test's directory, or the name of a parameter that holds one."""
+    skip_by_default: str = "false"
+    """``true`` or another word for it leaves the repository out; or the name of a parameter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestDefinition:
+    """What a test is called, what it needs, and which shell lines it runs."""
+
+    __test__ = False
+
+    name: str
+    format: str
+    description: str
+    version: str = ""
+    remarks: tuple[str, ...] = ()
+    """Things that the definition's author may want to know."""
+    os: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    params: Mapping[str, str] = field(default_factory=dict)
+    """Shell variables and their default values; a job may override them."""
+    keys: tuple[str, ...] = ()
+    """Keys of package sources to trust on the node."""
+    sources: tuple[str, ...] = ()
+    """Package sources to add on the node."""
+    dependencies: tuple[str, ...] = ()
+    """Packages to install on the node."""
+    distro_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """More packages by the distribution that the node turns out to run."""
+    git_repositories: tuple[RepositoryToInstall, ...] = ()
+    bzr_repositories: tuple[str, ...] = ()
+    install_steps: tuple[str, ...] = ()
+    run_steps: tuple[str, ...] = ()
+    parse: ParseRules = DEFAULT_RULES
+    test_case_deps: tuple[Source, ...] = ()
+    """Definitions to be run before this one."""
+    expected: tuple[str, ...] = ()
+    """The test cases that the test must record, and no others; any when there are none."""
+
+    def metadata_for_bundle(self, location: str, url: str) -> dict[str, str]:
+        """The testdef_metadata of a result bundle: eight strings, all of them mandatory."""
+        return {
+            "description": self.description,
+            "version": self.version,
+            "format": self.format,
+            "location": location,
+            "url": url,
+            "environment": ",".join(self.environment),
+            "os": ",".join(self.os),
+            "devices": ",".join(self.devices),
+        }
+
+
+def parse_definition(text: str, *, source: str) -> TestDefinition:
+    """Read a test definition; `source` is its URL or path, for messages.
+
+    Raises JobError with every problem found.
+    """
+    problems: list[str] = []
+    try:
+        content = _with_text_keys(safe_yaml.load(text), "", problems)
+        content = _without_empty_sections(content)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise _refusal(source, [_yaml_problem(error)]) from error
+    shape = schema_problems(content)
+    problems += shape
+    if isinstance(content, dict):
+        problems += _params_problems(content)
+        problems += _pattern_problems(_section(content, "parse"))
+        if not shape:
+            problems += _repository_problems(_section(content, "install"))
+            problems += _dependency_problems(content.get("test-case-deps", ()))
+    if problems:
+        raise _refusal(source, problems)
+    return _definition(_texts(content))
+
+
+def definition_text(content: Mapping[str, Any]) -> str:
+    """The YAML text of a definition that stands in a job."""
+    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+
+
+def parse_extra_metadata(text: str) -> dict[str, str]:
+    """What ``lava-test-case-metadata`` kept on the node; nothing when it is not readable.
+
+    A name may be there twice; the last one counts.
+    """
+    if len(text) > _MAX_EXTRA_METADATA:
+        return {}
+    try:
+        content = safe_yaml.load(text, repeated_keys=True)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    # The system under test wrote it: nested values may be far larger than their text.
+    return {
+        str(name): str(value)
+        for name, value in content.items()
+        if isinstance(value, str | int | float)
+    }
+
+
+def _definition(content: Mapping[str, Any]) -> TestDefinition:
+    metadata = content["metadata"]
+    install = _section(content, "install")
+    name = made_name(metadata["name"])
+    renamed = f"the test is called {name}: characters of its metadata.name are not allowed"
+    return TestDefinition(
+        name=name,
+        format=metadata["format"],
+        description=metadata.get("description") or "",
+        version=metadata.get("version", ""),
+        remarks=() if name == metadata["name"] else (renamed,),
+        os=tuple(metadata.get("os", ())),
+        devices=tuple(metadata.get("devices", ())),
+        environment=tuple(metadata.get("environment", ())),
+        params=parameter_texts(_section(content, "params") or _section(content, "parameters")),
+        keys=tuple(install.get("keys", ())),
+        sources=tuple(install.get("sources", ())),
+        dependencies=tuple(install.get("deps", ())),
+        distro_dependencies={
+            key.removeprefix("deps-"): tuple(packages)
+            for key, packages in install.items()
+            if key.startswith("deps-")
+        },
+        git_repositories=tuple(map(_repository, install.get("git-repos", ()))),
+        bzr_repositories=tuple(install.get("bzr-repos", ())),
+        install_steps=tuple(install.get("steps", ())),
+        run_steps=tuple(content["run"]["steps"]),
+        parse=_rules(_section(content, "parse")),
+        test_case_deps=tuple(map(parse_source, content.get("test-case-deps", ()))),
+        expected=tuple(content.get("expected", ())),
+    )
+
+
+def _rules(parse: Mapping[str, Any]) -> ParseRules:
+    return ParseRules(
+        pattern=UserPattern(parse.get("pattern", DEFAULT_PATTERN), re.MULTILINE),
+        fixups=parse.get("fixupdict", DEFAULT_FIXUPS),
+    )
+
+
+def _repository(entry: str | Mapping[str, Any]) -> RepositoryToInstall:
+    return RepositoryToInstall(**({"url": entry} if isinstance(entry, str) else entry))
+
+
+def _refusal(source: str, problems: list[str]) -> JobError:
+    return JobError(f"test definition {source}: {'; '.join(problems)}", problems=problems)
+
+
+def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A mapping of the definition, empty when it is absent or (reported elsewhere) none."""
+    section = content.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _yaml_problem(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: not YAML: {error.problem}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply, or into itself"
+    return f"not YAML: {error}"
+
+
+def _with_text_keys(value: Any, place: str, problems: list[str]) -> Any:
+    """The same value with text for keys: YAML reads ``on:`` and ``1:`` as other types."""
+    if isinstance(value, list):
+        return [
+            _with_text_keys(item, f"{place}[{index}]", problems) for index, item in enumerate(value)
+        ]
+    if not isinstance(value, dict):
+        return value
+    result = {}
+    for key, item in value.items():
+        inner = f"{place}.{key}" if place else str(key)
+        if not isinstance(key, str):
+            problems.append(f"{inner}: expected text as the key, found {found(key)}; quote it")
+        result[str(key)] = _with_text_keys(item, inner, problems)
+    return result
+
+
+def _without_empty_sections(content: Any) -> Any:
+    """The same without the sections and lists of which only the key is there.
+
+    LAVA takes ``steps:`` with nothing after it for no steps.
+    """
+    if not isinstance(content, dict):
+        return content
+    for section in _SECTIONS:
+        inner = content.get(section)
+        if isinstance(inner, dict):
+            content[section] = {
+                key: [] if value is None and key in _LISTS else value
+                for key, value in inner.items()
+                if value is not None or key not in _OPTIONAL
+            }
+    return {key: value for key, value in content.items() if value is not None or key in _MANDATORY}
+
+
+def _texts(value: Any) -> Any:
+    """The same data with nothing but ordinary strings."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _texts(item) for key, item in value.items()}
+    return [_texts(item) for item in value] if isinstance(value, list) else value
+
+
+def _params_problems(content: Mapping[str, Any]) -> Iterator[str]:
+    for section in ("params", "parameters"):
+        for problem in parameter_problems(_section(content, section)):
+            yield f"{section}.{problem}"
+    if "params" in content and "parameters" in content:
+        yield "parameters: another word for params; give one of the two"
+
+
+def _repository_problems(install: Mapping[str, Any]) -> Iterator[str]:
+    for index, entry in enumerate(install.get("git-repos", ())):
+        destination = _repository(entry).destination
+        if destination and (problem := path_problem(destination)):
+            yield f"install.git-repos[{index}].destination: {problem}"
+
+
+def _dependency_problems(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for index, entry in enumerate(entries):
+        try:
+            parse_source(entry)
+        except JobError as error:
+            for problem in error.problems:
+                yield f"test-case-deps[{index}]: {problem}"
+
+
+def _pattern_problems(parse: Mapping[str, Any]) -> Iterator[str]:
+    pattern = parse.get("pattern")
+    problem = pattern_problem(pattern, without_result=True) if isinstance(pattern, str) else None
+    if problem:
+        yield f"parse.pattern: {problem}"
+
+
+def metadata_text(metadata: Mapping[str, str]) -> str:
+    """What is kept on the node as ``testdef_metadata``: the bundle's eight strings as YAML."""
+    return yaml.safe_dump(dict(metadata), allow_unicode=True)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""A test's install.sh and run.sh: its parameters and steps as shell scripts."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from lava_vmgroup.testdefs.definition import TestDefinition
+
+_OPENEMBEDDED = "oe | openembedded* | poky* | nodistro*"
+
+_LEAVING = re.compile(
+    r"""(?:^|(?<=[\n;&|{]) | \b(?:then|else)\b)[ \t]*
+    (?P<command>
+        (?:exit|exec)\b
+        (?:[^\n;&|"'`(){}\\\#] | "[^"]*" | '[^']*' | \\[\s\S] | >& | &>
+         | \$[#] | \$[{][^{}\n]*[}] | \$[(][^()\n]*[)])*
+    )
+    (?P<rest>(?:[\s;]*(?:\bfi\b|[}]))*[\s;]*(?:\#[^\n]*)?\s*)$""",
+    re.VERBOSE,
+)
+"""An ``exit`` or ``exec`` after which a step has nothing to run."""
+
+
+class SkipInstall(enum.Enum):
+    """The part of ``install`` that a job leaves out."""
+
+    ALL = "all"
+    DEPS = "deps"
+    REPOS = "repos"
+    STEPS = "steps"
+    KEYS = "keys"
+    SOURCES = "sources"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the scripts of one test know of the job."""
+
+    uuid: str
+    directory: str
+    """The test's directory on the node."""
+    parameters: Mapping[str, str]
+    """Shell variables of the job; they override the definition's."""
+    server_ip: str = ""
+    repeat_count: int = 0
+
+
+def install_script(
+    definition: TestDefinition, facts: Facts, skip: SkipInstall | None
+) -> str | None:
+    """The text of install.sh, None when there is nothing to install."""
+    lines = [] if skip is SkipInstall.ALL else list(_install_lines(definition, skip))
+    return _script(definition, facts, "-ex", lines) if lines else None
+
+
+def run_script(definition: TestDefinition, facts: Facts) -> str:
+    """The text of run.sh."""
+    name = quoted(definition.name)
+    lines = [
+        f"export TESTRUN_ID={name}",
+        f"lava-record STARTRUN {name} {facts.uuid}",
+        *map(_step, definition.run_steps),
+    ]
+    script = _script(definition, facts, "-e", lines)
+    return f"{script}lava-record ENDRUN {name} {facts.uuid}\n"
+
+
+def quoted(text: str) -> str:
+    """`text` as one word of shell code, whatever it holds (NUL excepted)."""
+    if re.fullmatch(r"[A-Za-z0-9_@%+:,./-]+", text):
+        return text
+    return _assigned(text)
+
+
+def assignments(variables: Mapping[str, str]) -> str:
+    """Shell code that sets variables to exactly these values."""
+    return "".join(f"{name}={_assigned(value)}\n" for name, value in variables.items())
+
+
+def _assigned(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _script(definition: TestDefinition, facts: Facts, options: str, lines: list[str]) -> str:
+    start = assignments({**definition.params, **facts.parameters})
+    if facts.server_ip:
+        start += assignments({"LAVA_SERVER_IP": facts.server_ip})
+    start += "TARGET_TYPE=$(lava-distro)\n"
+    if facts.repeat_count > 0:
+        start += assignments({"REPEAT_COUNT": str(facts.repeat_count)})
+    start += f"set {options}\ncd {quoted(facts.directory)}\n"
+    # lava-test-runner looks for this file: a script may end early with 0.
+    mark = f": >>{quoted(f'{facts.directory}.ended')}"
+    *others, last = lines or [""]
+    lines = [*others, _marked(last, mark), mark]
+    return start + "".join(f"{line}\n" for line in lines)
+
+
+def _marked(last: str, mark: str) -> str:
+    """The last line of a script with `mark` before an ``exit`` or ``exec`` that ends it."""
+    leaving = _LEAVING.search(last)
+    if leaving is None:
+        return last
+    command = leaving["command"].strip()
+    command = f"{command} $?" if command == "exit" else command
+    command = command.replace("$?", "$lava_status")
+    before = last[: leaving.start("command")]
+    return f"{before}{{ lava_status=$?; {mark}; {command}; }} {leaving['rest']}"
+
+
+def _install_lines(definition: TestDefinition, skip: SkipInstall | None) -> Iterator[str]:
+    if skip is not SkipInstall.KEYS:
+        yield from (f"lava-add-keys {quoted(key)}" for key in definition.keys)
+    if skip is not SkipInstall.SOURCES:
+        yield from (f"lava-add-sources {quoted(source)}" for source in definition.sources)
+    if skip is not SkipInstall.DEPS:
+        yield from _package_lines(definition)
+    if skip is not SkipInstall.STEPS:
+        yield from map(_step, definition.install_steps)
+
+
+def _package_lines(definition: TestDefinition) -> Iterator[str]:
+    """One installation of all packages; the node's distribution is known on the node only."""
+    packages = _words(definition.dependencies)
+    special = {
+        distro: words
+        for distro, entries in definition.distro_dependencies.items()
+        if (words := _words(entries))
+    }
+    if not special:
+        if packages:
+            yield f"lava-install-packages {packages}"
+        return
+    yield f"set -- {packages}".rstrip()
+    yield "case $TARGET_TYPE in"
+    for distro, words in special.items():
+        pattern = _OPENEMBEDDED if distro == "oe" else quoted(distro)
+        yield f'{pattern}) set -- "$@" {words} ;;'
+    yield "esac"
+    yield '[ $# -eq 0 ] || lava-install-packages "$@"'
+    yield "set --"
+
+
+def _words(entries: tuple[str, ...]) -> str:
+    return " ".join(quoted(word) for entry in entries for word in entry.split())
+
+
+def _step(step: str) -> str:
+    """LAVA keeps ``$1`` in commands for helpers from the script's own (empty) arguments."""
+    if "--shell" in step or "--cmd" in step:
+        return re.sub(r"(?<!\\)\$(?=\d)", r"\\$", step)
+    return step
