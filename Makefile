@@ -15,7 +15,7 @@ DEMO_PACKAGES := ca-certificates debian-archive-keyring e2fsprogs fdisk kmod mto
 	qemu-system-arm qemu-utils u-boot-qemu zstd
 TEST_PACKAGES := $(DEMO_PACKAGES) android-sdk-libsparse-utils btrfs-progs busybox bzip2 dosfstools \
 	dropbear-bin erofs-utils f2fs-tools faketime file fish genisoimage git ksh93u+m \
-	lava-coordinator libnss-wrapper lz4 mksh openssh-client openssh-server squashfs-tools tcsh \
+	lava-coordinator libnss-wrapper lz4 mksh openssh-client openssh-server shellcheck squashfs-tools tcsh \
 	xfsprogs xz-utils yash zsh
 
 # Else each of the programs that tests start would compile the whole package.
@@ -32,10 +32,14 @@ demo: demo-packages $(VENV)/.installed images
 test: test-packages $(VENV)/.installed-test lint images lava-dispatcher docs
 	$(BIN)/pytest -n 4 --dist load --durations 12
 
-lint: $(VENV)/.installed-test
+SHELL_PROGRAMS = $(shell git ls-files -co --exclude-standard '*.sh' .ci/run lava_vmgroup/testdefs/scripts \
+	examples/emulated-board/recipe | xargs grep -lE '^\#!/bin/(ba)?sh|^\# shellcheck shell=sh')
+
+lint: test-packages $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	shellcheck $(SHELL_PROGRAMS)
 
 docs: $(VENV)/.installed-test
 	$(BIN)/python docs/reference.py

@@ -29,7 +29,7 @@ setup(
             "default-config/lava-dispatcher/*.conf",
             "default-config/lava-dispatcher/device-types/*.conf",
             "testdefs/scripts/*",
-            "vms/*.sh",
+            "*/*.sh",
             "job/*.json",
         ]
     },

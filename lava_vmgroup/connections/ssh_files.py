@@ -9,23 +9,13 @@ import paramiko
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, LinkLost
+from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.connections import ssh_commands
 from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS, shut
 from lava_vmgroup.connections.ssh_connections import Connections, has_ended
 
 FILE_ERRORS = (*CONNECTION_ERRORS, paramiko.SFTPError)
 """The errors that paramiko raises when an SFTP session breaks off."""
-
-# sshd starts the server by the login shell, whose start-up files may print text that is no SFTP.
-# It may also be installed without being configured.  The folders are of Debian, Fedora, openSUSE
-# and Arch and Alpine, Buildroot and OpenWrt, Gentoo, and NixOS.
-_SERVER = """
-for folder in /usr/lib/openssh /usr/libexec/openssh /usr/lib/ssh /usr/libexec /usr/lib/misc \\
-    /usr/lib64/misc /run/current-system/sw/libexec; do
-    [ ! -x "$folder/sftp-server" ] || exec "$folder/sftp-server"
-done
-exit 127
-"""
 
 
 def open_sftp(connections: Connections, deadline: Deadline) -> paramiko.SFTPClient:
@@ -57,7 +47,9 @@ def _start_configured(connections: Connections, deadline: Deadline) -> paramiko.
 
 
 def _start_program(connections: Connections, deadline: Deadline) -> paramiko.SFTPClient:
-    request = partial(ssh_commands.request, argv=["sh", "-c", _SERVER])
+    # The login shell with which sshd starts the configured server may print text that is no SFTP.
+    argv = sh_command("connections/sftp_server.sh")
+    request = partial(ssh_commands.request, argv=argv)
     channel = connections.session(deadline, request)
     ssh_commands.await_begin(channel, deadline)
     return _client(channel, deadline)

@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.base.shell_programs import typed_program
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.ssh_access import DEFAULT_KEYS_FILE, Access, Address, knock
 from lava_vmgroup.connections.ssh_keys import JobKey
@@ -29,12 +30,6 @@ _UNCLAIMED_S = 150
 """Longer than connecting and starting the supervisor may take."""
 _MARK = "lava-vmgroup-"
 
-# Match blocks may hold for this user alone, or for the dispatcher.
-_ASK = (
-    "(PATH=$PATH:/usr/sbin:/sbin; sshd -T -C {connection} </dev/null 2>/dev/null | "
-    "grep -E '^(authorizedkeysfile|permitrootlogin|pubkeyauthentication) '; "
-    "[ ! -e /etc/openwrt_release ] || command -v sshd || echo authorizedkeysfile {openwrt})"
-)
 _OPENWRT_KEYS_FILE = "/etc/dropbear/authorized_keys"
 
 
@@ -93,7 +88,7 @@ def open_to_ssh(
 def _rules(shell: Shell, user: str, server: str, deadline: Deadline) -> Mapping[str, str]:
     """Return the settings of OpenSSH's server for logins by key; empty if it prints none."""
     connection = shlex.quote(f"user={user},host={server},addr={server}")
-    command = _ASK.format(connection=connection, openwrt=_OPENWRT_KEYS_FILE)
+    command = typed_program("console/ask_sshd.sh", connection, _OPENWRT_KEYS_FILE)
     _, output = shell.run(command, deadline)
     lines = (line.split(maxsplit=1) for line in output.splitlines())
     return {words[0]: words[1] for words in lines if len(words) > 1}
@@ -126,17 +121,13 @@ def _authorize(
     file = _quoted(keys_file)
     # The system has just started, so what earlier jobs have left is nobody's.
     shell.run(f"sed -i '/ {_MARK}[^ ]*$/d' {file} 2>/dev/null", deadline)
+    # The others follow, as a console may not take so much at once.
     first, *others = map(shlex.quote, key.authorized_lines(f"{_MARK}{job}"))
-    # A last line without an end would swallow ours.
-    end_last_line = f'[ -z "$(tail -c 1 {file} 2>/dev/null)" ] || echo'
-    # One line to type: a key is there with the watch, or not at all.  The others follow, as a
-    # console may not take so much at once.
-    watch = _watch(job, claim, file, round(_UNCLAIMED_S * deadline.scale))
-    status, output = shell.run(
-        f"(umask 077; mkdir -p {_quoted(str(PurePosixPath(keys_file).parent))} && "
-        f"{{ {end_last_line}; echo {first}; }} >>{file}) && {watch}",
-        deadline,
-    )
+    folder = _quoted(str(PurePosixPath(keys_file).parent))
+    ours = shlex.quote(f" {_MARK}{job.replace('.', '[.]')}$")
+    looks = str(round(_UNCLAIMED_S * deadline.scale))
+    words = (file, folder, first, ours, shlex.quote(claim), looks)
+    status, output = shell.run(typed_program("console/authorize_key.sh", *words), deadline)
     if status != 0:
         said = output.splitlines()
         why = said[-1] if said else f"status {status}"
@@ -153,17 +144,3 @@ def _authorize(
 def _quoted(path: str) -> str:
     """A path for the shell, where ``~`` at its beginning is the home."""
     return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)
-
-
-def _watch(job: str, claim: str, file: str, looks: int) -> str:
-    """Return shell code that removes the job's key from `file` if no look finds it claimed.
-
-    The code outlives the console, and its shell prints nothing about it.
-    """
-    ours = f" {_MARK}{job.replace('.', '[.]')}$"
-    remove = f"sed -i '/{ours}/d' $f; [ -s $f ] || rm $f"
-    return (
-        f"""( (trap "" HUP; f={file} n={looks}; """
-        f"""while grep -q '{ours}' $f && [ ! -e {shlex.quote(claim)} ]; do sleep 1; """
-        f"""n=$((n-1)); [ $n -gt 0 ] || {{ {remove}; }}; done) </dev/null >/dev/null 2>&1 &)"""
-    )

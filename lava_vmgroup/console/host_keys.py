@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError
+from lava_vmgroup.base.shell_programs import typed_program
 from lava_vmgroup.connections.known_hosts import HostKey, is_key
 from lava_vmgroup.console.shell import Shell
 
@@ -17,32 +18,17 @@ _ROUNDS_BETWEEN_KNOCKS = 5
 _KNOCK_S = 20.0
 _HOST_KEY = re.compile(r"^((?:ssh|ecdsa)-\S+) (\S+)", re.MULTILINE)
 
-# sshd's configuration names OpenSSH's keys.  Only sshd itself reads it completely, and fails if the
-# system is not ready for it.  Dropbear keeps no public halves.  PATH is the subshell's.
-_READ = (
-    "(PATH=$PATH:/usr/sbin:/sbin; exec 2>/dev/null </dev/null; for f in $({ sshd -T; "
-    "cat /etc/ssh/sshd_config* /etc/ssh/sshd_config.d/* /usr/etc/ssh/sshd_config*; } | "
-    "sed -n 's/^[[:space:]]*[Hh][Oo][Ss][Tt][Kk][Ee][Yy][[:space:]=][[:space:]=]*//p') "
-    "/etc/ssh/ssh_host_*_key; do cat $f.pub || ssh-keygen -y -P '' -f $f; done; "
-    "for f in /etc/dropbear/*_key /var/lib/dropbear/*_key /run/dropbear/*_key; "
-    "do dropbearkey -y -f $f; done)"
-)
-_ASK_SERVER = (
-    "(PATH=$PATH:/usr/sbin:/sbin; if command -v sshd; then sshd -t </dev/null; true; "
-    "else command -v dropbear; fi)"
-)
-
 
 def read_host_keys(shell: Shell, deadline: Deadline) -> tuple[HostKey, ...]:
     """Return the keys that there are."""
-    _, output = shell.run(_READ, deadline)
+    _, output = shell.run(typed_program("console/read_host_keys.sh"), deadline)
     found = [(kind, key) for kind, key in _HOST_KEY.findall(output) if is_key(kind, key)]
     return tuple(dict.fromkeys(found))
 
 
 def check_server(shell: Shell, deadline: Deadline) -> list[str]:
     """Return the SSH server's check of itself; raises `InfrastructureError` if there is none."""
-    status, output = shell.run(_ASK_SERVER, deadline)
+    status, output = shell.run(typed_program("console/check_sshd.sh"), deadline)
     if status != 0:
         raise InfrastructureError(
             "the host has no SSH server", hint="install openssh-server in its image"

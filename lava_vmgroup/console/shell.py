@@ -33,40 +33,16 @@ from collections.abc import Callable
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, TestError
+from lava_vmgroup.base.shell_programs import typed_program
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.framing import MARK, PROMPT, Progress, framed, output_of
 from lava_vmgroup.console.whereabouts import Whereabouts
 
 _STARTED = re.compile(r"lava-shell (\d+)\r*\n")
 
-# Typed into shells of all kinds: no single quote, exclamation mark or backslash may be in it.  The
-# blank at its beginning keeps it out of most histories.
-_START = (
-    " exec /bin/sh -c '"
-    # A typed command must not come back as output; busybox edits lines by itself, and asks the
-    # terminal for its cursor, unless the terminal has lines but no echo.
-    "stty sane -echo 2>/dev/null; "
-    # A bash called sh has taken on exported functions, and the options in SHELLOPTS.
-    "set +euvx; unset -f command echo; "
-    "unset TMOUT ENV BASH_ENV PS0 PROMPT_COMMAND HISTFILE MAIL MAILPATH MAILCHECK "
-    "GREP_OPTIONS GREP_COLOR CLICOLOR_FORCE FORCE_COLOR; "
-    "TERM=dumb NO_COLOR=1; export TERM NO_COLOR; "
-    'echo lava-"shell" {number}; '
-    "command -v bash >/dev/null && exec bash --norc --noprofile --noediting -p -i; exec sh -i'"
-)
-_SETUP = (
-    "for o in history histexpand emacs vi; do (set +o $o) 2>/dev/null && set +o $o; done; "
-    "unset HISTFILE; unalias -a; "
-    # The options of this shell are not those of the scripts that it starts.
-    '[ -z "$BASH_VERSION" ] || export -n SHELLOPTS BASHOPTS; '
-    # Commands may change IFS and the prompt.
-    'lava_run() {{ lava_n=$1; echo "lava-begin $1;"; return "$2"; }}; '
-    'lava_end() {{ lava_s=$?; lava_e=$lava_n; echo "lava-end $lava_n $lava_s;"; lava_prompt; }}; '
-    "lava_ask() {{ lava_s=$?; lava_q=$1; lava_prompt; }}; "
-    "lava_prompt() {{ PS2= PS1='lava-test $lava_n.$lava_q.$lava_e [rc=$?]# '; "
-    'return "$lava_s"; }}; '
-    "lava_t='\\command eval \"$lava_c\"; lava_end' lava_n=0 lava_e=0; lava_ask {number}"
-)
+# The blank at its beginning keeps it out of most histories.
+_START = f" exec /bin/sh -c '{typed_program('console/start_shell.sh')}' {{number}}"
+_SET_UP = typed_program("console/set_up_shell.sh", "{number}")
 # A login shell that is late reads all text typed meanwhile.  It must not be replaced twice: the
 # text that a shell has read ahead is lost with it.
 _PROBE = "echo lava-'here'-{number}"
@@ -225,7 +201,7 @@ class Shell:
 
         def say() -> None:
             nonlocal asked
-            asked = self._say(_SETUP, deadline)
+            asked = self._say(_SET_UP, deadline)
 
         say()
         nudge = self._unless_lost(self._closing_quotes(say, deadline), deadline)
@@ -261,7 +237,7 @@ class Shell:
     def _say(self, line: str, deadline: Deadline) -> int:
         """Type a line with a new number, and return that."""
         number = next(_NUMBERS)
-        self.console.send_line(line.format(number=number), deadline)
+        self.console.send_line(line.replace("{number}", str(number)), deadline)
         return number
 
     def _ask(self, deadline: Deadline) -> int:

@@ -16,34 +16,12 @@ from pathlib import Path
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError
+from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.base.sparse import data_blocks
 from lava_vmgroup.connections.ssh import SshLink
 
 _BLOCK = 4 << 20
 _LOOK_S = 60.0
-
-# A disk on USB shows some seconds after the system's shell.
-_LOOK = r"""
-tries=0
-while disk=$(readlink -f "$0"); [ ! -e "$disk" ] && [ $tries -lt 20 ]; do
-    sleep 1; tries=$((tries + 1))
-done
-[ -b "$disk" ] || { echo "it is no disk there"; exit 1; }
-if [ -e "/sys/class/block/${disk##*/}/partition" ]; then echo "it is a partition there"; exit 1; fi
-if grep "^$disk" /proc/mounts /proc/swaps; then echo "it is in use there"; exit 1; fi
-if [ "$(blockdev --getro "$disk")" = 1 ]; then echo "it is read-only there"; exit 1; fi
-blockdev --getsize64 "$disk"
-"""
-
-# A shell tells the status of a pipe's last program only.
-_WRITE = '{ gzip -dc; echo "unpacked: $?" >&2; } | dd of="$0" bs="$1" seek="$2" conv=notrunc'
-
-# Whether a disk reads as zeros what was discarded is not to be relied on; that it does so when it
-# is told to is.
-_ZERO = (
-    'blkdiscard -z -o "$1" -l "$2" "$0" 2>/dev/null || '
-    'dd if=/dev/zero of="$0" bs="$3" seek="$(($1 / $3))" count="$(($2 / $3))" conv=notrunc'
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +81,7 @@ def _runs(
 
 def _check_disk(disk: str, size: int, link: SshLink, deadline: Deadline) -> None:
     limit = deadline.sub("looking at the board's disk", _LOOK_S)
-    result = link.run(["sh", "-c", _LOOK, disk], limit)
+    result = link.run(sh_command("deploy/check_disk.sh", disk), limit)
     words = result.output.split("\n")
     if result.status == 0 and not re.fullmatch("[0-9]{1,18}", words[0]):
         raise InfrastructureError(f"the board does not tell the size of {disk}: {words[0][:80]!r}")
@@ -120,7 +98,7 @@ def _check_disk(disk: str, size: int, link: SshLink, deadline: Deadline) -> None
 
 
 def _write(disk: str, start: int, data: Iterator[bytes], link: SshLink, deadline: Deadline) -> None:
-    command = ["sh", "-c", _WRITE, disk, str(_BLOCK), str(start // _BLOCK)]
+    command = sh_command("deploy/write_disk.sh", disk, str(_BLOCK), str(start // _BLOCK))
     said = link.check_run(command, deadline, stdin=_compressed(data))
     if "unpacked: 0" not in said:
         raise InfrastructureError(
@@ -137,5 +115,5 @@ def _compressed(data: Iterator[bytes]) -> Iterator[bytes]:
 
 def _zero(disk: str, start: int, end: int, link: SshLink, deadline: Deadline) -> None:
     if start < end:
-        words = [disk, str(start), str(end - start), str(_BLOCK)]
-        link.check_run(["sh", "-c", _ZERO, *words], deadline)
+        words = (disk, str(start), str(end - start), str(_BLOCK))
+        link.check_run(sh_command("deploy/zero_disk.sh", *words), deadline)

@@ -24,6 +24,7 @@ from lava_vmgroup.base.errors import (
     TestError,
     VMGroupError,
 )
+from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.connections.ssh_access import Access
@@ -117,7 +118,8 @@ class HostNode(Node):
     ) -> None:
         """See `Node.unpack`."""
         assert self._link is not None, "a booted host has its link"
-        words = ["sh", "-c", _CLAIM, directory, self._supervisor.ledger, str(_LEFTOVERS_S)]
+        arguments = (directory, self._supervisor.ledger, str(_LEFTOVERS_S))
+        words = sh_command("nodes/claim_folder.sh", *arguments)
         claiming = deadline.sub("an earlier job's files to be removed", _LEFTOVERS_S + DIAL_S)
         claimed = self._link.run(words, claiming)
         if claimed.status == _FOREIGN:
@@ -145,7 +147,7 @@ class HostNode(Node):
     def collect(self, directory: str, deadline: Deadline) -> bytes:
         """See `Node.collect`."""
         assert self._link is not None, "a booted host has its link"
-        words = ["sh", "-c", _PACK, directory, str(MAX_BYTES)]
+        words = sh_command("nodes/pack_results.sh", directory, str(MAX_BYTES))
         size = size_to_fetch(self._link.check_run(words, deadline))
         packed = f"{directory}/results.tar"
         archive = self._link.get_bytes(packed, size, deadline)
@@ -300,7 +302,8 @@ class HostNode(Node):
         if keys:
             lines = "".join(f"{key} lava-vmgroup-{self._group}\n" for key in keys)
             limit = deadline.sub("the VMs' keys", DIAL_S)
-            link.check_run(["sh", "-c", _LET_IN, file], limit, stdin=lines.encode())
+            words = sh_command("nodes/add_keys.sh", file)
+            link.check_run(words, limit, stdin=lines.encode())
 
     def _make_access(self, shell: Shell, deadline: Deadline) -> Access:
         opened = open_to_ssh(
@@ -349,34 +352,3 @@ def _refuse_deployments(job: NodeJob, hostname: str) -> None:
 _FOREIGN, _LEFT_OVER = 3, 4
 _LEFTOVERS_S = 120
 """Seconds to wait for the supervisor of an earlier job, which has yet to notice the dead job."""
-# Test shells of earlier jobs may have left theirs behind.
-_CLAIM = """
-looks=0
-is_left_over() {
-    for ledger in "${1%/job-*}"/job-*/.supervisor/ledger; do
-        [ "$ledger" = "$1" ] || ! grep -qsxF "folder $0" "$ledger" || return 0
-    done
-    return 1
-}
-while is_left_over "$1"; do
-    [ "$((looks += 1))" -le "$2" ] || exit 4
-    sleep 1
-done
-[ ! -e "$0" ] || [ -f "$0/lava-environment" ] || [ -z "$(ls -A "$0")" ] || exit 3
-echo "folder $0" >>"$1"
-"""
-
-_PACK = """
-"$0/bin/lava-pack-results" "$0" "$1" >"$0/results.tar" 2>/dev/null
-wc -c <"$0/results.tar"
-"""
-
-# A last line without an end would swallow the next one.
-_LET_IN = r"""
-umask 077
-case $0 in "~/"*) file=~/${0#"~/"} ;; *) file=$0 ;; esac
-mkdir -p "${file%/*}" && exec 9<"${file%/*}" || exit 1
-! command -v flock >/dev/null || flock 9
-[ -z "$(tail -c 1 "$file" 2>/dev/null)" ] || echo >>"$file"
-cat >>"$file"
-"""

@@ -4,28 +4,24 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, JobError
+from lava_vmgroup.base.shell_programs import typed_program
 from lava_vmgroup.console.shell import Shell
 
 _ASK_S = 60.0
 _HINT = "have the tests download what they need, use fewer definitions, or give the node more room"
 
-# The folder is not there yet; the file system that it comes to is that of one above it.
-_ASK = (
-    'd={directory}; while [ ! -d "$d" ]; do d=${{d%/*}}; d=${{d:-/}}; done; '
-    "stat -f -c 'room %T %S %b %a' \"$d\" 2>/dev/null; grep ^MemAvailable: /proc/meminfo"
-)
 _DISK = re.compile(r"^room (\S+) (\d+) (\d+) (\d+)$", re.MULTILINE)
 _MEMORY = re.compile(r"^MemAvailable:\s+(\d+)", re.MULTILINE)
 
 
 def check_room(shell: Shell, directory: str, size: int, deadline: Deadline) -> None:
     """Raise `JobError` when the system says that `size` bytes have no room in `directory`."""
-    _, said = shell.run(
-        _ASK.format(directory=directory), deadline.sub("asking for the free room", _ASK_S)
-    )
+    limit = deadline.sub("asking for the free room", _ASK_S)
+    _, said = shell.run(typed_program("nodes/ask_room.sh", shlex.quote(directory)), limit)
     free = free_bytes(said)
     if free is not None and size > free:
         raise JobError(

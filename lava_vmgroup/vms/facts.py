@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError
+from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.vms.accelerator import QEMU_PROGRAMS, HostFacts
 from lava_vmgroup.vms.kernel_log import PATTERN, without_stamp
@@ -16,70 +17,6 @@ from lava_vmgroup.vms.preflight import FIRMWARE, TOOLS
 
 _ASK_S = 60.0
 
-# The folder may not be there yet: free space is asked for the nearest folder above it.  A kernel's
-# log is a ring: lines of the boot may have been overwritten, and are then only in the journal.
-_SCRIPT = r"""
-folder=$0 words_of_kvm=$1
-shift
-machine=$(uname -m)
-echo "machine $machine"
-while read -r key value _; do
-    case $key in
-        MemTotal:) echo "memory $value" ;;
-        MemAvailable:) echo "available $value" ;;
-    esac
-done </proc/meminfo
-echo "cpus $(grep -c '^processor' /proc/cpuinfo)"
-for flag in vmx svm; do grep -qw "$flag" /proc/cpuinfo && echo "flag $flag"; done
-if [ -c /dev/kvm ]; then
-    echo kvm-exists
-    ( : <>/dev/kvm ) 2>/dev/null && echo kvm
-fi
-select_words() { grep -E "$words_of_kvm" | head -n 40; }
-log=$(dmesg 2>/dev/null) && echo log-opens
-log=$(printf '%s\n' "$log" | select_words)
-if [ -z "$log" ] && ! { [ "$machine" = x86_64 ] && [ -c /dev/kvm ]; }; then
-    log=$(journalctl -k -b -q --no-pager -o cat 2>/dev/null | select_words)
-fi
-[ -z "$log" ] || printf '%s\n' "$log" | sed 's/^/log /'
-sed -n 's/.*\(GICv[0-9]\).*/gic \1/p; s/.* GIC-[0-9]* .*/gic GICv2/p' /proc/interrupts 2>/dev/null |
-    head -n 1
-while [ ! -d "$folder" ]; do
-    case $folder in */*) folder=${folder%/*} ;; *) folder= ;; esac
-    [ -n "$folder" ] || folder=/
-done
-df -Pk "$folder" 2>/dev/null | while read -r _ _ _ free _; do echo "free $free"; done
-has_module() {
-    [ ! -d "/sys/module/$1" ] || return 0
-    pattern=
-    IFS=_
-    for part in $1; do pattern=$pattern${pattern:+[-_]}$part; done
-    unset IFS
-    grep -qs "/$pattern\.ko" "/lib/modules/$(uname -r)/modules.builtin" && return
-    modprobe -D "$1" 2>/dev/null | tail -n 1 | grep -Eq '^(insmod|builtin) '
-}
-has() {
-    case $1 in
-        module:*) has_module "${1#*:}" ;;
-        device:*) [ -c "${1#*:}" ] || [ -b "${1#*:}" ] ;;
-        file:*) [ -e "${1#*:}" ] ;;
-        *) command -v "${1#*:}" >/dev/null ;;
-    esac
-}
-qemu_path=$PATH
-PATH=$PATH:/usr/sbin:/sbin
-for word in "$@"; do
-    case $word in
-        version:*)
-            said=$(PATH=$qemu_path "${word#*:}" --version </dev/null 2>/dev/null | head -n 1)
-            echo "version ${word#*:}=$said"
-            ;;
-        qemu:*) ( PATH=$qemu_path && has "$word" ) && echo "has $word" ;;
-        *) has "$word" && echo "has $word" ;;
-    esac
-done
-true
-"""
 _VERSION = re.compile(r"(?P<program>.+?)=.*?version (?P<version>[0-9]+(?:\.[0-9]+)*)")
 
 
@@ -97,7 +34,7 @@ def ask(folder: str, questions: Iterable[str], link: SshLink, deadline: Deadline
         *(f"command:{name}" for name in TOOLS),
     ]
     words = dict.fromkeys([*usual, *questions])
-    output = link.check_run(["sh", "-c", _SCRIPT, folder, PATTERN, *words], limit)
+    output = link.check_run(sh_command("vms/facts.sh", folder, PATTERN, *words), limit)
     said: defaultdict[str, list[str]] = defaultdict(list)
     for line in output.splitlines():
         key, _, value = line.partition(" ")

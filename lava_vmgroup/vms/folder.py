@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, JobError
+from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.connections.attached import AttachedStream
 from lava_vmgroup.connections.program import run_tool
 from lava_vmgroup.connections.ssh import SshLink
@@ -47,16 +48,6 @@ _SPOOL_BYTES = 4 << 30
 # When the job's folder is gone, or the VM's, the job has ended and nothing may start.
 _MAKE = 'mkdir "$0" && cd "$0" && truncate -s "$1" "$2" && : >"$3" && tar -xf -'
 
-# The program outlives the link; without a session of its own it is at least not hung up.
-_LAUNCH = """
-cd "$0" && mkfifo -m 600 "$1.in" && : >"$1.out" || exit 1
-ulimit -f "$2" 2>/dev/null
-shift 2
-set -- sh -c 'trap "" HUP; "$@"' sh "$@"
-! command -v setsid >/dev/null || set -- setsid "$@"
-"$@" </dev/null >/dev/null 2>qemu.err &
-echo $! >pid
-"""
 # A file takes the output, so that what a command leaves in the background holds nobody up.
 _COMMAND = 'cd "$0" && exec sh -c "$1" >launch.log 2>&1 </dev/null'
 # The host's terminal passes on what is typed, and the guest alone echoes it.
@@ -100,8 +91,8 @@ class VMFolder:
         `disk_bytes` is the size of the largest file that it may write.
         """
         blocks = (max(disk_bytes, DISK_BYTES) + _SPOOL_BYTES) // 512
-        command = ["env", self._mark, "sh", "-c", _LAUNCH, self.path, CONSOLE, str(blocks), *argv]
-        self._link.check_run(command, deadline)
+        program = sh_command("vms/launch.sh", self.path, CONSOLE, str(blocks), *argv)
+        self._link.check_run(["env", self._mark, *program], deadline)
         spool = Spool(
             folder=self.path,
             file=f"{CONSOLE}.out",

@@ -15,6 +15,7 @@ from dataclasses import replace
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, Unfit, VMGroupError
 from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.connections.ssh import CommandResult, SshLink, dial
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.job.model import WantedAccelerator
@@ -31,34 +32,6 @@ DIAL_S = 60.0
 """How long a host may take to let us in."""
 
 _PROBE_S = 60.0
-
-# Each VM's claim is a file beside its folder; the folder of all is the lock.
-_RESERVE = r"""
-cd "$0" || exit 1
-vm=$1 mib=$2 total=$3
-shift 3
-exec 9<.
-! command -v flock >/dev/null || flock 9
-reserved=0 used=
-for file in *.reserved; do
-    [ "$file" != "$vm.reserved" ] && [ -e "$file" ] && read -r memory cpus <"$file" || continue
-    reserved=$((reserved + memory))
-    used="$used $cpus"
-done
-if [ $((reserved + mib)) -gt "$total" ]; then
-    echo "full $reserved"
-    exit
-fi
-best= fewest=
-for choice in "$@"; do
-    users=0
-    for cpus in $used; do
-        [ "$cpus" != "$choice" ] || users=$((users + 1))
-    done
-    if [ -z "$fewest" ] || [ "$users" -lt "$fewest" ]; then best=$choice fewest=$users; fi
-done
-echo "$mib $best" >"$vm.reserved" && echo "reserved $best"
-"""
 
 # QEMU makes the guest's CPU before it obeys the monitor, so its exit status tells whether the
 # kernel really offers such a CPU; that /dev/kvm opens does not.  The monitor greets with its
@@ -148,7 +121,7 @@ class VMHost:
         group's VMs together want more memory than the host has.
         """
         total = self.facts(link, deadline).memory_mib
-        words = ["sh", "-c", _RESERVE, self.job_folder, vm, str(mib), str(total), *cpus]
+        words = sh_command("vms/reserve.sh", self.job_folder, vm, str(mib), str(total), *cpus)
         match link.check_run(words, deadline).split():
             case ["full", reserved]:
                 raise InfrastructureError(

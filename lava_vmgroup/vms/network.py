@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.base.shell_programs import program_text, sh_command, typed_program
 from lava_vmgroup.connections.ssh import SshLink
 
 MAX_VMS = 253
@@ -24,26 +25,6 @@ MAX_VMS = 253
 
 _SETUP_S = 30.0
 _CANDIDATES = [ipaddress.IPv4Network(f"10.42.{third}.0/24") for third in range(256)]
-
-_ROUTES = "PATH=$PATH:/usr/sbin:/sbin; ip -4 route"
-_MAKE = r"""
-PATH=$PATH:/usr/sbin:/sbin
-[ -c /dev/net/tun ] && ( : <>/dev/net/tun ) || { echo "/dev/net/tun does not open"; exit 1; }
-ip link add name "$0" type bridge forward_delay 0 || exit 1
-ip addr add "$1" dev "$0" && ip link set dev "$0" up && exit 0
-ip link del "$0"
-exit 1
-"""
-# The interface is told by its MAC address: its name is the guest's affair.
-_GUEST = (
-    'for d in /sys/class/net/*; do read -r a <$d/address; [ "$a" = {mac} ] || continue; '
-    "LAVA_VM_GROUP_IFACE=${{d##*/}}; "
-    "if command -v ip >/dev/null; then ip link set dev $LAVA_VM_GROUP_IFACE up; "
-    "ip addr add {address} dev $LAVA_VM_GROUP_IFACE; "
-    "else ifconfig $LAVA_VM_GROUP_IFACE {ip} netmask {netmask} up; fi && "
-    "export LAVA_VM_GROUP_IFACE LAVA_VM_GROUP_IP={ip}; done 2>/dev/null; "
-    '[ -n "$LAVA_VM_GROUP_IP" ]'
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,19 +45,15 @@ class Port:
     @property
     def hook(self) -> bytes:
         """The program by which QEMU puts its tap device on the bridge; the device dies with it."""
-        bridge = shlex.quote(self.bridge or "")
-        lines = ("#!/bin/sh", "PATH=$PATH:/usr/sbin:/sbin")
-        return "\n".join((*lines, f'exec ip link set dev "$1" up master {bridge}', "")).encode()
+        bridge = f"BRIDGE={shlex.quote(self.bridge or '')}"
+        return "\n".join(("#!/bin/sh", bridge, program_text("vms/join_bridge.sh"))).encode()
 
     @property
     def guest_setup(self) -> str:
         """The shell line that gives a guest its address, and its shell two variables."""
-        return _GUEST.format(
-            mac=self.mac,
-            address=self.address.with_prefixlen,
-            ip=self.address.ip,
-            netmask=self.address.netmask,
-        )
+        address = self.address
+        words = (self.mac, address.with_prefixlen, str(address.ip), str(address.netmask))
+        return typed_program("vms/join_network.sh", *words)
 
 
 HOOK = "net-up"
@@ -132,10 +109,11 @@ def make_network(
     It is without a bridge where the host allows none.
     """
     limit = deadline.sub("making the VMs' network", _SETUP_S)
-    subnet = free_subnet(link.run(["sh", "-c", _ROUTES], limit).output)
+    subnet = free_subnet(link.run(sh_command("vms/list_routes.sh"), limit).output)
     bridge = bridge_of(group)
     network = GroupNetwork(group=group, subnet=subnet, bridge=bridge)
-    made = link.run(["sh", "-c", _MAKE, bridge, network.address(number).with_prefixlen], limit)
+    address = network.address(number).with_prefixlen
+    made = link.run(sh_command("vms/make_bridge.sh", bridge, address), limit)
     if made.status == 0:
         log.event("network", f"the VMs' network is {subnet} on {bridge}", subnet=str(subnet))
         return network

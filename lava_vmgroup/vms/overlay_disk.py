@@ -11,6 +11,7 @@ A guest that finds no such disk (a ramdisk without the driver) is served by its 
 from __future__ import annotations
 
 import re
+import shlex
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, JobError
 from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.base.shell_programs import typed_program
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.typed_files import Typed, TypedFiles
@@ -31,27 +33,6 @@ DISK_BYTES = 1 << 30
 
 _LOOK_S = 60.0
 _TYPED_BYTES = 1 << 20
-
-# A process takes a slow guest a tenth of a second, so what the shell has built in is used.
-_ON_THE_DISK = (
-    "f=1; for d in /sys/block/*; do s=; {{ read -r s <$d/serial; }} 2>/dev/null; "
-    '[ "$s" = {serial} ] || continue; d=/dev/${{d##*/}}; {work}; break; done; [ $f = 0 ]'
-)
-_FOUND = "f=0"
-
-# The guest may have read the disk before, and the archive is all that it has to read of it.
-_UNPACK = (
-    "blockdev --flushbufs $d 2>/dev/null; "
-    "dd if=$d bs={record} skip={start} count={records} 2>/dev/null | tar -xf - -C {folder}; f=$?; "
-    # A disk that cannot be read is an empty archive to tar.
-    "[ -e {made} ] || f=1"
-)
-
-# The guest's own cache has to be written out, then the host's file has it all.
-_PACK = (
-    "n=$({directory}/bin/lava-pack-results {directory} {limit} 2>/dev/null "
-    "| tee $d | wc -c); sync; echo packed $n bytes; f=0"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +66,7 @@ class OverlayDisk:
     def is_found(self, deadline: Deadline) -> bool:
         """Return whether the guest sees the disk."""
         limit = deadline.sub("the guest's disk for tests", _LOOK_S)
-        return self._shell.run(_on_the_disk(_FOUND), limit)[0] == 0
+        return self._shell.run(_on_the_disk("f=0"), limit)[0] == 0
 
     def unpack(
         self, archive: bytes, directory: str, trees: Sequence[StoredTar], deadline: Deadline
@@ -117,7 +98,8 @@ class OverlayDisk:
 
     def collect(self, directory: str, deadline: Deadline) -> bytes:
         """The tar that the guest packs of the results in `directory`."""
-        command = _on_the_disk(_PACK.format(directory=directory, limit=MAX_BYTES))
+        pack = typed_program("vms/pack_disk.sh")
+        command = _on_the_disk(pack, shlex.quote(directory), str(MAX_BYTES))
         _, output = self._shell.run(command, deadline)
         if packed := re.search(r"packed (\d{1,15}) bytes", output):
             size = min(int(packed[1]), MAX_BYTES)
@@ -143,11 +125,11 @@ class OverlayDisk:
         `made` is there when that succeeds.
         """
         records = -(-size // tarfile.RECORDSIZE)
-        work = _UNPACK.format(
-            record=tarfile.RECORDSIZE, start=position, records=records, folder=folder, made=made
-        )
+        numbers = map(str, (tarfile.RECORDSIZE, position, records))
+        work = typed_program("vms/unpack_disk.sh")
+        command = _on_the_disk(work, *numbers, shlex.quote(folder), shlex.quote(made))
         limit = deadline.sub("unpacking the tests", unpacking_s(size))
-        status, said = self._shell.run(_on_the_disk(work), limit)
+        status, said = self._shell.run(command, limit)
         if status != 0:
             raise InfrastructureError(
                 f"the guest cannot unpack {size >> 10} KiB of tests: {_last_line(said)}",
@@ -157,9 +139,10 @@ class OverlayDisk:
         return position + records
 
 
-def _on_the_disk(work: str) -> str:
-    """A line of shell that does `work` with the disk, $d, and sets its status, $f."""
-    return _ON_THE_DISK.format(serial=OVERLAY_SERIAL, work=work)
+def _on_the_disk(work: str, *words: str) -> str:
+    """Return a line of shell that does `work`, for `words`, with the disk $d; it sets $f."""
+    program = typed_program("vms/on_the_disk.sh", OVERLAY_SERIAL, *words)
+    return f"lava_work() {{ {work}; }}; {program}"
 
 
 def _last_line(said: str) -> str:

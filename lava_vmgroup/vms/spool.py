@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, VMGroupError
+from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.ssh_channels import ChannelStream
 
@@ -21,27 +22,6 @@ _LOOK_S = 0.2
 _ROOM_BYTES = 16 << 20
 """How much is read before its room on the host is given back."""
 _ROOM_S = 10.0
-
-# Where the dispatcher leaves, its end of the standard input tells.  Only GNU's tail ends with a
-# process, and wakes when the file grows.
-_FOLLOW = """
-cd "$0" || exit 0
-file=$1 input=$2 position=$3 pid=
-[ ! -e "$4" ] || read -r pid <"$4"
-exec 3<&0
-{ cat <&3 1<>"$input"; kill $$; } 2>/dev/null &
-exec 3<&-
-if tail --pid=$$ -c 0 /dev/null 2>/dev/null; then
-    exec tail -c "+$position" -s 0.2 ${pid:+"--pid=$pid"} -f "$file"
-fi
-exec 3<"$file"
-tail -c "+$position" <&3
-while [ -z "$pid" ] || kill -0 "$pid" 2>/dev/null; do
-    cat <&3
-    sleep 0.2
-done
-cat <&3
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +44,7 @@ class Spool:
     def words(self, position: int) -> Sequence[str]:
         """The command that prints the file from `position` on, and feeds the pipe."""
         names = (self.file, self.pipe, str(position + 1), self.pid_file)
-        return ["env", self.mark, "sh", "-c", _FOLLOW, self.folder, *names]
+        return ["env", self.mark, *sh_command("vms/follow.sh", self.folder, *names)]
 
 
 class SpooledStream:

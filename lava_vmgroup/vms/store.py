@@ -9,13 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, VMGroupError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.base.once import Once
+from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.deploy.digests import sha256_of
 from lava_vmgroup.results.model import Upload
@@ -25,12 +25,6 @@ _CLEAN_S = 5.0
 _LOOK_S = 0.5
 """How often to look whether another dispatcher still fills the store."""
 
-# The folder is the lock, so nothing has to be tidied up; it is held until the input ends.
-_LOCK = """
-command -v flock >/dev/null || { echo none; exit; }
-exec 9<"$0"
-if flock -n 9; then echo held; exec cat >/dev/null; else echo taken; fi
-"""
 _TAKEN = "taken"
 
 
@@ -64,7 +58,6 @@ class ImageStore:
         """Limit the files to `limit_mib` MiB; 0 for three quarters of the disk."""
         self._root = root
         self._limit_mib = limit_mib
-        self._program = (resources.files("lava_vmgroup.vms") / "store.sh").read_text()
         self._folder = f"{root}/sha256"
         self._job = job
         self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
@@ -138,7 +131,8 @@ class ImageStore:
         if self._claim(local, digest, link, log, deadline):
             return 0
         supervisor = Supervisor(job_folder(self._root, self._job))
-        lock = ["env", supervisor.mark(log.node), "sh", "-c", _LOCK, self._folder]
+        # The folder is the lock, so nothing has to be tidied up.
+        lock = ["env", supervisor.mark(log.node), *sh_command("vms/hold_store.sh", self._folder)]
         with _held(lock, link, log, deadline):
             if self._claim(local, digest, link, log, deadline):
                 return 0
@@ -162,7 +156,7 @@ class ImageStore:
 
     def _ask(self, link: SshLink, deadline: Deadline, *words: str) -> str:
         """Have the host's part of the store do something; returns its answer."""
-        answer = link.run_again(["sh", "-c", self._program, self._root, *words], deadline)
+        answer = link.run_again(sh_command("vms/store.sh", self._root, *words), deadline)
         if answer.status != 0:
             said = answer.output.strip().splitlines() or [f"status {answer.status}"]
             raise InfrastructureError(f"the host's image store fails: {said[-1]}", last_lines=said)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=sh
 # The image store of a host, for any POSIX shell on Linux: files named by their SHA-256.
 #
 #   sh -c PROGRAM ROOT claim DIGEST JOB        has a file for a job: says "stored SIZE", "damaged"
@@ -12,20 +13,19 @@
 # quarters of the disk.  ROOT/job-JOB/.supervisor/uses names the files that a job uses.  After a
 # power cut the supervisor calls them all DIGEST.doubtful.
 
+. idioms.sh
+
 root=$0 command=$1 endless=2000000000
 shift
 [ "$command" != claim ] || mkdir -p "$root/sha256" || exit 1
 cd "$root/sha256" 2>/dev/null || { [ "$command" = spare ] && echo 0 && exit; } || exit 1
 exec 8<"$root"
 
-lock() { ! command -v flock >/dev/null || flock 8; }
-unlock() { ! command -v flock >/dev/null || flock -u 8; }
-
 # No process removes a claimed file, so the lock is not held while a large file is read.
 claim() {
-    lock
+    lock 8
     [ ! -d "$root/job-$2/.supervisor" ] || echo "$1" >>"$root/job-$2/.supervisor/uses"
-    unlock
+    lock -u 8
     if [ ! -e "$1" ] && [ -e "$1.doubtful" ]; then
         sum=$(sha256sum <"$1.doubtful")
         if [ "${sum%% *}" = "$1" ]; then
@@ -37,17 +37,20 @@ claim() {
     fi
     [ -e "$1" ] || { echo absent && return; }
     touch -c "$1"
+    # shellcheck disable=SC2046 # into words
     set -- $(ls -lnL "$1")
     echo "stored $5"
 }
 
 kib_of() {
+    # shellcheck disable=SC2046 # into words
     set -- $(du -sk "$1")
     echo "$1"
 }
 
 # Sets $total and $free, in KiB.  A file system in memory may have no size; then nothing is in the way.
 look_at_disk() {
+    # shellcheck disable=SC2046 # into words
     set -- $(df -Pk . | tail -n 1)
     case $2-$4 in
         0-* | *[!0-9-]* | -* | *-) total=$endless free=$endless ;;
@@ -58,10 +61,11 @@ look_at_disk() {
 # The names of files that no job uses and nobody has locked, the least recently used first.
 unused() {
     uses=$(cat "$root"/job-*/.supervisor/uses 2>/dev/null)
+    # shellcheck disable=SC2045 # the names are digests, and only ls sorts by time
     for name in $(ls -tr); do
         case $name in *.part-*) continue ;; esac
         case $uses in *"${name%.doubtful}"*) continue ;; esac
-        ! command -v flock >/dev/null || flock -n "$name" true || continue
+        lock -n "$name" true || continue
         echo "$name"
     done
 }
@@ -70,12 +74,12 @@ unused() {
 look_at_store() {
     look_at_disk
     used=$(kib_of .) limit=$2
-    [ "$limit" -gt 0 ] || limit=$((total / 4 * 3))
+    [ "$limit" -gt 0 ] || limit=$((total * 3 / 4))
     [ "$1" -le "$free" ] && [ $((used + $1)) -le "$limit" ]
 }
 
 room() {
-    lock
+    lock 8
     look_at_store "$@" || for name in $(unused); do
         rm -f "$name"
         ! look_at_store "$@" || break
@@ -94,7 +98,7 @@ spare() {
 keep() {
     [ -e "$1" ] || [ ! -e "$2" ] || return 0
     sync "$1" || return 1
-    lock
+    lock 8
     mv -f "$1" "$2" && rm -f "$2.doubtful"
 }
 

@@ -8,10 +8,10 @@ told to, or when it has not heard a dispatcher's heartbeat for too long.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError
+from lava_vmgroup.base.shell_programs import program_text, sh_command
 from lava_vmgroup.connections.ssh import CommandResult, SshLink
 from lava_vmgroup.connections.ssh_access import DEFAULT_KEYS_FILE
 from lava_vmgroup.connections.ssh_channels import LineChannel
@@ -19,14 +19,6 @@ from lava_vmgroup.vms.spool import Spool
 
 _START_S = 60.0
 
-_START = """
-root=${0%/*} made=
-[ -d "$root" ] || { mkdir -p "$root" && made=$root; }
-cat >"$0.sh" && exec sh "$0.sh" start "$@" "$made"
-"""
-_SAME_BOOT = """
-read -r owner <"$0" && read -r boot </proc/sys/kernel/random/boot_id && [ "${owner##* }" = "$boot" ]
-"""
 # Where the program is gone the job has ended, and nothing is left of it.
 _DO = '[ ! -e "$0" ] || exec sh "$0" "$@"'
 
@@ -74,8 +66,9 @@ class Supervisor:
         It gives the job up after `patience_s` seconds without a heartbeat.  Returns what was done
         about earlier jobs that nobody has cleaned up.
         """
-        words = ["sh", "-c", _START, self.folder, self.folder, str(patience_s), bridge, keys_file]
-        program = (resources.files("lava_vmgroup.vms") / "supervisor.sh").read_bytes()
+        arguments = (self.folder, self.folder, str(patience_s), bridge, keys_file)
+        words = sh_command("vms/start_supervisor.sh", *arguments)
+        program = program_text("vms/supervisor.sh").encode()
         limit = deadline.sub("the host's supervisor to start", _START_S)
         return _said("starting the supervisor", link.run(words, limit, stdin=program))
 
@@ -93,7 +86,7 @@ class Supervisor:
     def sees_same_boot(self, link: SshLink, deadline: Deadline) -> bool:
         """Return whether the host answers, and has not been restarted since `start`."""
         try:
-            return link.run(["sh", "-c", _SAME_BOOT, self.owner], deadline).status == 0
+            return link.run(sh_command("vms/check_boot.sh", self.owner), deadline).status == 0
         except (DeadlineExpired, InfrastructureError):
             return False
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=sh
 # The supervisor of a job on its host, for any POSIX shell on Linux.  It ends what runs of the job
 # and removes what is there of it: when it is told to, or when the dispatcher is not heard any more.
 #
@@ -22,7 +23,8 @@
 #   uses       the stored files that the job uses
 #   said       why something could not be removed
 
-PATH=$PATH:/usr/sbin:/sbin
+. idioms.sh
+find_all_programs
 
 look_at_boot() {
     { read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null || boot=unknown
@@ -33,6 +35,7 @@ identity() {
     { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
     look_at_boot
     # A program's name may have spaces and brackets.
+    # shellcheck disable=SC2086 # into words
     set -- "$1" ${stat##*)}
     [ "$2" != Z ] && echo "$1 ${21} $boot"
 }
@@ -87,7 +90,7 @@ stop_programs() {
         [ "$tries" -lt 20 ] && [ "$now" -lt "$patient_until" ] || signal=KILL
         for pid in $found; do kill "-$signal" "$pid" 2>/dev/null; done
         signaled="$signaled $found"
-        wait_a_little || { echo "processes that do not end:" $found >&2; return 1; }
+        wait_a_little || { echo "processes that do not end: $found" >&2; return 1; }
     done
     looks=0
     for pid in $signaled; do
@@ -107,11 +110,10 @@ remove_vm() {
 
 # Other jobs change the file, too.
 remove_keys() (
-    file=$2
-    case $file in "~/"*) file=~/${file#"~/"} ;; esac
+    file=$(at_home "$2")
     [ -e "$file" ] || exit 0
     exec 9<"${file%/*}" || exit 1
-    ! command -v flock >/dev/null || flock 9
+    lock 9
     ours=" lava-vmgroup-$(echo "$1" | sed 's/[.]/[.]/g')\$"
     grep -q "$ours" "$file" || exit 0
     sed -i "/$ours/d" "$file"
@@ -122,7 +124,7 @@ remove_keys() (
 # except those of jobs that have started since.
 doubt_store() (
     cd "$1" && exec 9<. || exit 1
-    ! command -v flock >/dev/null || flock 9
+    lock 9
     used=
     for folder in "$1"/job-*; do
         ! is_supervised "$folder" || used="$used $(cat "$folder/.supervisor/uses" 2>/dev/null)"
@@ -209,12 +211,9 @@ watch() {
     [ ! -d "$1/.supervisor" ] || remove_job "$1" 2>"$1/.supervisor/said"
 }
 
-# It must outlive the connection; without a session of its own it is at least not hung up.
+# It must outlive the connection.
 launch() {
-    program=$1/.supervisor/program
-    set -- sh "$program" watch "$@"
-    ! command -v setsid >/dev/null || set -- setsid "$@"
-    "$@" </dev/null >/dev/null 2>&1 &
+    become sh "$1/.supervisor/program" watch "$@" </dev/null >/dev/null 2>&1 &
 }
 
 # What a dead job has left of this boot of the host may be one whose supervisor alone has died: it

@@ -10,12 +10,14 @@ import pytest
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError
+from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.deploy import disk
 from tests.support.loop_devices import loop_device
 from tests.support.sshd import Server
 
 BLOCK = disk._BLOCK
+CHECK = "deploy/check_disk.sh"
 
 
 def soon() -> Deadline:
@@ -35,7 +37,13 @@ def make_image(path: Path, *, size: int, data: tuple[int, ...]) -> Path:
 @pytest.fixture
 def any_file_is_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test has no disk to spare; what is written to one is written to a file just so."""
-    monkeypatch.setattr(disk, "_LOOK", 'stat -c %s "$0"')
+
+    def command(name: str, *arguments: str) -> list[str]:
+        if name == CHECK:
+            return ["stat", "-c", "%s", *arguments]
+        return sh_command(name, *arguments)
+
+    monkeypatch.setattr(disk, "sh_command", command)
 
 
 @pytest.mark.usefixtures("any_file_is_a_disk")
@@ -104,7 +112,7 @@ def test_disk_is_waited_for_and_must_be_writable(
     with loop_device(tmp_path / "disk", 4 << 20, *options) as device:
         if not late:
             name.symlink_to(device)
-        look = subprocess.Popen(["sh", "-c", disk._LOOK, name], stdout=subprocess.PIPE, text=True)
+        look = subprocess.Popen(sh_command(CHECK, str(name)), stdout=subprocess.PIPE, text=True)
         if late:
             time.sleep(0.5)
             name.symlink_to(device)

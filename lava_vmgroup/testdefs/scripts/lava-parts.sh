@@ -73,6 +73,7 @@ join_program='
 
 # send_parts LINE...: print the markers of a message; in a test they are kept as one record.
 send_parts() {
+    # shellcheck disable=SC2154 # keep_record sets place and record_file
     if keep_record "$1"; then
         name=${place%.*}_${place#*.}
         if { print_parts "$name" "$@" >"$record_file"; } 2>/dev/null; then
