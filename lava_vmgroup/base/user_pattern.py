@@ -133,6 +133,11 @@ def expression_problem(text: str) -> str | None:
     return None
 
 
+def fits_no_text(text: str) -> bool:
+    """Return whether this valid regular expression is found where there is no text."""
+    return UserPattern(text).search("") is not None
+
+
 def has_nested_quantifiers(text: str) -> bool:
     """Whether a group of this valid regular expression repeats and holds a repetition.
 

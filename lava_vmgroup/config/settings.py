@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from lava_vmgroup.base.errors import ConfigurationError, JobError
-from lava_vmgroup.base.user_pattern import expression_problem
+from lava_vmgroup.base.user_pattern import expression_problem, fits_no_text
 from lava_vmgroup.config import commands, typed
 from lava_vmgroup.config.device import DeviceConfig
 
@@ -179,7 +179,7 @@ def _prompt_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
         problem = expression_problem(parameters[name])
         if problem is not None:
             yield f"{name}: {problem}"
-        elif re.search(parameters[name], ""):
+        elif fits_no_text(parameters[name]):
             yield f"{name}: expected an expression for some text; it fits where there is none"
 
 

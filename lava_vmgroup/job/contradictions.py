@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lava_vmgroup.base.console_faults import NAMES
-from lava_vmgroup.base.user_pattern import expression_problem
+from lava_vmgroup.base.user_pattern import expression_problem, fits_no_text
 from lava_vmgroup.job.model import WantedAccelerator
 from lava_vmgroup.job.requires import Kind, parse_requirements, word_problems
 from lava_vmgroup.job.schema import MAX_VMS
@@ -73,7 +72,7 @@ def expression_problems(place: str, text: str) -> Iterator[str]:
     problem = expression_problem(text)
     if problem is not None:
         yield f"{place}: {problem}"
-    elif re.search(text, ""):
+    elif fits_no_text(text):
         yield f"{place}: expected an expression for some text; {text!r} fits where there is none"
 
 

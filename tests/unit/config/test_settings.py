@@ -164,6 +164,14 @@ def test_contradicting_deploy_settings_are_refused(
     assert found.startswith(problem)
 
 
+@pytest.mark.parametrize("expression", ["login(?i):", "(login)(?im)", "login:(?s)"])
+def test_flags_of_an_expression_may_stand_anywhere_as_in_lava(expression: str) -> None:
+    parameters = {"login_prompt": expression, "username": "me"}
+
+    assert list(deploy_problems(parameters)) == []
+    assert list(boot_problems({"test_image_prompt": expression}, typed_at_prompt=True)) == []
+
+
 def test_usual_file_systems_are_accepted() -> None:
     assert list(deploy_problems({"rootfstype": "ext4", "bootfstype": "vfat"})) == []
 

@@ -376,3 +376,13 @@ def test_a_job_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
 
     with pytest.raises(JobError, match="has more than 64 MiB"):
         load_document(tmp_path / "job.json")
+
+
+@pytest.mark.parametrize("expression", ["guest(?i)> ", "guest> (?s)"])
+def test_flags_of_an_expression_may_stand_anywhere_as_in_lava(expression: str) -> None:
+    document = changed("vm_group.vms.0.shell_prompt", expression)
+    document["console_watch"] = {
+        "patterns": [{"name": "mine", "pattern": expression, "severity": "error"}]
+    }
+
+    assert parse(document).vms[0].shell_prompt == expression
