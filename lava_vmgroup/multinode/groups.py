@@ -91,7 +91,8 @@ class Groups:
         if group is not None:
             group.used = now
             group.withdraw(hold)
-            group.standstill = None
+            if hold.request.command is not Command.WATCH:
+                group.standstill = None
         return self._is_missing(hold.request)
 
     def lose(self, request: Request) -> Sequence[Released] | None:
@@ -100,6 +101,7 @@ class Groups:
         if group is None or not self._is_missing(request):
             return None
         group.lose(request)
+        group.standstill = None
         return self._settle(group)
 
     def expire(self, now: float) -> list[str]:

@@ -325,3 +325,35 @@ def test_words_that_are_no_truth_are_refused(field: str) -> None:
 def test_a_number_of_a_standstill_that_is_none_is_refused(seen: Any) -> None:
     reply = answer(group(), waiting("vm1", seen=seen))
     assert reply == {"response": "nack", "reason": "seen is the number of a standstill"}
+
+
+def test_a_watch_that_is_made_again_leaves_the_standstill_as_it_is() -> None:
+    groups = group()
+    answer(groups, watch("vm1"))
+    end_tests(groups, "host")
+    waits = [waiting("vm1"), waiting("vm2")]
+    for wait in waits:
+        assert answer(groups, wait) == WAIT
+    waits = ask_again(groups, *waits)
+
+    groups.withdraw(groups.hold(watch("vm1")), 0)
+    answer(groups, watch("vm1"))
+    confirm(groups, "vm1", "vm2")
+
+    for wait in waits:
+        assert again(groups, wait)["response"] == "nack"
+
+
+def test_a_member_that_is_lost_makes_the_standstill_another_one() -> None:
+    groups = group()
+    answer(groups, watch("vm1"))
+    end_tests(groups, "host")
+    waits = [waiting("vm1"), waiting("vm2")]
+    for wait in waits:
+        assert answer(groups, wait) == WAIT
+    ask_again(groups, *waits)
+
+    break_off(groups, watch("vm1"))
+    confirm(groups, "vm2")
+
+    assert groups_in(groups)["group"]["members"]["vm1"]["failed"]
