@@ -92,8 +92,8 @@ class ProgramOutput(io.RawIOBase):
         except subprocess.TimeoutExpired as error:
             raise self._deadline.error() from error
         self._deadline.check()
-        self._errors.seek(0)
-        return status, self._errors.read(_MAX_WORDS).decode(errors="replace").strip()
+        self._errors.seek(max(0, os.fstat(self._errors.fileno()).st_size - _MAX_WORDS))
+        return status, self._errors.read().decode(errors="replace").strip()
 
     def close(self) -> None:
         """End the program if it still runs."""
@@ -139,7 +139,8 @@ def find_tool(*names: str) -> str:
     found = next((path for name in names if (path := shutil.which(name, path=folders))), None)
     if found is None:
         raise InfrastructureError(
-            f"the dispatcher has no {names[0]}", hint=f"install the package {_PACKAGES[names[-1]]}"
+            f"the dispatcher has no {names[0]}",
+            hint=f"install the package {_PACKAGES.get(names[-1], names[-1])}",
         )
     return found
 

@@ -29,7 +29,8 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _RETRY_S = 0.2
 _GREETING_S = 15.0
-_GREETING_BYTES = 200
+_GREETING_BYTES = 16384
+_SHOWN_BYTES = 200
 DEFAULT_KEYS_FILE = "~/.ssh/authorized_keys"
 _ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 """Algorithms of a type of key that has others than one of its own name."""
@@ -148,19 +149,28 @@ def _greeted(
 
 
 def _await_greeting(connection: socket.socket, deadline: Deadline) -> None:
-    """Raise for a server that sends something else than a greeting, or nothing, and ends."""
+    """Raise for a server that sends something else than a greeting, or nothing, and ends.
+
+    Other lines may come before the greeting (RFC 4253, section 4.2).
+    """
     waiting = select.poll()
-    waiting.register(connection, select.POLLIN)
+    waiting.register(connection, select.POLLIN | select.POLLRDHUP)
     limit = deadline.exactly("the SSH server's greeting", _GREETING_S)
-    while not waiting.poll(_RETRY_S * 1000):
+    said = b""
+    while b"SSH-" not in said:
         deadline.check()
-        if limit.expired:
+        if limit.expired and not said:
             raise TimeoutError("it does not greet")
-    said = connection.recv(_GREETING_BYTES, socket.MSG_PEEK)
-    if not said:
-        raise _TurnedAway("it ends the connection")
-    if b"SSH-" not in said:
-        raise _TurnedAway(f"it says {said.decode(errors='replace').strip()!r}")
+        state = dict(waiting.poll(_RETRY_S * 1000)).get(connection.fileno(), 0)
+        if state:
+            said = connection.recv(_GREETING_BYTES, socket.MSG_PEEK)
+        if b"SSH-" in said:
+            return
+        if state & (select.POLLRDHUP | select.POLLHUP | select.POLLERR) or limit.expired:
+            words = f"it says {said[:_SHOWN_BYTES].decode(errors='replace').strip()!r}"
+            raise _TurnedAway(words if said else "it ends the connection")
+        if said:
+            deadline.pause(_RETRY_S)  # the poll does not wait while something is unread
 
 
 def _prefer(transport: paramiko.Transport, types: tuple[str, ...]) -> None:

@@ -221,7 +221,7 @@ class JobFiles:
         noted = self._cache.recall(key)
         digest = str(noted.pop("sha256", ""))
         path = self._cache.find(Area.DOWNLOADS, digest) if digest else None
-        known = Version(**noted) if path is not None else None
+        known = Version.of(noted) if path is not None else None
         version = self._http.download(reference, part, known, deadline, log)
         if version is None:
             assert path is not None, "only what is there can be said to be unchanged"

@@ -8,6 +8,7 @@ import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import requests
@@ -41,6 +42,14 @@ class Version:
     etag: str | None = None
     last_modified: str | None = None
 
+    @classmethod
+    def of(cls, noted: Any) -> Self:
+        """The version in a note; none where the note is of something else."""
+        try:
+            return cls(**noted)
+        except TypeError:
+            return cls()
+
     @property
     def exact(self) -> str | None:
         """What guarantees that the rest of a file belongs to its beginning, if anything does."""
@@ -69,8 +78,8 @@ class Part:
     def version(self) -> Version:
         """The version of the file that the bytes are from."""
         try:
-            return Version(**json.loads(self._note.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return Version.of(json.loads(self._note.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
             return Version()
 
     def begin(self, version: Version) -> None:

@@ -110,6 +110,8 @@ class Session:
         self._complaints = Complaints(log, "markers that are damaged or broken")
         self._transfer: Transfer | None = None
         self._failed_call: VMGroupError | None = None
+        self._is_over = False
+        """True once the runner has said that it is done."""
 
     def run(self, command: str, deadline: Deadline) -> None:
         """Type the runner's command and serve its console until it says that it is done.
@@ -122,8 +124,8 @@ class Session:
             # A line that is typed at a login prompt is lost.
             self._shell.run(":", deadline.sub("the shell, before the tests", _SHELL_S))
             self._shell.start(f"{command}; {_RETURNED}", deadline)
-            while not self._serve(deadline):
-                pass
+            while not self._is_over:
+                self._serve(deadline)
             self._shell.await_prompt(deadline)
         except InfrastructureError as error:
             if error is self._failed_call:
@@ -147,17 +149,17 @@ class Session:
             self._calls.end()
             self._recorder.note_missing(self._ledger.incomplete())
 
-    def _serve(self, deadline: Deadline, patience: Deadline | None = None) -> bool:
-        """Take one line or one answer; True when the runner has said that it is done.
+    def _serve(self, deadline: Deadline, patience: Deadline | None = None) -> None:
+        """Take one line or one answer.
 
         It is waited for until `patience`, which is the `deadline` of all that follows if not given.
         """
         event = self._next_event(patience or deadline)
         if isinstance(event, Line):
-            return any(
-                self._take_line(text, deadline)
-                for text in single_markers(without_escapes(event.text))
-            )
+            for text in single_markers(without_escapes(event.text)):
+                if not self._is_over:
+                    self._take_line(text, deadline)
+            return
         match event and event.item:
             case FedLine(text=text):
                 self._take_fed(text, deadline)
@@ -165,7 +167,6 @@ class Session:
                 self._type_answer(answered, deadline)
             case Doubted() as doubted:
                 self._calls.doubt(doubted, deadline)
-        return False
 
     def _take_fed(self, line: str, deadline: Deadline) -> None:
         """Take a line that came beside the console, where nothing but records is of interest."""
@@ -175,7 +176,7 @@ class Session:
         if isinstance(told, Recorded):
             self._take_record(told.place, told.event, deadline, on_console=False)
 
-    def _take_line(self, line: str, deadline: Deadline) -> bool:
+    def _take_line(self, line: str, deadline: Deadline) -> None:
         signal = self._parser.feed(line)
         self._recorder.line(self._parser.output)
         match signal:
@@ -186,7 +187,7 @@ class Session:
             case Damaged():
                 self._take_damaged(signal, deadline)
             case RunnerExited() | RunnerReturned(status=0):
-                return True
+                self._is_over = True
             case RunnerReturned(status=status):
                 raise TestError(
                     f"the test shell ended with status {status} before its tests did",
@@ -201,7 +202,6 @@ class Session:
                 self._complain(signal, deadline)
             case _:
                 self._note(signal)
-        return False
 
     def _take_request(self, told: PartWanted | Blocked, deadline: Deadline) -> None:
         """Take the words of a helper that waits for its answer."""
@@ -246,6 +246,8 @@ class Session:
                 pass
             case Settle():
                 self._await_fed(place.test, deadline)
+                if self._is_over:
+                    return  # a shell would take the answer for a command
                 self._type(reply_settle(self._ledger.wanted(place.test)), place, deadline)
             case MultiNodeCall():
                 self._start_call(event, place, deadline)
@@ -258,7 +260,7 @@ class Session:
         """Wait a little for the records of a test that the console has overtaken."""
         patience = deadline.sub("records on their way", _OVERTAKEN_S)
         with suppress(DeadlineExpired):
-            while self._feed is not None and test in self._ledger.incomplete():
+            while self._feed and not self._is_over and test in self._ledger.incomplete():
                 self._serve(deadline, patience)
         deadline.check()
 

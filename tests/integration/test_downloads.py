@@ -3,6 +3,7 @@
 
 import gzip
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -146,6 +147,17 @@ def test_unchanged_file_is_not_sent_again(site: Site, tmp_path: Path) -> None:
     site.files["a.img"] = b"new"
     with job(tmp_path) as files:
         assert download(files, f"{site.url}/a.img").read_bytes() == b"new"
+
+
+def test_note_of_another_program_is_none(site: Site, tmp_path: Path) -> None:
+    site.files["a.img"] = DATA
+    with job(tmp_path) as files:
+        download(files, f"{site.url}/a.img")
+    (note,) = (path for path in tmp_path.rglob("urls/*") if path.is_file())
+    note.write_text(json.dumps({**json.loads(note.read_text()), "of_another": "x"}))
+
+    with job(tmp_path) as files:
+        assert download(files, f"{site.url}/a.img").read_bytes() == DATA
 
 
 def test_known_content_needs_no_request(site: Site, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.vms.spool import Spool, SpooledStream
 from tests.support.dropbear import dropbear
+from tests.support.relay import relay
 from tests.support.sshd import SSHD, Server
 
 
@@ -147,6 +148,15 @@ def test_server_that_turns_connections_away_is_quoted(sshd: Server, tmp_path: Pa
         server.terminate()
         server.wait()
     assert "see MaxStartups" in str(caught.value.hint)
+
+
+def test_words_before_the_greeting_are_none(sshd: Server) -> None:
+    with relay(sshd.address.port) as network:
+        network.foreword = b"Authorised use only.\r\n"
+        address = dataclasses.replace(sshd.address, port=network.port)
+
+        with dial(address, sshd.key, soon()) as link:
+            assert link.check_run(["echo", "in"], soon()) == "in\n"
 
 
 def test_forwarding_is_not_needed(sshd: Server) -> None:

@@ -20,6 +20,8 @@ class Relay:
         """How long each piece takes, which makes a slow network."""
         self.forwarded = 0
         """Bytes, in both directions."""
+        self.foreword = b""
+        """Text that comes before all others, some time before."""
         self._allowed: int | None = None
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -67,6 +69,9 @@ class Relay:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
+                if self.foreword:
+                    near.sendall(self.foreword)
+                    time.sleep(0.3)
                 far = socket.create_connection(("127.0.0.1", self._target))
                 self._sockets += [near, far]
                 for pair in ((near, far), (far, near)):

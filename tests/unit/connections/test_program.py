@@ -8,7 +8,7 @@ import pytest
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired
 from lava_vmgroup.connections.process import TooMuchOutput
-from lava_vmgroup.connections.program import run_tool
+from lava_vmgroup.connections.program import ProgramOutput, run_tool
 
 
 def soon() -> Deadline:
@@ -38,3 +38,13 @@ def test_a_tool_that_does_not_end_is_ended(command: str) -> None:
 
 def test_a_limit_of_months_is_no_problem() -> None:
     assert run_tool(["echo", "hello"], Deadline.after("the job", 3e6)).stdout == b"hello\n"
+
+
+def test_a_program_that_fails_is_told_by_its_last_words() -> None:
+    words = ["sh", "-c", "seq 1 5000 >&2; echo the reason >&2; exit 3"]
+
+    with ProgramOutput(words, soon()) as output:
+        assert output.read() == b""
+        status, said = output.wait()
+
+    assert (status, said.splitlines()[-1]) == (3, "the reason")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,12 +14,14 @@ import pytest
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.connections.stream import FdStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.results.model import TestRun
 from lava_vmgroup.testshell import calls, run, runs
 from lava_vmgroup.testshell.events import MultiNodeCall
+from lava_vmgroup.testshell.feed import Feed
 from lava_vmgroup.testshell.records import Place, enveloped
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
@@ -126,3 +129,20 @@ def test_results_beyond_the_limit_are_counted_as_missing(
     assert [case.name for case in found.cases] == [f"c{number}" for number in range(2, 12)]
     assert found.missing_records == 20
     assert [one.message for one in caplog.records].count("only the first 10 results are kept") == 1
+
+
+def test_end_of_the_tests_is_heard_while_records_are_waited_for(tmp_path: Path) -> None:
+    lines = [START, record(3, "MULTI_NODE> <LAVA_SETTLE"), END.decode().strip()]
+    stream = PlayedShell([["".join(f"{line}\r\n" for line in lines).encode(), END]])
+    recorder, log = RunRecorder(NodeLog("vm1")), NodeLog("vm1")
+    recorder.expect_tests([TEST])
+    silent, open_end = os.pipe()
+    with (
+        Console(stream, Recorder(tmp_path / "console.log")) as console,
+        Feed(FdStream(silent), console, Recorder(tmp_path / "records.log")) as feed,
+    ):
+        served = Session(Shell(console), recorder, at_once, log, feed)
+        served.run("lava-test-runner", Deadline.after("the test", 60.0))
+    os.close(open_end)
+
+    assert b"SETTLE" not in stream.typed
