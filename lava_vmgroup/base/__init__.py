@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The ground: small modules that every other room may use, and that use none."""
+"""The ground floor: small modules that every other package may import and that import none."""

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Log files of a limited size: whoever floods a log fills no disk, and hides nothing by it."""
+"""Log files of a limited size.
+
+A console that floods its log must not fill the disk, and must not push the boot or the end out of
+the log.  So a file that becomes too large loses its middle.
+"""
 
 from __future__ import annotations
 
@@ -11,56 +15,65 @@ from pathlib import Path
 from typing import BinaryIO
 
 LIMIT = 128 << 20
-"""Bytes of one log: three hours of a serial line that never rests."""
+"""Bytes of one log: three hours of a serial line that sends at 115200 baud without a pause."""
 
 _LOGGER = logging.getLogger(__name__)
 
 _SEARCHED = 65536
-"""How far from where a log is cut the end of a line is looked for."""
+"""Bytes beside a cut that are searched for the end of a line, so that whole lines stay."""
 
 
 def in_words(left_out: int) -> bytes:
-    """What stands in a text where `left_out` bytes were."""
+    """Return the notice for a text file in which `left_out` bytes are missing."""
     return b"\n[lava_vmgroup: %d bytes are left out here]\n" % left_out
 
 
 class BoundedFile:
     """A file to append to that loses its middle, in whole lines, when it becomes too large.
 
-    The first half of the limit stays, as does what was written last: the boot, and the end.
+    The file keeps the first half of the limit (the boot) and the newest quarter (the end).  A
+    notice stands between them.  Not safe to use from several threads at once.
     """
 
     def __init__(
         self, path: Path, notice: Callable[[int], bytes] = in_words, limit: int = LIMIT
     ) -> None:
-        """Begins with an empty file; `notice` says how many bytes are missing where it stands."""
+        """Create `path` as an empty file, which may grow to `limit` bytes.
+
+        `notice` makes the text that takes the place of that many missing bytes.
+        """
         self._path = path
         self._notice = notice
         self._limit = limit
         self._size = 0
         self._kept = 0
-        """Where the part that stays ends, once something was left out."""
+        """The offset at which the first half ends, once the middle was left out."""
         self._left_out = 0
         self._missed = 0
-        """What the disk did not take since it last took something."""
+        """Bytes dropped since the last write that succeeded."""
         self._path.write_bytes(b"")
         self._file: BinaryIO | None = None
 
     def write(self, data: bytes) -> None:
-        """Append `data`, not later than at once; what the disk does not take is left out, too."""
+        """Append `data` unbuffered.
+
+        If the write fails, for example on a full disk, drop `data` and log one warning.  The next
+        write that succeeds puts a notice before its own data.
+        """
         missed = self._notice(self._missed) if self._missed else b""
         try:
             self._append(missed + data)
         except OSError as error:
             self._missed += len(data)
             if not missed:
-                # Perhaps this file's own handler is told, and gets here again.
+                # A log handler may write this warning to this very file.  The nested call finds
+                # `_missed` set and does not warn again.
                 _LOGGER.warning("%s is not complete: %s", self._path, error.strerror)
         else:
             self._missed = 0
 
     def _append(self, data: bytes) -> None:
-        """Append all of `data` or nothing; raises `OSError`."""
+        """Append all of `data`, or raise `OSError` and append nothing."""
         if self._file is None:
             self._file = self._path.open("r+b", buffering=0)
             self._file.seek(0, os.SEEK_END)
@@ -73,13 +86,13 @@ class BoundedFile:
             self._leave_out(self._file)
 
     def close(self) -> None:
-        """Close the file; it opens again when more comes."""
+        """Close the file; the next `write` opens it again."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def _leave_out(self, file: BinaryIO) -> None:
-        """Remove what is between the beginning and the newest lines."""
+        """Replace the lines between the first half and the newest quarter by a notice."""
         noticed = len(self._notice(self._left_out)) if self._left_out else 0
         if not self._left_out:
             half = self._limit // 2

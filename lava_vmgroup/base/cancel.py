@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Cancellation across threads: a token that wakes what blocks, and says why.
+"""Cancellation across threads: a token that wakes blocked threads and carries the reason.
 
-A thread that blocks registers how it can be woken (`CancelToken.waking`); whoever cancels calls
-each of these once.  The woken call then raises the token's reason.
+1. Before a thread blocks, it registers a function that wakes it (`CancelToken.waking`).
+2. The thread that cancels sets the reason and calls each registered function once.
+3. The woken thread calls `CancelToken.check`, which raises the reason.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _LOOK_S = 0.5
 
 
 class CancelToken:
-    """Asks one piece of work to stop; safe to use from any thread."""
+    """A request to one piece of work to stop, with its reason; safe to use from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,25 +32,28 @@ class CancelToken:
 
     @property
     def reason(self) -> VMGroupError | None:
-        """Why the work was asked to stop, or None."""
+        """The error given to `cancel`, or None while the work may go on."""
         return self._reason
 
     def cancel(self, reason: VMGroupError) -> None:
-        """Ask the work to stop; the first reason given stands."""
+        """Wake the work and make it raise `reason`; of several calls the first one counts."""
         cancel_all([(self, reason)])
 
     def check(self) -> None:
-        """Raise the reason if the work was asked to stop."""
+        """Raise the reason if the token is canceled."""
         if self._reason is not None:
             raise self._reason
 
     def wait(self, timeout_s: float) -> bool:
-        """Sleep for up to `timeout_s` seconds; True as soon as the token is canceled."""
+        """Block until the token is canceled, at most `timeout_s` seconds; return True if it is."""
         return self._event.wait(timeout_s)
 
     @contextmanager
     def waking(self, wake: Callable[[], None]) -> Iterator[None]:
-        """Have `wake` called if the token is canceled within the block (at once if it was)."""
+        """Call `wake` once if the token is canceled within the block, or at once if it already is.
+
+        The thread that cancels calls `wake`, perhaps shortly after the block has ended.
+        """
         with self._lock:
             canceled = self._reason is not None
             self._wakers.append(wake)
@@ -63,7 +67,7 @@ class CancelToken:
 
     @contextmanager
     def also_canceling(self, other: CancelToken) -> Iterator[None]:
-        """Have `other` canceled for the same reason if this token is within the block."""
+        """Cancel `other` for the same reason if this token is canceled within the block."""
 
         def pass_on() -> None:
             if self._reason is not None:
@@ -73,7 +77,7 @@ class CancelToken:
             yield
 
     def _accept(self, reason: VMGroupError) -> list[Callable[[], None]]:
-        """Take the reason, if it is the first; returns who is to be woken."""
+        """Set the reason if it is the first one; return the functions that wake the work."""
         with self._lock:
             if self._reason is not None:
                 return []
@@ -82,17 +86,18 @@ class CancelToken:
 
 
 def cancel_all(reasons: Iterable[tuple[CancelToken, VMGroupError]]) -> None:
-    """Cancel several tokens at once: when the first work wakes, all have their reasons."""
+    """Cancel several tokens: set the reason of each one before any of their work wakes."""
     wakers = [wake for token, reason in reasons for wake in token._accept(reason)]
     for wake in wakers:
         wake()
 
 
 def next_item(inbox: queue.SimpleQueue[Item]) -> Item:
-    """Wait in the main thread for what other threads, or handlers of signals, put into an inbox.
+    """Return the next item that a thread or a signal handler puts into `inbox`; block until then.
 
-    The kernel gives the signals of a process that was stopped to any of its threads.  Python runs
-    the handler in the main thread, as soon as that one wakes.
+    Call it in the main thread.  It wakes at short intervals: the kernel gives the signals of a
+    process that was stopped to any of its threads, and Python runs the handler in the main thread
+    only when that one wakes.
     """
     while True:
         with suppress(queue.Empty):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The time of day by a clock that nobody sets.
 
-A dispatcher's clock may be set while a job runs, by NTP or by hand, forward or back.  Moments of a
-job are therefore counted from the time of day at which the program began: they stay in order, and
+NTP or the administrator may set a dispatcher's clock forward or back while a job runs.  So `now`
+adds the monotonic clock to the time of day at which the program began: moments stay in order, and
 the difference of two is the time that passed.
 """
 
@@ -15,10 +15,13 @@ _BEGAN_AT, _BEGAN = datetime.now(UTC), time.monotonic()
 
 
 def now() -> datetime:
-    """The present moment, in UTC."""
+    """Return the present moment, in UTC."""
     return _BEGAN_AT + timedelta(seconds=time.monotonic() - _BEGAN)
 
 
 def seconds_set() -> float:
-    """Return the seconds by which the system's clock is ahead of `now`: set, or after a sleep."""
+    """Return the seconds by which the system's clock is ahead of `now`; negative if it is behind.
+
+    They differ after the clock was set, or after the machine was suspended.
+    """
     return (datetime.now(UTC) - now()).total_seconds()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What kernels, firmware and QEMU say on a console when something is wrong.
+"""Patterns for the messages of kernels, firmware and QEMU about a fault.
 
-The kernel's words are looked for where a message of the kernel begins; see
-`lava_vmgroup.console.watch`.  Patterns are tried on single lines of a limited length, and their
-repetitions are bounded.
+`lava_vmgroup.console.watch` tries them on the console: the kernel's patterns where a kernel
+message begins, the others as `Place` says.  They cannot take long on any line: the line's length
+is limited, and so are the patterns' repetitions.
 """
 
 from __future__ import annotations
@@ -14,35 +14,37 @@ from datetime import datetime
 
 
 class Severity(enum.Enum):
-    """What a fault means for the job."""
+    """The effect of a fault on the job."""
 
     FATAL = "fatal"
-    """Ends the node."""
+    """The fault ends the node."""
     ERROR = "error"
-    """Fails a test case; the job goes on."""
+    """The fault fails a test case; the job goes on."""
     NOTE = "note"
-    """Is told and kept."""
+    """The fault is logged and kept in the results."""
 
     @property
     def rank(self) -> int:
-        """The greater, the worse."""
+        """A number that is greater for a worse fault."""
         return (Severity.NOTE, Severity.ERROR, Severity.FATAL).index(self)
 
 
 class Place(enum.Enum):
-    """Where in a line a pattern is tried."""
+    """The place in a line at which a pattern is tried."""
 
     MESSAGE = enum.auto()
-    """Where a message of the kernel begins."""
+    """The beginning of a kernel message."""
     START = enum.auto()
+    """The beginning of the line."""
     BOOT = enum.auto()
-    """Anywhere, while a system boots: nothing but the system itself speaks then."""
+    """Anywhere in the line, but only while a system boots: no test writes to the console then."""
     ANYWHERE = enum.auto()
+    """Anywhere in the line, at any time: for the job's own patterns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One kind of fault, and how it shows in a line."""
+    """One kind of fault, with the pattern that finds it in a line."""
 
     name: str
     severity: Severity
@@ -51,12 +53,13 @@ class Fault:
     """The stricter pattern for messages without a time stamp, which may be a test's output."""
     place: Place = Place.MESSAGE
     when_up: bool = False
-    """True if it is only a fault while a system is supposed to be up."""
+    """True if the message is a fault only after the system has booted, as for a reset."""
     after: str = ""
-    """A pattern that one of the lines before must fit, for words that are harmless otherwise."""
+    """A pattern that one of the lines before must fit, for a message that may also be harmless."""
     of_ramdisk: bool = False
     """True for the message of a ramdisk that finds no root file system."""
     hint: str = ""
+    """Advice to the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +69,13 @@ class SeenFault:
     name: str
     severity: Severity
     line: str
-    """The line that told it, from where the message begins."""
+    """The line with the fault, from the beginning of its message."""
     lines: tuple[str, ...]
-    """Some lines before it, itself, and what followed at once, such as a call trace."""
+    """Some lines before it, the line itself, and the lines right after it, such as a call trace."""
     test_case: str | None
-    """The test case that was running."""
+    """The test case that was running, or None."""
     seen_at: datetime
-    """UTC."""
+    """The time, in UTC."""
 
 
 def _kernel(name: str, severity: Severity, *patterns: str, bare: str = "") -> Fault:
@@ -132,7 +135,7 @@ _EMERGENCY = (
 )
 
 FAULTS: tuple[Fault, ...] = (
-    # The first that fits a line gives it its name.
+    # Order matters: the first fault that fits a line gives it its name.
     _kernel(
         "init-killed",
         _FATAL,
@@ -221,7 +224,7 @@ FAULTS: tuple[Fault, ...] = (
         r"[Kk]ernel BUG at ",
         r"BUG: ",
         r"UBSAN: ",
-        # A test's own "BUG: ..." has other words.
+        # A test may print its own "BUG: ..."; these are the words that only the kernel uses.
         bare=r"[Kk]ernel BUG at \S{1,120}:\d|UBSAN: \S{1,60} in \S{1,120}:\d"
         r"|BUG: (?:K\w{1,5}SAN: |KFENCE: |sleeping function called from invalid context"
         r"|scheduling while atomic|using \w{1,40}\(\) in preemptible|(?:spin|rw)lock "
@@ -260,4 +263,4 @@ FAULTS: tuple[Fault, ...] = (
 )
 
 NAMES = tuple(dict.fromkeys(fault.name for fault in FAULTS))
-"""What a job may ignore."""
+"""The names of all faults, as a job's ``console_watch`` may ignore them."""

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Everything that can end a node or a job, one class per person who must act.
+"""The errors that can end a node or a job, one class per person who must act.
 
-Each class carries the exit status that ``lava-dispatch`` ends with when the error is the cause
-of the job's end.  The message says what was tried and what came instead; ``hint`` says what to
-do; ``last_lines`` holds the last console lines where a console was involved.  Passwords in URLs are
-masked, as messages quote what jobs, configurations and programs say.
+- ``exit_status`` is the exit status of ``lava-dispatch`` if the error is the cause of the job's
+  end.
+- ``message`` names the attempt and the result that came instead, ``hint`` the remedy.
+- ``last_lines`` holds the last console lines if a console was involved.
+- Messages quote jobs, configurations and programs, so passwords in URLs are masked.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class VMGroupError(Exception):
     """The root of the project's errors; raise a subclass."""
 
     exit_status: ClassVar[int] = 70
-    """What ``lava-dispatch`` exits with when this error ends the job."""
+    """The exit status of ``lava-dispatch`` when this error ends the job."""
 
     def __init__(
         self,
@@ -37,13 +38,13 @@ class VMGroupError(Exception):
         self.action: str | None = None
 
     def at(self, *, node: str | None = None, action: str | None = None) -> VMGroupError:
-        """Say where the error happened, unless that is known already; returns the error."""
+        """Note the node and the action of the error if none is noted yet; return the error."""
         self.node = self.node or node
         self.action = self.action or action
         return self
 
     def describe(self) -> str:
-        """One line for people: where, what, and what to do."""
+        """Return one line for people: node, action, message and hint."""
         place = ": ".join(part for part in (self.node, self.action) if part)
         text = f"{place}: {self.message}" if place else self.message
         return f"{text} ({self.hint})" if self.hint else text
@@ -59,11 +60,11 @@ class JobError(VMGroupError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.problems = tuple(masked(problem) for problem in problems)
-        """Every problem found in the file, each with its place, for errors that have several."""
+        """The problems found in the file, each with its place; empty if the message is enough."""
 
 
 class ConfigurationError(VMGroupError):
-    """The lab's administrator must act: a configuration file or a device is not as needed."""
+    """The lab's administrator must act: a configuration file or a device is missing or wrong."""
 
     exit_status = 3
 
@@ -75,19 +76,22 @@ class InfrastructureError(VMGroupError):
 
 
 class DeviceInUse(InfrastructureError):
-    """Another process uses the device; its user must wait, or use another one."""
+    """Another process uses the device: the user must wait, or use another device."""
 
 
 class Unfit(InfrastructureError):
-    """The lab's administrator must act: host or dispatcher lack what was looked for beforehand."""
+    """The lab's administrator must act: the host or the dispatcher failed a check."""
 
 
 class LinkLost(InfrastructureError):
-    """The connection to a host broke off; it can perhaps be made again."""
+    """The connection to a host broke off; a new one may succeed."""
 
 
 class NodeSkipped(VMGroupError):
-    """An optional VM that its host cannot carry; nobody must act, and it is never a cause."""
+    """A node is skipped, such as an optional VM that its host cannot carry.
+
+    Nobody must act; this error is never the cause of the job's end.
+    """
 
     @property
     def described(self) -> str:
@@ -96,23 +100,23 @@ class NodeSkipped(VMGroupError):
 
 
 class DeadlineExpired(VMGroupError):
-    """A named limit passed; the message says which, how long it was and what was last seen."""
+    """A time limit passed; the message has its name, its length and the last console line."""
 
     exit_status = 5
 
     def because(self, lines: Sequence[str]) -> DeadlineExpired:
-        """Return the same error with `lines`, one for each wait of the group."""
+        """Return the same error with `lines` in its message, one for each wait of the group."""
         if not lines:
             return self
         return type(self)(f"{self.message}: {'; '.join(lines)}", last_lines=self.last_lines)
 
 
 class WaitExpired(DeadlineExpired):
-    """A limit passed while others were waited for; the error of those others explains more."""
+    """A time limit passed in a wait for other members; their own errors explain more."""
 
 
 class MultiNodeError(VMGroupError):
-    """The group did not work together: a refused request, a group that never became complete."""
+    """The group failed to work together: a refused request, or a member that never came."""
 
     exit_status = 6
 
@@ -122,7 +126,7 @@ class GroupStuck(MultiNodeError):
 
 
 class PeerFailed(MultiNodeError):
-    """A wait was given up because another member of the group failed; never itself the cause."""
+    """A wait ended because another member of the group failed; that member has the cause."""
 
     def __init__(self, message: str, *, canceled: bool = False) -> None:
         super().__init__(message)
@@ -146,5 +150,5 @@ class Canceled(VMGroupError):
 
     @property
     def status(self) -> int:
-        """The shell's convention for an end by a signal: 130 for SIGINT, 143 for SIGTERM."""
+        """The exit status by the shell's convention: 130 for SIGINT, 143 for SIGTERM."""
         return 128 + self.signal_number

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a look at a host, or at the dispatcher, has brought to light."""
+"""Findings: the results of checks of a host or of the dispatcher's machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lava_vmgroup.base.errors import InfrastructureError, Unfit, VMGroupError
 
 
 class Severity(enum.Enum):
-    """What a finding means for the job."""
+    """The effect of a finding on the job."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -22,20 +22,21 @@ class Severity(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
+    """The name of the thing that was checked."""
     severity: Severity = Severity.OK
     found: str
-    """What is there, or what is not."""
+    """The state of the thing, or a message that it is missing."""
     remedy: str | None = None
-    """What to do, unless all is well."""
+    """The advice to the user if the severity is not `Severity.OK`."""
     exit_status: int = InfrastructureError.exit_status
-    """What ``lava-dispatch`` ends with when it is missing."""
+    """The exit status of ``lava-dispatch`` if the thing is missing."""
 
 
 def failure(what: str, error: VMGroupError) -> Finding:
-    """The finding that looking at something ended with an error."""
+    """Return the finding for a check of `what` that raised `error`."""
     return Finding(
         what=what,
         severity=Severity.MISSING,
@@ -46,7 +47,7 @@ def failure(what: str, error: VMGroupError) -> Finding:
 
 
 def refuse(findings: Iterable[Finding]) -> None:
-    """Raise an `Unfit` that says all that is missing, if anything is."""
+    """Raise `Unfit` if any finding is `Severity.MISSING`; the error names all of these."""
     missing = [one for one in findings if one.severity is Severity.MISSING]
     if missing:
         remedies = dict.fromkeys(one.remedy for one in missing if one.remedy)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Events of a job: told once, and shown to people, kept for machines.
+"""Events of a job: logged once, for people and for programs.
 
-A `NodeLog` gives each event its node and kind through the standard `logging` module; handlers
-decide who reads it: a plain line on stderr, a line of ``events.jsonl``, the live display.
+A `NodeLog` passes each event, with its node and kind, to the standard `logging` module.  Handlers
+write it: as a plain line to stderr, as a line of ``events.jsonl``, or to the live display.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from lava_vmgroup.base.text import json_text
 
 LOGGER = logging.getLogger("lava_vmgroup")
 
-# Libraries quote in their records what the other side sent, and what nobody handles goes to the
-# terminal as it is.  What they have to say is raised, too.
+# Without a handler here, Python would print libraries' warnings on the terminal.  They quote the
+# other side's bytes unescaped, and the libraries raise the same problems as exceptions.
 logging.getLogger().addHandler(logging.NullHandler())
 
 
 class NodeLog:
-    """Tells events of one node (or of the whole job, when `node` is empty)."""
+    """The log of one node, or of the whole job if `node` is empty."""
 
     def __init__(self, node: str = "") -> None:
         self.node = node
 
     def event(self, kind: str, message: str, *, level: int = logging.INFO, **fields: Any) -> None:
-        """Tell one event: `kind` and `fields` are for machines, `message` is for people.
+        """Log one event: `kind` and `fields` are for programs, `message` is for people.
 
-        None of them is told with secrets.
+        Secrets in `message` and `fields` are masked.
         """
         extra = {"node": self.node, "kind": kind, "fields": masked(fields)}
         LOGGER.log(level, "%s", masked(message), extra=extra)
 
     def debug(self, kind: str, message: str, **fields: Any) -> None:
-        """Tell an event that only someone who looks for a fault wants to read."""
+        """Log an event that helps only in the search for a fault."""
         self.event(kind, message, level=logging.DEBUG, **fields)
 
     def warning(self, kind: str, message: str, **fields: Any) -> None:
-        """Tell an event that did not go as it should, though the work goes on."""
+        """Log a failure after which the work goes on."""
         self.event(kind, message, level=logging.WARNING, **fields)
 
 
 class LineFormatter(logging.Formatter):
-    """One line per event for people: time, level, node, message."""
+    """Formats an event as one line for people: time, node, level, message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Render `record`; only warnings and worse name their level."""
+        """Return the line for `record`; only warnings and worse name their level."""
         moment = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         node = getattr(record, "node", "")
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
@@ -59,7 +59,7 @@ class LineFormatter(logging.Formatter):
 
 
 class JsonLinesHandler(logging.Handler):
-    """Appends every event to a file, one JSON object a line, written out at once."""
+    """A handler that appends every event to a file unbuffered, one JSON object a line."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(logging.DEBUG)
@@ -93,6 +93,6 @@ def _json_line(entry: dict[str, Any]) -> bytes:
 
 
 def _left_out(count: int) -> bytes:
-    """The event that stands in the place of others."""
+    """Return the line that takes the place of `count` bytes of events."""
     message = f"{count} bytes of events are left out here"
     return _json_line(_entry("WARNING", "", "left-out", message))

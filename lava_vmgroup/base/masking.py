@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Keeping secrets that a job or a configuration holds out of what is shown."""
+"""Masking of the secrets of a job or a configuration before they are shown or logged."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 MASK = "********"
 
 _SECRET_KEYS = frozenset({"token", "password"})
-# Up to the last @: a password may hold one.
+# Up to the last @, as a password may hold one.
 _CREDENTIALS = re.compile(r"(?P<before>\b\w+://[^/\s:@]*:)[^/\s]+(?=@)")
 # A user without a password is a token, as in the URLs of GitHub and GitLab.
 _TOKEN = re.compile(r"(?P<before>\bhttps?://)[^/\s:@]+(?=@)")
-# Not what stands for a query already.
+# Not "?...", by which messages already replace a query.
 _QUERY = re.compile(r"(?P<before>\b\w+://[^\s?#'\"]+\?)(?!\.\.\.)[^\s#'\"]+")
 _MASKED = rf"\g<before>{MASK}"
 
 
 def masked(value: Any, key: object = None) -> Any:
-    """The same plain data without secrets; `key` is the one that `value` stands under.
+    """Return a copy of the plain data `value` with a mask for each secret.
 
-    Secrets are the values of ``token`` and ``password``, and in URLs passwords, users of HTTP
-    without a password, and queries, which may be signatures.
+    Secrets are the values of the keys ``token`` and ``password``, and in URLs the passwords, the
+    users of HTTP without a password, and the queries, which may be signatures.  `key` is the key of
+    `value` in its object.
     """
     if key in _SECRET_KEYS:
         return MASK

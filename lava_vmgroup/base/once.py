@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Work that several threads of a job want done, and that is done once."""
+"""Work that several threads of a job need and that only one of them does."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _LOOK_S = 0.2
 class Once(Generic[Key, Value]):
     """Values by their keys, each made by the first thread that asks for it.
 
-    A `JobError` is remembered like a value: what is wrong with the job is wrong for everybody.
-    After any other error the next thread tries for itself.
+    A `JobError` is remembered like a value, because a wrong job is wrong for every thread.  After
+    any other error the next thread tries again.
     """
 
     def __init__(self) -> None:
@@ -31,14 +31,18 @@ class Once(Generic[Key, Value]):
         self._lock = threading.Lock()
 
     def get(self, key: Key, make: Callable[[], Value], deadline: Deadline) -> Value:
-        """The value of `key`; blocks while another thread makes it."""
+        """Return the value of `key`; call `make` for it if no thread has made it yet.
+
+        Blocks while another thread makes it.  Raises the errors of `make`, the remembered
+        `JobError` of an earlier call, and while it blocks the errors of `Deadline.check`.
+        """
         with self._lock:
             lock = self._locks[key]
         while not lock.acquire(timeout=_LOOK_S):
             deadline.check()
         try:
             if (error := self._errors.get(key)) is not None:
-                # A new one, as errors learn where they happened.
+                # A new object for each node, as an error notes its node and action.
                 raise JobError(error.message, problems=error.problems, hint=error.hint)
             if key not in self._values:
                 self._values[key] = make()

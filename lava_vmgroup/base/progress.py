@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Telling how far a transfer has come, not more often than somebody can read it."""
+"""Progress events of a transfer, no more often than a person can read them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PERIOD_S = 0.25
 
 
 class Progress:
-    """Progress events of one piece of work, and the place where it learns that it must end."""
+    """A callback that logs the progress of one piece of work, and raises if the work must end."""
 
     def __init__(self, log: NodeLog, what: str, deadline: Deadline) -> None:
         self._log = log
@@ -21,9 +21,9 @@ class Progress:
         self._told_at = 0.0
 
     def __call__(self, done: int, total: int) -> None:
-        """Tell of bytes done and in all (0 when that is not known), unless it was just told.
+        """Log `done` of `total` bytes, at most four times a second; always log the end.
 
-        Raises what `Deadline.check` raises.
+        A `total` of 0 means that it is not known.  Raises what `Deadline.check` raises.
         """
         self._deadline.check()
         now = time.monotonic()

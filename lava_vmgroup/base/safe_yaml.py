@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""YAML from people who need not be trusted: plain data of a limited size, no key twice.
+"""YAML from untrusted people: plain data of a limited size, with no key twice in an object.
 
-An alias costs nothing in the file, however much it stands for: a few lines of aliases to aliases
-stand for more than any memory holds as soon as someone looks at every value.
+An alias takes only some characters of a file but may stand for a large value.  A few lines of
+aliases to aliases stand for more values than any memory holds.  So values are counted with those
+that the aliases stand for.
 
-YAML makes numbers, dates and truth values of scalars without quotes, and forgets their text:
-``1.10`` becomes 1.1, ``yes`` True, ``010`` 8.  Here every scalar is its author's text, and
-`Plain.value` is YAML's value of one without quotes.  Only ``null``, ``~`` and nothing are None.
+YAML turns scalars without quotes into numbers, dates and truth values and drops their text:
+``1.10`` becomes 1.1, ``yes`` True, ``010`` 8.  Here every scalar keeps its author's text, and
+`Plain.value` gives YAML's value of a scalar without quotes.  Only ``null``, ``~`` and an empty
+scalar become None.
 """
 
 from __future__ import annotations
@@ -17,18 +19,18 @@ from typing import Any
 import yaml
 
 MAX_VALUES = 100_000
-"""Keys and values in one document, what aliases stand for counted each time."""
+"""Keys and values in one document; the values behind an alias count each time it is used."""
 
 MAX_TEXT = 16 << 20
-"""Characters of one document: a minute's work for the parser."""
+"""Characters of one document: the parser takes a minute for them."""
 
 _MAX_BITS = 1024
-"""Of a whole number, which no text is made of when it has some thousand digits."""
+"""Bits of a whole number: Python refuses to print one of some thousand digits."""
 
 _DECIMAL = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
-"""A number of JSON that YAML's first version takes for text."""
+"""A number by JSON's rules that YAML 1.1 takes for text."""
 _AMBIGUOUS = re.compile(r"[-+]?0[0-9_]|.*:")
-"""Numbers of base 8 or 60 to some readers, and nothing of the kind to others."""
+"""Text that some YAML parsers take for a number of base 8 or 60, and others do not."""
 
 _TAG = "tag:yaml.org,2002:"
 _KEPT = frozenset({f"{_TAG}null", f"{_TAG}merge"})
@@ -42,9 +44,9 @@ class Plain(str):
 
     @property
     def value(self) -> Any:
-        """The number or truth value that it is to every reader, or else the text.
+        """The number or truth value if all YAML parsers agree on it, else the text.
 
-        Raises ValueError for a number of too many digits.
+        Raises ValueError for a number with too many digits.
         """
         if _DECIMAL.fullmatch(self):
             return float(self)
@@ -61,10 +63,11 @@ class Plain(str):
 
 
 def load(text: str, *, repeated_keys: bool = False) -> Any:
-    """The one document that `text` holds; with `repeated_keys` the last of equal ones counts.
+    """Return the one document in `text` as plain data, with a `Plain` for each bare scalar.
 
-    Raises `yaml.YAMLError`, ValueError for a tag whose value is wrong, and RecursionError for data
-    nested too deeply or into themselves.
+    An object with the same key twice is an error; with `repeated_keys` the last one counts.
+    Raises `yaml.YAMLError` for text that is not YAML or is too large, ValueError for a tag whose
+    value is wrong, and RecursionError for data nested too deeply or into themselves.
     """
     if len(text) > MAX_TEXT:
         raise yaml.YAMLError(f"more than {MAX_TEXT} characters")
@@ -78,7 +81,7 @@ def load(text: str, *, repeated_keys: bool = False) -> Any:
 
 
 def _placed(error: yaml.reader.ReaderError, text: str) -> yaml.YAMLError:
-    """The same error with the place in the words of the others."""
+    """Return the same error with line and column, as PyYAML's other errors have them."""
     before = text[: error.position]
     line, column = before.count("\n"), error.position - before.rfind("\n") - 1
     mark = yaml.Mark("", error.position, line, column, None, 0)
@@ -91,7 +94,7 @@ def _too_many() -> yaml.YAMLError:
 
 
 class _Loader(yaml.SafeLoader):
-    """Makes no objects of Python, and not too many others."""
+    """A loader that makes only plain data, and at most `MAX_VALUES` nodes of them."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 (so is the base class's)
         first: [pair for pair in pairs if pair[0] in _KEPT]
@@ -103,20 +106,23 @@ class _Loader(yaml.SafeLoader):
         self._nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """As the base class, while there is room."""
+        """Call the base class; raise `yaml.YAMLError` after `MAX_VALUES` nodes."""
         self._nodes += 1
         if self._nodes > MAX_VALUES:
             raise _too_many()
         return super().compose_node(parent, index)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """As the base class, which copies what ``<<`` stands for."""
+        """Call the base class, which copies the objects behind ``<<``; then check the size."""
         super().flatten_mapping(node)
         if len(node.value) > MAX_VALUES:
             raise _too_many()
 
     def construct_yaml_str(self, node: yaml.ScalarNode) -> str:
-        """The text; in quotes, JSON's two escapes for one character are put together."""
+        r"""Return the text, a `Plain` if it has no quotes.
+
+        JSON writes some characters as two escapes, such as ``\ud83d\ude00``; join them to one.
+        """
         text = str(self.construct_scalar(node))
         if not text.isascii():
             try:
@@ -132,10 +138,10 @@ _Loader.add_constructor(f"{_TAG}str", _Loader.construct_yaml_str)
 
 
 class _StrictLoader(_Loader):
-    """Sees to it that no key stands twice."""
+    """A loader that refuses an object with the same key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """As the base class, with a look at the keys before."""
+        """Raise `yaml.YAMLError` if a key stands twice, else call the base class."""
         seen = set()
         for key_node, _ in node.value:
             key = (key_node.tag, str(key_node.value))
@@ -149,7 +155,10 @@ class _StrictLoader(_Loader):
 
 
 def _size(value: Any, known: dict[int, int | None]) -> int:
-    """How many values there are below `value`; `known` remembers each list and object."""
+    """Return the number of values in `value`, itself included.
+
+    `known` holds the size of each list and object by its id, so that each is walked only once.
+    """
     if not isinstance(value, dict | list):
         return 1
     if id(value) in known:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A process's temporary folder, which does not outlive the process for long, however it ends."""
+"""A process's temporary folder.
+
+The process holds a lock on its folder, which the kernel releases however the process ends.  So
+the next process can tell the folders of killed processes, and removes them.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +20,20 @@ _PREFIX = "lava-vmgroup-job-"
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Gives an empty folder that goes at the end; those of killed processes go before.
+    """Remove the folders of killed processes, then give an empty folder for the block.
 
-    It is held with a lock on itself, of which the kernel lets go when the process ends.
+    The folder is removed at the end of the block.
     """
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         _remove_if_abandoned(path)
     with ExitStack() as stack:
         while (folder := _made(stack)) is None:
-            pass  # another process took it for abandoned
+            pass  # another process removed the new folder before it was locked
         yield folder
 
 
 def _made(stack: ExitStack) -> Path | None:
+    """Make and lock a folder; return None if another process has removed it meanwhile."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX)))
     try:
         descriptor = os.open(folder, os.O_RDONLY)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading and writing sparse files without their holes: disk images are mostly nothing."""
+"""Reading and writing sparse files without their holes: most of a disk image is empty."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ _BLOCK = 65536
 
 
 class Readable(Protocol):
-    """Whatever bytes can be read from."""
+    """An object that bytes can be read from, such as a file or a decompressor."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes; ``b""`` at the end."""
+        """Return up to `size` bytes; ``b""`` at the end."""
         ...
 
 
 def data_blocks(source: BinaryIO, block_size: int) -> Iterator[tuple[int, bytes]]:
-    """Position and content of each block of a file that is not all zeros.
+    """Yield the position and the content of each block of a file that is not all zeros.
 
-    Holes are skipped without reading them, and zeros that are stored are skipped too.
+    Holes are skipped without reading them; so are blocks of stored zeros.  Positions are multiples
+    of `block_size`, and the last block of the file may be shorter.
     """
     zeros = bytes(block_size)
     fd, position = source.fileno(), 0
@@ -32,7 +33,7 @@ def data_blocks(source: BinaryIO, block_size: int) -> Iterator[tuple[int, bytes]
             start = os.lseek(fd, position, os.SEEK_DATA)
         except OSError as error:
             if error.errno == errno.ENXIO:
-                return  # nothing but a hole up to the end
+                return  # a hole up to the end of the file
             raise
         end = os.lseek(fd, start, os.SEEK_HOLE)
         position = start - start % block_size
@@ -44,9 +45,9 @@ def data_blocks(source: BinaryIO, block_size: int) -> Iterator[tuple[int, bytes]
 
 
 def write_sparse(source: Readable, target: Path, tell: Callable[[], None]) -> None:
-    """Write all that `source` has to the new file `target`, blocks of zeros as holes.
+    """Write all bytes of `source` to the new file `target`, blocks of zeros as holes.
 
-    `tell` is called after each block, and may raise to end the work.
+    Calls `tell` after each block; `tell` may raise to end the work.
     """
     zeros = bytes(_BLOCK)
     with target.open("wb") as file:
@@ -70,7 +71,10 @@ def copy_sparse(source: Path, target: Path, tell: Callable[[], None]) -> None:
 
 
 def _whole_block(source: Readable) -> bytes:
-    """A block, short only at the end: decompressors return what they have."""
+    """Return the next block, shorter only at the end.
+
+    One `read` is not enough: decompressors may return fewer bytes than were asked for.
+    """
     block = source.read(_BLOCK)
     while 0 < len(block) < _BLOCK and (more := source.read(_BLOCK - len(block))):
         block += more

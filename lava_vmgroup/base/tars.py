@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Reading tar archives of people who need not be trusted, whatever their headers say.
+"""Reading tar archives of untrusted people.
 
-Some headers have Python's reader allocate what they announce, copy a dictionary for each member,
-or go backwards for ever; here they make the archive a damaged one.
+Some headers make Python's reader allocate as many bytes as they announce, copy a dictionary for
+each member, or go backwards for ever.  Here an archive with such a header counts as damaged.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from typing import IO, Any, Literal
 
 MAX_MEMBERS = 100_000
-"""More than any overlay or repository has."""
+"""Members of one archive: more than any overlay or repository has."""
 
 MAX_PATH, MAX_DEPTH = 4096, 128
-"""Characters and folders of a name; Linux takes no longer ones."""
+"""The most characters of a name, which is Linux's limit, and the most slashes in it."""
 
 _MAX_HEADER = 16_384
-"""Bytes of a header in front of a member: two such names, and what else is told."""
+"""Bytes of an extended header: two names of that length, and the other fields."""
 
 _HEADERS = (
     tarfile.XHDTYPE,
@@ -37,11 +37,14 @@ _DAMAGED_HEADERS = (
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose headers are of a sane size."""
+    """A member whose headers are checked."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
-        """As the base class; raises `tarfile.ReadError`."""
+        """Call the base class; raise `tarfile.ReadError` for a size that is negative or too large.
+
+        Only the size of an extended header is limited, as Python reads that one into memory.
+        """
         member = super().frombuf(buf, encoding, errors)
         most = _MAX_HEADER if member.type in _HEADERS else None
         if member.size < 0 or (most is not None and member.size > most):
@@ -50,10 +53,10 @@ class _Member(tarfile.TarInfo):
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> _Member:
-        """As the base class; raises `tarfile.ReadError` for a damaged header.
+        """Call the base class; raise `tarfile.ReadError` for a damaged header.
 
-        Python's reader takes one behind the first member for the end of the archive, and the end of
-        the file, too, though it may be cut off there.
+        After the first member, Python takes a damaged header, and the end of the file, for the end
+        of the archive.  But the archive may be cut off there.
         """
         try:
             return super().fromtarfile(archive)
@@ -71,7 +74,11 @@ class _Member(tarfile.TarInfo):
 def opened(
     file: IO[bytes], mode: Literal["r:", "r|"] = "r:", *, ignore_zeros: bool = False
 ) -> Iterator[tarfile.TarFile]:
-    """An archive that is not compressed; raises `tarfile.ReadError` for what is none."""
+    """Open an uncompressed archive for the block.
+
+    With `ignore_zeros` the reader skips zeros and damaged headers, and so reads further archives
+    behind the first one.  Raises `tarfile.ReadError` if `file` is no archive.
+    """
     with _damage_reported():
         archive = tarfile.open(  # noqa: SIM115 (it is closed below)
             fileobj=file, mode=mode, tarinfo=_Member, ignore_zeros=ignore_zeros
@@ -81,9 +88,10 @@ def opened(
 
 
 def members(archive: tarfile.TarFile, most: int = MAX_MEMBERS) -> Iterator[tarfile.TarInfo]:
-    """The members of an archive, which forgets each when the next is asked for.
+    """Yield the members of an archive; the archive forgets each one when the next one is read.
 
-    Raises `tarfile.ReadError` for a damaged archive, and for one with more than `most` members.
+    Raises `tarfile.ReadError` for a damaged archive, for one with more than `most` members, and for
+    a member whose name is too long.
     """
     following: Iterator[tarfile.TarInfo] = iter(archive)
     for _ in range(most):
@@ -97,14 +105,14 @@ def members(archive: tarfile.TarFile, most: int = MAX_MEMBERS) -> Iterator[tarfi
             if len(name) > MAX_PATH or name.count("/") > MAX_DEPTH:
                 raise tarfile.ReadError(f"no system takes the name {name[:60]!r}...")
         yield member
-        archive.members.clear()  # type: ignore[attr-defined] # what a long archive would keep
-        archive.pax_headers.clear()  # type: ignore[attr-defined] # they hold for all that follow
+        archive.members.clear()  # type: ignore[attr-defined] # Python would keep all of them
+        archive.pax_headers.clear()  # type: ignore[attr-defined] # copied to each later member
     raise tarfile.ReadError(f"more than {most} members")
 
 
 @contextmanager
 def _damage_reported() -> Iterator[None]:
-    """Say of whatever the reader stumbles over that the archive is damaged."""
+    """Turn the exceptions that Python's reader raises for odd headers into `tarfile.ReadError`."""
     wrong: tuple[type[Exception], ...]
     wrong = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
     try:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Text from bytes that others wrote, and text that every other program can read again.
 
-Names of files that are no UTF-8 come from Python with half a character for each bad byte, and JSON
-may hold such halves, too.  No file of results may, because readers of other languages, databases
-and XML refuse them.
+Python gives a file name that is not UTF-8 with half a character (a surrogate) for each bad byte,
+and JSON may hold such halves, too.  Files of results must not hold them, because readers in other
+languages, databases and XML refuse them.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ _MARKS = (
 
 
 def legible(text: str) -> str:
-    r"""`text` with a backslash escape for each byte that is no text: ``\xe4``.
+    r"""Return `text` without surrogates.
 
-    U+FFFD stands for half a character that no byte stands behind.
+    A surrogate that stands for a bad byte becomes a backslash escape, such as ``\xe4``.  Any other
+    one becomes U+FFFD.
     """
     return _HALVES.sub(_escape, text)
 
@@ -41,7 +42,10 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def json_text(document: Any, *, indent: int | None = None) -> str:
-    """`document` as JSON that strict readers take, in ASCII; other objects become their text."""
+    """Return `document` as JSON text in ASCII that strict readers take.
+
+    Objects that JSON does not know, and numbers that are not finite, become their text.
+    """
     return json.dumps(_legible(document), indent=indent, default=lambda value: legible(str(value)))
 
 
@@ -60,13 +64,14 @@ def _legible(value: Any) -> Any:
 
 
 def decoded(content: bytes) -> str:
-    """The text of a file that people write: UTF-8, or the encoding of its byte order mark.
+    """Return the text of a file that people write: UTF-8, or the encoding of its byte order mark.
 
-    Raises `ValueError` with the first bad place and what to do; its words follow the file's name.
+    Raises `ValueError` with the first bad place and the remedy; the caller puts the file's name
+    before its text.
     """
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
     try:
-        # A mark in the midst of a file is a character like others.
+        # utf-8-sig drops a mark only at the beginning; elsewhere it is a character like others.
         text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1

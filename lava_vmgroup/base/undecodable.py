@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Text of a system that may send bytes that are no UTF-8: U+FFFD stands for each of them.
+"""Decoding of bytes that may not be UTF-8, with one U+FFFD for each bad byte.
 
-Python's own ``replace`` makes one U+FFFD of up to three bytes; then nobody can count them.
+Python's own ``replace`` makes one U+FFFD of up to three bad bytes, so the bytes could not be
+counted any more.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import codecs
 
 ERRORS = "lava_vmgroup.each_byte"
-"""The error handler for such bytes, for ``bytes.decode`` and decoders."""
+"""The name of the error handler, for ``bytes.decode`` and incremental decoders."""
 
 
 def decoded(data: bytes) -> str:
-    """Read bytes as UTF-8."""
+    """Return `data` as text, with U+FFFD for each byte that is not UTF-8."""
     return data.decode(errors=ERRORS)
 
 

@@ -2,8 +2,8 @@
 """Users' regular expressions, which are tried on every line of a console.
 
 A repeated group that itself holds a repetition, such as ``(a+)*``, can take exponential time on
-one line, so it is refused beforehand.  What else could take for ever, such as ``(a|a)*`` or
-``.*.*.*.*``, is only known when it does: a match has a limited time.
+one line, so it is refused before the job runs.  Other slow expressions, such as ``(a|a)*`` or
+``.*.*.*.*``, show only when they are tried.  So every match has a time limit.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import regex
 from lava_vmgroup.base.errors import JobError
 
 MATCH_S = 5.0
-"""Processor time for one match, which takes microseconds as a rule."""
+"""Seconds of processor time for one match, which usually takes microseconds."""
 
 _FLAGS = re.compile(r"(?<!\\)\(\?[aimsux]+\)")
-"""Flags of the whole expression, which Python takes at its beginning only, and LAVA v1 anywhere."""
+"""Flags of the whole expression: Python allows them at its beginning only, LAVA v1 anywhere."""
 
 _NAME_GROUP, _RESULT_GROUP = "test_case_id", "result"
 
@@ -42,20 +42,24 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class UserPattern:
-    """A user's regular expression; what raises `JobError` when a match takes too long."""
+    """A user's regular expression, with a time limit for each match.
+
+    `match` and `search` raise `JobError` if a match takes more than `MATCH_S`, or if the pattern is
+    no regular expression.
+    """
 
     pattern: str
     flags: int = 0
 
     def match(self, text: str) -> regex.Match[str] | None:
-        """The match at the beginning of `text`, if there is one."""
+        """Return the match at the beginning of `text`, or None."""
         try:
             return self._compiled.match(text, timeout=MATCH_S)
         except TimeoutError:
             raise self._too_slow() from None
 
     def search(self, text: str, start: int = 0) -> regex.Match[str] | None:
-        """The first match in `text`, if there is one."""
+        """Return the first match in `text` from `start` on, or None."""
         try:
             return self._compiled.search(text, start, timeout=MATCH_S)
         except TimeoutError:
@@ -83,7 +87,7 @@ def _compiled(pattern: str, flags: int) -> regex.Pattern[str]:
 
 
 def _flags_first(text: str) -> str:
-    """The expression with its flags where today's Python takes them."""
+    """Return the expression, with its flags moved to the beginning if Python requires that."""
     try:
         re.compile(text)
     except re.error as error:
@@ -94,7 +98,7 @@ def _flags_first(text: str) -> str:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Hide Python's warnings about an expression from its user, who writes for LAVA."""
+    """Hide Python's warnings about an expression; its author writes for LAVA, not for Python."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -103,7 +107,8 @@ def _quietly() -> Iterator[None]:
 def pattern_problem(text: str, *, without_result: bool = False) -> str | None:
     """Return the reason why `text` is no pattern for results, or None.
 
-    A pattern `without_result` finds measurements, whose verdict nobody knows.
+    The pattern must have the groups ``test_case_id`` and ``result``.  With `without_result` it may
+    lack the second: then it finds measurements without a verdict.
     """
     problem = expression_problem(text)
     if problem is not None:
@@ -117,7 +122,7 @@ def pattern_problem(text: str, *, without_result: bool = False) -> str | None:
 
 
 def expression_problem(text: str) -> str | None:
-    """What keeps `text` from being a regular expression that ends in time, or None."""
+    """Return the reason why `text` is no regular expression or has nested quantifiers, or None."""
     try:
         with _quietly():
             text = _flags_first(text)
@@ -139,11 +144,11 @@ def fits_no_text(text: str) -> bool:
 
 
 def has_nested_quantifiers(text: str) -> bool:
-    """Whether a group of this valid regular expression repeats and holds a repetition.
+    """Return True if a group of this valid regular expression repeats and holds a repetition.
 
-    ``?`` and ``{3}`` are no repetitions here: they add no choice that grows with the line.
+    ``?`` and ``{3}`` do not count as repetitions: they add no choice that grows with the line.
     """
-    open_groups = [False]  # for each group around the token: does it hold a repetition?
+    open_groups = [False]  # an item for each group around the token: True if it holds a repetition
     closed_holds_repetition = False
     for kind in _tokens(text):
         if kind == "open":
