@@ -15,7 +15,7 @@ _TAG = re.compile(r"(?<!\$)\{([A-Z][A-Z0-9_]*)\}")
 
 
 class CommandKind(enum.Enum):
-    """What to do with a command's text; the values but the first are words that begin a line."""
+    """The use of a command's text; each value but the first is the word that begins its line."""
 
     AT_PROMPT = "at prompt"
     """Wait for the boot loader's prompt, then send the text as a line."""
@@ -24,7 +24,7 @@ class CommandKind(enum.Enum):
     SEND_CONTROL = "sendcontrol"
     """Send the control character of the text's one letter."""
     EXPECT = "expect"
-    """Wait for the text, which is literal."""
+    """Wait for the text, which is taken literally."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +38,9 @@ class BootCommand:
 def parse_list(text: str, place: str) -> tuple[BootCommand, ...]:
     """Read a command list of the configuration: commands separated by commas, quoted as in a shell.
 
-    A pair of quotes is taken away and what is in it is kept, so a U-Boot command that needs quotes
-    itself is quoted twice.  `place` is the file and key for the ConfigurationError that unbalanced
-    quotes or a bad command raise.
+    Quotes are removed and the text in them is kept.  So a U-Boot command that needs quotes itself
+    is quoted twice.  Raises ConfigurationError for unbalanced quotes or a bad command; `place`, the
+    file and key, begins its message.
     """
     splitter = shlex.shlex(text, posix=True)
     splitter.whitespace = ","
@@ -59,8 +59,8 @@ def parse_list(text: str, place: str) -> tuple[BootCommand, ...]:
 def parse_lines(lines: Iterable[str], *, place: str) -> tuple[BootCommand, ...]:
     """Read commands that are separate already, such as a job's own list.
 
-    Raises ConfigurationError, with `place` in it, for a ``sendcontrol`` without exactly one
-    character and an ``expect`` without text.
+    Raises ConfigurationError for a ``sendcontrol`` without exactly one character and an ``expect``
+    without text; `place` begins its message.
     """
     return tuple(_parse_line(line, place) for line in lines)
 
@@ -84,9 +84,9 @@ def _parse_line(line: str, place: str) -> BootCommand:
 
 
 def substitute(commands: Iterable[BootCommand], tags: Mapping[str, str]) -> tuple[BootCommand, ...]:
-    """Put the values of `tags` in for ``{KERNEL}``, ``{SERVER_IP}`` and so on.
+    """Replace ``{KERNEL}``, ``{SERVER_IP}`` and so on by their values in `tags`.
 
-    An empty value means that the job has no such file: an at-prompt command that mentions it is
+    An empty value means that the job has no such file.  An at-prompt command with such a tag is
     left out, so that one list serves jobs with and without a ramdisk.  U-Boot's ``${variable}`` is
     no tag.  Raises ConfigurationError for a tag that `tags` does not have.
     """
@@ -109,17 +109,17 @@ def _wanted(command: BootCommand, tags: Mapping[str, str]) -> bool:
 
 
 def names_root(text: str) -> bool:
-    """Return whether the last ``root=`` in a text names a root file system beside the ramdisk."""
+    """Return True if the last ``root=`` in a text names a root file system beside the ramdisk."""
     roots = re.findall(r"(?<!\w)root=[\"']?([^\s\"']+)", text)
     return bool(roots) and not re.match(r"/dev/ram\d*$", roots[-1])
 
 
 def kernel_arguments(text: str) -> str:
-    """The kernel's command line from a VM type's ``boot_cmds``.
+    """Return the kernel's command line from a VM type's ``boot_cmds``.
 
-    It is no command list: the comma in ``console=ttyAMA0,38400n8`` belongs to the word.  A comma
-    that ends a word is a separator of v1's lists, and quotes around the whole are v1's way to
-    protect commas; both are dropped.
+    The text is no command list: the comma in ``console=ttyAMA0,38400n8`` belongs to the word.  But
+    v1 wrote it as one: a comma that ends a word separated items, and quotes around the whole text
+    protected commas.  Both are dropped.
     """
     words = [word.rstrip(",") for word in text.split()]
     line = " ".join(word for word in words if word)

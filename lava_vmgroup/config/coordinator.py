@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Where the lab's MultiNode coordinator is: LAVA's file ``lava-coordinator.conf``, and our keys."""
+"""The settings of the lab's MultiNode coordinator, from LAVA's ``lava-coordinator.conf``.
+
+The keys ``listen`` and ``token_file`` are additions to LAVA's.
+"""
 
 from __future__ import annotations
 
@@ -13,42 +16,42 @@ from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.base.text import decoded
 
 DEFAULT_PATH = Path("/etc/lava-coordinator/lava-coordinator.conf")
-"""Where LAVA keeps the file."""
+"""The path at which LAVA keeps the file."""
 POLL_DELAY_S = 1.0
-"""The pause between polls where a file does not name one, as in LAVA."""
+"""Seconds between polls if a file does not set ``poll_delay``, as in LAVA."""
 LONGEST_POLL_DELAY_S = 86400
 
 _TOO_OPEN = 0o027
-"""Permissions that a token's file must not have: writing for its group, anything for others."""
+"""Permissions that a token's file must not give: to write for its group, any for others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """All that a client needs to speak to a coordinator."""
+    """The settings that a client needs to speak to a coordinator."""
 
     host: str
     port: int
     poll_delay_s: float = POLL_DELAY_S
-    """The pause between polls of a coordinator that does not know of holds."""
+    """Seconds between polls of a coordinator that cannot hold a request until it has an answer."""
     token: str | None = field(default=None, repr=False)
-    """What a coordinator that asks for a token wants to be told."""
+    """The secret for a coordinator that asks for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoordinatorConfig:
-    """The coordinator's settings, under LAVA's names; the defaults are those LAVA ships."""
+    """The coordinator's settings, under LAVA's names and with the defaults that LAVA ships."""
 
     coordinator_hostname: str = "localhost"
     port: int = 3079
     blocksize: int = 4096
     poll_delay: float = 3.0
     listen: str = "127.0.0.1"
-    """The address at which the coordinator listens; LAVA's listens at all of them."""
+    """The address at which the coordinator listens; LAVA's coordinator listens at all addresses."""
     token_file: Path | None = None
-    """Holds the token that the coordinator asks for."""
+    """The file with the token that the coordinator asks for."""
 
     def endpoint(self) -> Endpoint:
-        """Where clients find the coordinator; raises what `token` raises."""
+        """Return the coordinator's address and token for clients; raises the errors of `token`."""
         return Endpoint(
             host=self.coordinator_hostname,
             port=self.port,
@@ -57,14 +60,15 @@ class CoordinatorConfig:
         )
 
     def token(self) -> str | None:
-        """The token, None without a file; raises ConfigurationError if others may read it."""
+        """Return the token, or None without `token_file`; raises the errors of `read_token`."""
         return None if self.token_file is None else read_token(self.token_file)
 
 
 def read_token(path: Path) -> str:
-    """The token in the file `path`, without the white space around it.
+    """Return the token in the file `path`, without the white space around it.
 
-    Raises ConfigurationError if the file cannot be read, is empty, or is open to other users.
+    Raises ConfigurationError if the file cannot be read, is not ASCII, is empty, or is open to
+    other users.
     """
     try:
         mode = path.stat().st_mode
@@ -93,8 +97,8 @@ def read_token(path: Path) -> str:
 def load_coordinator_config(path: Path) -> CoordinatorConfig:
     """Read a file in the format of LAVA's ``lava-coordinator.conf``, a JSON object.
 
-    Keys that are not known are left alone.  Raises ConfigurationError, with file and key, for
-    what does not fit.
+    Unknown keys are ignored.  Raises ConfigurationError if the file cannot be read or is no JSON
+    object, and with file and key for a value that does not fit.
     """
     try:
         document = json.loads(decoded(path.read_bytes()))
@@ -120,9 +124,10 @@ def load_coordinator_config(path: Path) -> CoordinatorConfig:
 
 
 def find_coordinator_config(file: Path | None, search_path: tuple[Path, ...]) -> CoordinatorConfig:
-    """Read `file`, or the nearest ``lava-coordinator.conf``: of the search path, or LAVA's own.
+    """Read `file`; if it is None, read the ``lava-coordinator.conf`` with the highest precedence.
 
-    Raises what `load_coordinator_config` raises.
+    That is one on the search path, or else LAVA's own.  Raises the errors of
+    `load_coordinator_config`.
     """
     if file is None:
         own = [folder / DEFAULT_PATH.name for folder in reversed(search_path)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the lab's configuration says about one board or one kind of VM.
+"""The lab's configuration of one board or one kind of VM.
 
-What each key is for is said in ``default-config/lava-dispatcher/device-defaults.conf``.
+The file ``default-config/lava-dispatcher/device-defaults.conf`` explains each key.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lava_vmgroup.config.typed import (
 )
 
 KNOWN_PROMPTS = (
-    # root@host:~# and root@host ~# and root@host#
+    # The comments show prompts that fit: root@host:~# and root@host ~# and root@host#
     r"(\([^()]{1,40}\) ?)?root@[\w().-]{1,64}([: ] ?[^#\[\]]{1,200})? ?#",
     r"(\([^()]{1,40}\) ?)?\[(root@)?[\w().-]{1,64}[: ][^#\[\]]{1,200}\] ?#",  # [root@host ~]#
     r"[\w.-]{1,64}[: ] ?[~/][^\s#]{0,200} ?#",  # host:~ #
@@ -44,7 +44,7 @@ class QemuArch(enum.Enum):
     """The architecture of a guest."""
 
     HOST = "host"
-    """Whatever the host is."""
+    """The host's own architecture."""
     AARCH32 = "aarch32"
     AARCH64 = "aarch64"
     X86_64 = "x86_64"
@@ -54,14 +54,17 @@ class QemuNetwork(enum.Enum):
     """A network that a VM has a card in."""
 
     USER = "user"
-    """QEMU's own, with a way out through the host, a DHCP server, and nobody else on it."""
+    """QEMU's own network for this VM alone: it has a DHCP server and leads out through the host."""
     GROUP = "group"
-    """The one that the group's VMs share with each other and with the host."""
+    """The network that the group's VMs share with each other and with the host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadAddresses:
-    """Where U-Boot puts what it loads, as numbers in its notation; raises ValueError for others."""
+    """The addresses to which U-Boot loads files, in U-Boot's notation (hexadecimal).
+
+    Raises ValueError for an address that is not hexadecimal.
+    """
 
     kernel: str
     ramdisk: str
@@ -81,9 +84,10 @@ def _nothing() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceConfig:
-    """One board, or one kind of VM, under v1's names; durations are seconds, "" and None are none.
+    """The configuration of one board, or of one kind of VM, under v1's names.
 
-    Commands are shell commands for the dispatcher's machine unless they are typed at a prompt.
+    Durations are seconds.  "" and None mean that there is no such thing.  Commands run in a shell
+    on the dispatcher's machine, except those that are typed at a prompt.
     """
 
     hostname: str = ""
@@ -223,17 +227,17 @@ class DeviceConfig:
     qemu_networks: tuple[QemuNetwork, ...] = (QemuNetwork.USER, QemuNetwork.GROUP)
 
     job_boot_cmds: tuple[str, ...] = field(default=(), metadata=typed.NO_KEY)
-    """The job's own boot commands, one each, in the place of the configuration's."""
+    """The job's own boot commands, one an item; they replace the configuration's."""
     boot_cmds_key: str = field(default="", metadata=typed.NO_KEY)
-    """The key whose boot commands the job wants, whatever it deploys."""
+    """The key whose boot commands the job chose, in place of the one for its deployment."""
     extra: Mapping[str, str] = field(
         default_factory=_nothing, repr=False, compare=False, metadata=typed.NO_KEY
     )
-    """The files' other keys, which v1 tolerates and lets values refer to."""
+    """The other keys of the files: v1 allows them, and values may refer to them."""
     sources: Mapping[str, str] = field(
         default_factory=_nothing, repr=False, compare=False, metadata=typed.NO_KEY
     )
-    """For each key that a file set: the file and the key, for messages."""
+    """The file and the key, for messages, of each key that a file set."""
 
     @property
     def driver(self) -> str:
@@ -241,16 +245,19 @@ class DeviceConfig:
         return self.dummy_driver if self.client_type == "dummy" else self.client_type
 
     def place(self, key: str) -> str:
-        """Where a key's value is from, for messages."""
+        """Return the file and the key that a value comes from, for messages."""
         return self.sources.get(key, f"{self.hostname or self.device_type}: {key}")
 
     @property
     def is_vm(self) -> bool:
-        """Whether this describes a kind of VM, not a board."""
+        """True for a kind of VM, False for a board."""
         return self.client_type == "qemu"
 
     def typing_delay_s(self, system: str) -> float:
-        """Seconds between two characters typed to ``bootloader``, ``test_shell`` and so on."""
+        """Return the seconds between two characters typed to `system`.
+
+        `system` is ``bootloader``, ``test_shell`` or ``master_image``.
+        """
         delay_ms: int = getattr(self, f"{system}_serial_delay_ms")
         return delay_ms / 1000 if self.send_char else 0.0
 
@@ -264,17 +271,25 @@ class DeviceConfig:
         }
 
     def has_key(self, key: str) -> bool:
-        """Whether the configuration has such a key with a text, of v1's or of the lab's own."""
+        """Return True if the configuration has a text under `key`, a key of v1 or of the lab."""
         return isinstance(getattr(self, key, None), str) or key in self.extra
 
     def boot_commands(self, key: str = "boot_cmds") -> tuple[commands.BootCommand, ...]:
-        """A board's boot commands; raises ConfigurationError when they are not well-formed."""
+        """Return a board's boot commands: the job's own, or those under `key`.
+
+        A key that the job chose takes the place of `key`.  Raises ConfigurationError if the
+        commands are malformed or refer to a key that is not set.
+        """
         if self.job_boot_cmds:
             return commands.parse_lines(self.job_boot_cmds, place="the job's boot_cmds")
         return commands.parse_list(*self._chosen(key))
 
     def kernel_arguments(self, key: str = "boot_cmds") -> str:
-        """The same key of a VM type, where it is the kernel's command line."""
+        """Return a VM's kernel command line: the job's own, or the text under `key`.
+
+        A key that the job chose takes the place of `key`.  In its text the ``boot_options`` replace
+        their tags.  Raises ConfigurationError if the text refers to a key that is not set.
+        """
         if self.job_boot_cmds:
             return " ".join(self.job_boot_cmds)
         line, _ = self._chosen(key)
@@ -295,7 +310,7 @@ class DeviceConfig:
         return text, self.place(key)
 
     def _unset(self, text: str) -> str:
-        """The key that a text refers to, perhaps by others, and that nothing sets; "" if none."""
+        """Return the first unset key that a text refers to, directly or by other keys, or ""."""
         for name in re.findall(r"%\(([^()]+)\)s", text):
             key = name.lower()
             if not hasattr(self, key) and key not in self.extra:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What ``lava-dispatcher.conf`` says about the dispatcher's own machine.
+"""The configuration of the dispatcher's own machine, from ``lava-dispatcher.conf``.
 
-What each key is for is said in ``default-config/lava-dispatcher/lava-dispatcher.conf``.
+The file ``default-config/lava-dispatcher/lava-dispatcher.conf`` explains each key.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ class DispatcherConfig:
     host_command_retries: Positive = 5
 
     url_mappings: tuple[UrlMapping, ...] = field(default=(), metadata=typed.NO_KEY)
-    """Where what jobs name is really to be had, from ``urlmappings.txt``."""
+    """The replacements for URLs that jobs name, from ``urlmappings.txt``."""
 
     def mapped(self, url: str) -> str:
-        """The URL to use in place of one that a job names."""
+        """Return the URL to use in place of `url`, which a job names."""
         for mapping in self.url_mappings:
             url = mapping.pattern.sub(mapping.replacement, url)
         return url
 
     @property
     def proxy_variables(self) -> dict[str, str]:
-        """What tells programs of the proxy; nothing when there is none."""
+        """The environment variables that name the proxy to programs; empty without a proxy."""
         if not self.lava_proxy:
             return {}
         return {
@@ -64,7 +64,7 @@ class DispatcherConfig:
 def load_dispatcher(search_path: tuple[Path, ...]) -> DispatcherConfig:
     """Read the dispatcher's configuration; raises ConfigurationError for a value that does not fit.
 
-    Keys that nothing here uses are v1's own and are left alone.
+    Unknown keys are ignored, as v1's files have more keys.
     """
     layers = files.Layers(typed.default_texts(DispatcherConfig))
     layers.read_all("lava-dispatcher.conf", search_path)

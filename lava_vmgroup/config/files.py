@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""LAVA v1's configuration files: where they are, their syntax, and how they are laid over another.
+"""LAVA v1's configuration files: their folders, their syntax and their precedence.
 
-A file is an INI file whose head needs no section; keys are case-insensitive, a value goes on over
-indented lines, and nothing on a value's line is a comment.  Several files are read one over the
-other and only then interpolated, so ``%(key)s`` in a device type's file means the device's value.
-After that, ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` stand for the environment when the name
-is all upper case; U-Boot's ``${kernel_addr_r}`` stays as it is.
+- A file is an INI file whose head needs no section.  Keys are case-insensitive, a value goes on
+  over indented lines, and a value's line holds no comment.
+- Several files are read one over the other and only then interpolated.  So ``%(key)s`` in a device
+  type's file means the device's value.
+- After that, ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` stand for environment variables if the
+  name is all upper case.  U-Boot's ``${kernel_addr_r}`` stays as it is.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.base.text import decoded
 
 MAIN = "__main__"
-"""The section that the sectionless head of a file stands for."""
+"""The name given to the section-less head of a file."""
 
 _ENVIRONMENT = re.compile(
     r"""\$ (?: \{ (?P<braced>[A-Z][A-Z_]*) (?: :- (?P<default>[^{}]*) )? \}
@@ -31,10 +32,10 @@ _ENVIRONMENT = re.compile(
 
 
 def search_path(config_dir: Path | None = None) -> tuple[Path, ...]:
-    """The folders to read, the lowest precedence first.
+    """Return the folders to read, the lowest precedence first.
 
-    `config_dir` takes the place of the system's and the user's folders.  A Python virtual
-    environment has a system folder of its own.  Raises ConfigurationError when `config_dir` is no
+    `config_dir` takes the place of the system's and the user's folders.  In a Python virtual
+    environment the system's folder is below it.  Raises ConfigurationError if `config_dir` is no
     folder.
     """
     shipped = Path(__file__).parents[1] / "default-config" / "lava-dispatcher"
@@ -54,17 +55,15 @@ def search_path(config_dir: Path | None = None) -> tuple[Path, ...]:
 
 
 def names_in(folder: str, path: tuple[Path, ...]) -> list[str]:
-    """The names that have a ``.conf`` file in `folder` anywhere on the search path, sorted."""
+    """Return the sorted names of the ``.conf`` files in `folder` anywhere on the search path."""
     return sorted({file.stem for root in path for file in (root / folder).glob("*.conf")})
 
 
 class Layers:
-    """The text of several files, the later over the earlier, each key with its file.
-
-    `defaults` are the lowest layer: the declared keys with their values as a file would have them.
-    """
+    """The text of several files, the later over the earlier, each key with its file."""
 
     def __init__(self, defaults: Mapping[str, str] | None = None) -> None:
+        """Begin with `defaults`: the declared keys with their values as a file would have them."""
         self._defaults = dict(defaults or {})
         self._parser = _parser()
         self._parser.add_section(MAIN)
@@ -72,9 +71,9 @@ class Layers:
         self._interpolation = configparser.BasicInterpolation()
 
     def read(self, file: Path) -> bool:
-        """Lay one file over the rest; False if there is none.
+        """Lay one file over the rest; return False if it does not exist.
 
-        Raises ConfigurationError, with the line where there is one, if it cannot be read.
+        Raises ConfigurationError if the file cannot be read or parsed.
         """
         layer = _parse(file)
         if layer is None:
@@ -85,32 +84,35 @@ class Layers:
         return True
 
     def read_all(self, name: str, path: tuple[Path, ...]) -> bool:
-        """Lay the files called `name` over the rest, in the search path's order; False if none."""
+        """Lay the files called `name` over the rest, in the order of `path`; return False if none.
+
+        Raises the errors of `read`.
+        """
         found = [self.read(folder / name) for folder in path]
         return any(found)
 
     def force(self, key: str, value: str) -> None:
-        """Set a key whatever the files say."""
+        """Set a key over every file."""
         self._parser.set(MAIN, key, value)
         self._sources.pop((MAIN, key), None)
 
     def keys(self) -> list[str]:
-        """The keys of the main section that a file or `force` has set."""
+        """Return the keys of the main section that a file or `force` has set."""
         return list(self._parser[MAIN])
 
     def sections(self) -> list[str]:
-        """The sections beside the main one."""
+        """Return the names of the sections beside the main one."""
         return [name for name in self._parser.sections() if name != MAIN]
 
     def section(self, name: str) -> dict[str, str]:
-        """The values of an extra section; the main section's keys can be referred to in it."""
+        """Return the values of an extra section; they may refer to the main section's keys."""
         return {key: self.get(key, name) for key in self._parser[name]}
 
     def get(self, key: str, section: str = MAIN) -> str:
-        """A key's value, interpolated; "" for a key that nothing declares or sets.
+        """Return a key's value, interpolated; "" for an unknown key.
 
-        A value with an unset environment variable is replaced by the declared default as a whole,
-        as in v1.  Raises ConfigurationError for a broken ``%`` reference.
+        If the value has an unset environment variable, the declared default replaces the whole
+        value, as in v1.  Raises ConfigurationError for a broken ``%`` reference.
         """
         default = self._defaults.get(key, "")
         text = self._interpolate(key, section, self._parser.get(section, key, fallback=default))
@@ -120,14 +122,17 @@ class Layers:
             return self._interpolate(key, section, default) if key in self._defaults else text
 
     def lenient(self, key: str) -> str:
-        """The value of a key that nothing declares: v1 never looks at it, so it may be broken."""
+        """Return the value as `get` does, or the text as it is if a ``%`` reference is broken.
+
+        This is for undeclared keys: v1 never reads them, so they may be broken.
+        """
         try:
             return self.get(key)
         except ConfigurationError:
             return self._parser.get(MAIN, key)
 
     def late(self, key: str) -> str:
-        """As `get`, but the text as it is where it refers to a key that nothing sets."""
+        """Return the value as `get` does, or the text as it is if it refers to an unset key."""
         try:
             return self.get(key)
         except ConfigurationError as error:
@@ -136,11 +141,11 @@ class Layers:
             raise
 
     def source(self, key: str, section: str = MAIN) -> Path | None:
-        """The file that gave the key its value; None for a default."""
+        """Return the file that gave the key its value; None for a default."""
         return self._sources.get((section, key))
 
     def place(self, key: str, section: str = MAIN) -> str:
-        """The file and the key, for messages."""
+        """Return the file and the key, for messages."""
         file = self.source(key, section)
         name = key if section == MAIN else f"[{section}] {key}"
         return f"{file}: {name}" if file else f"{name} (its default)"
@@ -160,7 +165,7 @@ class Layers:
                 hint="remove the circle of references",
             ) from error
         except configparser.InterpolationSyntaxError as error:
-            # the parser's own message quotes the value, which may be a password
+            # The parser's own message quotes the value, which may be a password.
             raise ConfigurationError(
                 f"{self.place(key, section)} has a % that starts no %(key)s",
                 hint="write %% for a percent sign",
@@ -168,7 +173,10 @@ class Layers:
 
 
 def expand_environment(text: str) -> str:
-    """Put the environment's values in for upper-case names; raises KeyError for an unset one."""
+    """Replace references to upper-case environment variables by their values.
+
+    Raises KeyError for a variable that is not set and has no default in `text`.
+    """
 
     def value(match: re.Match[str]) -> str:
         name = match["braced"] or match["bare"]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The lab's devices and device types: which there are, and how to read one's configuration.
+"""The lab's devices and device types: their names, and their configuration.
 
-From the lowest precedence to the highest: ``device-defaults.conf``, ``device-types/<type>.conf``,
-``devices/<name>.conf`` and the file of ``--config``; each of the first three from every folder of
-the search path in turn.
+A device's configuration comes from these files, from the lowest precedence to the highest:
+``device-defaults.conf``, ``device-types/<type>.conf``, ``devices/<name>.conf`` and the file of
+``--config``.  Each of the first three is read from every folder of the search path in turn.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def load_vm_type(
 
 
 def backend_type(extra_file: Path) -> str | None:
-    """The kind of VM that a file of LAVA's scheduler names, None when it names none.
+    """Return the kind of VM that a file of LAVA's scheduler names, or None.
 
-    Raises ConfigurationError when the file does not exist or cannot be read.
+    Raises ConfigurationError if the file does not exist or cannot be read.
     """
     layers = files.Layers()
     if not layers.read(extra_file):
@@ -78,13 +78,13 @@ def backend_type(extra_file: Path) -> str | None:
 
 
 def known_devices(search_path: tuple[Path, ...]) -> dict[str, str]:
-    """The name of each device with its device type, "" if its files give none."""
+    """Return the name of each device with its device type, "" if its files give none."""
     names = files.names_in("devices", search_path)
     return {name: _device_type(name, search_path) for name in names}
 
 
 def known_device_types(search_path: tuple[Path, ...]) -> dict[str, str]:
-    """The name of each device type with its ``client_type``."""
+    """Return the name of each device type with its ``client_type``."""
     names = files.names_in("device-types", search_path)
     return {name: _type_layers(name, search_path).get("client_type") for name in names}
 
@@ -95,9 +95,10 @@ def find_device(
     target: str | None = None,
     extra_file: Path | None = None,
 ) -> DeviceConfig:
-    """The device for a host of `device_type`: `target`, or else the lab's only one of that type.
+    """Return the device for a host: `target`, or the lab's only device of `device_type`.
 
-    Raises ConfigurationError when there is not exactly one, or when `target` is of another type.
+    Raises ConfigurationError if `target` is None and the lab has no or several such devices, if
+    `target` is of another type, and as `load_device` does.
     """
     if target is None:
         target = _only(device_type, known_devices(search_path))
@@ -128,7 +129,7 @@ def _only(device_type: str, devices: Mapping[str, str]) -> str:
 
 def _device_type(name: str, path: tuple[Path, ...], extra_file: Path | None = None) -> str:
     layers = files.Layers()
-    if Path(name).name == name:  # else the name would lead out of the folder
+    if Path(name).name == name:  # a name with a slash would lead out of the folder
         layers.read_all(f"devices/{name}.conf", path)
     if extra_file and not layers.read(extra_file):
         raise _no_such_file(extra_file)

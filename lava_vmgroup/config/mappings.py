@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``urlmappings.txt``: other places for what jobs name, such as a mirror in the lab."""
+"""``urlmappings.txt``: replacements for the URLs that jobs name, such as a mirror in the lab."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ FILE = "urlmappings.txt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlMapping:
-    """What to put in place of whatever matches a regular expression."""
+    """A regular expression, and the text that replaces its matches in a URL."""
 
     pattern: re.Pattern[str]
     replacement: str
 
 
 def load_mappings(search_path: tuple[Path, ...]) -> tuple[UrlMapping, ...]:
-    """The mappings of every folder on the search path, in the order in which they are applied.
+    """Return the mappings of every folder on the search path, in the order of their use.
 
     Raises ConfigurationError, with file and line, for a line that is no mapping.
     """
@@ -44,7 +44,7 @@ def _mapping(line: str, place: str) -> UrlMapping:
     expression, comma, replacement = (part.strip() for part in line.rpartition(","))
     try:
         pattern = re.compile(expression)
-        pattern.sub(replacement, "")  # refuses groups that the expression does not have
+        pattern.sub(replacement, "")  # raises for groups that the expression does not have
     except (re.error, IndexError) as error:
         raise ConfigurationError(f"{place}: {error}", hint="write regex,replacement") from error
     if not comma or not expression:

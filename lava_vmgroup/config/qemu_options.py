@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""LAVA v1's way of describing a VM: one line of QEMU's options, with its memory, CPUs and machine.
+"""Reading of LAVA v1's VM types, which describe a VM by one line of QEMU's options.
 
-These have keys of their own here, because the host is held against them; networks, disks and the
-accelerator are chosen.  So v1's files are understood, and what cannot be is refused when they are
-read.
+Here memory, CPUs and machine have keys of their own, because the host is compared with them, and
+networks, disks and the accelerator are not configured by options at all.  So v1's options become
+keys or are dropped.  Options that contradict this are refused when the file is read.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config.device import DeviceConfig, QemuArch
 
-_IS_V1 = "-nographic"  # each of v1's files has it; it would take the console away
+_IS_V1 = "-nographic"  # in each of v1's files; here it would take the console away
 _FLAGS = frozenset({_IS_V1, "-enable-kvm", "-no-reboot", "-show-cursor", "-nodefaults"})
 _CHOSEN = frozenset({"-realtime", "-clock", "-accel", "-hda"})
-"""Options with a value that say what is chosen here, or that QEMU has no more."""
+"""Options with a value that are dropped: the value is chosen here, or QEMU lost the option."""
 _OF_JOBS = frozenset({"-kernel", "-append", "-initrd", "-dtb"})
 _NETWORKS = ("nic", "user", "none")
 _OLD_CARD = re.compile(r"virtio-net.*,vlan=")
@@ -36,7 +36,7 @@ _ARCHITECTURES = {
 
 
 def understood(config: DeviceConfig) -> DeviceConfig:
-    """Return a VM's configuration with the settings that stand among QEMU's options.
+    """Return a VM's configuration with the settings among QEMU's options moved to their keys.
 
     Raises `ConfigurationError`, naming file and key, for options that cannot be kept.
     """
@@ -67,7 +67,7 @@ def _pairs(words: list[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def _setting(option: str, value: str | None, config: DeviceConfig) -> dict[str, Any] | None:
-    """Return the settings that an option stands for; None for one that is kept."""
+    """Return the settings that replace an option, which may be none; None to keep the option."""
     option = re.sub("^--", "-", option)
     if option in _OF_JOBS or (_DISK in (value or "") and option != "-hda"):
         raise _refused(option, value, config, "leave it out: the job decides on this")
@@ -83,7 +83,7 @@ def _setting(option: str, value: str | None, config: DeviceConfig) -> dict[str, 
 
 
 def _keyed(option: str, value: str, config: DeviceConfig) -> dict[str, Any] | None:
-    """Return the settings of an option that has a key of its own."""
+    """Return the settings of an option that has a key here; None for any other option."""
     if option == "-m":
         if (found := _MEMORY.fullmatch(value)) is None:
             raise _refused(option, value, config, "set qemu_memory to a number of MiB instead")
@@ -106,7 +106,7 @@ def _machine(value: str) -> dict[str, Any]:
 
 
 def _binary(config: DeviceConfig) -> dict[str, Any]:
-    """Return the program, and the host's CPUs if it is started by taskset."""
+    """Return the program, and the host's CPUs if ``taskset`` starts it."""
     try:
         words = shlex.split(config.qemu_binary)
     except ValueError:
@@ -126,7 +126,10 @@ def _binary(config: DeviceConfig) -> dict[str, Any]:
 
 
 def _v1_architecture(config: DeviceConfig, binary: str) -> dict[str, Any]:
-    """Return the architecture that v1 told by the program; which program, the host decides."""
+    """Return the architecture that the name of v1's program means, without that program.
+
+    The program is chosen on the host.  Settings of the file override the name's architecture.
+    """
     architecture = _ARCHITECTURES.get(binary)
     if architecture is None:
         return {}

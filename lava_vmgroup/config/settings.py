@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a job says of the system that it deploys and boots, laid over the lab's configuration.
+"""A job's settings for the system that it deploys and boots, laid over the lab's configuration.
 
-Both kinds of settings become a `DeviceConfig`, so all that is made from one, a board's driver or
-a VM's console, obeys the job without knowing of it.
+The result is a `DeviceConfig` like the lab's own.  So a board's driver or a VM's console, which are
+made from one, need no code for the job's settings.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DEPLOY_PARAMETERS: Mapping[str, Any] = MappingProxyType(
         "bootfstype": _TEXT,
     }
 )
-"""The schema of those parameters of a deploy action that `DeploySettings` reads."""
+"""The schema of the parameters of a deploy action that `DeploySettings` reads."""
 
 BOOT_PARAMETERS: Mapping[str, Any] = MappingProxyType(
     {
@@ -54,10 +54,10 @@ BOOT_PARAMETERS: Mapping[str, Any] = MappingProxyType(
         "interrupt_boot_prompt": _TEXT,
     }
 )
-"""The schema of those parameters of a boot action that `BootSettings` reads."""
+"""The schema of the parameters of a boot action that `BootSettings` reads."""
 
 BOOT_COMMANDS = frozenset({"boot_linaro_image", "boot_image"})
-"""The commands that have these parameters."""
+"""The job's commands that have `BOOT_PARAMETERS`."""
 
 _PROMPTS = ("login_prompt", "password_prompt", "test_image_prompt", "interrupt_boot_prompt")
 _NEEDS = (("login_prompt", "username"), ("password_prompt", "password"))
@@ -66,7 +66,7 @@ _V1_FILE_SYSTEMS = {"rootfstype": "ext4", "bootfstype": "vfat"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploySettings:
-    """How to get into a deployed system, and what it is; None leaves the lab's value."""
+    """The login and the kind of a deployed system; None leaves the lab's value."""
 
     login_prompt: str | None = None
     username: str | None = None
@@ -77,15 +77,15 @@ class DeploySettings:
     root_part: int | None = None
     target_type: str | None = None
     bootloadertype: str = "u_boot"
-    """``uefi`` has a VM boot by firmware even where its image names a kernel."""
+    """``uefi`` makes a VM boot by firmware even if its image names a kernel."""
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Self:
-        """Read them from a deploy action's parameters, which have been checked."""
+        """Return the settings in a deploy action's checked parameters."""
         return cls(**_picked(cls, parameters))
 
     def over(self, config: DeviceConfig) -> DeviceConfig:
-        """The lab's configuration with the job's settings laid over it."""
+        """Return the lab's configuration with these settings laid over it."""
         names = ("login_prompt", "username", "password_prompt", "password", "login_commands")
         given = {
             name: value
@@ -104,7 +104,7 @@ class DeploySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootSettings:
-    """How one boot differs from what the lab's configuration says."""
+    """The differences of one boot from the lab's configuration."""
 
     options: tuple[str, ...] = ()
     """Values for the device's ``boot_options``, as ``NAME=VALUE``."""
@@ -114,18 +114,22 @@ class BootSettings:
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Self:
-        """Read them from a boot action's parameters, which have been checked."""
+        """Return the settings in a boot action's checked parameters."""
         return cls(**_picked(cls, parameters))
 
     @property
     def chooses_commands(self) -> bool:
-        """Whether the boot commands, or the kernel's command line, are the job's matter."""
+        """True if the job chooses the boot commands or a part of them.
+
+        For a VM these are the kernel's command line.
+        """
         return bool(self.boot_cmds or self.options)
 
     def over(self, config: DeviceConfig) -> DeviceConfig:
-        """The configuration for this boot.
+        """Return the configuration for this boot.
 
-        Raises `JobError` for an option that the device does not have, or not with this value.
+        Raises `JobError` for an option that the device does not have, or whose value it does not
+        allow.
         """
         for option in self.options:
             config = _with_option(config, option)
@@ -140,11 +144,11 @@ class BootSettings:
 
 
 DEFAULT_BOOT = BootSettings()
-"""A boot as the lab's configuration says it."""
+"""A boot by the lab's configuration alone."""
 
 
 def deploy_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the settings of a deploy action, as ``parameter: problem`` lines."""
+    """Yield the problems in the settings of a deploy action, as ``parameter: problem`` lines."""
     yield from _prompt_problems(parameters)
     for name, needed in _NEEDS:
         if name in parameters and needed not in parameters:
@@ -160,9 +164,10 @@ def deploy_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
 
 
 def boot_problems(parameters: Mapping[str, Any], *, typed_at_prompt: bool) -> Iterator[str]:
-    """What is wrong with the settings of a boot action, as ``parameter: problem`` lines.
+    """Yield the problems in the settings of a boot action, as ``parameter: problem`` lines.
 
-    `typed_at_prompt` tells boot commands for a boot loader from a VM's kernel command line.
+    `typed_at_prompt` is True if the boot commands are for a boot loader, and False if they are a
+    VM's kernel command line.
     """
     yield from _prompt_problems(parameters)
     if typed_at_prompt:
@@ -192,7 +197,10 @@ def _picked(cls: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_root_part(config: DeviceConfig, number: int) -> DeviceConfig:
-    """A VM's kernel command line names the root device, so both change with the number."""
+    """Return the configuration with another root partition.
+
+    A VM's kernel command line names the root device, so it changes, too.
+    """
     device = re.sub(r"\d+$", str(number), config.root_device)
     arguments = config.boot_cmds
     if config.is_vm:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Fills a dataclass from configuration text: the fields are the keys, their types the checks.
 
-A field whose default comes from other keys has `refers` as its metadata, one that is no key has
-`NO_KEY`, and one that need not be right before it is used has `LATE`.
+A field's metadata marks the exceptions:
+
+- `refers`: the default comes from other keys.
+- `NO_KEY`: no file sets the field.
+- `LATE`: references to unset keys are an error only when the field is used.
 """
 
 from __future__ import annotations
@@ -35,13 +38,13 @@ Seconds = Annotated[float, "0 or more"]
 Scale = Annotated[float, "1 to 100"]
 RemoteFolder = Annotated[str, "a folder of another machine"]
 Sections = Mapping[str, Mapping[str, str]]
-"""Names, each with the keys of the file's section of that name."""
+"""Names, each with the keys and values of the section of that name."""
 
 NO_KEY: Mapping[str, Any] = types.MappingProxyType({"key": False})
 """The metadata of a field that no file sets."""
 
 LATE: Mapping[str, Any] = types.MappingProxyType({"late": True})
-"""The metadata of a field that may refer to keys that are not set, as long as it is not used."""
+"""The metadata of a field whose references to unset keys are an error only when it is used."""
 
 _LARGEST_SCALE = 100
 _BOOLEANS = {
@@ -51,22 +54,22 @@ _BOOLEANS = {
 
 
 def refers(text: str) -> Mapping[str, Any]:
-    """The metadata of a field whose default is `text` as a file would say it, with ``%(key)s``."""
+    """Return the metadata of a field whose default is `text`, written as in a file: ``%(key)s``."""
     return {"text": text}
 
 
 def key_names(kind: type[DataclassInstance]) -> tuple[str, ...]:
-    """The keys that a dataclass declares."""
+    """Return the keys that a dataclass declares."""
     return tuple(field.name for field in _key_fields(kind))
 
 
 def default_texts(kind: type[DataclassInstance]) -> dict[str, str]:
-    """Each key of a dataclass with its default as a file would say it."""
+    """Return each key of a dataclass with its default, written as in a file."""
     return {field.name: _default_text(field) for field in _key_fields(kind)}
 
 
 def read_keys(kind: type[Instance], layers: Layers, **others: Any) -> Instance:
-    """Make a `kind` from the layers and, for the fields that are no keys, `others`.
+    """Return a `kind` with its keys from `layers`, and its other fields from `others`.
 
     Raises ConfigurationError, naming file and key, for a value that does not fit its field's type.
     """
@@ -108,7 +111,7 @@ def _convert(field: dataclasses.Field[Any], hint: Any, layers: Layers) -> Any:
     key = field.name
     text = layers.late(key) if field.metadata.get("late") else layers.get(key)
     try:
-        # v1's parser took a pair of double quotes for an empty value
+        # v1's parser took a pair of double quotes for an empty value.
         return _value("" if text == '""' else text, hint, layers)
     except ValueError as error:
         raise ConfigurationError(
@@ -117,7 +120,10 @@ def _convert(field: dataclasses.Field[Any], hint: Any, layers: Layers) -> Any:
 
 
 def _value(text: str, hint: Any, layers: Layers) -> Any:
-    """The value of the type `hint`; the ValueError says what was expected."""
+    """Return the text as a value of the type `hint`.
+
+    Raises ValueError with the expected value; the caller puts "expected" before its text.
+    """
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return _value(text, typing.get_args(hint)[0], layers) if text else None
     if hint == Sections:
@@ -199,9 +205,10 @@ def _shell_words(text: str) -> tuple[str, ...]:
 
 
 def list_items(text: str) -> tuple[str, ...]:
-    """The items of a list: a JSON array or one item for each line.
+    """Return the items of a list: a JSON array, or one item a line.
 
-    A line such as ``[#$]`` is a pattern, not an array: only a quote after the bracket tells.
+    An array begins with a bracket and a quote: a line such as ``[#$]`` is a pattern.  Raises
+    ValueError for an array that is not JSON or holds other things than strings.
     """
     if not re.match(r'\[\s*"', text):
         return tuple(filter(None, (line.strip() for line in text.splitlines())))
@@ -217,7 +224,10 @@ def list_items(text: str) -> tuple[str, ...]:
 
 
 def choices(text: str) -> tuple[str, ...]:
-    """The items of a list that v1 separates by commas; a JSON array may hold some."""
+    """Return the items of a list, split at commas, too, as in v1.
+
+    Items of a JSON array are not split.
+    """
     items = list_items(text)
     if text.lstrip().startswith("["):
         return items
@@ -241,7 +251,7 @@ def _member(text: str, kind: type[enum.Enum]) -> enum.Enum:
 
 
 def _enum_of_tuple(hint: Any) -> type[enum.Enum] | None:
-    """The enumeration whose members a tuple holds; None for another type."""
+    """Return the enumeration whose members a tuple type holds; None for another type."""
     items = typing.get_args(hint)
     if typing.get_origin(hint) is not tuple or not isinstance(items[0], type):
         return None
