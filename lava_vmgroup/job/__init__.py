@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""From a job file to the sub-jobs of its nodes; pure.
+"""From a job file to the sub-jobs of its nodes.
 
-What a scheduler needs to submit a VM group as sub-jobs is here: read a job (`load_document`),
-check it (`parse_job`), expand it (`expand`), and write each sub-job down (`to_document`).
+A scheduler needs only these to submit a VM group as sub-jobs:
+
+1. `load_document` reads the job file.
+2. `parse_job` checks it.
+3. `expand` splits it into sub-jobs.
+4. `to_document` turns each sub-job into JSON data.
+
+Only the first one has to do with files; the others are pure.
 """
 
 from lava_vmgroup.job.expansion import expand, to_document

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Parts of a job that are right by themselves and do not fit together."""
+"""Checks for parts of a job that are valid by themselves but contradict each other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BOOTING = ("boot_linaro_image", "boot_image", "lava_test_shell", "lava_command_
 
 
 def contradictions(document: Mapping[str, Any]) -> list[str]:
-    """What does not fit together in a job whose every part has the right shape."""
+    """Return the contradictions in a job whose every part is valid by the schema."""
     found = [*watch_problems(document)]
     found += wish_problems("vm_group.host", document["vm_group"]["host"])
     vms = document["vm_group"]["vms"]
@@ -33,7 +33,7 @@ def contradictions(document: Mapping[str, Any]) -> list[str]:
 
 
 def wish_problems(place: str, entry: Mapping[str, Any]) -> Iterator[str]:
-    """The problems of the keys by which a node, at `place`, asks something of its host."""
+    """Yield the problems of ``requires`` and ``accelerator`` in a node's `entry` at `place`."""
     prefix = f"{place}." if place else ""
     requires = entry.get("requires", ())
     bad = list(word_problems(f"{prefix}requires", requires))
@@ -57,7 +57,7 @@ def wish_problems(place: str, entry: Mapping[str, Any]) -> Iterator[str]:
 
 
 def watch_problems(document: Mapping[str, Any]) -> Iterator[str]:
-    """What does not fit in the ``console_watch`` of a job or a sub-job."""
+    """Yield the problems in the ``console_watch`` of a job or a sub-job."""
     taken = set(NAMES)
     for index, own in enumerate(document.get("console_watch", {}).get("patterns", ())):
         place = f"console_watch.patterns[{index}]"
@@ -68,7 +68,10 @@ def watch_problems(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def expression_problems(place: str, text: str) -> Iterator[str]:
-    """What keeps `text` from being an expression that is looked for on a console."""
+    """Yield the reason if `text` cannot be searched for on a console.
+
+    An expression that fits the empty text would fit everywhere.
+    """
     problem = expression_problem(text)
     if problem is not None:
         yield f"{place}: {problem}"
@@ -79,7 +82,7 @@ def expression_problems(place: str, text: str) -> Iterator[str]:
 def _image_problems(
     place: str, vm: Mapping[str, Any], actions: list[Mapping[str, Any]]
 ) -> Iterator[str]:
-    """Whether it is clear, and in time, what a VM boots."""
+    """Yield the problems of a VM's image: two different ones, or none before its first boot."""
     image = vm.get("image")
     deployed = image is not None or "launch_with" in vm
     for index, action in enumerate(actions):

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Expanding a VM group into the sub-jobs of its nodes, as LAVA v1's scheduler did.
+"""Expansion of a VM group into the sub-jobs of its nodes, as LAVA v1's scheduler did.
 
-Names and sub_ids are unique whatever the order and however often a role or an entry's count
-repeats: the host is ``<job>.0`` and the VMs follow in the order of the job; VMs are numbered
-down from the group's size less one, as v1 did for entries without a count.
+- The host's sub_id is ``<job>.0``; the VMs' follow in the order of the job.
+- The numbers in the VMs' names count down from the group's size less one, as v1 did for entries
+  without a count.
+- So names and sub_ids are unique even if entries repeat a role or have a count.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ IMAGE_COMMANDS = frozenset(
 )
 
 COUNTED_COMMANDS = frozenset({"lava_test_shell"})
-"""Commands that learn by ``repeat_count`` which of their repetitions they are."""
+"""Commands whose repetitions get their number, from 0, as the parameter ``repeat_count``."""
 
 SUBMIT_COMMANDS = frozenset({"submit_results", "submit_results_on_host"})
-"""Commands that the group carries out when all of its nodes have ended."""
+"""Commands that run when all nodes of the group have ended."""
 
 VM_DEVICE_TYPE = "dynamic-vm"
-"""The device type of every VM's sub-job; what it really is stands under `BACKEND_KEY`."""
+"""The device type of every VM's sub-job; its real type stands under `BACKEND_KEY`."""
 
 BACKEND_KEY = "dynamic_vm_backend_device_type"
-"""Where the configuration of a VM's sub-job says what kind of VM it is."""
+"""The key for the type of a VM in the ``config`` of its sub-job."""
 
 
 def expand(job: Job, *, job_id: str, target_group: str) -> Group:
-    """The group of sub-jobs that `job` describes; pure, the same input gives the same group.
+    """Return the group of sub-jobs that `job` describes; the same input gives the same group.
 
-    `job_id` is the parent's number, `target_group` the group's unique name (a UUID).
+    `job_id` is the job's number, `target_group` the group's unique name (a UUID).
     """
     instances = [
         (number, entry) for number, entry in enumerate(job.vms) for _ in range(entry.count)
@@ -113,7 +114,7 @@ def _repetitions(action: Action) -> Iterator[Action]:
 
 
 def _vm_actions(job: Job, number: int) -> tuple[Action, ...]:
-    """The role's actions; ``vms[].image`` is a deployment of its own where none is given."""
+    """Return a VM entry's actions; its ``image`` becomes an action if no other one deploys one."""
     entry = job.vms[number]
     actions = _actions_of(job, entry.role)
     if entry.image is None or any(action.command in IMAGE_COMMANDS for action in actions):
@@ -128,11 +129,11 @@ def _vm_actions(job: Job, number: int) -> tuple[Action, ...]:
 
 
 def to_document(group: Group, node: NodeJob, *, secrets: bool = False) -> dict[str, Any]:
-    """The sub-job as JSON data in v1's format, as its scheduler handed it to a dispatcher.
+    """Return the sub-job as JSON data in v1's format, which v1's scheduler handed to a dispatcher.
 
-    Beside v1's keys it has those that a node cannot do without here: ``job_folder``,
-    ``launch_with``, ``shell_prompt``, ``optional``, ``requires``, ``requires_policy``,
-    ``accelerator`` and ``console_watch``.  Without `secrets` these are masked, for people's eyes.
+    A node here also needs keys that v1 lacks: ``job_folder``, ``launch_with``, ``shell_prompt``,
+    ``optional``, ``requires``, ``requires_policy``, ``accelerator`` and ``console_watch``.  Secrets
+    are masked, for people to read; with `secrets` they stay, for a dispatcher.
     """
     settings = group.settings
     document: dict[str, Any] = {

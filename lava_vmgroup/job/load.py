@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading a job file: JSON, or YAML when the file's name says so."""
+"""Reading of a job file: YAML if its name ends in one of `YAML_SUFFIXES`, else JSON."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from lava_vmgroup.job.schema import JOB_SCHEMA
 from lava_vmgroup.job.sub_job import SUB_JOB_SCHEMA, is_sub_job
 
 MAX_JOB = 64 << 20
-"""Bytes of a job file: large ones have archives of tests in them."""
+"""Bytes of a job file; it may hold archives of tests."""
 
 MAX_VALUES = 1_000_000
-"""Values of a job in JSON; an empty list takes 30 times the room of its text."""
+"""Values of a job in JSON; in memory an empty list takes 30 times the room of its text."""
 
 YAML_SUFFIXES = (".yaml", ".yml")
 
@@ -30,10 +30,11 @@ YAML_SUFFIXES = (".yaml", ".yml")
 def load_document(
     path: Path, parameter_schemas: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 ) -> Any:
-    """Read the job file at `path` as plain data; `JobError` says where it is broken.
+    """Read the job file at `path` as plain data.
 
-    `parameter_schemas` holds the schema of each known command's parameters: where a parameter is
-    text, a number without quotes is its author's text.
+    `parameter_schemas` holds the schema of each known command's parameters: if a parameter takes
+    text, a number without quotes stays as its author wrote it.  Raises `JobError`, with the place
+    if it is known, for a file that cannot be read or parsed.
     """
     try:
         with path.open("rb") as file:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A job and its parts as values; what they mean is in ``docs/job.rst``."""
+"""A job and its parts as values; ``docs/job.rst`` explains them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,20 @@ class RequiresPolicy(enum.Enum):
     """The end of a node whose host lacks something of ``requires``."""
 
     SKIP = "skip"
+    """The node is skipped; if it is the host, the whole group is."""
     FAIL = "fail"
+    """The node fails, and with it the job."""
 
 
 class WantedAccelerator(enum.Enum):
     """The ways of running a VM that its job allows."""
 
     KVM = "kvm"
+    """Under KVM; the VM is never emulated."""
     TCG = "tcg"
+    """Always emulated."""
     ANY = "any"
+    """Under KVM, or emulated if KVM does not work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +39,15 @@ class Action:
 
     command: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    """Without ``role``."""
+    """The parameters of the command, without ``role`` and ``repeat``."""
     role: str | None = None
-    """The only role that runs it; None: every role does."""
+    """The only role that runs the action, or None if every role does."""
     repeat: int = 1
-    """How often to run it, one directly after the other."""
+    """The number of runs, one directly after the other."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Attributes of the node's results from this action on."""
     place: str
-    """Where it stands in the job file, such as ``actions[2]``."""
+    """The place of the action in the job file, such as ``actions[2]``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +68,7 @@ class VMEntry:
     role: str
     count: int = 1
     image: str | Mapping[str, str] | None = None
-    """A file as the job says it; see `lava_vmgroup.job.reference`."""
+    """A file as the job names it; see `lava_vmgroup.job.reference`."""
     launch_with: tuple[str, ...] = ()
     """Commands for the host's shell; the last one attaches to the VM's console."""
     shell_prompt: str | None = None
@@ -76,38 +81,38 @@ class VMEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleWatch:
-    """``console_watch``: what is looked for on the consoles of all nodes."""
+    """``console_watch``: the faults to look for on the consoles of all nodes."""
 
     silence_s: float | None = None
-    """How long a console may be silent; 0 is for ever, None what the device says."""
+    """Seconds for which a console may be silent: 0 for ever, None by the device's configuration."""
     ignore: tuple[str, ...] = ()
-    """Names of faults that are none here."""
+    """Names of the faults to ignore."""
     patterns: tuple[Fault, ...] = ()
-    """The job's own, tried everywhere in a line."""
+    """The job's own faults, searched for anywhere in a line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSettings:
-    """What a job says of itself, and each of its sub-jobs repeats."""
+    """The settings of a whole job, which each of its sub-jobs repeats."""
 
     name: str
     timeout_s: float
     logging_level: str
     tags: tuple[str, ...] = ()
-    """What the job's author wants its results to be found by."""
+    """Labels that the results carry, to find them by."""
     console_watch: ConsoleWatch = ConsoleWatch()
     obsolete: tuple[str, ...] = ()
     """Keys of the job file that once had a meaning and are ignored."""
     folder: Path
-    """What relative paths in the job are relative to: the folder of the job file."""
+    """The folder for relative paths in the job: that of the job file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Where an action would run, for checks without a device."""
+    """The kinds of nodes that would run an action, for checks without a device."""
 
     folder: Path
-    """What relative paths are relative to."""
+    """The folder for relative paths in the job."""
     on_host: bool
     on_vms: bool
 
@@ -128,7 +133,7 @@ class Job:
         return tuple(dict.fromkeys((self.host.role, *(vm.role for vm in self.vms))))
 
     def scope(self, action: Action) -> Scope:
-        """Which kinds of nodes run an action."""
+        """Return the kinds of nodes that run `action`."""
         return Scope(
             folder=self.settings.folder,
             on_host=action.role in (None, self.host.role),
@@ -156,15 +161,18 @@ class NodeJob:
     """Actions that submit the node's results when the whole group has ended."""
     shell_prompt: str | None = None
     optional: bool = False
-    """Whether the job goes on without the VM when the host cannot carry it."""
+    """True if the job goes on without the VM when the host cannot carry it."""
     requires: tuple[Requirement, ...] = ()
-    """The things that the host must have for this node, be it the host or a VM on it."""
+    """The things that the host must have for this node, which is the host itself or a VM on it."""
     requires_policy: RequiresPolicy = RequiresPolicy.SKIP
     accelerator: WantedAccelerator = WantedAccelerator.ANY
 
     @property
     def skips_without_qemu(self) -> bool:
-        """The job goes on without the VM if QEMU cannot run it as the job wants."""
+        """True if the job goes on without the VM when QEMU cannot run it as the job wants.
+
+        So it does for an optional VM, and for one that must run under KVM and requires it.
+        """
         requires_kvm = any(one.kind is Kind.KVM for one in self.requires)
         return self.optional or (
             self.accelerator is WantedAccelerator.KVM
@@ -174,7 +182,7 @@ class NodeJob:
 
     @property
     def number(self) -> int:
-        """The node's number in the group; the host of a job that we expand has 0."""
+        """The node's number in the group; `expand` gives 0 to the host."""
         return int(self.sub_id.rpartition(".")[2])
 
     @property
@@ -185,16 +193,16 @@ class NodeJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Sub-jobs of one job to be run here: all of them, or those that a scheduler gave us."""
+    """The sub-jobs of one job that this process runs: all of them, or the one from a scheduler."""
 
     settings: JobSettings
     target_group: str
     nodes: tuple[NodeJob, ...]
     """The host's first, then the VMs' in the order of the job."""
     is_sub_job: bool = False
-    """Whether a scheduler has split the job, and others run the other members."""
+    """True if a scheduler has split the job and other processes run the other members."""
 
     @property
     def size(self) -> int:
-        """How many members the group has, here and elsewhere."""
+        """The number of members of the group, in this process and in others."""
         return self.nodes[0].group_size

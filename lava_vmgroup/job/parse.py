@@ -28,10 +28,10 @@ from lava_vmgroup.job.schema import OBSOLETE_KEYS
 def parse_job(
     document: Any, folder: Path, parameter_schemas: Mapping[str, Mapping[str, Any]]
 ) -> Job:
-    """Check `document` and make a `Job` of it.
+    """Check `document` and return it as a `Job`.
 
-    `folder` is what relative paths in the job are relative to; `parameter_schemas` holds the
-    schema of each known command's parameters.  `JobError` lists every problem.
+    `folder` is the folder for relative paths in the job; `parameter_schemas` holds the schema of
+    each known command's parameters.  Raises `JobError` with a list of the problems.
     """
     found = problems(document, parameter_schemas)
     if found:
@@ -47,7 +47,7 @@ def parse_job(
 
 
 def parse_settings(document: Mapping[str, Any], folder: Path) -> JobSettings:
-    """What a checked job, or sub-job, says of itself."""
+    """Return the settings of a checked job or sub-job; `folder` is as for `parse_job`."""
     return JobSettings(
         name=document.get("job_name", "LAVA Results"),
         timeout_s=document["timeout"],
@@ -60,12 +60,15 @@ def parse_settings(document: Mapping[str, Any], folder: Path) -> JobSettings:
 
 
 def parse_launch_with(commands: str | list[str]) -> tuple[str, ...]:
-    """One command or several, as a sequence."""
+    """Return one command or several as a sequence."""
     return (commands,) if isinstance(commands, str) else tuple(commands)
 
 
 def parse_wishes(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A checked entry's own keys that say what the node asks of its host, as values."""
+    """Return ``requires``, ``requires_policy`` and ``accelerator`` of a checked entry as values.
+
+    Keys that are not in `entry` are left out.
+    """
     makers = {
         "requires": parse_requirements,
         "requires_policy": RequiresPolicy,
@@ -97,7 +100,7 @@ def _vm(entry: Mapping[str, Any]) -> VMEntry:
 
 
 def parse_actions(entries: list[Mapping[str, Any]]) -> tuple[Action, ...]:
-    """The actions of a checked job, or sub-job."""
+    """Return the actions of a checked job or sub-job."""
     actions = []
     for index, entry in enumerate(entries):
         parameters = dict(entry.get("parameters", {}))
@@ -115,7 +118,7 @@ def parse_actions(entries: list[Mapping[str, Any]]) -> tuple[Action, ...]:
 
 
 def _metadata(values: Mapping[str, Any]) -> dict[str, str]:
-    """Attributes of results are strings; what is none is written as JSON."""
+    """Return the metadata as attributes of results, which are strings: other values become JSON."""
     return {
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in values.items()

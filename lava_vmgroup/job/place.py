@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Places and values of a job's plain data, as messages show them."""
+"""Places and values of a job's plain data, as messages quote them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHOWN_LENGTH = 60
 
 
 def place(path: Sequence[Any]) -> str:
-    """A path into the job in its reader's notation: ``vm_group.vms[0].count``."""
+    """Return a path into the job in the notation of messages: ``vm_group.vms[0].count``."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -23,19 +23,19 @@ def place(path: Sequence[Any]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it stands in the job, cut when it is long."""
+    """Return a value as messages quote it, in ASCII and cut if it is long."""
     text = "nothing" if value is None else ascii(value)
     return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 3]}..."
 
 
 def list_of(value: Any, key: str) -> list[Any]:
-    """The list that `value` has under `key`, empty when anything there has another shape."""
+    """Return the list that `value` has under `key`, or an empty one if there is no list."""
     items = value.get(key) if isinstance(value, dict) else None
     return items if isinstance(items, list) else []
 
 
 def unknown(name: str, known: Sequence[Any], kind: str) -> str:
-    """The message for a name that is not `known`, with the nearest and with all known ones."""
+    """Return the message for an unknown name, with the nearest and all of the `known` ones."""
     words = [word if word.isprintable() else ascii(word) for word in map(str, known)]
     near = difflib.get_close_matches(name, words, n=1)
     guess = f"did you mean {near[0]!r}? " if near else ""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What does not fit in a job, in the words of its author.
+"""Problems in a job, in words that the job's author knows.
 
-`problems` finds everything that is wrong at once, each with its place in the file.  The
-parameters of an action are described by the action itself; the caller hands their schemas in.
+`problems` finds all of them at once, each with its place in the file.  Each action describes its
+own parameters; the caller passes their schemas.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lava_vmgroup.job.refused import command_refusal
 from lava_vmgroup.job.schema import ACTION_PARAMETERS, JOB_SCHEMA
 
 MAX_PROBLEMS = 100
-"""How many of a job's problems are told; who has more has written no job."""
+"""The most problems that are listed: a file with more of them is not a job at all."""
 
 _TYPE_NAMES = {
     "object": "an object",
@@ -62,20 +62,21 @@ def _unique_items(
 
 _Validator = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
-    # JSON Schema takes 2.0 for a whole number, and NaN for one that is in every range.
+    # JSON Schema takes 2.0 for a whole number, and NaN would pass every limit.
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
         {"integer": _is_integer, "number": _is_number}
     ),
-    # The library compares each item with each other one.
+    # The library compares each item with each other one, which is slow for a long list.
     validators={"uniqueItems": _unique_items},
 )
 
 
 def problems(document: Any, parameter_schemas: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Everything in `document` that does not fit, as ``place: what was expected`` lines.
+    """Return the problems in `document`, as ``place: what was expected`` lines.
 
-    `parameter_schemas` maps each known command to the JSON schema of its parameters; those that
-    every action takes are added to each here.
+    `parameter_schemas` maps each known command to the JSON schema of its parameters; the parameters
+    that every action takes are added here.  Contradictions are reported only if all parts are
+    valid by themselves.
     """
     found = shape_problems(document, JOB_SCHEMA, parameter_schemas)
     found += _role_problems(document)
@@ -87,7 +88,10 @@ def shape_problems(
     schema: Mapping[str, Any],
     parameter_schemas: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
-    """What in `document` is not of the shape that `schema` and those of its actions ask for."""
+    """Return the problems in the shape of `document`, at most `MAX_PROBLEMS`.
+
+    `schema` and the schemas of its actions give the shape; its text must be valid, too.
+    """
     found = chain(
         _text_problems(document, []),
         _schema_problems(document, schema, ()),
@@ -100,7 +104,7 @@ def shape_problems(
 
 
 def _text_problems(value: Any, path: list[Any]) -> Iterator[str]:
-    """Text that no file name, shell or result file can hold."""
+    """Yield the places of text that a file name, a shell or a result file cannot hold."""
     if isinstance(value, str):
         if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
             yield f"{place(path) or 'the job'}: expected text without NUL and halves of characters"
@@ -120,7 +124,7 @@ def _schema_problems(value: Any, schema: Mapping[str, Any], base: Sequence[Any])
 
 
 def _explain(error: ValidationError, path: Sequence[Any]) -> Iterator[str]:
-    """The lines for one validation error, in the words of the job's author."""
+    """Yield the lines for one validation error, in words that the job's author knows."""
     where = place(path) or "the job"
     instance: Any = error.instance
     rule: Any = error.validator_value
@@ -155,14 +159,14 @@ def _schema_of(error: ValidationError) -> Mapping[str, Any]:
 
 
 def _meaning(schema: Mapping[str, Any]) -> str:
-    """What a key is for, as the end of a message."""
+    """Return the first sentence of a key's description, as the end of a message."""
     description = str(schema.get("description", "")).replace("``", "")
     sentence = description.partition(". ")[0].rstrip(".")
     return f": {sentence[0].lower()}{sentence[1:]}" if sentence else ""
 
 
 def _expected(error: ValidationError) -> str:
-    """What the failed rule asks for, in words; a schema may give its own as ``x-expected``."""
+    """Return the value that the failed rule expects, in words; ``x-expected`` overrides them."""
     own = _schema_of(error).get("x-expected")
     if own is not None:
         return str(own)
@@ -201,7 +205,10 @@ def _action_problems(document: Any, schemas: Mapping[str, Mapping[str, Any]]) ->
 
 
 def with_common_parameters(command: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema of an action's parameters with those that every action takes."""
+    """Return the schema of an action's parameters, with the parameters that every action takes.
+
+    An action whose schema has ``x-once`` gets no ``repeat``.
+    """
     common = dict(ACTION_PARAMETERS)
     refused = dict(REFUSED_PARAMETERS)
     if schema.get("x-once"):
@@ -215,7 +222,7 @@ def with_common_parameters(command: str, schema: Mapping[str, Any]) -> Mapping[s
 
 
 def _role_problems(document: Any) -> Iterator[str]:
-    """Roles that contradict each other; says nothing of what has no right shape."""
+    """Yield the problems with roles; parts of a wrong shape are left to the schema."""
     vm_group = document.get("vm_group") if isinstance(document, dict) else None
     host = vm_group.get("host") if isinstance(vm_group, dict) else None
     host_role = host.get("role", "host") if isinstance(host, dict) else "host"

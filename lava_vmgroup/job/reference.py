@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How a job names a file: a path or URL, alone or with the digest that the file must have."""
+"""References to files in a job: a path or URL, alone or with the digests of the file."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class FileReference:
     url: str
     """A URL, or a path that is relative to the job's folder."""
     digests: tuple[tuple[str, str], ...] = ()
-    """What the file must have: pairs of an algorithm, as `hashlib` names it, and hex digits."""
+    """The digests that the file must have: pairs of an algorithm's name in `hashlib` and digits."""
 
     @classmethod
     def of(cls, value: str | Mapping[str, str]) -> FileReference:
-        """The reference that a job's plain data mean."""
+        """Return the reference in a job's checked plain data."""
         if isinstance(value, str):
             return cls(url=value)
         digests = tuple(
@@ -52,12 +52,12 @@ class FileReference:
 
     @property
     def sha256(self) -> str | None:
-        """The SHA-256 that the file must have, where the job says it."""
+        """The SHA-256 that the file must have, or None if the job does not give it."""
         return dict(self.digests).get("sha256")
 
     @property
     def name(self) -> str:
-        """The file's own name, without folders."""
+        """The file's name without folders; ``download`` if the URL has no such name."""
         url = urlsplit(self.url)
         path = unquote(url.path) if url.scheme else self.url
         name = path.rstrip("/").rpartition("/")[2]

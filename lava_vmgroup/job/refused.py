@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Names that LAVA v1 knew and that cannot be had here, each with the reason and what to do."""
+"""Names that LAVA v1 knew and that are refused here, each with the reason and the remedy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOP_LEVEL: Mapping[str, str] = {
     "role": _SUB_JOB,
     "sub_id": _SUB_JOB,
 }
-"""Keys of the job itself."""
+"""Refused keys of the job itself."""
 
 PARAMETERS: Mapping[str, str] = {
     "repeat_count": "the repetitions are counted for you; remove it",
@@ -30,7 +30,7 @@ PARAMETERS: Mapping[str, str] = {
     "fastboot_command_timeout": "Android devices are not supported; remove it",
     "adb_command_timeout": "Android devices are not supported; remove it",
 }
-"""Parameters of actions that do not know them."""
+"""Refused parameters of actions."""
 
 _COMMANDS: tuple[tuple[str, str], ...] = (
     (
@@ -51,7 +51,7 @@ _COMMANDS: tuple[tuple[str, str], ...] = (
 
 
 def command_refusal(command: str) -> str | None:
-    """Why a command that LAVA v1 knew cannot be had; None for one that it did not know."""
+    """Return the reason for which a command of LAVA v1 is refused, or None for any other name."""
     for pattern, reason in _COMMANDS:
         if re.fullmatch(pattern, command):
             return reason

@@ -15,7 +15,7 @@ from lava_vmgroup.job.place import shown, unknown
 
 
 class Kind(enum.Enum):
-    """The first part of a word."""
+    """The first part of a word, which names the property."""
 
     KVM = "kvm"
     EL2 = "el2"
@@ -49,7 +49,7 @@ _CHOICES: Mapping[Kind, tuple[str, ...]] = {
     Kind.GIC: ("2", "3"),
     Kind.ARCH: ("aarch64", "aarch32", "x86_64"),
 }
-"""Values of which a host has one at a time."""
+"""The properties of which a host has exactly one value, with their known values."""
 
 _NUMBER = "[0-9]{1,9}"
 _LEAST: Mapping[Kind, tuple[str, str]] = {
@@ -57,7 +57,7 @@ _LEAST: Mapping[Kind, tuple[str, str]] = {
     Kind.MEMORY: (_NUMBER, "a whole number of MiB, as in memory>=2048"),
     Kind.QEMU: (r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}", "a version, as in qemu>=8.0"),
 }
-"""The lower limits, each with its pattern and the message for a value that does not fit."""
+"""The lower limits, each with the pattern of its value and a text for messages."""
 
 _NAMED: Mapping[Kind, tuple[str, str]] = {
     Kind.MODULE: (r"[A-Za-z0-9_-]{1,64}", "the name of a kernel module, as in module:vhost_net"),
@@ -68,6 +68,7 @@ _NAMED: Mapping[Kind, tuple[str, str]] = {
     ),
     Kind.FILE: (r"/[^\x00-\x1f\x7f]*", "an absolute path, as in file:/sys/kernel/tracing"),
 }
+"""The named things, each with the pattern of its name and a text for messages."""
 
 KNOWN = (
     "kvm",
@@ -81,17 +82,17 @@ KNOWN = (
     "command:NAME",
     "file:/PATH",
 )
-"""Every word, as messages show them."""
+"""Every word, as messages list them."""
 
 _WORD = re.compile(r"\s*([^\s:<>=!~]+)\s*(?:(:|[<>=!~]+)\s*(.*?))?\s*", re.DOTALL)
 
 
 class UnknownRequirement(ValueError):
-    """Text that is none of the words; the message names the error."""
+    """Text that is none of the words; the message has the expected form."""
 
 
 def parse_requirement(text: str) -> Requirement:
-    """The requirement that a word means; raises `UnknownRequirement`."""
+    """Return the requirement that a word means; raises `UnknownRequirement`."""
     found = _WORD.fullmatch(text)
     kinds = {kind.value: kind for kind in Kind}
     if found is None or found[1] not in kinds:
@@ -109,12 +110,12 @@ def parse_requirement(text: str) -> Requirement:
 
 
 def parse_requirements(words: Iterable[str]) -> tuple[Requirement, ...]:
-    """The requirements that checked words mean, each once."""
+    """Return the requirements that checked words mean, each once."""
     return tuple(dict.fromkeys(map(parse_requirement, words)))
 
 
 def word_problems(place: str, words: Iterable[str]) -> Iterator[str]:
-    """The problems of the words that stand at `place`, each with its own place."""
+    """Yield the problems of the words that stand at `place`, each with its own place."""
     chosen: dict[Kind, Requirement] = {}
     for index, word in enumerate(words):
         try:
@@ -151,5 +152,5 @@ def _named(kind: Kind, sign: str, value: str, text: str) -> Requirement:
     pattern, expected = _NAMED[kind]
     if sign != ":" or not re.fullmatch(pattern, value):
         raise UnknownRequirement(f"expected {expected}, got {shown(text)}")
-    # The kernel takes a dash in the name of a module for an underscore.
+    # The kernel takes a dash in a module's name for an underscore.
     return Requirement(kind, value.replace("-", "_") if kind is Kind.MODULE else value)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Numbers and truth values of a job file, which may have been meant as text.
+"""Numbers and truth values of a job file, which its author may have meant as text.
 
-A parameter of a test that its author wrote as ``1.10`` is to reach the test as that, and not as
-``1.1``.  A place in a job takes text, or a number, as its schema says; where the schema takes both,
-and where it has ``x-text``, the author's text counts.
+If an author writes a test's parameter as ``1.10``, the test must get ``1.10`` and not ``1.1``.  So
+the schema of each place decides.  If it takes text and numbers, or has ``x-text``, the value is the
+author's text.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from lava_vmgroup.job.schema import ACTION_PARAMETERS, ACTION_SCHEMA
 
 
 class JsonNumber(str):
-    """A number of a JSON file, as it stands there."""
+    """The text of a number in a JSON file, with its value."""
 
     value: int | float
 
     @classmethod
     def whole(cls, text: str) -> JsonNumber:
-        """A number without a fraction; raises ValueError for too many digits."""
+        """Return a number without a fraction; raises ValueError for too many digits."""
         return cls._made(text, int(text))
 
     @classmethod
     def real(cls, text: str) -> JsonNumber:
-        """Any other number, also those that JSON does not know."""
+        """Return any other number; also ``NaN`` and ``Infinity``, which Python's parser accepts."""
         return cls._made(text, float(text))
 
     @classmethod
@@ -42,15 +42,17 @@ def settled(
     schema: Mapping[str, Any],
     parameter_schemas: Mapping[str, Mapping[str, Any]],
 ) -> Any:
-    """Plain data with a text or a value for each scalar, whichever its place takes.
+    """Return the plain data with each scalar as its text or as its value.
 
-    `schema` is that of the place, `parameter_schemas` are those of the commands' parameters.
+    `schema`, the schema of the place of `value`, decides.  `parameter_schemas` holds the schemas
+    of the commands' parameters.  Raises ValueError for a number with too many digits.
     """
     match value:
         case Plain():
             return str(value) if "string" in _types(schema) else value.value
         case JsonNumber():
-            # Text has quotes in JSON: a number where only text goes is a mistake.
+            # Text has quotes in JSON, so a number in a place for text only is a mistake.  It stays
+            # a number, which the schema then refuses.
             return str(value) if {"string", "number"} <= _types(schema) else value.value
         case bool() if {"string", "boolean"} <= _types(schema):
             return "true" if value else "false"
@@ -76,7 +78,7 @@ def _types(schema: Mapping[str, Any]) -> set[str]:
 
 
 def _below(schema: Mapping[str, Any], key: Any) -> Mapping[str, Any]:
-    """The schema of what stands under `key`."""
+    """Return the schema of the value under `key`."""
     if "x-text" in schema:
         return schema
     further = schema.get("additionalProperties", {})
@@ -89,7 +91,7 @@ def _of_action(
     schema: Mapping[str, Any],
     parameter_schemas: Mapping[str, Mapping[str, Any]],
 ) -> Mapping[str, Any]:
-    """The schema of an action with that of its command's parameters."""
+    """Return `schema`; if it is an action's, add the schema of its command's parameters."""
     command = value.get("command")
     if schema is not ACTION_SCHEMA or not isinstance(command, str):
         return schema

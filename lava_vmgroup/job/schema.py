@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The shape of a job.
+"""The shape of a job, as JSON schemas.
 
-Each ``description`` says what a key is for, in reStructuredText: the reference in the
-documentation and the messages about missing keys are made of them.  ``x-expected`` is what a
-message says was expected, ``x-refused`` has reasons for keys that are not known, and below
-``x-text`` every number and truth value is its author's text.
+- ``description`` explains a key, in reStructuredText.  The reference in the documentation and the
+  messages about missing keys are made of it.
+- ``x-expected`` is the text that follows "expected" in messages.
+- ``x-refused`` holds the reasons for keys that are refused.
+- Below ``x-text`` every number and truth value is its author's text.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lava_vmgroup.job.reference import FILE_SCHEMA
 VM_TYPES = ("kvm", "kvm-arm", "kvm-aarch32", "kvm-aarch64")
 
 MAX_VMS = 128
-"""More VMs than any board carries; a greater number is a slip of the pen."""
+"""The most VMs of a job: more than any board carries, so a greater number is a mistake."""
 
 MAX_REPEAT = 1000
 """The most repetitions of one action."""
@@ -27,7 +28,7 @@ MAX_REPEAT = 1000
 MAX_TIMEOUT_S = 30 * 24 * 3600
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z"
-"""Names travel on consoles and in paths, so they hold nothing that needs quoting."""
+"""Names go over consoles and into paths, so they hold no character that needs quoting."""
 
 NAME = {
     "type": "string",
@@ -35,7 +36,7 @@ NAME = {
     "x-expected": "a name of letters, digits, '_', '.' and '-', 64 at most",
 }
 RUNS_SOMETHING = r"^\s*[^\s#]"
-"""A command of shell, and not blanks or a comment, which would do nothing and succeed."""
+"""A shell command.  Blanks or a comment are refused: they would do nothing and succeed."""
 
 _STRINGS = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
 
@@ -253,15 +254,15 @@ ACTION_PARAMETERS: dict[str, Any] = {
         "actions that have an effect only once.",
     },
 }
-"""Parameters of every action; one whose schema has ``x-once`` is not repeated."""
+"""Parameters of every action; an action whose schema has ``x-once`` has no ``repeat``."""
 
 OBSOLETE_KEYS = ("hostname", "port")
-"""Once the coordinator's address; ignored, since each group has a coordinator of its own."""
+"""Once the coordinator's address; ignored, as each group has a coordinator of its own."""
 
 _ADDRESSES = {**_STRINGS, "description": "Meant for a scheduler; checked and not used."}
 
 NOTES: dict[str, Any] = {"^_": {}}
-"""Keys for notes of a job's author, such as ``_comment``."""
+"""Keys for the author's notes, such as ``_comment``."""
 
 JOB_SCHEMA: dict[str, Any] = {
     "type": "object",

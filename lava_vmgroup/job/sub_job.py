@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Sub-jobs: one node's part of a group, as a scheduler hands it to a dispatcher.
 
-The format is LAVA v1's.  Of what v1's own expansion left out, a sub-job here may have
+The format is LAVA v1's.  A sub-job here may also have the keys that v1's scheduler left out:
 ``launch_with``, ``shell_prompt``, ``optional``, ``requires``, ``requires_policy``, ``accelerator``,
 ``console_watch``, ``tags`` and ``job_folder``.
 """
@@ -151,15 +151,16 @@ SUB_JOB_SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """What a scheduler says about a sub-job on the command line; None where it says nothing."""
+    """A scheduler's options for a sub-job on the command line; None for one that is not given."""
 
     target: str | None = None
+    """The name of the node's device or VM."""
     backend: str | None = None
     """The VM's type."""
 
 
 def is_sub_job(document: Any) -> bool:
-    """Whether plain data are a sub-job rather than a whole job."""
+    """Return True if plain data are a sub-job, False for a whole job."""
     return isinstance(document, dict) and "target_group" in document
 
 
@@ -169,10 +170,10 @@ def parse_sub_job(
     parameter_schemas: Mapping[str, Mapping[str, Any]],
     assignment: Assignment,
 ) -> Group:
-    """Check `document` and make a group of it that has its one node.
+    """Check `document` and return it as a group with this one node.
 
-    `folder` is that of the file, `parameter_schemas` are as for `parse_job`.  `JobError` lists
-    every problem.
+    `folder` is the folder of the sub-job's file, `parameter_schemas` is as for `parse_job`;
+    `assignment` overrides the document.  Raises `JobError` with a list of the problems.
     """
     schemas = {name: _counted(schema) for name, schema in parameter_schemas.items()}
     found = shape_problems(document, SUB_JOB_SCHEMA, schemas)
@@ -203,7 +204,7 @@ def parse_sub_job(
 
 
 def _counted(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A command's schema with the number that v1's scheduler gave each repetition."""
+    """Return a command's schema with the number that v1's scheduler gave to each repetition."""
     properties = {"repeat_count": _REPEAT_COUNT, **schema["properties"]}
     return {**schema, "properties": properties}
 
@@ -221,7 +222,7 @@ def _uncounted(action: Action) -> Action:
 
 
 def _contradictions(document: Mapping[str, Any], assignment: Assignment) -> Iterator[str]:
-    """What does not fit together in a sub-job whose every part has the right shape."""
+    """Yield the contradictions in a sub-job whose every part is valid by the schema."""
     yield from watch_problems(document)
     yield from wish_problems("", document)
     if int(document["sub_id"].rpartition(".")[2]) >= document["group_size"]:
