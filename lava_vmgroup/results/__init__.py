@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What a job found out, and how it is written down."""
+"""The results of a job, and the files and the summary that are made of them."""

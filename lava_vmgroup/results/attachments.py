@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Where the attachments of a node's results are kept below the output directory.
+"""The paths of the attachments of a node's results below the output directory.
 
-Tests name their attachments, and a test that is not trusted names them as it likes; the files
-have names of one harmless part each, in a folder of their run.
+An untrusted test may give its attachments any name.  So each file gets a name of harmless
+characters, in a folder for its run.
 """
 
 from __future__ import annotations
@@ -32,19 +32,22 @@ class PlacedRun:
 
     run: TestRun
     attachments: tuple[Placed, ...]
-    """The run's own."""
+    """The run's own attachments."""
     cases: tuple[tuple[Placed, ...], ...]
-    """Those of each test case, in order."""
+    """The attachments of each test case, in order."""
 
     def all(self) -> Iterator[Placed]:
-        """The run's own and those of its test cases."""
+        """Yield the attachments of the run and of its test cases."""
         yield from self.attachments
         for case in self.cases:
             yield from case
 
 
 def placed_runs(node: NodeResult) -> tuple[PlacedRun, ...]:
-    """The places for each of the node's runs, in order; always the same for the same result."""
+    """Return the paths for each of the node's runs, in order.
+
+    The same result always gives the same paths, so that several writers can name them.
+    """
     folders = _Names()
     return tuple(
         _placed(run, f"{node.name}/{_FOLDER}/{folders.take(run.name)}") for run in node.runs
@@ -68,13 +71,13 @@ def _placed(run: TestRun, folder: str) -> PlacedRun:
 
 
 class _Names:
-    """Gives harmless names, each only once, also where case does not count."""
+    """A source of harmless names, which are unique even on a file system that ignores case."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def take(self, wish: str) -> str:
-        """A name like `wish`."""
+        """Return a name like `wish` that was not returned before."""
         name = _HARMFUL.sub("_", wish).lstrip(".-")[-_LONGEST:].lstrip(".-") or "_"
         candidate, number = name, 1
         while candidate.casefold() in self._taken:

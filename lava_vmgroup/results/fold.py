@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From what each node reports to what the job reports: the cause and the exit status."""
+"""Folding of the nodes' errors into one cause and one exit status for the job."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ STATUS_FAILED_TESTS = 1
 
 
 def cause_of(errors: Sequence[VMGroupError]) -> VMGroupError | None:
-    """The error to report first: `errors` are in the order in which they happened.
+    """Return the error to report first, or None; `errors` are in the order in which they happened.
 
-    A node that ended because another one failed says so and is no cause; one that waited for others
-    in vain is one only where nobody has a better.
+    A node with `PeerFailed` ended because another one failed, so another error goes first.  A node
+    with `WaitExpired` waited for others in vain, so an error of these goes first.
     """
     causes = [error for error in errors if not isinstance(error, PeerFailed)]
     better = [error for error in causes if not isinstance(error, WaitExpired)]
@@ -24,10 +24,11 @@ def cause_of(errors: Sequence[VMGroupError]) -> VMGroupError | None:
 
 
 def canceled_itself(node: NodeResult, reason: Canceled | None) -> NodeResult:
-    """The result of a node whose job was canceled when it was already cleaning up.
+    """Return the node's result, as canceled itself if only a peer's cancel ended it.
 
-    A scheduler cancels the nodes of a group one after the other, so a peer's cancel may be heard
-    first.  It is the same cancel.  Any other failure of a peer stands.
+    `reason` is this process's own cancel, or None.  A scheduler cancels the nodes of a group one
+    after the other, so a node may learn of a peer's cancel first.  Both are the same cancel.  Any
+    other failure of a peer stays.
     """
     error = node.error
     if reason is None or not isinstance(error, PeerFailed) or not error.canceled:
@@ -41,7 +42,7 @@ def canceled_itself(node: NodeResult, reason: Canceled | None) -> NodeResult:
 
 
 def exit_status_of(cause: VMGroupError | None, nodes: Sequence[NodeResult]) -> int:
-    """What ``lava-dispatch`` exits with; see ``docs/errors.rst``."""
+    """Return the exit status of ``lava-dispatch``; see ``docs/errors.rst``."""
     if isinstance(cause, Canceled):
         return cause.status
     if cause is not None:
@@ -51,9 +52,10 @@ def exit_status_of(cause: VMGroupError | None, nodes: Sequence[NodeResult]) -> i
 
 
 def sub_job_status(result: JobResult, sub_id: str) -> int:
-    """What ``lava-dispatch`` exits with after a sub-job.
+    """Return the exit status of ``lava-dispatch`` after the sub-job `sub_id`.
 
-    A LAVA scheduler takes 0 for Complete, whatever the tests said and whatever others did.
+    A LAVA scheduler takes 0 for Complete.  So failed tests and other nodes' errors do not count;
+    the sub-job's own error does, or else an error that belongs to no node.
     """
     errors = {node.sub_id: node.error for node in result.nodes}
     cause = errors[sub_id]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The results of a job as values: test cases in runs, runs in nodes, nodes in one job.
 
-Nothing here knows a file format; `lava_vmgroup.results.writers` has one module for each.
+`lava_vmgroup.results.writers` has one module for each file format.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class Outcome(enum.Enum):
 
 
 class NodeState(enum.Enum):
-    """How a node's part of the job ended."""
+    """The end of a node's part of the job."""
 
     COMPLETE = "Complete"
     INCOMPLETE = "Incomplete"
     CANCELED = "Canceled"
     SKIPPED = "Skipped"
-    """An optional VM that its host could not carry."""
+    """The host lacked something for the node, such as the room for an optional VM."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Attachment:
     """A file that a test left beside its results."""
 
     pathname: str
-    """Relative, as the test named it."""
+    """The relative path that the test gave."""
     mime_type: str
     content: bytes
 
@@ -56,7 +56,7 @@ class HardwareDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftwareSource:
-    """Where the files of a test definition came from."""
+    """The origin of the files of a test definition."""
 
     project_name: str
     branch_vcs: str
@@ -69,12 +69,12 @@ class SoftwareSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftwareContext:
-    """What ran on the node during a test run."""
+    """The software on the node during a test run."""
 
     image: str | None = None
     """The operating system in one line."""
     packages: tuple[tuple[str, str], ...] = ()
-    """Name and version of what is installed."""
+    """Name and version of each installed package."""
     sources: tuple[SoftwareSource, ...] = ()
 
 
@@ -93,10 +93,10 @@ class TestCase:
     test_set: str | None = None
     """The set that was open when the test case ended."""
     reference: str | None = None
-    """A URL that lava-test-reference gave."""
+    """The URL from ``lava-test-reference``."""
     attachments: tuple[Attachment, ...] = ()
     recorded_at: datetime
-    """UTC."""
+    """The time, in UTC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,10 +115,10 @@ class TestRun:
     """The bundle's testdef_metadata: description, version, format, location, url, environment,
     os, devices."""
     finished: bool = True
-    """False when the run never reported its end (time-out, death of its system)."""
+    """False if the run never reported its end, after a time-out or the death of its system."""
     missing_records: int = 0
-    """How many of the results and other records of the run were lost on the way, for all that is
-    known; their tests have not failed."""
+    """The number of records of the run, such as results, that are known to be lost on the way.
+    A lost record does not mean that its test failed."""
     attachments: tuple[Attachment, ...] = ()
     hardware: tuple[HardwareDevice, ...] = ()
     software: SoftwareContext = field(default_factory=SoftwareContext)
@@ -126,7 +126,7 @@ class TestRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionResult:
-    """How one action of the job went on one node."""
+    """The result of one action of the job on one node."""
 
     command: str
     duration_s: float
@@ -136,7 +136,7 @@ class ActionResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeResult:
-    """Everything one node has to report."""
+    """The result of one node."""
 
     name: str
     sub_id: str
@@ -150,16 +150,16 @@ class NodeResult:
     actions: tuple[ActionResult, ...] = ()
     runs: tuple[TestRun, ...] = ()
     error: VMGroupError | None = None
-    """What ended the node early."""
+    """The error that ended the node early."""
     skipped: str | None = None
-    """Why the node was skipped."""
+    """The reason if the node was skipped."""
     attributes: Mapping[str, str] = field(default_factory=dict)
-    """Facts found on the way, such as ``accelerator`` of a VM or ``host_ip``."""
+    """Facts found during the job, such as ``accelerator`` of a VM or ``host_ip``."""
     faults: tuple[SeenFault, ...] = ()
     """Faults that the node's console showed."""
 
     def count(self, outcome: Outcome) -> int:
-        """How many test cases of this node had this outcome."""
+        """Return the number of test cases of this node with this outcome."""
         return sum(case.outcome is outcome for run in self.runs for case in run.cases)
 
 
@@ -172,7 +172,7 @@ class Upload:
     size: int
     """Bytes of the content, holes included."""
     bytes_sent: int
-    """Bytes that crossed the network: holes are not sent, and 0 when the host had it already."""
+    """Bytes that crossed the network, without holes; 0 if the host had the image already."""
     used_by: tuple[str, ...]
     """The nodes that use it."""
 
@@ -188,21 +188,21 @@ class JobResult:
     started_at: datetime
     duration_s: float
     nodes: tuple[NodeResult, ...]
-    """Host first, then the VMs in the order of the job.  The result of a sub-job has its own
-    node, and with the number 0 those of all others too."""
+    """The host first, then the VMs in the order of the job.  The result of a sub-job has only its
+    own node, but the sub-job with the number 0 has all of them."""
     tags: tuple[str, ...] = ()
-    """The job's own."""
+    """The job's own tags."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     """Settings of the job that the results of every node carry, such as ``logging_level``."""
     uploads: tuple[Upload, ...] = ()
     bundle_urls: tuple[str, ...] = ()
-    """Where dashboards say that the results are which were submitted to them."""
+    """The URLs that dashboards returned for the submitted results."""
     cause: VMGroupError | None = None
-    """The error to report first, None when every node ran to its end."""
+    """The error to report first; None if every node ran to its end."""
     exit_status: int
 
     def runs(self) -> Iterator[tuple[NodeResult, TestRun]]:
-        """Every test run of every node, in order."""
+        """Yield every test run of every node, in order, with its node."""
         for node in self.nodes:
             for run in node.runs:
                 yield node, run

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A node's result as JSON data and back, for its way to another process.
 
-What the values are made of is read from their classes, so nothing is listed twice.  Data that do
-not fit are refused: they come from another process.
+The type hints of the classes drive both directions, so no field is listed here again.  The data
+come from another process, so every value is checked against its type.
 """
 
 from __future__ import annotations
@@ -30,18 +30,19 @@ _ERRORS = {
 
 
 def to_data(result: NodeResult) -> dict[str, Any]:
-    """The result as JSON data."""
+    """Return the result as JSON data."""
     data: dict[str, Any] = _encode(result)
     return data
 
 
 def from_data(data: Any) -> NodeResult:
-    """The result that JSON data mean; raises `MultiNodeError` for any that are not one."""
+    """Return the result in JSON data; raises `MultiNodeError` if they are no node's result."""
     try:
         result: NodeResult = _decode(NodeResult, data)
     except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
         raise MultiNodeError(f"not a node's result: {type(error).__name__}: {error}") from error
-    # Whatever names an error twice tells it once, by which object it is.
+    # Reports name the same error object only once, so an action's copy of the node's error becomes
+    # the node's object.
     actions = tuple(
         replace(one, error=result.error) if _same(one.error, result.error) else one
         for one in result.actions
@@ -54,7 +55,7 @@ def _same(one: VMGroupError | None, other: VMGroupError | None) -> bool:
 
 
 def without_attachments(result: NodeResult) -> NodeResult:
-    """The result without the files that its tests left, which are most of its size."""
+    """Return the result without the files that its tests left, which are most of its size."""
     runs = tuple(
         replace(
             run,

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Makes text that a console or a test wrote harmless to show: on a terminal, or in XML.
+"""Text of consoles and tests, made harmless for a terminal and for XML.
 
-Such text may hold terminal escapes, which would recolour, retitle or overwrite the reader's
-terminal, characters that turn the reading direction around, and characters that XML 1.0 cannot
-hold at all.
+Such text may hold:
+
+- terminal escapes, which would recolour, retitle or overwrite the reader's terminal,
+- characters that turn the reading direction around,
+- characters that XML 1.0 does not allow.
 """
 
 from __future__ import annotations
@@ -25,15 +27,15 @@ _UNPRINTABLE = re.compile(
 
 
 def printable(text: str) -> str:
-    """Text of any number of lines without escape sequences; U+FFFD stands for what is illegal.
+    """Return `text` without escape sequences, and with U+FFFD for each unprintable character.
 
-    Line ends become newlines, and bytes that are no text are escaped with a backslash.  The result
-    holds only characters that are legal in XML 1.0.
+    Line ends become newlines, and bytes that are no text become backslash escapes.  The result
+    holds only characters that XML 1.0 allows.
     """
     text = _ESCAPE_SEQUENCE.sub("", legible(text).replace("\r\n", "\n"))
     return _UNPRINTABLE.sub("\ufffd", text.replace("\r", "\n"))
 
 
 def one_line(text: str) -> str:
-    """`printable` text in one line, for a cell of a table: runs of white space become a space."""
+    """Return `printable` text in one line, as for a table: runs of white space become a space."""
     return " ".join(printable(text).split())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a person reads when a job has ended: the nodes, what failed, and why."""
+"""The summary for people when a job has ended: the nodes, the failures and their reasons."""
 
 from __future__ import annotations
 
@@ -34,16 +34,15 @@ _ENDINGS = {
     70: "lava_vmgroup itself failed, please report it",
 }
 _LINES_SHOWN = 10
-"""Console lines shown of the cause; the log has them all."""
+"""Console lines shown for the cause; the console's log has all of them."""
 
 
 def render(result: JobResult, *, unwritten: Exception | None = None) -> RenderableType:
-    """A table of the nodes, the failed test cases, the errors, and the exit status in words.
+    """Return the nodes, the failed test cases, the errors and the exit status for the terminal.
 
-    With `unwritten`, the error that kept a file of the results from being written, that error's
-    status is the last word.
-    Text of tests and consoles shows as it is: neither terminal escapes nor rich's markup in it
-    have an effect.
+    `unwritten` is the error, if any, that prevented the writing of a result file.  Then the
+    summary ends with that error's exit status.  Terminal escapes and rich's markup in the text of
+    tests and consoles have no effect.
     """
     parts = chain(
         [_nodes(result)],
@@ -81,7 +80,7 @@ def _nodes(result: JobResult) -> Table:
 
 
 def _accelerator(node: NodeResult) -> Text:
-    """One word for the way in which a VM was run; empty for the host."""
+    """Return one word for the accelerator of a VM; empty for the host."""
     name, _, _ = node.attributes.get("accelerator", "").partition(" ")
     return Text("emulated", "yellow") if name == "tcg" else _plain(name)
 
@@ -126,14 +125,14 @@ def _case_name(case: TestCase) -> str:
 
 
 def _words(case: TestCase) -> str:
-    """What there is to say of a failed test case: what it measured, and its message."""
+    """Return a failed test case's measurement and the first line of its message."""
     measured = f"{case.measurement or ''} {case.units or ''}".strip()
     message, _, _ = (case.message or "").partition("\n")
     return ", ".join(filter(None, (measured, message)))
 
 
 def _faults(result: JobResult) -> Iterator[RenderableType]:
-    """Faults on consoles; some nodes repeat one without end, so each is a row with its count."""
+    """Yield a table of the consoles' faults; equal ones share a row, as a kernel may repeat one."""
     counts = Counter(
         (node.name, fault.severity.value, fault.name, fault.test_case or "", fault.line)
         for node in result.nodes
@@ -153,7 +152,7 @@ def _faults(result: JobResult) -> Iterator[RenderableType]:
 
 
 def _errors(result: JobResult) -> Iterator[RenderableType]:
-    """Every error once: the cause, other nodes' own errors, then those that only followed."""
+    """Yield every error once: the cause, then the others, `PeerFailed` last."""
     places: dict[VMGroupError, str] = {}
     if result.cause is not None:
         places[result.cause] = ""
@@ -210,7 +209,7 @@ def _number(result: JobResult, outcome: Outcome) -> int:
 
 
 def _complete_words(result: JobResult) -> str:
-    """The end of a job without an error, with the results that are no verdicts."""
+    """Return the end of a job without an error in words, with the number of unknown results."""
     words = _verdict_words(result)
     unknown = _number(result, Outcome.UNKNOWN)
     if not unknown:
@@ -221,7 +220,7 @@ def _complete_words(result: JobResult) -> str:
 
 
 def _verdict_words(result: JobResult) -> str:
-    """The same without them; nodes may have been skipped."""
+    """Return the end of a job without an error in words, with the skipped nodes."""
     failed = bool(_number(result, Outcome.FAIL))
     skipped = sum(node.state is NodeState.SKIPPED for node in result.nodes)
     if skipped == len(result.nodes) and not failed:
@@ -230,7 +229,7 @@ def _verdict_words(result: JobResult) -> str:
         tests = "tests failed" if failed else "no test failed"
         return f"{tests}, {skipped} of {len(result.nodes)} nodes were skipped"
     if failed and result.exit_status == 0:
-        # A scheduler's sub-job ends with 0 when it is complete, whatever its tests said.
+        # A scheduler's sub-job that is complete exits with 0 even if tests failed.
         return "every node completed; tests failed, which does not count here"
     return _ENDINGS[result.exit_status]
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""One module per result format.
+"""The result formats, one module each.
 
-A format is a module of this package with a function ``write(result, folder) -> paths``; nothing
-lists the formats elsewhere.
+A module of this package with a function ``write(result, folder) -> paths`` is a format.  No list
+of formats has to be changed for a new one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Writer = Callable[[JobResult, Path], list[Path]]
 
 
 def formats() -> Iterator[tuple[str, Writer]]:
-    """Every format there is with its writer, by name."""
+    """Yield the name and the writer of every format, sorted by name."""
     for name in sorted(found.name for found in pkgutil.iter_modules(__path__)):
         module = importlib.import_module(f"{__name__}.{name}")
         if hasattr(module, "write"):
@@ -27,11 +27,10 @@ def formats() -> Iterator[tuple[str, Writer]]:
 
 
 def write_all(result: JobResult, folder: Path) -> list[Path]:
-    """Write the result in every format; returns the files written.
+    """Write the result to `folder` in every format; return the paths of the files.
 
-    A format that fails does not keep the others from being written.  Afterwards the first
-    failure is raised: `InfrastructureError` when a file could not be written, any other
-    exception as it is.
+    If a format fails, the others are written nevertheless.  Then the first failure is raised:
+    `InfrastructureError` if a file could not be written, any other exception as it is.
     """
     paths: list[Path] = []
     failures: list[Exception] = []
@@ -46,9 +45,9 @@ def write_all(result: JobResult, folder: Path) -> list[Path]:
 
 
 def replace_file(path: Path, content: str | bytes) -> Path:
-    """Write a file in one step, so that no reader ever sees half of it; returns its path.
+    """Write a file in one step, so that no reader ever sees half of it; return its path.
 
-    Makes the folder when it is missing.  Raises `InfrastructureError`.
+    A missing folder is made.  Raises `InfrastructureError` if the file cannot be written.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:

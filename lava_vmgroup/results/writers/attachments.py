@@ -11,7 +11,10 @@ from lava_vmgroup.results.model import JobResult
 
 
 def write(result: JobResult, folder: Path) -> list[Path]:
-    """Write every attachment; raises `InfrastructureError`."""
+    """Write every attachment below `folder`; return the paths.
+
+    Raises `InfrastructureError` if a file cannot be written.
+    """
     return [
         writers.replace_file(folder / placed.path, placed.attachment.content)
         for node in result.nodes

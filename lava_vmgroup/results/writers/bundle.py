@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""LAVA's Dashboard bundle, format 1.7.1: what a LAVA dashboard and its tools read.
+"""LAVA's Dashboard bundle, format 1.7.1, for LAVA dashboards and their tools.
 
 ``bundle.json`` holds the whole group, ``<node>/bundle.json`` one node's part of it.  Each node
-gives its test runs, then a run ``lava`` with one result per action; as in LAVA v1 the members are
-told apart by the attributes of their runs.
+has its test runs, then a run ``lava`` with one result per action.  As in LAVA v1, the attributes of
+a run name its node.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ _METADATA_KEYS = (
 
 
 def write(result: JobResult, folder: Path) -> list[Path]:
-    """Write the bundles; raises `InfrastructureError`."""
+    """Write the group's and the nodes' bundles below `folder`; return the paths.
+
+    Raises `InfrastructureError` if a file cannot be written.
+    """
     group = writers.replace_file(folder / "bundle.json", render(result))
     nodes = [
         writers.replace_file(folder / node.name / "bundle.json", render_node(result, node))
@@ -55,13 +58,13 @@ def write(result: JobResult, folder: Path) -> list[Path]:
 
 
 def render(result: JobResult) -> str:
-    """The bundle as JSON text."""
+    """Return the group's bundle as JSON text."""
     runs = (run for node in result.nodes for run in _runs_of_node(result, node))
     return f"{json_text(_bundle(runs), indent=2)}\n"
 
 
 def render_node(result: JobResult, node: NodeResult) -> str:
-    """One node's part of the bundle, a bundle by itself, as JSON text without any line end.
+    """Return one node's part, a bundle by itself, as JSON text in one line.
 
     A dashboard keeps the bundles of a group in one file and reads that line by line.
     """
@@ -86,7 +89,7 @@ def _attributes_of_run(run: TestRun) -> dict[str, str]:
 
 
 def _attributes(result: JobResult, node: NodeResult) -> dict[str, str]:
-    """What v1 puts on every run of a node; the dashboard takes nothing but strings."""
+    """Return the attributes that v1 gives to every run of a node, as strings for the dashboard."""
     facts = {
         "target": node.name,
         "target.hostname": node.name,
@@ -110,7 +113,7 @@ def _test_run(run: TestRun) -> dict[str, Any]:
         "test_results": [_test_result(case) for case in run.cases],
     }
     metadata = {key: run.metadata.get(key) for key in _METADATA_KEYS}
-    # The dashboard refuses a whole bundle for one key of the eight that is missing or null.
+    # The dashboard refuses a whole bundle if one of the eight keys is missing or null.
     if all(isinstance(value, str) for value in metadata.values()):
         entry["testdef_metadata"] = metadata
     if run.attachments:
@@ -177,10 +180,10 @@ def _test_result(case: TestCase) -> dict[str, Any]:
         entry["message"] = case.message
     if case.measurement is not None:
         entry["measurement"] = str(case.measurement)
-        # Units without a measurement are refused.
+        # The dashboard refuses units without a measurement.
         if case.units is not None:
             entry["units"] = case.units
-    # The format knows neither; it has a place for what else there is to say.
+    # The format has no keys for these two, but it allows any attributes.
     more = {"test_set": case.test_set, "reference": case.reference}
     if given := {name: value for name, value in more.items() if value is not None}:
         entry["attributes"] = given
@@ -190,10 +193,10 @@ def _test_result(case: TestCase) -> dict[str, Any]:
 
 
 def _lava_run(result: JobResult, node: NodeResult) -> dict[str, Any]:
-    """The run in which LAVA reports on itself, always the last of a node."""
-    # How the submission of a bundle went cannot be in it.
+    """Return the run in which LAVA reports on itself, always the last run of a node."""
+    # A bundle is made before it is submitted, so it cannot hold the result of that.
     actions = [one for one in node.actions if not one.command.startswith("submit_results")]
-    # Derived, so that writing one result twice gives the same file.
+    # Derived and not random, so that writing one result twice gives the same file.
     name = f"{result.job_id} {result.target_group} {node.name} {node.started_at.isoformat()}"
     return {
         "analyzer_assigned_uuid": str(uuid.uuid5(uuid.NAMESPACE_OID, name)),

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""JUnit XML: what continuous integration systems read.
+"""JUnit XML, for continuous integration systems.
 
-Each run of each node is a test suite ``<node>.<run>``; the suite ``<node>.lava`` has the node's
-actions.  A verdict of fail is a failure and skip is skipped.  ``unknown`` is an error: the test
-gave no verdict, so it neither passed nor was left out on purpose, and a green report would hide
-that.  An action that failed is an error; a node that did not complete for another reason
-has the error in a test case ``job_complete``, and so has the job when no node accounts for its
-cause.  A node that was skipped has its reason there, too.  The classname of a test case is its
-suite, and its test set where it is in one.  Measurement, units and reference are properties of a
-test case, each attachment is one with the file's path below the output directory.  What a node's
-console showed is a property ``console-<name>`` of the suite with its actions.
+- Each run of each node is a test suite ``<node>.<run>``.  The suite ``<node>.lava`` has the node's
+  actions.
+- The verdict ``fail`` is a failure, and ``skip`` is skipped.  ``unknown`` is an error: the test
+  gave no verdict, and a green report would hide that.
+- An action that failed is an error.  If a node did not complete for another reason, or was skipped,
+  its suite has a test case ``job_complete`` with the reason.
+- If no node has the job's cause, the suite ``lava`` has it, in a test case ``job_complete``.
+- The classname of a test case is its suite, followed by its test set if it has one.
+- Measurement, units and reference are properties of a test case.  So is each attachment, with the
+  file's path below the output directory.
+- A fault on a node's console is a property ``console-<name>`` of the suite with its actions.
 """
 
 from __future__ import annotations
@@ -34,16 +36,19 @@ from lava_vmgroup.results.model import (
 from lava_vmgroup.results.printable import one_line, printable
 
 _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
-"""Attributes of a suite, and the elements of test cases they count."""
+"""The attributes of a suite, each with the element that it counts."""
 
 
 def write(result: JobResult, folder: Path) -> list[Path]:
-    """Write ``junit.xml``; raises `InfrastructureError`."""
+    """Write ``junit.xml`` to `folder`; return its path.
+
+    Raises `InfrastructureError` if the file cannot be written.
+    """
     return [writers.replace_file(folder / "junit.xml", render(result))]
 
 
 def render(result: JobResult) -> str:
-    """The report as XML text that holds only characters XML 1.0 allows, whatever tests wrote."""
+    """Return the report as XML text; characters that XML 1.0 does not allow are replaced."""
     root = _element("testsuites", name=result.job_name)
     for node in result.nodes:
         root.extend(_run_suite(node, placed) for placed in placed_runs(node))
@@ -65,7 +70,7 @@ def _run_suite(node: NodeResult, placed: PlacedRun) -> ElementTree.Element:
     suite = _suite(name, node, run.started_at, facts)
     previous = run.started_at
     for case, attachments in zip(run.cases, placed.cases, strict=True):
-        # A test shell does one thing after the other: a case took the time since the last one.
+        # A test shell runs its cases one after the other, so a case took the time since the last.
         seconds = max(0.0, (case.recorded_at - previous).total_seconds())
         suite.append(_test_case(name, case, seconds, attachments))
         previous = case.recorded_at
@@ -168,7 +173,7 @@ def _error_case(suite: str, error: VMGroupError) -> ElementTree.Element:
 
 
 def _error(error: VMGroupError) -> ElementTree.Element:
-    """An ``error`` element with everything someone needs who sees nothing but the report."""
+    """Return an ``error`` element with all details, for a reader who has only the report."""
     kind = type(error).__name__
     lines = [f"{kind}: {error.message}"]
     if isinstance(error, JobError):
@@ -187,7 +192,10 @@ def _error(error: VMGroupError) -> ElementTree.Element:
 
 
 def _verdict(tag: str, message: str, **attributes: str) -> ElementTree.Element:
-    """An element with its message as text and, its first line, as attribute: readers differ."""
+    """Return an element with the message as its text and the first line as its attribute.
+
+    Some readers of JUnit show the one, some the other.
+    """
     first, _, _ = message.partition("\n")
     element = _element(tag, message=one_line(first), **attributes)
     element.text = printable(message)
@@ -201,7 +209,7 @@ def _properties(values: Iterable[tuple[str, str]]) -> ElementTree.Element:
 
 
 def _counted(element: ElementTree.Element, seconds: float) -> ElementTree.Element:
-    """Give a suite, or all of them, the counts of its test cases and its time."""
+    """Set the counts of test cases and the time of a suite or of the whole report; return it."""
     element.set("tests", str(sum(1 for _ in element.iter("testcase"))))
     for attribute, tag in _COUNTED.items():
         element.set(attribute, str(sum(1 for _ in element.iter(tag))))

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The whole result for programs: ``results.json``, with keys that stay.
+"""The whole result for programs: ``results.json``, with keys that do not change.
 
-Version 1 has these keys.  Times are ISO 8601 in UTC, durations are seconds, what is not known is
-null, and strings are as the test or the console wrote them; U+FFFD stands for a byte of theirs that
-is no text, or a backslash and its number, ``\\xe4``::
+Version 1 has the keys below.  Times are ISO 8601 in UTC, durations are seconds, unknown values are
+null.  Strings are as the test or the console wrote them.  A byte in them that is no text becomes
+U+FFFD, or a backslash and its number, ``\\xe4``::
 
-    version          1; a reader must refuse a number it does not know
+    version          1; a reader must refuse a number that it does not know
     job              name, id, target_group, tags[], attributes
     started_at, duration_s
-    exit_status      what lava-dispatch ended with
+    exit_status      the exit status of lava-dispatch
     cause            the error to report first, or null
     nodes[]          host first: name, role, device_type, is_host, state (Complete, Incomplete,
                      Canceled, Skipped), started_at, duration_s, counts (pass, fail, skip, unknown),
@@ -27,7 +27,7 @@ is no text, or a backslash and its number, ``\\xe4``::
                      test_params
         cases[]      name, set, result (pass, fail, skip, unknown), measurement, units, message,
                      reference, recorded_at, attachments[]
-    bundle_urls[]    where submitted results are
+    bundle_urls[]    the URLs of submitted results
     uploads[]        digest (SHA-256), size, bytes_sent, used_by[] (names of nodes)
 
 An attachment has: pathname (as the test named it), mime_type, size (bytes), path (of the file with
@@ -63,12 +63,15 @@ _VERSION = 1
 
 
 def write(result: JobResult, folder: Path) -> list[Path]:
-    """Write ``results.json``; raises `InfrastructureError`."""
+    """Write ``results.json`` to `folder`; return its path.
+
+    Raises `InfrastructureError` if the file cannot be written.
+    """
     return [writers.replace_file(folder / "results.json", render(result))]
 
 
 def render(result: JobResult) -> str:
-    """The result as JSON text, in ASCII: showing the file on a terminal is harmless."""
+    """Return the result as JSON text in ASCII, so that the file is harmless on a terminal."""
     document = {
         "version": _VERSION,
         "job": {
