@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""How the nodes of a group find each other and synchronise."""
+"""The MultiNode coordinator and its clients, through which the nodes of a group synchronise."""

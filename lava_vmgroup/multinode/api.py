@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a test shell's MultiNode calls mean to the coordinator, and what is typed back."""
+"""A test shell's MultiNode calls: made at the coordinator, and answered by a reply to type."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from lava_vmgroup.testshell.replies import Reply, reply_sync, reply_wait, reply_
 from lava_vmgroup.testshell.signals import parse_arguments
 
 VM_START = "lava_vm_start"
-"""The host tells the VMs to start; carries ``host_ip``."""
+"""The message by which the host lets the VMs start; carries ``host_ip``."""
 VM_STOP = "lava_vm_stop"
-"""Every member tells that it is done with the VMs."""
+"""The message by which each member reports that it has ended its work with the VMs."""
 
 
 def answer(call: MultiNodeCall, client: MultiNodeClient, deadline: Deadline) -> Reply | None:
-    """Carry out a call and return what to type, or None when nobody waits for one.
+    """Carry out a call and return the reply to type; None for a lava-send, which waits for none.
 
-    Blocks until the group has answered; raises what `MultiNodeClient` raises.
+    Blocks until the coordinator answers.  Raises the errors of `MultiNodeClient`.
     """
     match call.api:
         case MultiNodeApi.SEND:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A member's side of the MultiNode protocol: calls that block until the group lets them go.
+"""A member's side of the MultiNode protocol: calls that block until the coordinator answers them.
 
-A coordinator that knows of holds answers once; any other says ``wait`` and is asked again.
+Our coordinator holds a request and answers it once.  LAVA's coordinator answers ``wait`` at once,
+and the client asks again after the configured delay.  If a connection breaks off, the client sends
+the same request again; its ``call`` lets the coordinator repeat an answer that got lost.
 """
 
 from __future__ import annotations
@@ -34,34 +36,38 @@ from lava_vmgroup.multinode.standstill import Standstill, parse_lines
 from lava_vmgroup.multinode.wire import Command, FrameError, Reply, Response, encode_frame
 
 BLOCKSIZE = 4096
-"""LAVA's name for its clients' chunk; every request names it, nobody looks at it."""
+"""Value of ``blocksize``, which LAVA's clients send in every request; no coordinator uses it."""
 
 Received = dict[str, dict[str, str]]
 """The data that a wait returns: sender, then key, then value."""
 
 OnStandstill = Callable[[Standstill], None]
-"""Called, in the thread that waits, when every member of the group waits."""
+"""Callback that the waiting thread calls when every member of the group waits."""
 
 _LINES_S = 2.0
-"""Seconds in which a wait that timed out asks which member waits for which."""
+"""Seconds for which a wait that timed out asks the coordinator for the waits of the group."""
 
 
 @dataclass(slots=True)
 class _Contact:
-    """A member's knowledge of its coordinator, shared by all clients of the member."""
+    """The state of the connection to the coordinator, shared by all clients of one member."""
 
     is_lost: bool = False
-    """True if the last call waited for the coordinator in vain."""
+    """True if the last call could not reach the coordinator; the next one then tries only once."""
 
 
 class MultiNodeClient:
-    """Speaks for one member of a group; every call may be made from any thread.
+    """A client that speaks for one member of a group; any thread may call it.
 
-    Every call blocks until it is answered and raises the deadline's error when that passes, the
-    token's reason when that is canceled, `PeerFailed` when it was given up because another
-    member failed, `MultiNodeError` when the coordinator refuses the request and
-    `InfrastructureError` when the coordinator is not to be reached until the deadline.  After that
-    it has one try for each further call, until it is there again.
+    Every call blocks until the coordinator answers.  It raises
+
+    - `DeadlineExpired` when the deadline passes (`WaitExpired` for a wait for other members),
+    - the token's reason when the token is canceled,
+    - `PeerFailed` when the coordinator ends the wait because another member failed,
+    - `MultiNodeError` when the coordinator refuses the request,
+    - `InfrastructureError` when the coordinator cannot be reached until the deadline, or is none.
+
+    While the coordinator cannot be reached, each further call tries only once.
     """
 
     def __init__(
@@ -75,10 +81,10 @@ class MultiNodeClient:
         token: CancelToken | None = None,
         on_standstill: OnStandstill | None = None,
     ) -> None:
-        """The name belongs to this object: another one with the same name is refused.
+        """Make the client of `client_name`; the coordinator refuses any other one of this name.
 
-        `on_standstill` is for the waits of a test.  Such a wait raises `GroupStuck` when the group
-        is at its end.
+        `on_standstill` makes the waits those of a test.  Such a wait raises `GroupStuck` when the
+        group is at its end.
         """
         self._endpoint = endpoint
         self._group_name = group_name
@@ -94,7 +100,7 @@ class MultiNodeClient:
     def with_token(
         self, token: CancelToken | None, on_standstill: OnStandstill | None = None
     ) -> MultiNodeClient:
-        """The same member under another token, for what has to be said after a cancel."""
+        """Return a client of the same member with another token, for calls after a cancel."""
         twin = MultiNodeClient(
             self._endpoint,
             group_name=self._group_name,
@@ -109,19 +115,19 @@ class MultiNodeClient:
         return twin
 
     def watch(self, on_end: OnEnd, *, ends_group: bool = False) -> AbstractContextManager[None]:
-        """Be present in the group within the block, in a thread of its own.
+        """Hold this member's presence in the group within the block, in a thread of its own.
 
-        The coordinator tells the others that this member has failed if it is gone without
-        `clear`, so leave the group within the block; `ends_group` says that this ends the group
-        for all.  `on_end` is called once, in that thread, when another member ended the group.
-        A coordinator that cannot watch over its members is no error.
+        If the presence ends before `clear`, the coordinator counts the member as failed, so call
+        `clear` within the block.  With `ends_group` such a failure ends the group for all members.
+        The thread calls `on_end` once if the failure of another member ends the group.  LAVA's
+        coordinator refuses the watch; the block then runs without it.
         """
         again = self._base() | {"request": Command.WATCH.value, "ends_group": ends_group}
         first = {**again, "group_size": self._group_size}
         return present(self._address, first, again, on_end)
 
     def group_data(self, deadline: Deadline) -> dict[str, str]:
-        """Wait until the group is complete; each member's role."""
+        """Wait until the group is complete, and return each member's role."""
         reply = self._call(Command.GROUP_DATA, deadline, group_size=self._group_size)
         if reply.roles is None:
             raise MultiNodeError(f"{self._place()} did not say who is in {self._group_name!r}")
@@ -132,11 +138,11 @@ class MultiNodeClient:
         self._call(Command.SEND, deadline, messageID=message_id, message=dict(data))
 
     def wait(self, message_id: str, deadline: Deadline) -> Received:
-        """Wait until anybody, this member included, has sent the message."""
+        """Wait until any member, this one included, has sent the message; return the data."""
         return _received(self._wait_for(Command.WAIT, deadline, messageID=message_id))
 
     def wait_all(self, message_id: str, deadline: Deadline, role: str | None = None) -> Received:
-        """Wait until all members, or all that have `role`, have sent the message.
+        """Wait until all members, or all that have `role`, have sent it; return the data.
 
         All members include this one: it has to send before it waits.
         """
@@ -150,8 +156,8 @@ class MultiNodeClient:
     def aggregate(self, bundle: Any, sub_id: str, deadline: Deadline) -> Mapping[str, Any] | None:
         """Hand in this member's results, JSON of any kind.
 
-        The member whose `sub_id` ends with ``.0`` waits for all others' and gets them, under
-        the members' names; for the others it is None.
+        The member whose `sub_id` ends with ``.0`` waits for the results of all members, and gets
+        them by member name.  The others get None at once.
         """
         fields = {"bundle": bundle, "sub_id": sub_id, "group_size": self._group_size}
         message = self._wait_for(Command.AGGREGATE, deadline, **fields).message
@@ -165,10 +171,11 @@ class MultiNodeClient:
     def fail(
         self, reason: str, deadline: Deadline, *, ends_group: bool = False, canceled: bool = False
     ) -> bool:
-        """Have the others' waits given up, because this member has failed or was `canceled`.
+        """Report that this member failed or was `canceled`; the waits of the others then end.
 
-        With `ends_group` those who watch are told that the group has ended.  False if the
-        coordinator does not know how; the others then wait for their deadlines.
+        With `ends_group` the watches of the other members report the end of the group.  Return
+        False if the coordinator refuses, as LAVA's does; the others then wait until their
+        deadlines.
         """
         fields = {"reason": reason, "ends_group": ends_group, "canceled": canceled}
         fields["group_size"] = self._group_size
@@ -180,9 +187,10 @@ class MultiNodeClient:
         return True
 
     def skip(self, reason: str, deadline: Deadline) -> bool:
-        """Have the others' syncs and waits for all do without this member, which is not a failure.
+        """Report that this member is skipped: syncs and waits for all do without it.
 
-        False if the coordinator does not know how; the others then wait for their deadlines.
+        A skipped member has not failed.  Return False if the coordinator refuses, as LAVA's does;
+        the others then wait until their deadlines.
         """
         fields = {"reason": reason, "group_size": self._group_size}
         try:
@@ -193,18 +201,21 @@ class MultiNodeClient:
         return True
 
     def tell_tests(self, deadline: Deadline, *, ended: bool) -> None:
-        """Tell the coordinator that this member's tests answer nobody any more, or do again."""
+        """Report that this member's tests have ended, or with False that further ones begin.
+
+        LAVA's coordinator refuses that, which is no error: it does not look for standstills.
+        """
         try:
             self._call(Command.TESTS, deadline, ended=ended)
         except MultiNodeError as error:
             self._log.debug("multinode", f"nobody looks for groups that stand still: {error}")
 
     def tell_blocked(self, standstill: Standstill, deadline: Deadline) -> None:
-        """Tell the coordinator that nothing of this member goes on while it waits."""
+        """Confirm, for `standstill`, that this member's test runs nothing beside its wait."""
         self._call(Command.BLOCKED, deadline, seen=standstill.number)
 
     def who_waits(self) -> Sequence[str]:
-        """A line for each wait in the group; nothing if the coordinator does not tell in time."""
+        """Return a line for each wait in the group; none if the coordinator gives none in 2 s."""
         asking = self.with_token(None)
         try:
             deadline = Deadline.after("who waits for whom", _LINES_S)
@@ -215,11 +226,12 @@ class MultiNodeClient:
             return ()
 
     def clear(self, deadline: Deadline) -> None:
-        """Leave the group; it goes when all members have left."""
+        """Leave the group; the coordinator drops it when all members have left."""
         self._call(Command.CLEAR_GROUP, deadline, group_size=self._group_size)
 
     def _wait_for(self, command: Command, deadline: Deadline, **fields: Any) -> Reply:
         if "messageID" in fields:
+            # Without a limit of its own: only the name of the message is added for the error.
             awaited = f"{command.value} {fields['messageID']!r}"
             deadline = deadline.exactly(awaited, math.inf)
         if self._on_standstill is not None:
@@ -230,7 +242,10 @@ class MultiNodeClient:
             raise WaitExpired(error.message, last_lines=error.last_lines) from error
 
     def _call(self, command: Command, deadline: Deadline, **fields: Any) -> Reply:
-        """Ask until there is an answer other than ``wait``."""
+        """Make a request until the coordinator answers anything but ``wait``; return the answer.
+
+        Tries again, after a pause, when the connection cannot be made or breaks off.
+        """
         request = self._base() | {
             "timeout": deadline.limit_s,
             "request": command.value,
@@ -268,12 +283,12 @@ class MultiNodeClient:
                 self._pause(self._endpoint.poll_delay_s, deadline)
 
     def _ask(self, command: Command, request: Mapping[str, Any], deadline: Deadline) -> Reply:
-        """Ask once; the error of a wait that times out names the waiting members."""
+        """Make the request once; if a wait times out, its error lists the waits of the group."""
         with exchanging(self._address, self._token, deadline) as exchange:
             try:
                 return exchange.ask(encode_frame(request))
             except DeadlineExpired as error:
-                # Within the connection: once it is closed, this member does not wait any more.
+                # The connection is still open here: closing it withdraws this member's wait.
                 if command in _WAITS:
                     raise error.because(self.who_waits()) from error
                 raise
@@ -283,7 +298,7 @@ class MultiNodeClient:
         return self._endpoint.host, self._endpoint.port
 
     def _base(self) -> dict[str, Any]:
-        """What LAVA's clients say in every request, and that this one can be held."""
+        """Return the keys of every request: those of LAVA's clients, and ours."""
         secret = {} if self._endpoint.token is None else {"token": self._endpoint.token}
         return {
             "port": self._endpoint.port,
@@ -335,7 +350,10 @@ _WAITS = {Command.WAIT, Command.WAIT_ALL, Command.SYNC}
 
 
 def _nobody_sent_yet(command: Command, reply: Reply) -> bool:
-    """Whether this is how LAVA's coordinator answers a wait that is early; ours gives reasons."""
+    """Return True for the nack with which LAVA's coordinator answers an early lava_wait_all.
+
+    It has no reason; our coordinator gives one with every refusal.
+    """
     return command is Command.WAIT_ALL and not reply.failed and reply.reason is None
 
 
@@ -351,5 +369,5 @@ def _received(reply: Reply) -> Received:
 
 
 def _value(value: Any) -> str:
-    """A value as text; other programs may send more than texts."""
+    """Return a value as text; other programs may send JSON of any kind."""
     return value if isinstance(value, str) else json.dumps(value)

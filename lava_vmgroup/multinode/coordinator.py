@@ -20,12 +20,13 @@ from lava_vmgroup.multinode.wire import REQUEST_LIMIT
 
 LOOPBACK = ("127.0.0.1", 0)
 BACKLOG = 4096
-"""How many clients may knock at the same moment, if the system allows as many."""
+"""Connections that may wait to be accepted; the system may allow fewer."""
 MOST_FILES = 1 << 18
+"""Open files that a coordinator uses at most, even if the system allows more."""
 
 
 class Coordinator:
-    """Serves groups from ``__enter__`` to ``__exit__``."""
+    """A coordinator in a thread; it serves groups from ``__enter__`` to ``__exit__``."""
 
     def __init__(
         self,
@@ -35,24 +36,25 @@ class Coordinator:
         limits: Limits | None = None,
         ended: queue.SimpleQueue[int | None] | None = None,
     ) -> None:
-        """With a `token`, only clients that have it are served.
+        """Prepare to listen at `address`; port 0 takes a free one.
 
-        `ended` gets None when nothing is served any more.
+        With a `token`, only clients that have it are served.  When the thread ends, it puts None
+        into `ended`.
         """
         self.address = address
-        """Where to connect to; port 0 becomes a real one on entering."""
+        """Host and port to connect to; entering replaces port 0 with the real one."""
         self._token = token
         self._limits = limits or usual_limits()
         self._ended = ended
 
     @property
     def endpoint(self) -> Endpoint:
-        """What clients need to speak to this coordinator."""
+        """Address and token of this coordinator, for its clients."""
         host, port = self.address
         return Endpoint(host=host, port=port, token=self._token)
 
     def __enter__(self) -> Self:
-        """Listen and start serving; raises `InfrastructureError` if the address is not free."""
+        """Listen and start the thread.  Raises `InfrastructureError` if it cannot listen."""
         listener = _listen(self.address)
         host, port = listener.getsockname()
         self.address = (host, port)
@@ -76,7 +78,7 @@ class Coordinator:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End every connection and the thread; held clients see theirs closed."""
+        """Close every connection, also those that are held, and wait for the thread's end."""
         with suppress(OSError):
             self._stop.send(b"\0")
         self._thread.join()
@@ -84,7 +86,7 @@ class Coordinator:
 
 
 def usual_limits() -> Limits:
-    """Limits that leave the rest of the process half of the files that it may open."""
+    """Return limits that leave half of the files that the process may open to its other parts."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         files = MOST_FILES

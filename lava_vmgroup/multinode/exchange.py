@@ -18,17 +18,21 @@ from lava_vmgroup.multinode.wire import REPLY_LIMIT, FrameDecoder, Reply
 CHUNK = 65536
 FIRST_RETRY_S = 0.05
 LAST_RETRY_S = 1.0
-"""How long to leave a coordinator alone that is not to be reached: at first, and at most."""
+"""Seconds between two tries to reach a coordinator: the first pause, and the longest."""
 LONGEST_SELECT_S = 86400.0
-"""The system refuses to wait for a month at once."""
+"""Seconds of one `select`; the system refuses a time limit of a month."""
 
 SILENCE_S = 25
-"""How long the other side's machine may be silent before it counts as gone."""
+"""Seconds for which the other machine may be silent before the connection breaks off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and its reply; every method raises `OSError` if the connection breaks off."""
+    """One request and its reply over a connection.
+
+    Every method that waits raises `OSError` if the connection breaks off, the token's reason if
+    it is canceled, and the deadline's error.
+    """
 
     connection: socket.socket
     woken: socket.socket
@@ -36,7 +40,7 @@ class Exchange:
     deadline: Deadline
 
     def ask(self, frame: bytes) -> Reply:
-        """Send the request and wait for the reply; raises `FrameError` for what is none."""
+        """Send the request and return the reply.  Raises `FrameError` if the answer is none."""
         self.send(frame)
         return self.reply()
 
@@ -48,7 +52,7 @@ class Exchange:
             rest = rest[self.connection.send(rest) :]
 
     def reply(self) -> Reply:
-        """Wait for the reply; raises `FrameError` for what is none."""
+        """Wait for the reply and return it.  Raises `FrameError` if the answer is none."""
         decoder = FrameDecoder(REPLY_LIMIT)
         while not decoder.feed(self._receive()):
             pass
@@ -67,8 +71,8 @@ class Exchange:
         if code:
             raise OSError(code, os.strerror(code))
         if self.connection.getsockname() == self.connection.getpeername():
-            # A port that nobody listens on may be the one that the system has picked for this
-            # end, and loopback then connects the socket to itself.
+            # If nobody listens on a port, the system may pick that port for this end.  Loopback
+            # then connects the socket to itself.
             raise ConnectionError("nobody listens")
 
     def _receive(self) -> bytes:
@@ -79,7 +83,7 @@ class Exchange:
         return chunk
 
     def _until(self, event: int) -> None:
-        """Return when the connection is ready; raises the token's reason or the timeout."""
+        """Wait until the connection is ready for `event`."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.connection, event)
             selector.register(self.woken, selectors.EVENT_READ)
@@ -96,14 +100,14 @@ class Exchange:
 def exchanging(
     address: tuple[str, int], token: CancelToken, deadline: Deadline
 ) -> Iterator[Exchange]:
-    """A connection to the coordinator at `address`; looking its name up may block.
+    """Connect to the coordinator at `address` within the block; its name's look-up may block.
 
-    Raises `OSError` if there is none, the token's reason and the deadline's error.
+    Raises `OSError` if the connection cannot be made, the token's reason, or the deadline's error.
     """
     woken, waker = socket.socketpair()
 
     def wake() -> None:
-        # The token may call this a moment after the call has ended and closed the pair.
+        # The token may call this a moment after the block has closed the pair.
         with suppress(OSError):
             waker.send(b"\0")
 

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""One group as a coordinator knows it: its members, what they sent, and who waits for what.
+"""One group of a coordinator: its members, the messages that they sent, and their waits.
 
 A client that polls is answered as LAVA v1's coordinator answers it, down to the ``wait`` that
-the last one to enter a sync gets.  It differs where v1 is of no use to anyone:
+the last one to enter a sync gets.  The answers differ where v1's would help no client:
 
 - A wait with a role waits for every member of that role; v1 looks at one of them.
-- `lava_wait_all` for an id that nobody sent yet says ``wait``; v1 says ``nack``.
-- Syncs and messages with the same id do not touch each other, and a client that enters a sync
-  again before the others have fetched their answer starts the next round of it.
-- What cannot be served gets ``nack`` and harms nobody; a client too many is not let in.
+- `lava_wait_all` for an id that nobody sent yet gets ``wait``; v1 answers ``nack``.
+- Syncs and messages with the same id do not touch each other.  If a client enters a sync again
+  before the others have fetched their answer, it starts the next round of the sync.
+- A request that cannot be served gets ``nack`` and leaves the others alone.  A full group admits
+  no further client.
 - `clear_group` counts each member once.
 
 When a member has failed, waits that are not satisfied yet get ``nack`` with the names and the
-reasons, because the failed one may be what they wait for.  Two go on: the wait for
-``lava_vm_stop``, because a failed VM says it has closed like any other, and the first node's
-wait for the bundles, because a failed node has one too.  Neither waits for who has left.
+reasons, because they may need the failed member.  Two waits go on.  One is for ``lava_vm_stop``,
+because a failed VM sends it like any other.  The other is the first node's wait for the bundles,
+because a failed node hands in one, too.  Both do without members that have left.
 
 A skipped member is no failure: syncs, and waits for all members or for those of a role, do without
 it.  Only a wait for a message that nobody else sends is in vain.
@@ -31,17 +32,17 @@ from lava_vmgroup.multinode.syncs import Sync
 from lava_vmgroup.multinode.wire import Command, Reply, Request, RequestRefused, Response
 
 STOP_MESSAGE_ID = "lava_vm_stop"
-"""The message by which each member says that it has ended its work."""
+"""The message by which each member reports that it has ended its work."""
 AGGREGATE_PAUSE = 2
-"""How many polls v1 lets the first node wait after the last bundle, for that to be uploaded."""
+"""Further polls for which v1's first node waits after the last bundle, so that it is uploaded."""
 BROKE_OFF = "its connection to the coordinator broke off"
 PATIENCE_S = 24 * 3600.0
 LONGEST_PATIENCE_S = 30 * PATIENCE_S
-"""How long an unused group stays: at least, and at most if a member told a longer time limit."""
+"""Seconds for which an unused group stays: at least, and at most if a member's limit is longer."""
 ENTRY_SIZE = 500
-"""What remembering a message or a sync costs, in bytes, beside what the client sent."""
+"""Bytes that a stored message, sync or bundle costs beside the client's data."""
 WEIGHT_LIMIT = 256 * 1024 * 1024
-"""How many bytes the members of one group may leave here."""
+"""Bytes that the members of one group may leave here."""
 
 ACK = Reply(response=Response.ACK)
 WAIT = Reply(response=Response.WAIT)
@@ -53,40 +54,41 @@ class Hold:
 
     request: Request
     since: float
+    """Time of the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Message:
     number: int
-    """The how manieth of the group's messages it is."""
+    """Position among the group's messages, from 1."""
     data: Mapping[str, Any]
 
 
 Released = tuple[Hold, Reply]
-"""A held request with the answer that it has now."""
+"""A held request with its answer."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Member:
-    """What a member said of itself when it came."""
+    """A member as its first request describes it."""
 
     role: str
     hostname: str
     instance: str | None
-    """The one program that may speak for the member; None for clients that do not say."""
+    """The one program that may speak for the member; None for clients that give none."""
     came: int
-    """How many messages the group had had by then: it does not get those."""
+    """Number of messages sent before the member came; its `lava_wait` does not return them."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Group:
-    """The state of a group; moments are those of the caller's clock."""
+    """The state of a group; times are those of the caller's clock, in seconds."""
 
     name: str
     size: int
     born: float
     used: float
-    """When a member last said anything."""
+    """Time of the last request, or of the last end of a held one."""
     patience_s: float = PATIENCE_S
     members: dict[str, Member] = field(default_factory=dict)
     messages: int = 0
@@ -97,50 +99,56 @@ class Group:
     aggregate_pause: int = AGGREGATE_PAUSE
     failed: dict[str, str] = field(default_factory=dict)
     canceled: set[str] = field(default_factory=set)
-    """Of the failed, those that were canceled or ended with one that was."""
+    """The failed members that were canceled, or ended because another one was."""
     skipped: set[str] = field(default_factory=set)
     enders: set[str] = field(default_factory=set)
     """The members whose failure ends the group."""
     cleared: set[str] = field(default_factory=set)
-    """Who has left, by its own will or because its connection broke off."""
+    """The members that have left, by `clear_group` or because their connection broke off."""
     ended: set[str] = field(default_factory=set)
-    """The members whose tests answer nobody any more, at least until all VMs have closed."""
+    """The members whose tests have ended.  A host's may begin again after all VMs have closed."""
     standstill: Standstill | None = None
-    """Set while every member waits that is not out; see `lava_vmgroup.multinode.waits`."""
+    """Set while every member that is not out waits; see `lava_vmgroup.multinode.waits`."""
     standstills: int = 0
     """The number of standstills so far."""
     unconfirmed: set[str] = field(default_factory=set)
-    """The members that have not said in this standstill that nothing of them goes on."""
+    """The members that have yet to confirm, in this standstill, that their tests only wait."""
     holds: dict[Hold, None] = field(default_factory=dict)
     watches: dict[Hold, None] = field(default_factory=dict)
-    """The members' presences; they last longer than it takes to answer them."""
+    """The members' presences; they stay open after their answer."""
     polls: dict[str, Hold] = field(default_factory=dict)
-    """What each polling member was last told to wait for."""
+    """The last request of each polling member that was answered with ``wait``."""
     changed: bool = False
-    """Whether held requests may have an answer since they were looked at last."""
+    """True if held requests may have got their answers since the last `recheck`."""
     weight: int = 0
-    """How many bytes the members have left here, about."""
+    """Bytes that the members have left here, roughly."""
     counted: int = 0
-    """How many of them are in the sum over all groups."""
+    """The part of `weight` that is in the sum over all groups."""
     weights: dict[tuple[str | None, ...], int] = field(default_factory=dict)
+    """Bytes of each stored entry, so that a replaced one is not counted twice."""
 
     @property
     def complete(self) -> bool:
-        """Whether all members have come."""
+        """True when all members have come."""
         return len(self.members) == self.size
 
     @property
     def over(self) -> bool:
-        """Whether nobody needs the group any more.
+        """True when nobody needs the group any more.
 
-        Members that are still to come must hear of a failure, so a group with one stays until
-        all its members have been there; without, it goes with the last one present, as in v1.
+        A failure must reach the members that are still to come, so a group with one stays until
+        all its members have come and left.  Without a failure it ends when the last member that
+        has come leaves, as in v1.
         """
         needed = self.size if self.failed else len(self.members)
         return len(self.cleared) >= needed
 
     def admit(self, request: Request) -> None:
-        """Let a client in; raises `RequestRefused` for one that does not belong here."""
+        """Admit the client of a request, as a new member if it is one.
+
+        Raises `RequestRefused` if the group is full, the name belongs to another program, or the
+        first request lacks the hostname or the role.
+        """
         member = self.members.get(request.client)
         if member is None:
             if request.hostname is None or request.role is None:
@@ -162,7 +170,7 @@ class Group:
         self.patience_s = max(self.patience_s, min(request.timeout_s, LONGEST_PATIENCE_S))
 
     def serve(self, request: Request) -> Reply | None:
-        """Do what a request asks for and answer it; None when the answer is to close."""
+        """Carry out a request and return its answer; None means: close the connection."""
         match request.command:
             case Command.SEND:
                 return self._send(request)
@@ -188,7 +196,7 @@ class Group:
         return self.answer(request)
 
     def answer(self, request: Request) -> Reply | None:
-        """What a request that was served is answered now; ``wait`` while it has to wait."""
+        """Return the present answer to a request that was served; `WAIT` until it is satisfied."""
         match request.command:
             case Command.GROUP_DATA:
                 if not self.complete:
@@ -209,7 +217,7 @@ class Group:
                 return None
 
     def recheck(self) -> Sequence[Released]:
-        """Take the held requests that have an answer now."""
+        """Take the held requests that have their answers now, if anything has changed."""
         if not self.changed:
             return ()
         self.changed = False
@@ -220,7 +228,7 @@ class Group:
         return released
 
     def withdraw(self, hold: Hold) -> None:
-        """Forget a held request whose client has gone."""
+        """Forget a held request whose connection has closed; its client leaves the open sync."""
         self.watches.pop(hold, None)
         if hold not in self.holds:
             return
@@ -233,16 +241,16 @@ class Group:
             self.syncs[request.message_id].entered.discard(request.client)
 
     def watched(self, client: str) -> bool:
-        """Whether a member holds its presence."""
+        """Return True if the member holds its presence."""
         return any(watch.request.client == client for watch in self.watches)
 
     @property
     def in_use(self) -> bool:
-        """Whether a connection to somebody in it is open."""
+        """True while a connection of a member is open."""
         return bool(self.holds or self.watches)
 
     def lose(self, request: Request) -> None:
-        """Take the member that made this watch for dead."""
+        """Count the member that made this watch as failed and as having left."""
         self.failed.setdefault(request.client, BROKE_OFF)
         if request.ends_group:
             self.enders.add(request.client)
@@ -314,7 +322,7 @@ class Group:
         senders = self.senders(request.message_id, request.wait_role)
         if request.wait_role is not None:
             if not self.complete:
-                # Members of the role may still be to come.
+                # Further members of the role may still come.
                 return self._unsatisfied(request)
             if all(member.role != request.wait_role for member in self.members.values()):
                 raise RequestRefused(f"nobody has the role {request.wait_role!r}")
@@ -325,11 +333,11 @@ class Group:
     def senders(self, message_id: str | None, role: str | None) -> set[str]:
         """Return the members that a `lava_wait_all` waits for, with those that have sent."""
         senders = {name for name, member in self.members.items() if role in {None, member.role}}
-        # A skipped member says like any other that it has closed.
+        # A skipped member sends ``lava_vm_stop`` like any other.
         return senders - (self.cleared if message_id == STOP_MESSAGE_ID else self.skipped)
 
     def _sent(self, request: Request, since: int = 0) -> Mapping[str, Any]:
-        """What was sent under a request's message id, by sender."""
+        """Return the data sent under the request's message id after number `since`, by sender."""
         messages = self.sent.get(request.message_id, {})
         return {name: item.data for name, item in messages.items() if item.number > since}
 
@@ -344,10 +352,13 @@ class Group:
         return sync.release(request) if request.hold else WAIT
 
     def _end_round(self, sync: Sync) -> bool:
-        """Release the members in a sync's open round if all are there that will be."""
+        """Release a sync's open round if all members but the skipped ones are in it.
+
+        Return True if it was released.
+        """
         if not sync.entered or len(sync.entered | self.skipped) < self.size:
             return False
-        # Whoever entered this round has fetched the one before, so nobody is forgotten here.
+        # A member fetches the last round's answer before it enters this one, so none is lost.
         sync.released, sync.entered = sync.entered, set()
         self.changed = True
         return True
@@ -361,7 +372,7 @@ class Group:
     def _not_yet(self, sync: Sync, request: Request) -> Reply:
         reply = self._unsatisfied(request)
         if reply.response is Response.NACK:
-            # Whoever was refused does not stand in the round, or it could release the others.
+            # A refused member leaves the round, so that it cannot release the others.
             sync.entered.discard(request.client)
         return reply
 

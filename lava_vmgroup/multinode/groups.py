@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""All groups of a coordinator, and who may say what about them; no sockets, no clock.
+"""All groups of a coordinator, and the checks of a request's token; no sockets, no clock.
 
-Moments are those of the caller's clock, which only has to go forward.
+Times come from the caller's clock, in seconds; it only has to go forward.
 """
 
 from __future__ import annotations
@@ -24,40 +24,41 @@ from lava_vmgroup.multinode.wire import (
 
 GROUP_LIMIT = 10_000
 WEIGHT_LIMIT = 1024 * 1024 * 1024
-"""How many groups there are at most, and how many bytes their members may leave here."""
+"""The most groups, and the most bytes of their members' data, before unused groups are dropped."""
 MEMBER_LIMIT = 10_000
-"""The largest group; far more than any lab has devices."""
+"""Members of the largest group that is admitted; no lab has that many devices."""
 
 _ENDED = Reply(response=Response.NACK, reason="the group has ended")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a request.
+    """The result of a request.
 
-    Without a reply and a hold, the answer is to close the connection.
+    Without a reply and a hold, the caller closes the connection.
     """
 
     reply: Reply | None = None
     hold: Hold | None = None
-    """The request, if its connection stays open: until it is answered, a watch even then."""
+    """Set if the connection stays open: until the answer, or for a watch also after it."""
     released: Sequence[Released] = ()
-    """Requests held before that are answered now."""
+    """Requests that were held before and have their answers now."""
 
 
 class Groups:
-    """All groups of a coordinator."""
+    """All groups of a coordinator; for use in one thread."""
 
     def __init__(self, token: str | None = None) -> None:
-        """With a `token`, only requests that have it are served."""
+        """Serve only requests that have the `token`, if there is one."""
         self._token = None if token is None else _bytes(token)
-        self._groups: dict[str, Group] = {}  # the one used longest ago is the first
+        self._groups: dict[str, Group] = {}  # in the order of their last use
         self._weight = 0
 
     def handle(self, value: Any, *, now: float = 0.0, size: int = 0, local: bool = True) -> Outcome:
-        """Serve a request as received, of `size` bytes; never raises for what a client sent.
+        """Serve a request, JSON text of `size` bytes, and return the result.
 
-        `local` says whether the client is on this machine.
+        `local` is True for a client on this machine.  A bad request gets a refusal and raises
+        nothing.
         """
         try:
             if _is_status(value):
@@ -83,9 +84,10 @@ class Groups:
         )
 
     def withdraw(self, hold: Hold, now: float) -> bool:
-        """Forget a held request whose client has gone.
+        """Forget a held request whose connection has closed.
 
-        True when nothing shows any more that its member lives: call `lose` after a while.
+        Return True if that was the last presence of a member that has not left the group.  The
+        caller then calls `lose` after a while, so that the member may connect again in between.
         """
         group = self._groups.get(hold.request.group)
         if group is not None:
@@ -96,7 +98,10 @@ class Groups:
         return self._is_missing(hold.request)
 
     def lose(self, request: Request) -> Sequence[Released] | None:
-        """Take the member that made this watch for dead; None if it has come back or left."""
+        """Count the member that made this watch as failed, and return the requests this answers.
+
+        Return None if the member has connected again or has left the group.
+        """
         group = self._groups.get(request.group)
         if group is None or not self._is_missing(request):
             return None
@@ -105,7 +110,7 @@ class Groups:
         return self._settle(group)
 
     def expire(self, now: float) -> list[str]:
-        """Drop the groups that nobody has used for their patience; their names."""
+        """Drop the groups that were unused for longer than their patience; return their names."""
         idle = [
             name
             for name, group in self._groups.items()
@@ -121,7 +126,7 @@ class Groups:
         return group.serve(request)
 
     def _is_missing(self, request: Request) -> bool:
-        """Whether the member that made this watch is neither there nor has left."""
+        """Return True if the member that made this watch is in the group without a presence."""
         group = self._groups.get(request.group)
         member = group.members.get(request.client) if group else None
         return (
@@ -148,7 +153,10 @@ class Groups:
         return group
 
     def _hold(self, group: Group, request: Request, reply: Reply | None, now: float) -> Hold | None:
-        """Remember who waits now, and whose connection stays open for it."""
+        """Record that the client waits; return the hold if its connection stays open.
+
+        A client that does not ask for a hold polls: it is recorded, and its connection closes.
+        """
         hold = Hold(request=request, since=now)
         poll = group.polls.pop(request.client, None)
         if reply is WAIT and not request.hold:
@@ -163,7 +171,7 @@ class Groups:
         return hold if watches or reply is WAIT else None
 
     def _settle(self, group: Group) -> Sequence[Released]:
-        """Answer who waited for what has just happened to a group, and let it go if it is over."""
+        """Return the held requests that have their answers now; drop the group if it is over."""
         released = group.recheck()
         if group.over:
             self._drop(group.name)
@@ -175,7 +183,10 @@ class Groups:
         self._weight -= self._groups.pop(name).counted
 
     def _make_room(self, newest: Group) -> None:
-        """Forget what was used longest ago if there is too much; never what somebody waits in."""
+        """Drop the groups that were unused for longest until the limits hold.
+
+        `newest` and groups with open connections stay.
+        """
         if len(self._groups) <= GROUP_LIMIT and self._weight <= WEIGHT_LIMIT:
             return
         for name in [name for name, group in self._groups.items() if not group.in_use]:
@@ -191,7 +202,7 @@ class Groups:
         return isinstance(given, str) and hmac.compare_digest(_bytes(given), self._token)
 
     def _status(self, value: Any, now: float, local: bool) -> Reply:
-        """How the groups are, without what their members told each other."""
+        """Return the state of the groups, without the data that members sent each other."""
         if not local and (self._token is None or not self._has_token(value)):
             raise RequestRefused("only this machine and who has the token may ask for the status")
         groups = {name: _describe(group, now) for name, group in self._groups.items()}
@@ -207,7 +218,7 @@ def _is_status(value: Any) -> bool:
 
 
 def _refusal(value: Any, refused: RequestRefused) -> Reply:
-    # LAVA's own clients get the bare nack that they know.
+    # LAVA's clients expect a bare nack; only ours, which ask for holds, get the reason.
     return Reply(response=Response.NACK, reason=refused.message if wants_hold(value) else None)
 
 

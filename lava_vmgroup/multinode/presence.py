@@ -17,24 +17,24 @@ from lava_vmgroup.multinode.exchange import FIRST_RETRY_S, LAST_RETRY_S, exchang
 from lava_vmgroup.multinode.wire import FrameError, encode_frame
 
 OnEnd = Callable[[PeerFailed], None]
-"""Is told, in a thread of the watch, why the group has ended."""
+"""Callback for the end of the group; the presence thread calls it with the reason."""
 
 _FOREVER = Deadline("the watch over the group", float("inf"), float("inf"))
 
 
 class _Left(VMGroupError):
-    """The member holds its presence no longer."""
+    """The reason with which `_Presence.leave` cancels the presence thread."""
 
 
 @contextmanager
 def present(
     address: tuple[str, int], first: Mapping[str, Any], again: Mapping[str, Any], on_end: OnEnd
 ) -> Iterator[None]:
-    """Hold the presence of a member within the block, in a thread.
+    """Hold a member's presence within the block, in a thread of its own.
 
-    `first` is the request to make, `again` the one after the connection broke off.  The block
-    is entered when `first` was sent, or after a second without a connection.  Leaving it waits
-    for `on_end` if that is under way.
+    `first` is the first request, `again` the request after the connection broke off.  The block
+    is entered when `first` was sent, or after a second without a connection.  Leaving the block
+    ends the thread, and waits for `on_end` if that is running.
     """
     presence = _Presence(address, first, again, on_end)
     thread = threading.Thread(target=presence.hold, name=f"{first['client_name']}-presence")
@@ -65,10 +65,14 @@ class _Presence:
         self._log = NodeLog(first["client_name"])
 
     def leave(self) -> None:
+        """End the presence from another thread; `hold` then returns."""
         self._token.cancel(_Left("the member has left"))
 
     def hold(self) -> None:
-        """Be there until `leave`, or until the coordinator does not want to know."""
+        """Keep a connection open until `leave`, and open it again when it breaks off.
+
+        Returns early if the coordinator refuses the watch.
+        """
         retry_s = FIRST_RETRY_S
         try:
             while True:
@@ -88,7 +92,11 @@ class _Presence:
             self._log.debug("multinode", f"nobody watches over the group: {error}")
 
     def _stay(self) -> None:
-        """Be there until the connection breaks off, which may be an `OSError`."""
+        """Open one connection, and call `on_end` once if the coordinator reports the group's end.
+
+        Blocks until the connection closes.  Raises `OSError` if there is none or it breaks off,
+        `FrameError` if the coordinator refuses the watch.
+        """
         with exchanging(self._address, self._token, _FOREVER) as exchange:
             frame, self._frame = self._frame, self._again
             exchange.send(frame)
@@ -104,9 +112,9 @@ class _Presence:
 
 
 SHOWN = 1000
-"""Characters of a reason; others give them."""
+"""Characters of another member's reason that a message quotes; it may be of any length."""
 
 
 def blame(failed: Mapping[str, str]) -> str:
-    """Who failed, and why, for a message."""
+    """Return the failed members and their reasons as text for a message."""
     return "; ".join(f"{name} failed: {why[:SHOWN]}" for name, why in failed.items())

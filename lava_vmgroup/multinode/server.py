@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The sockets of a coordinator: thousands of connections, none of which can hold up another.
 
-A connection is receiving its request, then, if its condition does not hold yet, held, then
-sending its reply.  Receiving and sending have a time limit, being held has none.  Whatever a
-client does ends its own connection at most.
+A connection first receives its request.  If the request's condition is not met yet, the connection
+is held.  Then it sends the reply and is closed.  Receiving and sending have a time limit, being
+held has none.  A watch is held again after its reply.  A faulty client loses its own connection;
+all others go on.
 """
 
 from __future__ import annotations
@@ -35,28 +36,28 @@ from lava_vmgroup.multinode.wire import (
 
 CHUNK = 65536
 ACCEPT_BATCH = 100
-"""How many new connections to take before looking after the others again."""
+"""New connections to accept before the open ones are served again."""
 FULL_PAUSE_S = 0.1
-"""How long to leave new connections alone when there is no room for one."""
+"""Seconds without accepting connections after there was no room for one."""
 DAWDLING_S = 1.0
-"""After which time a client that has not said what it wants makes room for another one."""
+"""Seconds after which a client that has not sent its request may lose its place to another one."""
 GRACE_S = 0.5
-"""How long a member may be without its presence before it is taken for dead."""
+"""Seconds for which a member may be without its presence before it counts as failed."""
 EXPIRY_S = 600.0
-"""How often to look for groups that nobody uses any more."""
+"""Seconds between two searches for groups that nobody uses any more."""
 RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER's value for closing at once, with a reset."""
+"""Value of SO_LINGER for closing at once, with a reset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What clients may ask of a server."""
+    """The limits that a server sets to its clients."""
 
     transfer_s: float = 10.0
-    """How long receiving a request and sending a reply take at most, each."""
+    """Seconds that receiving a request may take, and as many for sending a reply."""
     request_bytes: int
     buffer_bytes: int = 256 * 1024 * 1024
-    """What all connections together may have waiting; beyond it the greediest is closed."""
+    """Bytes that all connections together may hold; beyond it the one with most is reset."""
     connections: int
 
 
@@ -74,36 +75,38 @@ class _Connection:
     decoder: FrameDecoder
     phase: _Phase = _Phase.RECEIVING
     expires_at: float
-    """When the phase must be over; not looked at while held."""
+    """End of the phase on the monotonic clock; unused while held."""
     hold: Hold | None = None
     outgoing: bytearray = field(default_factory=bytearray)
     weight: int = 0
-    """What the server has counted for it, in bytes."""
+    """Bytes of this connection in the server's sum."""
 
     @property
     def buffered(self) -> int:
+        """Bytes that the connection holds in memory now."""
         held = self.hold.request.size if self.hold else 0
         return self.decoder.buffered + held + len(self.outgoing)
 
     @property
     def watches(self) -> bool:
+        """True for the presence of a member."""
         return self.hold is not None and self.hold.request.command is Command.WATCH
 
 
 class Server:
-    """Serves `groups` to whoever connects to `listener`; belongs to one thread."""
+    """A server of `groups` for the clients that connect to `listener`; for use in one thread."""
 
     def __init__(
         self, listener: socket.socket, stop: socket.socket, groups: Groups, limits: Limits
     ) -> None:
-        """Something to read from `stop` ends it."""
+        """Take the sockets; `serve` ends as soon as `stop` has something to read."""
         self._listener = listener
         self._stop = stop
         self._groups = groups
         self._limits = limits
         self._selector = selectors.DefaultSelector()
         self._connections: set[_Connection] = set()
-        self._timed: dict[_Connection, None] = {}  # the one that expires first is the first
+        self._timed: dict[_Connection, None] = {}  # in the order in which they expire
         self._held: dict[Hold, _Connection] = {}
         self._missing: deque[tuple[float, Request]] = deque()
         self._paused_until: float | None = None
@@ -112,7 +115,7 @@ class Server:
         self._log = NodeLog("coordinator")
 
     def serve(self) -> None:
-        """Serve until told to stop, then close every connection."""
+        """Serve until `stop` has something to read, then close every connection."""
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._stop, selectors.EVENT_READ)
         try:
@@ -132,7 +135,7 @@ class Server:
             self._selector.close()
 
     def _patience(self) -> float:
-        """How long nothing has to be done unless something comes, in seconds."""
+        """Return the seconds until the next task that the clock brings."""
         moments = [self._next_expiry]
         if self._timed:
             moments.append(next(iter(self._timed)).expires_at)
@@ -172,7 +175,7 @@ class Server:
             except ConnectionAbortedError:
                 continue  # the client has gone again
             except OSError as error:
-                # The listener stays ready, so it is put aside or the loop would spin.
+                # The listener stays ready: without a pause the loop would spin.
                 self._log.warning("multinode", f"no new connections for a moment: {error}")
                 self._selector.unregister(self._listener)
                 self._paused_until = time.monotonic() + FULL_PAUSE_S
@@ -180,7 +183,7 @@ class Server:
             self._take_in(accepted, local=host.startswith("127."))
 
     def _has_room(self) -> bool:
-        """Whether one more connection may come; who dawdles makes room for it."""
+        """Return True if one more connection may come; reset a silent client to make room."""
         if len(self._connections) < self._limits.connections:
             return True
         enough = time.monotonic() + self._limits.transfer_s - DAWDLING_S
@@ -205,7 +208,10 @@ class Server:
         self._selector.register(accepted, selectors.EVENT_READ, connection)
 
     def _proceed(self, connection: _Connection) -> None:
-        """Do what a ready socket allows; a fault of the client ends its connection."""
+        """Receive from or send to a ready socket; close the connection if its client is at fault.
+
+        A bug is logged, and ends no other connection.
+        """
         try:
             if connection.phase is _Phase.SENDING:
                 self._send(connection)
@@ -291,7 +297,7 @@ class Server:
             self._end(connection)
 
     def _weigh(self, connection: _Connection) -> None:
-        """Count what waits in a connection; the greediest of all goes when it is too much."""
+        """Update the sum of buffered bytes; while it is too large, reset the largest connection."""
         self._buffered += connection.buffered - connection.weight
         connection.weight = connection.buffered
         while self._buffered > self._limits.buffer_bytes:
@@ -300,7 +306,7 @@ class Server:
             self._reset(greediest)
 
     def _reset(self, connection: _Connection) -> None:
-        # Without the reset, the system would keep what the client has not read.
+        # Without the reset, the system would keep the data that the client has not read.
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._end(connection)
 

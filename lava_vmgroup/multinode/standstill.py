@@ -10,23 +10,23 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standstill:
-    """Every member whose tests have not ended waits for another one."""
+    """A group in which every member that can still act waits for another one."""
 
     number: int
-    """Counts the standstills of a group, from 1; each has its own lines."""
+    """Number in the group, from 1; it grows when the lines or `in_vain` change."""
     lines: Sequence[str]
-    """A line for each wait: which members wait, in which call, and for whom."""
+    """A line for each wait: the members that wait, their call, and the members it needs."""
     in_vain: bool
-    """True if one of the waits can never end: a member that it needs has left or has no tests any
-    more.  The group is at its end if its tests run no programs in the background either."""
+    """True if one of the waits can never end: a member that it needs has left, was skipped, or has
+    no tests any more.  The group is at its end if its tests also run nothing in the background."""
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object to send."""
+        """Return the JSON object to send."""
         return {"number": self.number, "lines": list(self.lines), "in_vain": self.in_vain}
 
     @classmethod
     def parse(cls, value: Any) -> Standstill:
-        """Check what a coordinator sent; raises `ValueError`."""
+        """Return the standstill that a coordinator sent.  Raises `ValueError` if it is none."""
         fields = value if isinstance(value, dict) else {}
         number, in_vain = fields.get("number"), fields.get("in_vain")
         if type(number) is not int or not isinstance(in_vain, bool):
@@ -35,7 +35,7 @@ class Standstill:
 
 
 def parse_lines(value: Any) -> tuple[str, ...]:
-    """Check lines that a coordinator sent; raises `ValueError`."""
+    """Return the lines that a coordinator sent.  Raises `ValueError` if they are not texts."""
     if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
         raise ValueError("who waits for whom is a list of texts")
     return tuple(value)

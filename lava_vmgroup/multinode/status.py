@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How a coordinator's groups are: asked for over its socket, and shown as tables."""
+"""The state of a coordinator's groups: asked for over its socket, and shown as tables."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from lava_vmgroup.multinode.wire import Command, FrameError, Response, encode_fr
 from lava_vmgroup.results.printable import one_line
 
 Status = Mapping[str, Mapping[str, Any]]
-"""Each group's name with what is known of it; docs/coordinator.rst says what that is."""
+"""The state of each group by its name; docs/coordinator.rst describes the keys."""
 
 _STYLES = {"failed": "red", "left": "dim", "there": "green"}
 
 
 def ask_status(endpoint: Endpoint, deadline: Deadline) -> Status:
-    """The groups of the coordinator at `endpoint`.
+    """Ask the coordinator at `endpoint` for the state of its groups; blocks until the answer.
 
-    Raises `InfrastructureError` if it does not answer, `MultiNodeError` if it refuses.
+    Raises `InfrastructureError` if it does not answer, `MultiNodeError` if it refuses or its
+    answer has another form, and the deadline's error.
     """
     place = f"the coordinator at {endpoint.host}:{endpoint.port}"
     secret = {} if endpoint.token is None else {"token": endpoint.token}
@@ -56,7 +57,7 @@ def ask_status(endpoint: Endpoint, deadline: Deadline) -> Status:
 
 
 def _checked(groups: Any) -> Status:
-    """The status, if all that is shown of it is what it should be; raises built-in exceptions."""
+    """Return `groups` if every value that is shown has its type; else raise a built-in error."""
     for group in groups.values():
         parse_lines(group["lines"])
         numbers = [group["size"], group["age_s"], *(wait["for_s"] for wait in group["waits"])]

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The waits of a group's members for each other, and the end of a group that cannot go on.
 
-A member is *out* when no test of it can answer any more: its tests have ended, it has left, or it
-was skipped.  A group stands still when every other member waits.  That may be only for a while: a
+A member is *out* when none of its tests can act any more: its tests have ended, it has left, or it
+was skipped.  A group *stands still* when every member that is not out waits.  That may pass: a
 program that a test has left in the background can still send the awaited message.  A wait is *in
 vain* when it needs a member that is out.  The group is at its end when one wait is in vain and
-each member has said that the test waits for its call, and that nothing else of the test runs.
+each member has confirmed, by ``lava_blocked``, that its test waits for the call and runs nothing
+else.
 
-The members' dispatchers wait for ``lava_vm_start`` and the like themselves.  Dispatchers send these
-messages, too, so no wait for one of them is in vain.
+Dispatchers themselves send and await ``lava_vm_start`` and the like, also without a running test.
+So no wait for one of these messages is in vain.
 """
 
 from __future__ import annotations
@@ -22,23 +23,23 @@ from lava_vmgroup.multinode.wire import Command, Reply, Request, Response
 
 START_MESSAGE_ID = "lava_vm_start"
 OWN_MESSAGES = "lava_vm_"
-"""The ids of the messages that dispatchers send begin with this."""
+"""Prefix of the ids of messages that dispatchers send."""
 
 _MAX_LINES = 20
 _MAX_NAMES = 8
 _SHOWN = 60
-"""Characters of a message id or a role that a line shows."""
+"""Characters of a message id or a role in a line."""
 _CALLS = {
     Command.SYNC: "lava-sync",
     Command.WAIT: "lava-wait",
     Command.WAIT_ALL: "lava-wait-all",
 }
 _HARMLESS = {Command.GROUP_DATA, Command.WATCH, Command.WAITS, Command.AGGREGATE}
-"""Requests after which a group stands still if it did before."""
+"""Requests that do not end a standstill; the group is not looked at again after them."""
 
 
 class _Call(NamedTuple):
-    """The call in which one or several members wait."""
+    """A call in which one or several members wait."""
 
     command: Command
     message_id: str | None
@@ -49,8 +50,12 @@ _Waiting = Mapping[_Call, set[str]]
 
 
 def look_for_standstill(group: Group, request: Request) -> Sequence[Released]:
-    """Take the held requests to answer as nobody goes on after `request`, the last one served."""
+    """Look for a standstill after `request`, the last one served; return the holds to answer.
+
+    The answers report the standstill, or end the waits of tests if the group is at its end.
+    """
     known = group.standstill
+    # A wait that was told of this standstill and asks again does not end it.
     asked_again = known is not None and request.command in _CALLS and request.seen == known.number
     if not asked_again and request.command not in {*_HARMLESS, Command.BLOCKED}:
         _look(group)
@@ -58,12 +63,12 @@ def look_for_standstill(group: Group, request: Request) -> Sequence[Released]:
 
 
 def who_waits(group: Group) -> tuple[str, ...]:
-    """A line for each wait in a group."""
+    """Return a line for each wait in a group."""
     return _lines(group, _waiting(_waits(group)))
 
 
 def _look(group: Group) -> None:
-    """Note whether the group stands still, and whether it is another standstill than before."""
+    """Set the group's standstill; it gets a new number if its waits differ from the last one's."""
     holds = _holds_of_all(group)
     if not any(hold.request.of_test for hold in holds):
         group.standstill = None
@@ -74,14 +79,14 @@ def _look(group: Group) -> None:
     if before is None or (before.in_vain, before.lines) != (in_vain, lines):
         group.standstills += 1
         group.standstill = Standstill(number=group.standstills, lines=lines, in_vain=in_vain)
-        # A dispatcher that waits for the start of its VM runs no test beside.
+        # A dispatcher that waits for the start of its VM runs no test, so it confirms nothing.
         group.unconfirmed = {
             hold.request.client for hold in holds if hold.request.message_id != START_MESSAGE_ID
         }
 
 
 def _holds_of_all(group: Group) -> Sequence[Hold]:
-    """The waits of the members that are not out; nothing if one of them does not wait."""
+    """Return the waits of the members that are not out; none if one of these does not wait."""
     out = _out(group)
     known = len(group.holds) - len(group.watches) + len(group.polls)
     if not group.complete or group.failed or known + len(out) < group.size:
@@ -91,13 +96,13 @@ def _holds_of_all(group: Group) -> Sequence[Hold]:
 
 
 def _waits(group: Group) -> Sequence[Hold]:
-    """The waits that are not satisfied, those of clients included that are about to ask again."""
+    """Return the waits that are not satisfied: of held requests, and of clients that poll."""
     polls = [hold for hold in group.polls.values() if _is_open(group, hold.request)]
     return [hold for hold in (*group.holds, *polls) if hold.request.command in _CALLS]
 
 
 def _is_open(group: Group, request: Request) -> bool:
-    """Return whether a client that asks again has to wait again."""
+    """Return True if a client that polls would have to wait again."""
     sent = group.sent.get(request.message_id, {})
     match request.command:
         case Command.SYNC:
@@ -111,7 +116,7 @@ def _is_open(group: Group, request: Request) -> bool:
 
 
 def _answers(group: Group) -> Sequence[Released]:
-    """Tell tests' waits of the standstill, once each, or end them."""
+    """Take the tests' waits to answer: report the standstill to each once, or end all of them."""
     standstill = group.standstill
     assert standstill is not None, "the caller has looked"
     is_end = standstill.in_vain and not group.unconfirmed
@@ -124,7 +129,7 @@ def _answers(group: Group) -> Sequence[Released]:
     for hold in holds:
         del group.holds[hold]
         if not is_end:
-            # The client asks again, and waits until then.
+            # The client will ask again, and counts as waiting until then.
             group.polls[hold.request.client] = hold
     return [(hold, reply) for hold in holds]
 
@@ -142,7 +147,7 @@ def _out(group: Group) -> set[str]:
 
 
 def _is_in_vain(group: Group, call: _Call, clients: set[str]) -> bool:
-    """Return whether a wait can end only by a member that is out."""
+    """Return True if a wait needs a member that is out."""
     out = _out(group)
     if call.command is Command.SYNC:
         return not (out - group.skipped).isdisjoint(_awaited(group, call, clients))
@@ -168,7 +173,7 @@ def _awaited(group: Group, call: _Call, clients: set[str]) -> set[str]:
 
 
 def _lines(group: Group, waiting: _Waiting) -> tuple[str, ...]:
-    """The waits in words, those of tests first."""
+    """Return the waits as text, one line each; those for the VMs' end come last."""
     calls = sorted(waiting, key=lambda call: (call.message_id == STOP_MESSAGE_ID, str(call)))
     return tuple(_line(group, call, waiting[call]) for call in calls[:_MAX_LINES])
 
@@ -182,7 +187,7 @@ def _line(group: Group, call: _Call, clients: set[str]) -> str:
 
 
 def _describe(group: Group, awaited: set[str]) -> str:
-    """Members, with the reasons why they do not come."""
+    """Return the awaited members as text, with the reasons of those that will not come."""
     parts = []
     for members, one, several in (
         (group.failed.keys(), "which has failed", "which have failed"),

@@ -2,32 +2,35 @@
 """The MultiNode protocol as values: frames, requests and replies; no sockets, no clock.
 
 A connection carries one request and one reply.  Each is a frame: eight hexadecimal digits (the
-length of the text), then JSON text in ASCII.  Bytes after the frame mean nothing.
+length of the text), then JSON text in ASCII.  Bytes after the frame are ignored.
 
-Some things are ours and are not known to LAVA's own coordinator, which ignores keys and refuses
-requests that it does not know:
+The following keys and requests are ours.  LAVA's own coordinator ignores the keys and refuses the
+requests:
 
-- A request with ``"hold": true`` is answered when its condition holds instead of with ``wait``.
-  Whoever asks for a hold keeps the sending side of the connection open; closing it withdraws
-  the wait.  A refusal of such a request has a ``reason``.
-- ``instance``: which program it is that speaks for a client; another one is refused.
-- ``call``: the same for each try of one call, so that an answer that got lost is given again.
+- ``"hold": true``: the coordinator answers the request once its condition is met, not at once with
+  ``wait``.  Until then the client keeps its sending side of the connection open; closing it
+  withdraws the wait.  A refusal of such a request has a ``reason``.
+- ``instance``: an identifier of the program that speaks for a client.  The coordinator refuses any
+  other program under the client's name.
+- ``call``: the same text for each try of one call, so that the coordinator can repeat an answer
+  that got lost.
 - ``token``: the coordinator's token, if it was started with one.
-- ``lava_failed`` with a ``reason`` tells the group that a member failed; ``"ends_group": true``
-  that it is the group's end.
-- ``lava_skipped`` with a ``reason`` tells the group to do without a member.
-- ``lava_watch``, always held, is a member's presence.  It is answered when the group has come to
-  its end by another member's failure, and the connection stays open even then.  The member is
-  taken for dead when it has no such connection any more for a while and has not left the group;
-  ``"ends_group": true`` says that this is the group's end.
-- ``lava_status`` asks how the groups are.
+- ``lava_failed`` with a ``reason`` reports that the member failed; with ``"ends_group": true`` its
+  failure ends the group.
+- ``lava_skipped`` with a ``reason`` reports that the group has to do without the member.
+- ``lava_watch``, always held, is a member's presence.  If the failure of another member ends the
+  group, the coordinator answers it and leaves the connection open.  If a member has no such
+  connection for a while and has not left the group, it counts as failed; with
+  ``"ends_group": true`` that ends the group.
+- ``lava_status`` asks for the state of the groups.
 - ``lava_tests`` with ``"ended": true`` reports that the tests of a member answer no more calls,
   with false that they answer again.
-- A wait with ``"of_test": true`` is answered with ``wait`` and a ``standstill`` when every member
-  waits, unless its ``seen`` is the number of that standstill, and with ``nack`` and the standstill
-  when the group is at its end.  ``lava_blocked`` with ``seen`` reports that nothing of a member
-  goes on beside its wait.
-- ``lava_waits`` asks which member waits for which in the client's group.
+- ``"of_test": true``: the wait is one of a test.  If every member waits, the coordinator answers it
+  with ``wait`` and a ``standstill``.  The client asks again, with the standstill's number as
+  ``seen``, and is then held as usual.  If the group is at its end, the answer is ``nack`` with the
+  ``standstill``.
+- ``lava_blocked`` with ``seen`` confirms that nothing of a member goes on beside its wait.
+- ``lava_waits`` asks for the waits in the client's group, one line each.
 """
 
 from __future__ import annotations
@@ -48,33 +51,33 @@ REQUEST_LIMIT = 16 * 1024 * 1024
 REPLY_LIMIT = 256 * 1024 * 1024
 """The longest reply a client takes, in bytes: the bundles of a whole group."""
 DEPTH_LIMIT = 32
-"""How deep JSON may nest; without it a received value may be too deep to be encoded again."""
+"""Levels to which JSON may nest; Python decodes values that are too deep to be encoded again."""
 VALUE_LIMIT = 1_000_000
-"""How many values JSON may have; an empty list takes 30 times the room of its text."""
+"""Values that JSON may have; an empty list takes 30 times the memory of its text."""
 YEAR_S = 366 * 86400
 
 _HEX_DIGITS = frozenset(string.hexdigits.encode("ascii"))
 
 
 class FrameError(InfrastructureError):
-    """What came over the connection is not a frame of the protocol."""
+    """Received bytes that are not a frame of the protocol, or not a coordinator's answer."""
 
 
 class RequestRefused(MultiNodeError):
-    """A request cannot be served; the answer to it is nack."""
+    """A request that cannot be served; the answer to it is nack."""
 
 
 def encode_frame(value: Any) -> bytes:
-    """The frame that carries `value`."""
+    """Return the frame that carries `value` as JSON."""
     text = json.dumps(value).encode("ascii")
     return b"%08X" % len(text) + text
 
 
 class FrameDecoder:
-    """Takes the one frame of a connection out of chunks of any size."""
+    """A decoder for the one frame of a connection, received in chunks of any size."""
 
     def __init__(self, limit: int) -> None:
-        """`limit` is the longest JSON text to accept, in bytes."""
+        """Accept JSON text of up to `limit` bytes."""
         self._limit = limit
         self._received = bytearray()
         self._length: int | None = None
@@ -83,23 +86,26 @@ class FrameDecoder:
 
     @property
     def value(self) -> Any:
-        """What the frame carried; only there once `feed` has said True."""
+        """The decoded value; raises `LookupError` before `feed` has returned True."""
         if not self._complete:
             raise LookupError("the frame is not complete yet")
         return self._value
 
     @property
     def buffered(self) -> int:
-        """How many bytes wait for the rest of the frame."""
+        """Number of received bytes that wait for the rest of the frame."""
         return len(self._received)
 
     @property
     def length(self) -> int:
-        """How long the frame's text is, in bytes; 0 while that is not known."""
+        """Length of the frame's text in bytes; 0 until the header is complete."""
         return self._length or 0
 
     def feed(self, chunk: bytes) -> bool:
-        """Take received bytes; True once the frame is complete. Raises `FrameError`."""
+        """Take received bytes, and return True once the frame is complete.
+
+        Raises `FrameError` for a bad header, a text over a limit, and text that is not JSON.
+        """
         if self._complete:
             return True
         self._received += chunk
@@ -113,7 +119,7 @@ class FrameDecoder:
         return True
 
     def forget(self) -> None:
-        """Drop the value, which may be large."""
+        """Drop the decoded value, which may be large."""
         self._value = None
 
     def _read_header(self) -> None:
@@ -155,7 +161,7 @@ def _too_deep(value: Any) -> bool:
 
 
 class Command(enum.Enum):
-    """What a request asks for."""
+    """The kinds of requests."""
 
     GROUP_DATA = "group_data"
     SEND = "lava_send"
@@ -176,17 +182,17 @@ class Command(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request, with its types checked; `None` stands for what was not given."""
+    """One request, with its types checked; None stands for a key that was not given."""
 
     command: Command
     client: str
     group: str
     group_size: int = 0
-    """0 when not given: the group must exist already."""
+    """0 if not given; the group must then exist already."""
     hostname: str | None = None
     role: str | None = None
     message_id: str | None = None
-    """LAVA's coordinator takes a request without an id for one whose id is null."""
+    """None for a missing id and for null; LAVA's coordinator takes one for the other, too."""
     message: Mapping[str, Any] = field(default_factory=dict)
     wait_role: str | None = None
     has_bundle: bool = False
@@ -195,23 +201,23 @@ class Request:
     reason: str | None = None
     ends_group: bool = False
     canceled: bool = False
-    """With `FAILED`: the member was canceled, or ended with one that was."""
+    """With `FAILED`: True if the member was canceled, or ended because another one was."""
     ended: bool = False
     of_test: bool = False
-    """A test waits, and its dispatcher wants to be told of a standstill."""
+    """True if a test waits; the coordinator then reports standstills in the answer."""
     seen: int = 0
-    """The number of the last standstill that the client was told of."""
+    """Number of the last standstill that was reported to the client; 0 for none."""
     instance: str | None = None
     call: str | None = None
     timeout_s: float = 0.0
-    """How long the client's job may take; 0 when it does not say."""
+    """The client's time limit in seconds; 0 if it gives none."""
     size: int = 0
-    """How many bytes the request came in."""
+    """Length of the request's JSON text in bytes."""
     hold: bool = False
 
     @classmethod
     def parse(cls, value: Any, size: int = 0) -> Request:
-        """Check what a client sent; raises `RequestRefused`."""
+        """Return the request that a client sent.  Raises `RequestRefused` if it is not valid."""
         if not isinstance(value, Mapping):
             raise RequestRefused("a request is a JSON object")
         name = _text(value, "request")
@@ -251,7 +257,7 @@ class Request:
         )
 
     def asks_like(self, other: Request) -> bool:
-        """Whether two requests of a client wait for the same."""
+        """Return True if the two requests, of the same client, wait for the same thing."""
         return (self.command, self.message_id, self.wait_role) == (
             other.command,
             other.message_id,
@@ -260,7 +266,7 @@ class Request:
 
 
 def wants_hold(value: Any) -> bool:
-    """Whether a request asks to be answered only when its condition holds."""
+    """Return True if a request asks to be answered only once its condition is met."""
     return isinstance(value, Mapping) and value.get("hold") is True
 
 
@@ -272,7 +278,7 @@ def _text(fields: Mapping[str, Any], key: str) -> str | None:
 
 
 def _seconds(value: Any) -> float:
-    # LAVA's coordinator takes whatever a timeout is.
+    # LAVA's coordinator accepts any value, so a bad one counts as not given.
     if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
         return float(min(value, YEAR_S))
     return 0.0
@@ -311,7 +317,7 @@ def _message(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 class Response(enum.Enum):
-    """The kinds of answers; after `WAIT` a client asks again."""
+    """The kinds of answers; after `WAIT` the client asks again."""
 
     ACK = "ack"
     NACK = "nack"
@@ -321,7 +327,7 @@ class Response(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One answer; what is `None` is not in it."""
+    """One answer; keys whose value is None are not sent."""
 
     response: Response
     message: Any = None
@@ -332,12 +338,12 @@ class Reply:
     canceled: bool = False
     """With `failed`: True if all were canceled, or failed because of a canceled member (ours)."""
     standstill: Standstill | None = None
-    """With `WAIT`: everybody waits; with `NACK`: nobody ever goes on (ours)."""
+    """With `WAIT`: every member waits; with `NACK`: the group is at its end (ours)."""
     reason: str | None = None
-    """With `NACK`: why, told only to clients that know of holds (ours)."""
+    """With `NACK`: the reason, sent only to clients that ask for holds (ours)."""
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object to send."""
+        """Return the JSON object to send."""
         fields = {
             "message": self.message,
             "roles": self.roles,
@@ -351,7 +357,7 @@ class Reply:
 
     @classmethod
     def parse(cls, value: Any) -> Reply:
-        """Check what a coordinator sent; raises `FrameError`."""
+        """Return the answer that a coordinator sent.  Raises `FrameError` if it is none."""
         responses = {response.value: response for response in Response}
         word = value.get("response") if isinstance(value, dict) else None
         if not isinstance(word, str) or word not in responses:
