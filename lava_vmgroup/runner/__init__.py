@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Who runs when, and who cleans up."""
+"""The run of a job: its checks, the nodes' threads, the clean-up, and the results' submission."""

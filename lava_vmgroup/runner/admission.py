@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What speaks against a job without a device: its files, and the types that the lab knows."""
+"""The checks of a job that need no device: its files, and the types that the lab has."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from lava_vmgroup.job.model import Group, Job
 
 
 def admit_job(job: Job, search_path: tuple[Path, ...]) -> None:
-    """Raise a `JobError` that says all that is wrong with a job's files and types.
+    """Check a job's files and types.
 
-    Raises `ConfigurationError` where no driver can boot a host of its type.
+    Raises a `JobError` with all problems, and `ConfigurationError` if a type's configuration is
+    wrong or no driver can boot a host of its type.
     """
     _refuse([*actions.file_problems(job), *_type_problems(_device_types(job), search_path)])
     _check_drivers(job.host.device_type, search_path)
 
 
 def admit_sub_job(group: Group, search_path: tuple[Path, ...]) -> None:
-    """As `admit_job`, for a sub-job."""
+    """Check the files and the type of a sub-job; raises the errors of `admit_job`."""
     [node] = group.nodes
     types = [("device_type" if node.is_host else "config", node.device_type)]
     _refuse([*actions.sub_job_problems(group), *_type_problems(types, search_path)])
@@ -32,7 +33,7 @@ def admit_sub_job(group: Group, search_path: tuple[Path, ...]) -> None:
 
 
 def _check_drivers(host_type: str, search_path: tuple[Path, ...]) -> None:
-    """Raise the `ConfigurationError` of the last device of the type, unless one has its driver."""
+    """Look for a device of the type that has a driver; raise the last one's error if none has."""
     names = [name for name, kind in known_devices(search_path).items() if kind == host_type]
     configs = [partial(load_device, name, search_path) for name in names]
     error: ConfigurationError | None = None
@@ -55,7 +56,7 @@ def _refuse(problems: list[str]) -> None:
 def _type_problems(
     types: Iterable[tuple[str, str]], search_path: tuple[Path, ...]
 ) -> Iterator[str]:
-    """Device types that the lab does not know, or that are not as needed."""
+    """Yield a problem for each device type that the lab does not have."""
     for place, name in types:
         try:
             load_vm_type(name, search_path)

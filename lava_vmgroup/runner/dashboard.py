@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Sending the bundles of a group to a LAVA dashboard by XML-RPC.
+"""Submission of a group's bundles to a LAVA dashboard by XML-RPC.
 
-As in LAVA v1, each member puts its bundle on a pile that has the group's name, and the last one
-has the pile published as one bundle.  In v1 only the host could be the last, so a group whose host
-did not submit was never published; here it is the host if it submits, or else the last VM.
+As in LAVA v1, each member puts its bundle on a pile that has the group's name.  The last member's
+call makes the dashboard publish the pile as one bundle.  In v1 that was always the host, so a group
+whose host did not submit was never published.  Here it is the host if it submits, or else the last
+VM.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from lava_vmgroup.results.writers import bundle
 
 _CONNECT_S = 10.0
 _MAX_ANSWER = 1 << 20
-"""Bytes; a dashboard answers with a digest or a URL."""
+"""Bytes of an answer; a dashboard sends a digest or a URL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """One node's wish to have its results submitted."""
+    """One node's request to submit its results."""
 
     command: str
     node: str
@@ -44,19 +45,19 @@ class Submission:
 
     @property
     def destination(self) -> tuple[str, str]:
-        """What submissions of one group have in common: where, and what is published there."""
+        """Server and stream; submissions with the same ones are published as one bundle."""
         return self.server, self.stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """What came of the submissions to one destination."""
+    """The outcome of the submissions to one destination."""
 
     submissions: Sequence[Submission]
     url: str | None
-    """Where the dashboard says that the bundle is; None when it failed."""
+    """The dashboard's URL of the bundle; None if the submission failed."""
     pending: Sequence[str]
-    """What the dashboard said of each bundle on the pile: its SHA-1."""
+    """The dashboard's answer for each bundle on the pile: its SHA-1."""
     error: VMGroupError | None
     started_at: datetime
     duration_s: float
@@ -65,7 +66,10 @@ class Submitted:
 def submit(
     result: JobResult, submissions: Sequence[Submission], deadline: Deadline
 ) -> Iterator[Submitted]:
-    """Submit to each destination; blocks until the deadline at most, never raises."""
+    """Submit to each destination, and yield each outcome; blocks until the deadline at most.
+
+    Errors, also bugs, are part of the outcomes; none is raised.
+    """
     destinations = dict.fromkeys(one.destination for one in submissions)
     for destination in destinations:
         members = [one for one in submissions if one.destination == destination]
@@ -94,12 +98,13 @@ def submit(
 def _submit_group(
     result: JobResult, members: Sequence[Submission], piled: list[str], deadline: Deadline
 ) -> str:
-    """Submit the bundles of all members to their one destination; returns the bundle's URL.
+    """Submit the bundles of all members to their one destination, and return the bundle's URL.
 
-    What the dashboard says of those that it has put on the pile is added to `piled`.
+    Appends the dashboard's answer for each bundle on the pile to `piled`, also if a later call
+    fails.
     """
     nodes = {node.name: node for node in result.nodes}
-    # A node may name a destination twice, and has its results there once.
+    # A node may name a destination twice; its results go there once.
     names = list(dict.fromkeys(one.node for one in members))
     names.sort(key=lambda name: nodes[name].is_host)
     by_name = {one.node: one for one in members}
@@ -115,7 +120,7 @@ def _submit_group(
 
 
 class _Dashboard:
-    """The calls that a dashboard takes, in the name of one submission's user."""
+    """A dashboard, called as the user of one submission."""
 
     def __init__(self, submission: Submission, deadline: Deadline) -> None:
         url = urlsplit(submission.server)
@@ -131,9 +136,10 @@ class _Dashboard:
         self._deadline = deadline
 
     def call(self, method: str, *arguments: str) -> str:
-        """Call one method; returns its answer, a text in one line.
+        """Call one method, and return its answer, a text of one line.
 
-        Raises `InfrastructureError` without any secret in it, or why the work was canceled.
+        Raises `Canceled` if the job was canceled, else `InfrastructureError`, without any secret
+        in its message.
         """
         proxy = xmlrpc.client.ServerProxy(self._url, transport=self._transport)
         try:
@@ -156,7 +162,7 @@ class _Dashboard:
         cause: Exception = ended or error
         match cause:
             case xmlrpc.client.ProtocolError():
-                # Its text has the whole URL in it.
+                # The error's own text contains the whole URL, and so the secrets.
                 reason = f"HTTP status {cause.errcode} {cause.errmsg}"
                 hint = "check the user and the token" if cause.errcode in (401, 403) else None
             case xmlrpc.client.Fault():
@@ -183,7 +189,7 @@ class _Dashboard:
 
 
 class _Transport(xmlrpc.client.Transport):
-    """One connection at a time, with limits, that another thread can abort."""
+    """A transport with one connection at a time and time limits; another thread can abort it."""
 
     accept_gzip_encoding = False
 
@@ -194,7 +200,7 @@ class _Transport(xmlrpc.client.Transport):
         self._open: http.client.HTTPConnection | None = None
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        """Connect with a limit of its own, for nothing can wake a thread that connects."""
+        """Connect, within a short limit, as `abort` cannot wake a thread that connects."""
         name, self._extra_headers, _ = self.get_host_info(host)
         limit_s = self._deadline.sub("connecting", _CONNECT_S).remaining_s
         self._open = self._kind(name, timeout=max(limit_s, 0.001))
@@ -205,11 +211,14 @@ class _Transport(xmlrpc.client.Transport):
         return self._open
 
     def request(self, *arguments: Any, **more: Any) -> Any:
-        """Ask once: a second time would put a bundle on the pile twice."""
+        """Send the request once; a retry, as in the base class, could pile up a bundle twice."""
         return self.single_request(*arguments, **more)
 
     def parse_response(self, response: Any) -> Any:
-        """Take an answer of a sane size, which may not be compressed."""
+        """Return the value of an answer that is not compressed.
+
+        Raises `InfrastructureError` if it has more than `_MAX_ANSWER` bytes.
+        """
         with response:
             content = response.read(_MAX_ANSWER + 1)
         if len(content) > _MAX_ANSWER:
@@ -220,7 +229,7 @@ class _Transport(xmlrpc.client.Transport):
         return unmarshaller.close()
 
     def abort(self) -> None:
-        """End a call that blocks in another thread."""
+        """Shut the connection down; a call that blocks in another thread then raises."""
         sock = self._open.sock if self._open is not None else None
         if sock is not None:
             try:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""One job at a time on a board: a lock on the dispatcher, which dies with its process.
+"""One job at a time on a board: a lock on the dispatcher, which the kernel frees with its process.
 
 Each board has a file in a folder that all users of the lab share.  The process that uses the board
-holds an ``flock`` on the file and notes in it who it is, for those that find the board in use.
-Only the lock counts: a note that a killed process left means nothing.  The file stays, and its
-descriptor is closed in programs that the process starts.
+holds an ``flock`` on the file.  It also writes a note about itself into the file, which other
+processes show to their users.  Only the lock counts: the note of a killed process means nothing.
+This program never removes the file.  Programs that the process starts do not inherit the lock.
 
-The folder may be writable for everybody, so no link is followed there, and nothing but a file that
-has this one name is written to.
+The folder may be writable for everybody.  So links in it are not followed, and a file is written
+to only if it is a regular file without a second name.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from lava_vmgroup.nodes.shared import Lab
 
 _LOOK_S = 0.25
 _NOTING_S = 2.0
-"""Time in which a process that has just taken the lock writes its note."""
+"""Seconds within which a process that has just taken the lock writes its note."""
 _MAX_NOTE = 1 << 16
 _SHARED = 0o1777
 """The mode of a folder in which each user may make files, and remove only their own."""
@@ -52,13 +52,13 @@ class Use:
 
     @classmethod
     def of_this_process(cls, what: str, output: Path | None) -> Self:
-        """The note of this process from now on."""
+        """Return a note of this process that begins now."""
         since = now().astimezone().strftime("%Y-%m-%d %H:%M")
         return cls(what=what, pid=os.getpid(), since=since, output=str(output or ""))
 
     @classmethod
     def read(cls, descriptor: int) -> Self | None:
-        """Return the note in a lock's file, None if there is none."""
+        """Return the note in a lock's file, or None if it has none."""
         try:
             noted = json.loads(os.pread(descriptor, _MAX_NOTE, 0))
             return cls(
@@ -72,8 +72,8 @@ class Use:
 
     @contextmanager
     def noted(self, descriptor: int) -> Iterator[None]:
-        """Keep the note in a lock's file within the block."""
-        # The lock holds without a note, as on a full disk.
+        """Write the note into a lock's file, and remove it after the block."""
+        # If the disk is full, the lock holds without a note.
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(asdict(self)).encode(), 0)
@@ -85,7 +85,7 @@ class Use:
 
     @property
     def is_alive(self) -> bool:
-        """Return whether the process that wrote the note still runs."""
+        """True while the process that wrote the note runs."""
         if self.pid <= 0:
             return False
         try:
@@ -110,10 +110,12 @@ def exclusive(
     limit_s: float = 0.0,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[None]:
-    """Hold the lab's host within the block, unless its driver lets several jobs use it at once.
+    """Lock the lab's host for `what`, such as a job, within the block.
 
-    Waits `limit_s` seconds for another process, looking again after each `pause`, which may raise
-    to give up.  Raises `DeviceInUse`, and `ConfigurationError` if the lock's folder is no use.
+    A host whose driver deploys nothing needs no lock: several jobs may use it at once.  If another
+    process holds the lock, this one blocks for up to `limit_s` seconds.  It calls `pause` with the
+    seconds between two tries; `pause` may raise to give up.  Raises `DeviceInUse` when the time is
+    over, and `ConfigurationError` if the lock's file or folder cannot be used.
     """
     device = lab.device
     if device is None or not driver_class(device).deploys:
@@ -126,7 +128,7 @@ def exclusive(
         with _opened(folder, f"{device.hostname}.lock") as descriptor:
             if try_lock(descriptor, fcntl.LOCK_EX):
                 if os.fstat(descriptor).st_nlink == 0:
-                    continue  # somebody tidied up: the file is not the one that others lock
+                    continue  # the file was removed meanwhile; others lock a new one
                 with Use.of_this_process(what, output).noted(descriptor):
                     yield
                 return
@@ -135,9 +137,10 @@ def exclusive(
 
 
 def default_folder() -> Path:
-    """The folder of locks if the configuration names none: the same for each user.
+    """Return the folder of locks if the configuration names none.
 
-    It does not depend on what this user may write, or users would not see each other's locks.
+    It is the same for each user, whatever their rights: else users would not see each other's
+    locks.
     """
     base, last = Path("/run/lock"), Path("/tmp")  # noqa: S108 - shared on purpose
     shared = base.is_dir() and base.stat().st_mode & _SHARED == _SHARED
@@ -156,8 +159,9 @@ class _Queue:
         self._told = ""
 
     def wait(self, use: Use | None) -> None:
-        """Wait a moment; raise `DeviceInUse` when the time is over."""
-        # A note of a dead process is the one before last, or from another container.
+        """Pause once and report the other process; raise `DeviceInUse` when the time is over."""
+        # The noted process may be dead because the lock's holder has not written its note yet, or
+        # may only seem dead because it runs in another container.
         if self._noting.expired or (use is not None and use.is_alive):
             self._refuse_or_tell(str(use or "another process"))
         self._pause(_LOOK_S)
@@ -178,7 +182,7 @@ class _Queue:
 
 @contextmanager
 def _opened(folder: Path, name: str) -> Iterator[int]:
-    """Give the descriptor of a lock's file, which is made where there is none."""
+    """Open a lock's file within the block, creating it if needed, and yield its descriptor."""
     try:
         descriptor = _open(folder, name)
     except OSError as error:
@@ -199,7 +203,7 @@ def _opened(folder: Path, name: str) -> Iterator[int]:
 
 
 def _open(folder: Path, name: str) -> int:
-    """Open a file for reading and writing; everybody may, whatever this user's umask is."""
+    """Open a file to read and write; a new one gets mode 0666, whatever the umask is."""
     flags = os.O_RDWR | os.O_NOFOLLOW
     folder.parent.mkdir(parents=True, exist_ok=True)
     mask = os.umask(0)
@@ -208,7 +212,8 @@ def _open(folder: Path, name: str) -> int:
             folder.mkdir(mode=_SHARED)
         parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            # Linux refuses O_CREAT for a file of another user's there: fs.protected_regular.
+            # In such a folder, Linux refuses O_CREAT for another user's file:
+            # fs.protected_regular.
             while True:
                 with suppress(FileNotFoundError):
                     return os.open(name, flags, dir_fd=parent)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bringing the results of a group together when its nodes are run by different processes.
+"""Gathering of a group's results when different processes run its nodes.
 
 As in LAVA v1 each node hands its results to the coordinator, and the node whose ``sub_id`` ends
 with ``.0`` waits for all of them.
@@ -23,27 +23,33 @@ from lava_vmgroup.results import portable
 from lava_vmgroup.results.model import NodeResult
 
 _CLEANUP_STEPS = 4
-"""How many steps the others' cleaning up may have."""
+"""Steps of clean-up for which the other nodes are given time."""
 _RESULT, _SUBMITS = "result", "submits"
-"""What a node hands in: its result, and whether its job wants that submitted."""
+"""Keys of the data that a node hands in: its result, and True if its job submits it."""
 _ROOM = 4096
 """Bytes that a request may need beside the results."""
 
 
 class Gathering:
-    """The results of nodes that other processes run, once this process has them."""
+    """The results of the nodes that other processes run, as far as this process has got them."""
 
     def __init__(self, *, is_needed: bool, deadline: Deadline, tokens: list[CancelToken]) -> None:
-        """`deadline` is the job's; what waits adds its token to `tokens`, to be canceled by."""
+        """Take the job's `deadline`; each `report` adds its token to `tokens` for the runner.
+
+        Without `is_needed`, this process runs all nodes, and `report` returns at once.
+        """
         self._is_needed = is_needed
         self._deadline = deadline
         self._tokens = tokens
         self._others: list[NodeResult] = []
         self.submitting: set[str] = set()
-        """The nodes of other processes whose job wants their results submitted."""
+        """The nodes of other processes whose jobs submit their results."""
 
     def report(self, node: Node, result: NodeResult) -> None:
-        """Hand in a node's result; the node with number 0 waits for those of all others."""
+        """Hand in a node's result; the node with number 0 waits for those of all others.
+
+        If that fails, logs a warning and goes on without them.
+        """
         if not self._is_needed:
             return
         token = CancelToken()
@@ -60,21 +66,21 @@ class Gathering:
                 self._take(name, data, node.log)
 
     def merged(self, results: tuple[NodeResult, ...]) -> tuple[NodeResult, ...]:
-        """The results of this process and of the others, in the order of the group."""
+        """Return the results of this process and of the others, in the order of the group."""
         return tuple(sorted((*results, *self._others), key=_number))
 
     @property
     def errors(self) -> list[VMGroupError]:
-        """What ended other nodes early."""
+        """The errors that ended the nodes of other processes."""
         return [node.error for node in self._others if node.error is not None]
 
     def _take(self, name: str, data: Any, log: NodeLog) -> None:
-        """Take what another node has handed in, unless it makes no sense."""
+        """Keep the result that another node has handed in; warn if it is not valid."""
         try:
             if not isinstance(data, Mapping):
                 raise MultiNodeError(f"expected an object, got {type(data).__name__}")
             result = portable.from_data(data.get(_RESULT))
-            # The name becomes that of a folder.
+            # The name becomes a folder's, so it must not lead out of the output folder.
             named = re.fullmatch(NAME_PATTERN, name) and result.name == name
             if not named or not re.fullmatch(r".*\.[0-9]{1,9}", result.sub_id, re.DOTALL):
                 raise MultiNodeError(f"it is that of {result.name!r}, {result.sub_id!r}")
@@ -86,7 +92,10 @@ class Gathering:
             self.submitting.add(name)
 
     def _limit(self, node: Node, token: CancelToken) -> Deadline:
-        """The others have the job's time, unless it is over, and that for cleaning up."""
+        """Return the limit for the others' results.
+
+        The others have the rest of the job's time, none after a cancel, and time to clean up.
+        """
         remaining_s = 0.0 if node.token.reason is not None else self._deadline.remaining_s
         limit_s = remaining_s + _CLEANUP_STEPS * node.shared.cleanup_s
         return Deadline.after("the others' results", limit_s, token)
@@ -97,6 +106,7 @@ def _number(result: NodeResult) -> int:
 
 
 def _data(result: NodeResult, log: NodeLog) -> Mapping[str, Any]:
+    """Return the result as data, without its attachments if a request cannot hold them."""
     data = portable.to_data(result)
     if len(json.dumps(data)) + _ROOM <= REQUEST_LIMIT:
         return data

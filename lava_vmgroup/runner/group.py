@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The nodes that this process runs of a group, one thread each: all of them, or one sub-job's.
+"""The run of a group's nodes in this process, one thread each: all nodes, or a sub-job's one.
 
-Nodes meet through the coordinator only, so it is all the same to them who else is run here.  A
-whole group has a coordinator of its own; a sub-job meets the others at the lab's.
+Nodes meet through the coordinator only, so a node runs the same way wherever the others run.  A
+whole group has a coordinator of its own; a sub-job uses the lab's.
 
-A host that fails takes its VMs with it.  A VM that fails does not end its peers: their waits
-for it are given up, and what they do without it goes on.
+If the host fails, its VMs end, too.  If a VM fails, its peers stop waiting for it; their other work
+continues.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ from lava_vmgroup.vms.images import ImageLibrary
 _HURRY_S = 5.0
 _SUBMIT_S = 300.0
 _CLOCK_SET_S = 2.0
-"""Seconds by which a clock is set that are worth a warning."""
+"""Seconds by which the clock must be set for a warning."""
 
 
 class GroupRun:
-    """Runs nodes of one group; `cancel` may be called from a signal handler."""
+    """The run of a group's nodes; a signal handler may call `cancel`."""
 
     def __init__(
         self,
@@ -67,9 +67,10 @@ class GroupRun:
         announce: Callable[[str], None] = lambda _line: None,
         console_copy: Callable[[bytes], None] | None = None,
     ) -> None:
-        """Without a `coordinator` the group has one of its own.
+        """Prepare a run that writes to `output`; without a `coordinator` it has one of its own.
 
-        `announce` takes lines for LAVA's scheduler; `console_copy` takes what consoles say.
+        `announce` is called with each line for LAVA's scheduler, `console_copy` with the bytes
+        that the consoles print.
         """
         self._group = group
         self._lab = lab
@@ -87,12 +88,15 @@ class GroupRun:
         self._lock = threading.Lock()
 
     def cancel(self, reason: Canceled) -> None:
-        """Ask the run to end: gracefully at first, in a hurry when asked again."""
+        """Ask the run to end and clean up; a second call leaves the clean-up less time."""
         self._canceled = self._canceled or reason
         self._inbox.put(reason)
 
     def run(self) -> JobResult:
-        """Run every node to its end; blocks until all is cleaned up."""
+        """Run every node, submit the results, and return them; blocks until all is cleaned up.
+
+        Errors of nodes and of the submission are part of the result.
+        """
         started_at, started = now(), time.monotonic()
         settings = self._group.settings
         for key in settings.obsolete:
@@ -135,6 +139,7 @@ class GroupRun:
         return replace(result, exit_status=sub_job_status(result, self._group.nodes[0].sub_id))
 
     def _tell_clock(self) -> None:
+        """Warn if the clock was set while the job ran."""
         seconds = seconds_set()
         if abs(seconds) >= _CLOCK_SET_S:
             self._log.warning(
@@ -146,7 +151,7 @@ class GroupRun:
 
     @contextmanager
     def _meeting(self) -> Iterator[Endpoint]:
-        """Where the members of the group meet."""
+        """Yield the endpoint of the group's coordinator; run one if none was given."""
         if self._coordinator is not None:
             yield self._coordinator
             return
@@ -176,7 +181,7 @@ class GroupRun:
 
     def _run_nodes(self, shared: Shared, gathering: Gathering) -> tuple[NodeResult, ...]:
         nodes = [self._make_node(job, shared) for job in self._group.nodes]
-        # Who runs beside slow hardware is slow, too.
+        # A node that runs beside slow hardware is slow, too.
         shared.timeout_scale = max(node.config.timeout_scale for node in nodes)
         threads = [
             threading.Thread(target=self._run_node, args=(node, gathering), name=node.name)
@@ -221,14 +226,14 @@ class GroupRun:
         if hurry:
             self._hurry(shared)
         self._log.warning("cancel", f"{reason.message}; cleaning up")
-        # An error of its own for each, as errors learn where they happened.
+        # Each node gets an error of its own, because `at` notes the node in the error.
         cancel_all(
             (token, Canceled(reason.message, signal_number=reason.signal_number))
             for token in self._tokens
         )
 
     def _hurry(self, shared: Shared) -> None:
-        """Have all steps of the clean-up end soon, those that have begun as well."""
+        """Leave each step of the clean-up only `_HURRY_S`, also the steps that have begun."""
         begun = shared.hurry(_HURRY_S)
         late = DeadlineExpired(
             f"timed out: a step of the hurried clean-up, limit {shared.cleanup_s:g} s"

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""One node's way through its sub-job, in its own thread, to a result on every path."""
+"""The run of one node in its own thread; every path ends with a result.
+
+A node joins its group, runs its actions, cleans up, hands in its result and leaves the group.  If a
+node fails, it tells the runner and the group before the clean-up, so that no member waits for it
+meanwhile.  Leaving comes last: the coordinator counts a member as failed that goes without leaving.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +24,17 @@ from lava_vmgroup.results.model import ActionResult, NodeResult, NodeState
 
 _ASSEMBLE_S = 90.0
 _ASSEMBLE_ELSEWHERE_S = 600.0
-"""How long a group may take to come together whose nodes a scheduler starts, each in its turn."""
+"""Seconds for the group to assemble, if a scheduler starts its nodes one after the other."""
 
 OnFailure = Callable[[VMGroupError], None]
-"""Told of a node's failure at once, before the node cleans up."""
+"""Callback for a node's failure; called before the node cleans up."""
 
 Report = Callable[[Node, NodeResult], None]
-"""Takes a node's result where it is wanted, before the node leaves the group."""
+"""Callback that hands in a node's result; called before the node leaves the group."""
 
 
 class NodeRun:
-    """Runs the actions of one node."""
+    """The run of one node."""
 
     def __init__(
         self, node: Node, deadline: Deadline, on_failure: OnFailure, report: Report
@@ -44,7 +49,7 @@ class NodeRun:
         self._started = time.monotonic()
 
     def run(self) -> NodeResult:
-        """Take part in the group from its assembly to the node's clean-up; never raises."""
+        """Run the node from joining the group to leaving it, and return its result; never raise."""
         node = self._node
         node.log.event(
             "node-start",
@@ -55,7 +60,7 @@ class NodeRun:
         if not node.job.is_host and all("deploy" in one.command for one in node.job.actions):
             role = node.job.role
             node.log.warning("idle", f"role {role!r}: nothing is run on it, so it is not started")
-        # A host that ends takes its VMs with it, and they hear of it wherever they are.
+        # The failure of a host ends the group: the watches of its VMs, in any process, cancel them.
         with node.client.watch(node.token.cancel, ends_group=node.job.is_host):
             error = self._guarded(self._take_part)
             skipped = error if isinstance(error, NodeSkipped) else None
@@ -76,7 +81,7 @@ class NodeRun:
     def _take_part(self) -> None:
         node, deadline = self._node, self._deadline
         group = node.shared.group
-        # A host is not touched for VMs that would fail for want of a tool here.
+        # The host looks for its VMs' tools, too: it need not boot for VMs that would fail.
         for job in group.nodes if node.job.is_host else [node.job]:
             refuse(tools.look(job))
         limit_s = _ASSEMBLE_ELSEWHERE_S if group.is_sub_job else _ASSEMBLE_S
@@ -108,7 +113,7 @@ class NodeRun:
             node.log.event("action-end", f"{command} ends after {seconds:.1f} s", command=command)
 
     def _guarded(self, work: Callable[[], None]) -> VMGroupError | None:
-        """Do something and return its error; one that is nobody's fault but ours is kept whole."""
+        """Call `work` and return its error, if any; log the traceback of a bug."""
         try:
             work()
         except VMGroupError as error:
@@ -124,7 +129,11 @@ class NodeRun:
         return None
 
     def _reason_for(self, error: VMGroupError) -> VMGroupError:
-        """Why the node ends; of a peer that ends for the same reason it may have heard before."""
+        """Return the error that ends this node.
+
+        If the node was canceled, a peer may have failed before for the same reason; then return
+        the reason of the cancel.
+        """
         reason = self._node.token.reason
         return reason if isinstance(error, PeerFailed) and reason is not None else error
 
@@ -134,7 +143,7 @@ class NodeRun:
         return failed[-1] if failed else None
 
     def _tell_group(self, error: VMGroupError) -> None:
-        """Have the others' waits for this node given up, with the reason."""
+        """Tell the coordinator that this node failed; it releases the members that wait for it."""
         deadline = self._node.shared.cleanup("telling the group of the failure")
         client = self._node.client.with_token(deadline.token)
         canceled = isinstance(error, Canceled) or (isinstance(error, PeerFailed) and error.canceled)
@@ -142,7 +151,7 @@ class NodeRun:
         client.fail(error.message, deadline, ends_group=ends_group, canceled=canceled)
 
     def _tell_skipped(self, skipped: NodeSkipped) -> None:
-        """Have nobody wait for this node."""
+        """Tell the coordinator that this node is skipped, so that no member waits for it."""
         deadline = self._node.shared.cleanup("telling the group of the skip")
         self._node.client.with_token(deadline.token).skip(skipped.message, deadline)
 
@@ -170,7 +179,7 @@ class NodeRun:
             runs=node.recorder.runs,
             error=error,
             skipped=None if skipped is None else skipped.described,
-            # What was found out stands, whatever the job calls the same.
+            # Attributes found on the node win over the job's metadata of the same name.
             attributes={**self._metadata, **node.attributes},
             faults=node.watch.faults,
         )

@@ -20,16 +20,16 @@ from lava_vmgroup.results.writers import replace_file
 from lava_vmgroup.runner.dashboard import Submission, Submitted, submit
 
 URL_FILE = "result-bundle"
-"""Where LAVA's scheduler looks for the bundle's URL."""
+"""The file in which LAVA's scheduler looks for the bundle's URL."""
 
 
 def submissions_of(
     group: Group, result: JobResult, elsewhere: Collection[str] = ()
 ) -> list[Submission]:
-    """What the group's actions want to have submitted, the host's first.
+    """Return the submissions that the group's actions ask for, the host's first.
 
-    `elsewhere` names the nodes of other processes that want it, too: the node with the number 0
-    submits for them, as all results come together there.
+    `elsewhere` names the nodes of other processes that ask for one.  Of the sub-jobs, only the one
+    with number 0 submits, also for the others, as it gets all results.
     """
     if not group.is_sub_job:
         pairs = [*zip(group.nodes, result.nodes, strict=True)]
@@ -60,10 +60,11 @@ def submitted(
     limit_s: float,
     announce: Callable[[str], None],
 ) -> JobResult:
-    """Submit, and return the result with what came of it.
+    """Submit the results, and return `result` with the outcome and the bundles' URLs added.
 
     Blocks for little more than `limit_s` seconds at most; a cancel in the runner's `inbox` ends
-    it.  `announce` takes the lines that LAVA's scheduler reads.
+    it.  Calls `announce` with each line for LAVA's scheduler.  An error becomes the result's
+    cause, if it has none.
     """
     if not submissions:
         return result
@@ -100,7 +101,7 @@ def submitted(
 def _wait(
     inbox: queue.SimpleQueue[NodeResult | Canceled | None], deadline: Deadline, token: CancelToken
 ) -> None:
-    """Wait for the worker; have it end when the time is over or someone cancels."""
+    """Wait for the worker; cancel its token if the time is over or a cancel arrives."""
     while not deadline.expired:
         try:
             event = inbox.get(timeout=deadline.remaining_s)
@@ -114,6 +115,7 @@ def _wait(
 
 
 def _keep(urls: Sequence[str], output: Path) -> list[VMGroupError]:
+    """Write the URLs to `URL_FILE`, and return the error if that fails."""
     try:
         if urls:
             replace_file(output / URL_FILE, "\n".join(urls))
@@ -132,7 +134,7 @@ def _tell(outcomes: Sequence[Submitted]) -> None:
 
 
 def _announcements(outcomes: Sequence[Submitted], job_name: str) -> Iterator[str]:
-    """What LAVA v1's dispatcher said out of band, for its scheduler."""
+    """Yield the lines that LAVA v1's dispatcher writes out of band for its scheduler."""
     for one in outcomes:
         yield from (f"dashboard-put-pending: {sha1}" for sha1 in one.pending)
         if one.url is not None:
