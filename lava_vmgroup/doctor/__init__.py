@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What can be said of a job's dispatcher and host before the job is run."""
+"""The checks of a job's dispatcher and host before the job is run."""

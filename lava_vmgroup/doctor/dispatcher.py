@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The dispatcher's own part: its programs, and room for what is downloaded."""
+"""The checks of the dispatcher: its programs, the host's boot medium, and room for downloads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def look(group: Group, config: DispatcherConfig, host: DeviceConfig) -> list[Fin
 
 
 def medium(host: DeviceConfig) -> Finding:
-    """Return whether the host's boot medium is there, or can still come; nothing is switched."""
+    """Look for the host's boot medium; return the finding.  Runs no command that attaches it."""
     assert host.media_device is not None, "a host without a medium has none to look at"
     name = f"boot medium {host.media_device}"
     try:
@@ -52,7 +52,7 @@ def medium(host: DeviceConfig) -> Finding:
 
 
 def cache(folder: Path) -> Finding:
-    """Whether there is room for downloads, and for images once they are unpacked."""
+    """Look at the room for downloads and unpacked images; return the finding."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not os.access(there, os.W_OK):
         return Finding(

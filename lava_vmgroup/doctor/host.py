@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The host's part: it is booted as the job says, asked, and left as after a job."""
+"""The checks of the host: boot it as the job says, ask it for facts, leave it as after a job."""
 
 from __future__ import annotations
 
@@ -47,15 +47,16 @@ _PREPARING = (*IMAGE_COMMANDS, *BOOT_COMMANDS, "dummy_deploy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """What came of the look at a host."""
+    """The outcome of the checks of a host."""
 
     findings: tuple[Finding, ...] = ()
     not_looked_at: tuple[str, ...] = ()
+    """The things that could not be checked, in words for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reached:
-    """A booted host and how to ask it."""
+    """A booted host, with the link and the limit for questions to it."""
 
     host: VMHost
     link: SshLink
@@ -66,10 +67,10 @@ class _Reached:
 def examine(
     group: Group, lab: Lab, output: Path | None, token: CancelToken, *, boot: bool
 ) -> Examined:
-    """Look at the job's host; one that is not up already only with leave to `boot` it.
+    """Check the job's host; if it is not up, deploy and boot it first, but only with `boot`.
 
-    The host's console is recorded in `output`.  Blocks as long as the job may take at most;
-    raises only `Canceled`.
+    Records the host's console in `output`, if that is given.  Blocks for the job's time limit at
+    most.  Raises `Canceled`; every other error becomes a finding.
     """
     with TemporaryDirectory(prefix="lava-vmgroup-") as work:
         try:
@@ -89,7 +90,7 @@ def examine(
 def _host_node(
     group: Group, lab: Lab, output: Path, work: Path, token: CancelToken
 ) -> Iterator[HostNode]:
-    """The host, alone in a group of its own, and not skipped for what it lacks."""
+    """Yield the host, alone in a group of its own and without its requirements; then close it."""
     assert lab.device is not None, "a whole job has its host's device"
     alone = replace(group.nodes[0], group_size=1, auto_start_vms=True, requires=())
     questions = [*questions_of(group.nodes, lab), *(f"version:{name}" for name in QEMU_PROGRAMS)]
@@ -117,6 +118,7 @@ def _host_node(
 
 
 def _examined(group: Group, lab: Lab, node: HostNode, token: CancelToken) -> Examined:
+    """Deploy and boot as the job does, ask the host for its facts, and check each VM's needs."""
     node.shared.timeout_scale = node.config.timeout_scale
     deadline = Deadline.after("the job", group.settings.timeout_s, token, node.shared.timeout_scale)
     node.join(deadline)
@@ -164,7 +166,7 @@ def _of_vm(
 
 
 def _skipping(finding: Finding, job: NodeJob) -> Finding:
-    """The finding, no longer missing if the job goes on without the VM."""
+    """Return the finding with DEGRADED in place of MISSING, as the job goes on without the VM."""
     if finding.severity is not Severity.MISSING:
         return finding
     why = " is optional and" if job.optional else ""
@@ -175,7 +177,7 @@ def _skipping(finding: Finding, job: NodeJob) -> Finding:
 def _acceleration(
     guest: Guest, config: DeviceConfig, facts: HostFacts, reached: _Reached
 ) -> Finding:
-    """How QEMU itself says that a guest of this type would be run."""
+    """Ask the host's QEMU how it would run a guest of this type, and return the finding."""
     what = f"{config.device_type} ({guest.machine})"
     try:
         choice = reached.host.accelerator(guest, reached.link, reached.node.log, reached.deadline)
@@ -197,12 +199,13 @@ def _acceleration(
 
 
 class _Sizes:
-    """How large the VMs' images are, as far as it is known before they are fetched."""
+    """The sizes of the VMs' images, as far as they are known before the images are fetched."""
 
     def __init__(self, vms: list[NodeJob], folder: Path) -> None:
         self._paths: set[Path] = set()
         self._unknown: dict[str, None] = {}
         self.layers = 0
+        """Bytes of the VMs' disks, all of which the guests may write."""
         for vm in vms:
             for action in vm.actions:
                 for reference in references(action):
@@ -213,12 +216,12 @@ class _Sizes:
 
     @property
     def images(self) -> int:
-        """Bytes that go to the host."""
+        """Bytes that are copied to the host."""
         return sum(path.stat().st_blocks * 512 for path in self._paths)
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """What has no size yet."""
+        """The files without a known size, in words for people."""
         return tuple(f"the size of {name} once it is fetched" for name in self._unknown)
 
     def _add(self, reference: FileReference, folder: Path) -> None:

@@ -17,7 +17,10 @@ from lava_vmgroup.vms.requires import described, offered
 def required(
     nodes: Sequence[NodeJob], lab: Lab, facts: HostFacts
 ) -> tuple[list[Finding], list[NodeJob]]:
-    """The findings, and the nodes that would not be run: all, if the host itself is skipped."""
+    """Compare the nodes' ``requires`` with the host's facts.
+
+    Return the findings, and the nodes that would not run: all, if the host lacks something itself.
+    """
     words = ", ".join(map(json.dumps, offered(facts)))
     findings = [Finding(what="has", found=f"in the words of requires: {words}")]
     out: list[NodeJob] = []
