@@ -66,7 +66,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options of the program."""
+    """Return the parser of the program's options."""
     made = argparse.ArgumentParser(
         prog="lava-vmgroup-coordinator",
         description="Let the nodes of MultiNode jobs find each other and wait for each other, in "
@@ -125,7 +125,7 @@ def _port(text: str) -> int:
 
 
 def _configure(options: argparse.Namespace) -> CoordinatorConfig:
-    """The configuration file with the options laid over it."""
+    """Return the configuration of the file, with the options in place of its values."""
     path = options.config or (DEFAULT_PATH if DEFAULT_PATH.exists() else None)
     config = load_coordinator_config(path) if path else CoordinatorConfig()
     given = {
@@ -164,6 +164,7 @@ def _serve(options: argparse.Namespace, config: CoordinatorConfig) -> int:
         sys.stdout.flush()
         number = next_item(inbox)
         if number is None:
+            # The coordinator's thread has ended without a signal.
             return VMGroupError.exit_status
         log.event("ended", f"ended by {signal.Signals(number).name}")
     return 0
@@ -183,7 +184,10 @@ def _raise_file_limit() -> None:
 
 @contextmanager
 def _logging(logfile: str | None, level: str) -> Iterator[None]:
-    """Have events of `level` and worse written to `logfile`, also when that is moved away."""
+    """Log events of `level` and worse to `logfile` within the block.
+
+    A file that was moved away is opened anew.  Raises `ConfigurationError` if it cannot be opened.
+    """
     handler: logging.Handler
     if logfile in {None, "-"}:
         handler = logging.StreamHandler(sys.stdout if logfile else sys.stderr)
@@ -205,7 +209,7 @@ def _logging(logfile: str | None, level: str) -> Iterator[None]:
 
 @contextmanager
 def _ending() -> Iterator[queue.SimpleQueue[int | None]]:
-    """Gets the number of each SIGTERM and SIGINT within the block."""
+    """Yield a queue that gets the number of each SIGTERM and SIGINT within the block."""
     inbox: queue.SimpleQueue[int | None] = queue.SimpleQueue()
 
     def handle(number: int, _frame: FrameType | None) -> None:

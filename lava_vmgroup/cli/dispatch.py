@@ -167,12 +167,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Parse the command line of a run; exits where argparse does."""
+    """Parse the command line of a run; like argparse, exit for ``--help`` or a wrong option."""
     return _parser().parse_args(_with_limit(words))
 
 
 def _with_limit(words: Sequence[str]) -> list[str]:
-    """Give a ``--wait`` without a number its limit, or it would take the job's file for one."""
+    """Add ``=inf`` to a ``--wait`` without a number: else argparse takes the job's file for it."""
     return [
         f"{word}={math.inf}" if word == "--wait" and not _NUMBER.fullmatch(after) else word
         for word, after in zip_longest(words, words[1:], fillvalue="")
@@ -247,7 +247,7 @@ def _dispatch_sub_job(document: Any, folder: Path, options: argparse.Namespace) 
 
 
 def _write_sub_jobs(group: Group, folder: Path, target: str | None) -> None:
-    """Write each sub-job to a file that nobody else can read, for it may hold a token."""
+    """Write each sub-job to a new file that only this user can read, as it may hold a token."""
     paths = [folder / f"{node.sub_id}.json" for node in group.nodes]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -267,7 +267,10 @@ def _write_sub_jobs(group: Group, folder: Path, target: str | None) -> None:
 
 
 def _run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse.Namespace) -> int:
-    """Run the group's nodes once the host is free, write the results, and show a summary."""
+    """Wait for the host, run the group's nodes, write the results, and show a summary.
+
+    Return the exit status.
+    """
     output = (options.output_dir or _OUTPUT).resolve()
     announced: list[str] = []
     level = logging.getLevelNamesMapping()[group.settings.logging_level]
@@ -275,7 +278,7 @@ def _run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse
         with log_to_terminal(level, sys.stderr):
             early: queue.SimpleQueue[Canceled] = queue.SimpleQueue()
             using.enter_context(canceling(early.put))
-            # The user of the host may write to the same folder, so its logs are left alone.
+            # The process that uses the host may log to the same folder, so lock the host first.
             what, waiting = f"job {group.settings.name!r}", partial(pause, early)
             using.enter_context(exclusive(lab, what, output, limit_s=options.wait, pause=waiting))
             with _logs_in(output) as text:
@@ -286,7 +289,7 @@ def _run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse
                     options.job_id or group.nodes[0].job_id,
                     coordinator=coordinator,
                     announce=announced.append,
-                    # The consoles of a whole group would only hide each other.
+                    # The consoles of a whole group would mix their lines.
                     console_copy=text.console if group.is_sub_job else None,
                 )
                 with canceling(run.cancel):
@@ -305,7 +308,7 @@ def _run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse
 
 @contextmanager
 def _logs_in(output: Path) -> Iterator[OutputText]:
-    """Keep the events for machines, and in the words of LAVA's dispatcher for its scheduler."""
+    """Write the events within the block to ``events.jsonl``, and to ``output.txt`` for LAVA."""
     try:
         output.mkdir(parents=True, exist_ok=True)
         text = OutputText(output)
@@ -326,7 +329,7 @@ def _logs_in(output: Path) -> Iterator[OutputText]:
 
 
 def _announce(lines: Sequence[str], descriptor: int) -> None:
-    """Tell a LAVA scheduler what was submitted, on the file descriptor that it reads."""
+    """Write the lines about submitted results to the descriptor that a LAVA scheduler reads."""
     text = "".join(f"{line}\n" for line in lines)
     if descriptor == _STANDARD_ERROR:
         sys.stderr.write(text)
@@ -344,5 +347,5 @@ def _complain(error: VMGroupError) -> None:
     lines = [error.describe()]
     if isinstance(error, JobError):
         lines += [f"  {problem}" for problem in error.problems]
-    # Messages quote what stands in files, which may be anything.
+    # Messages quote files, which may contain terminal escapes.
     sys.stderr.write("".join(f"lava-dispatch: {printable(line)}\n" for line in lines))

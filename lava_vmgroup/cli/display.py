@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Shows a running job on the terminal.
+"""The display of a running job on the terminal.
 
-On a terminal every node has one line that changes in place: its state, the action or test it is
-at, and for how long.  The lines follow the events that `lava_vmgroup.base.log` tells, so whoever
-emits an event need not know that someone watches.  Where lines cannot change in place - a file,
-a pipe, a terminal of ``TERM=dumb`` - every event is a line of its own.
+On a terminal every node has one line that changes in place: its state, its current action or test,
+and the time that this has taken.  The lines follow the events that `lava_vmgroup.base.log` logs, so
+no other code depends on the display.  If lines cannot change in place (in a file, a pipe, or a
+terminal of ``TERM=dumb``), every event is a line of its own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STATE_STYLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeLine:
-    """What the display says about one node; moments are those of the display's clock."""
+    """The line of one node; times are those of the display's clock, in seconds."""
 
     node: str
     role: str = ""
@@ -51,13 +51,13 @@ class NodeLine:
     ended: float | None = None
 
     def current(self) -> str:
-        """The test the node is at, else the action, else nothing."""
+        """Return the current test of the node, else its action, else an empty text."""
         if self.run and self.case:
             return f"{self.run}: {self.case}"
         return self.run or self.action
 
     def seconds(self, now: float) -> float:
-        """How long the node is at its current work; how long it took in all once it ended."""
+        """Return the seconds of the current test or action; of the whole run once it has ended."""
         if self.ended is not None:
             return self.ended - self.began
         if self.run:
@@ -66,7 +66,7 @@ class NodeLine:
 
 
 def advanced(line: NodeLine, kind: str, fields: Mapping[str, Any], now: float) -> NodeLine:
-    """The line after an event of its node; kinds that mean nothing here leave it as it is."""
+    """Return the line after an event of its node; other kinds of events do not change it."""
     text = {key: str(value) for key, value in fields.items()}
     idle = replace(line, state="", progress="", action="", run="", case="")
     match kind:
@@ -99,7 +99,7 @@ def _progress(fields: Mapping[str, Any]) -> str:
 
 
 class PlainLineFormatter(LineFormatter):
-    """Lines for people that are harmless on a terminal, whatever a message quotes."""
+    """A formatter of lines for people, without the terminal escapes that messages may quote."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Render `record`."""
@@ -107,10 +107,10 @@ class PlainLineFormatter(LineFormatter):
 
 
 class LiveDisplay(logging.Handler):
-    """Keeps a line for each node, and prints records of `print_level` and worse at once.
+    """A log handler that keeps a line for each node, and prints records of `print_level` and worse.
 
     Reads events of every level.  The refreshing thread of `rich.live` calls `render` while node
-    threads emit, therefore lines are values that are replaced as a whole.
+    threads emit.  So a line is never changed, but replaced as a whole.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class LiveDisplay(logging.Handler):
         self._lines: dict[str, NodeLine] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take one event."""
+        """Update the line of the event's node, and print the event if its level is high enough."""
         try:
             self._follow(record)
             if record.levelno >= self._print_level:
@@ -137,7 +137,7 @@ class LiveDisplay(logging.Handler):
             self.handleError(record)
 
     def render(self) -> Table:
-        """The lines as they are now, in the order in which the nodes were first heard of."""
+        """Return the present lines as a table, in the order of the nodes' first events."""
         now = self._clock()
         table = Table.grid(padding=(0, 2))
         for _ in range(4):
@@ -160,7 +160,7 @@ class LiveDisplay(logging.Handler):
         now = self._clock()
         if kind == "node-start" or (kind == "waiting" and line is None):
             line = NodeLine(node=node, began=now)
-        # What a node tells while it is cleaned up must not hide how it ended.
+        # Events of a node's clean-up must not hide its final state.
         if line is not None and line.ended is None:
             self._lines[node] = advanced(line, kind, getattr(record, "fields", {}), now)
 
@@ -173,11 +173,11 @@ class LiveDisplay(logging.Handler):
 
 @contextmanager
 def log_to_terminal(level: int, stream: IO[str]) -> Iterator[None]:
-    """Show the project's events on `stream` while the context lasts.
+    """Show the project's events on `stream` within the block.
 
-    A terminal gets live lines, with warnings and errors above them; with a `level` below INFO
-    everything of that level is printed above them too.  Anything else, and a terminal when only
-    warnings are wanted (a `level` above INFO), gets a line for each event of `level` and worse.
+    A terminal gets live lines, with warnings and errors above them; with a `level` below INFO,
+    all events of that level and worse are printed above them.  Any other stream gets a line for
+    each event of `level` and worse, and so does a terminal with a `level` above INFO.
     """
     console = Console(file=stream)
     # FORCE_COLOR makes rich take a log file for a terminal, so the stream is asked as well.
@@ -200,7 +200,8 @@ def _live(level: int, stream: IO[str], console: Console) -> Iterator[None]:
         get_renderable=display.render,
         console=console,
         transient=True,
-        # A stray line on the same terminal would tear the live lines; stdout may be a file.
+        # Text on stderr would tear the live lines, so rich prints it above them.  Standard output
+        # may be a file.
         redirect_stdout=False,
         redirect_stderr=stream is sys.stderr,
     )
@@ -210,7 +211,7 @@ def _live(level: int, stream: IO[str], console: Console) -> Iterator[None]:
 
 @contextmanager
 def attached(handler: logging.Handler) -> Iterator[None]:
-    """Let `handler` have the project's events of its level and worse."""
+    """Give `handler` the project's events of its level and worse within the block."""
     before = LOGGER.level
     LOGGER.setLevel(min(LOGGER.getEffectiveLevel(), handler.level))
     LOGGER.addHandler(handler)

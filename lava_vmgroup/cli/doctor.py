@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``lava-dispatch doctor``: whether this lab can run a job, said before the job is run."""
+"""``lava-dispatch doctor``: check that this lab can run a job, before the job is run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from lava_vmgroup.runner.admission import admit_job
 from lava_vmgroup.runner.device_lock import exclusive
 
 WORD = "doctor"
-"""What the command line begins with."""
+"""The first word of the command line."""
 
 _STYLES = {Severity.OK: "green", Severity.DEGRADED: "yellow", Severity.MISSING: "red"}
 _EPILOG = """\
@@ -52,21 +52,21 @@ configuration is wrong, 4 something is missing, 130 and 143 canceled
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Report:
-    """All findings, by where they were made."""
+    """All findings, those of the dispatcher and those of the host."""
 
     findings: Mapping[str, Sequence[Finding]]
     not_looked_at: Sequence[str]
 
     @property
     def exit_status(self) -> int:
-        """That of the first thing that is missing."""
+        """The exit status of the first thing that is missing; 0 if nothing is."""
         everything = (one for findings in self.findings.values() for one in findings)
         missing = (one.exit_status for one in everything if one.severity is Severity.MISSING)
         return next(missing, 0)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog=f"lava-dispatch {WORD}",
         description="Say whether the dispatcher and the host have what a job needs.",
@@ -89,7 +89,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(words: Sequence[str]) -> int:
-    """Look, tell, and return the exit status; raises what keeps it from looking."""
+    """Check the lab for a job, print the findings, and return the exit status.
+
+    Raises a `VMGroupError` if the checks cannot begin, such as for an invalid job.
+    """
     options = parser().parse_args(words)
     schemas = actions.parameter_schemas()
     document = load_document(options.job, schemas)
@@ -126,7 +129,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _examine(group: Group, lab: Lab, output: Path | None, *, boot: bool) -> Examined:
-    """Look at the host in a thread of its own, so that signals end it in an orderly way."""
+    """Check the host in a thread of its own: a signal cancels it, and it still cleans up."""
     inbox: queue.SimpleQueue[Examined | BaseException] = queue.SimpleQueue()
     token = CancelToken()
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Standard output and standard error that never change how a job ends.
+"""Standard output and standard error whose failures do not change the end of a job.
 
-A terminal may know no more than ASCII, a reader such as ``head`` may leave, a disk may be full, and
-a service may start a program without any of them.  The job's result is in its files, and its exit
-status must be true: a character that the terminal does not have becomes a backslash and its number,
-and text that nobody takes is dropped.
+A terminal may support only ASCII, a reader such as ``head`` may exit, a disk may be full, and a
+service may start a program without these streams.  The job's result is in its files, and its exit
+status must be true.  So a character that the terminal does not have becomes a backslash and its
+number, and text that cannot be written is dropped.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _STANDARD = (0, 1, 2)
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
-    """Let everything be written to standard output and standard error while the context lasts.
+    """Replace standard output and standard error within the block by streams that do not raise.
 
-    Warnings of Python are for programmers, and are shown to those who ask for them.
+    Python's warnings are for programmers, and are hidden if no option of Python asks for them.
     """
     _open_standard_descriptors()
     before = sys.stdout, sys.stderr
@@ -43,9 +43,10 @@ def lasting_output() -> Iterator[None]:
 
 
 def print_document(text: str) -> None:
-    """Write the document that the program was asked for to standard output.
+    """Write a document, the program's product, to standard output.
 
-    A reader may leave at any time; raises `InfrastructureError` when a disk takes no more.
+    A reader that exits early is no error.  Raises `InfrastructureError` if the write fails for
+    another reason, such as a full disk.
     """
     sys.stdout.write(text)
     sys.stdout.flush()
@@ -57,7 +58,7 @@ def print_document(text: str) -> None:
 
 
 def _open_standard_descriptors() -> None:
-    """Open those that are closed, or the next files would be taken for them."""
+    """Open the closed ones of descriptors 0 to 2: else the next files would get these numbers."""
     for descriptor in _STANDARD:
         try:
             os.fstat(descriptor)
@@ -67,12 +68,12 @@ def _open_standard_descriptors() -> None:
 
 
 class Lasting(io.TextIOBase):
-    """A stream that takes any text, and goes on when its reader is gone."""
+    """A stream that accepts any text, and drops it after the first error."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self.failure: OSError | None = None
-        """The first error of the stream, from which on it takes nothing."""
+        """The first `OSError` of the stream; all text after it is dropped."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -102,13 +103,13 @@ class Lasting(io.TextIOBase):
         return self._stream is not None and not self._stream.closed and self._stream.isatty()
 
     def fileno(self) -> int:
-        """The file descriptor; raises `OSError` where there is none."""
+        """Return the file descriptor.  Raises `OSError` if there is no stream."""
         if self._stream is None:
             raise OSError("there is no stream")
         return self._stream.fileno()
 
     def _leave(self, error: OSError | ValueError) -> None:
-        """Drop everything from now on, and the text that the interpreter flushes at its end."""
+        """Drop all text from now on, also the buffer that the interpreter flushes at its exit."""
         self.failure = error if isinstance(error, OSError) else None
         stream, self._stream = self._stream, None
         assert stream is not None, "it has just been used"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``output.txt``: the log as LAVA's scheduler shows it, with what the console said in between.
+"""``output.txt``: the log as LAVA's scheduler shows it, with the console's output in between.
 
 The lines are those of LAVA v1's dispatcher: ``<LAVA_DISPATCHER>``, the local time, the level and
 the message, in which ``[ACTION-B]`` and ``[ACTION-E]`` mark where an action begins and ends.
@@ -22,13 +22,13 @@ _MARKERS = {"action-start": "[ACTION-B] ", "action-end": "[ACTION-E] "}
 
 
 class OutputText(logging.Handler):
-    """Appends events, and bytes of consoles, to the file; for any thread."""
+    """A log handler that appends events and the output of consoles to the file, from any thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Begins with an empty file; raises `OSError`."""
+        """Make an empty file in `folder`.  Raises `OSError`."""
         super().__init__(logging.INFO)
         self._file = BoundedFile(folder / NAME)
-        self._writing = threading.RLock()  # what cannot be written is an event
+        self._writing = threading.RLock()  # a failed write logs an event, which comes here again
         self._at_line_start = True
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -40,7 +40,7 @@ class OutputText(logging.Handler):
         self._write(f"{legible(text)}\n".encode(), begins_line=True)
 
     def console(self, data: bytes) -> None:
-        """Write what a console said."""
+        """Write the output of a console."""
         self._write(data, begins_line=False)
 
     def close(self) -> None:
@@ -49,6 +49,7 @@ class OutputText(logging.Handler):
         super().close()
 
     def _write(self, data: bytes, *, begins_line: bool) -> None:
+        """Append `data`; with `begins_line`, end the console's unfinished line first."""
         if not data:
             return
         with self._writing:
@@ -58,9 +59,9 @@ class OutputText(logging.Handler):
 
 
 def add_refusal(folder: Path, error: VMGroupError) -> None:
-    """Say in the file why nothing was run, for whoever sees no more than the file.
+    """Append the reason why nothing was run, for readers who see only this file.
 
-    A file that cannot be written is left alone: the error is told elsewhere, too.
+    Ignores errors of the file, as the reason also goes to standard error.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SIGINT and SIGTERM as a request to end, not as an end."""
+"""SIGINT and SIGTERM as a request to end in order, with a clean-up and results."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from lava_vmgroup.base.errors import Canceled
 
 @contextmanager
 def canceling(cancel: Callable[[Canceled], None]) -> Iterator[None]:
-    """Have SIGINT and SIGTERM call `cancel` instead of ending the process.
+    """Call `cancel` for SIGINT and SIGTERM within the block, instead of ending the process.
 
-    Afterwards they are ignored to the end of the process, which is near: a scheduler sends them
-    until it has come, and one too many must cost neither the results nor the exit status.
+    After the block both are ignored: the process ends soon, and a scheduler repeats the signal
+    until then.  A late signal would cost the results or the exit status.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
