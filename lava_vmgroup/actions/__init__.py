@@ -2,9 +2,9 @@
 """The job's commands: one module each, named like the command.
 
 A module has ``PARAMETERS``, the JSON schema of its parameters (``role`` excepted, which every
-action takes), ``check``, which looks at what needs no device, ``run``, which does it on a node,
-and perhaps ``ALIASES``, other names of the same command.  ``submit_results`` has no ``run``: the
-runner carries it out when the whole group has ended.
+action takes), ``check``, which checks an action without a device, ``run``, which carries it out on
+a node, and sometimes ``ALIASES``, other names of the same command.  ``submit_results`` has no
+``run``: the runner carries it out when the whole group has ended.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from lava_vmgroup.nodes.node import Node
 
 
 class Command(Protocol):
-    """What an action's module offers."""
+    """The interface of a command's module."""
 
     PARAMETERS: Mapping[str, Any]
 
     def check(self, action: Action, scope: Scope) -> Iterator[str]:
-        """What is wrong with the action's files, as ``parameter: problem`` lines."""
+        """Yield the problems of the action's parameters and files, as ``parameter: problem``."""
         ...
 
     def run(self, action: Action, node: Node, deadline: Deadline) -> None:
-        """Carry the action out on a node."""
+        """Carry the action out on a node; blocks until it has ended, and raises its error."""
         ...
 
 
 @cache
 def commands() -> Mapping[str, Command]:
-    """Every command by each of its names."""
+    """Return the module of every command, by each of its names."""
     found: dict[str, Command] = {}
     for info in pkgutil.iter_modules(__path__):
         module: Any = importlib.import_module(f"{__name__}.{info.name}")
@@ -46,12 +46,12 @@ def commands() -> Mapping[str, Command]:
 
 
 def parameter_schemas() -> dict[str, Mapping[str, Any]]:
-    """The schema of each command's parameters, for the check of a job."""
+    """Return the schema of each command's parameters, for the check of a job."""
     return {name: command.PARAMETERS for name, command in commands().items()}
 
 
 def file_problems(job: Job) -> Iterator[str]:
-    """What is wrong with the files that the job's actions name, each with its place."""
+    """Yield the problems of the job's actions and of its VMs' images, each with its place."""
     for action in job.actions:
         yield from _problems(action, job.scope(action))
     for index, vm in enumerate(job.vms):
@@ -62,7 +62,7 @@ def file_problems(job: Job) -> Iterator[str]:
 
 
 def sub_job_problems(group: Group) -> Iterator[str]:
-    """As `file_problems`, for sub-jobs."""
+    """Yield the problems of the actions of sub-jobs, each with its place."""
     for node in group.nodes:
         folder = group.settings.folder
         scope = Scope(folder=folder, on_host=node.is_host, on_vms=not node.is_host)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``boot_linaro_image``: boot what was deployed, even if the node runs already."""
+"""``boot_linaro_image``: boot the deployed system, even if the node is up already."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PARAMETERS: Mapping[str, Any] = {
 
 
 def check(action: Action, scope: Scope) -> Iterator[str]:
-    """Whether prompts and boot commands are well-formed."""
+    """Yield the problems of the prompts and the boot commands."""
     yield from boot_problems(action.parameters, typed_at_prompt=scope.on_host)
 
 
 def run(action: Action, node: Node, deadline: Deadline) -> None:
-    """Boot the node; a host waits for its VMs before."""
+    """Boot the node; a host first waits for its VMs to close."""
     node.boot(deadline, BootSettings.of(action.parameters))

@@ -32,7 +32,7 @@ PARAMETERS: Mapping[str, Any] = {
 
 
 def check(action: Action, scope: Scope) -> Iterator[str]:
-    """Whether the image, and what goes into it, is there and the settings fit together."""
+    """Yield a problem for each missing file, and for settings that do not fit together."""
     yield from deploy_problems(action.parameters)
     if "dtb" in action.parameters:
         yield "dtb: an image brings its own device tree; use deploy_linaro_kernel to give one"
@@ -49,7 +49,7 @@ def check(action: Action, scope: Scope) -> Iterator[str]:
 
 
 def run(action: Action, node: Node, deadline: Deadline) -> None:
-    """Fetch the image and put it where the node's next boot finds it."""
+    """Fetch the image, customize it, and put it where the node's next boot finds it."""
     node.configure(DeploySettings.of(action.parameters))
     reference = FileReference.of(action.parameters["image"])
     image = node.shared.files.fetch(reference, deadline, node.log, Unpack.DISK)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``deploy_linaro_kernel``: kernel, ramdisk, device tree and root file system, each by itself."""
+"""``deploy_linaro_kernel``: kernel, ramdisk, device tree and root file system as single files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PARAMETERS: Mapping[str, Any] = {
 
 
 def check(action: Action, scope: Scope) -> Iterator[str]:
-    """Whether the files are there and go together."""
+    """Yield a problem for each missing file, and for files that do not go together."""
     parameters = action.parameters
     yield from deploy_problems(parameters)
     for name, reference in _references(action):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``dummy_deploy``: say what runs on a node that needs no deployment; touches no device."""
+"""``dummy_deploy``: name the system of a node that needs no deployment; touches no device."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ PARAMETERS: Mapping[str, Any] = {
 
 
 def check(action: Action, scope: Scope) -> Iterator[str]:  # noqa: ARG001
-    """It names no files."""
+    """Yield nothing: the action names no files."""
     return iter(())
 
 
 def run(action: Action, node: Node, deadline: Deadline) -> None:  # noqa: ARG001
-    """Keep the kind of system among the node's attributes."""
+    """Record the kind of system in the node's attributes."""
     node.attributes["target_type"] = action.parameters["target_type"]

@@ -24,9 +24,10 @@ from lava_vmgroup.testshell.signals import parse_line
 
 RUN_NAME = "lava-command"
 _MAX_LOG = 16 << 20
-"""Characters of output that are kept beside the console's own log."""
+"""Characters of output that ``stdout.log`` keeps, beside the console's own log."""
 _INTERRUPT_S = 60.0
 _FAILURES = {0: None, None: "the shell did not run it to its end"}
+"""Failure message by exit status, which is None if the command did not end."""
 _DEFAULT_PATTERN = (
     r"(?P<test_case_id>.*-*)\s+:\s+"
     r"(?P<result>PASS|pass|FAIL|fail|SKIP|skip|UNKNOWN|unknown)"
@@ -76,7 +77,7 @@ PARAMETERS: Mapping[str, Any] = {
 
 
 def check(action: Action, scope: Scope) -> Iterator[str]:  # noqa: ARG001
-    """Whether the commands can be typed, and the parser be used."""
+    """Yield a problem for each command that is too long to type, and for a bad parser."""
     for index, command in enumerate(action.parameters["commands"]):
         excess = typed_length(command) - MAX_LINE
         if excess > 0:
@@ -94,7 +95,10 @@ def check(action: Action, scope: Scope) -> Iterator[str]:  # noqa: ARG001
 
 
 def run(action: Action, node: Node, deadline: Deadline) -> None:
-    """Boot the node unless it runs already, and run the commands one after the other."""
+    """Boot the node if it is not up, and run the commands one after the other.
+
+    The test run is recorded even if an error ends it.
+    """
     node.ensure_booted(deadline)
     commands = _Commands(node, action.parameters)
     node.log.event("run-start", f"test run {RUN_NAME} begins", name=RUN_NAME)
@@ -113,7 +117,7 @@ def run(action: Action, node: Node, deadline: Deadline) -> None:
 
 
 class _Commands:
-    """Runs commands and keeps what came of them."""
+    """The commands of one action, and their results so far."""
 
     def __init__(self, node: Node, parameters: Mapping[str, Any]) -> None:
         self._node = node
@@ -127,7 +131,11 @@ class _Commands:
         self._started_at, self._started = now(), time.monotonic()
 
     def run(self, command: str, deadline: Deadline) -> None:
-        """Run one command, and record it and the results that it printed."""
+        """Run one command, and record its result and the results that it printed.
+
+        If the command's own time limit passes, it is interrupted and fails.  Raises `TestError` if
+        the shell is gone, and `LinkLost` or the deadline's error.
+        """
         shell = self._node.shell
         self._node.recorder.running_case = command
         self._keep(f"$ {command}\n")
@@ -145,7 +153,7 @@ class _Commands:
             return
         except InfrastructureError as error:
             if deadline.token is not None:
-                deadline.token.check()  # the host out of reach is no command's fault
+                deadline.token.check()  # an unreachable host is not the command's fault
             if isinstance(error, LinkLost):
                 raise
             self._record(_verdict(command, error.message))
@@ -159,7 +167,7 @@ class _Commands:
         self._parse(output)
 
     def result(self, *, finished: bool) -> TestRun:
-        """Everything so far as a test run."""
+        """Return everything recorded so far as a test run."""
         return TestRun(
             name=RUN_NAME,
             uuid=str(uuid.uuid4()),
@@ -178,7 +186,7 @@ class _Commands:
         )
 
     def _faults(self) -> Iterator[TestCase]:
-        """What the console showed meanwhile."""
+        """Yield a failed test case for each fault that the console showed during the commands."""
         for fault in self._node.watch.faults[self._faults_before :]:
             if fault.severity is not Severity.NOTE:
                 name, message = fault_case(fault)
@@ -202,11 +210,12 @@ class _Commands:
                 )
 
     def _keep(self, text: str) -> None:
-        """Add to the log as long as there is room."""
+        """Append to the log, as far as there is room."""
         self._log.append(text[: self._log_room])
         self._log_room -= len(self._log[-1])
 
     def _record(self, case: TestCase) -> None:
+        """Add and log a test case; beyond `MAX_RESULTS`, only count it."""
         if len(self._cases) >= MAX_RESULTS:
             self._left_out += 1
             return
@@ -225,7 +234,7 @@ def _verdict(command: str, failure: str | None) -> TestCase:
 
 
 def _rules(parameters: Mapping[str, Any]) -> TestDefinition:
-    """How results are read from output, in the form that reads them from a test's output."""
+    """Return the rules by which results are read from output, as a test definition has them."""
     parser = parameters.get("parser")
     fixups = dict(word.rsplit(":", 1) for word in parameters.get("fixupdict", ()))
     return TestDefinition(

@@ -40,7 +40,7 @@ _CHECK_S = 120.0
 
 
 def check(action: Action, scope: Scope) -> Iterator[str]:
-    """Whether the test definitions that can be reached without a network are there and valid."""
+    """Yield the problems of the test definitions that can be loaded without a network."""
     parameters = action.parameters
     if not parameters.keys() & {"testdef_urls", "testdef_repos"}:
         yield "testdef_urls: missing; give testdef_urls, testdef_repos or both"
@@ -63,9 +63,9 @@ def check(action: Action, scope: Scope) -> Iterator[str]:
 
 
 def run(action: Action, node: Node, deadline: Deadline) -> None:
-    """Boot the node unless it runs already, and run the definitions one after the other.
+    """Load the test definitions, boot the node if it is not up, and run them one after the other.
 
-    The host then waits for its VMs.
+    A host then waits for its VMs.
     """
     shared, parameters = node.shared, action.parameters
     limit = deadline
@@ -95,7 +95,7 @@ def run(action: Action, node: Node, deadline: Deadline) -> None:
 
 
 def _entries(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str | Mapping[str, Any]]]:
-    """Every test definition of the action with its place, in the order in which they run."""
+    """Yield the place and the entry of every test definition, in the order in which they run."""
     for key in ("testdef_urls", "testdef_repos"):
         for index, entry in enumerate(parameters.get(key, ())):
             yield f"{key}[{index}]", entry
@@ -108,5 +108,5 @@ def _source(entry: str | Mapping[str, Any]) -> Source:
 
 
 def _with_node(directory: str, name: str) -> str:
-    """LAVA's ``%s`` in a path stands for the node's name."""
+    """Return a path with the node's name in place of LAVA's ``%s``."""
     return directory.replace("%s", name)

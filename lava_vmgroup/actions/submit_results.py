@@ -39,7 +39,7 @@ PARAMETERS: Mapping[str, Any] = {
 
 
 def check(action: Action, scope: Scope) -> Iterator[str]:  # noqa: ARG001
-    """Whether the URL is one, and says whose the token is."""
+    """Yield a problem for a bad URL, and for a token whose user the URL does not name."""
     try:
         url = urlsplit(action.parameters["server"])
         valid = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
