@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Board drivers: one module per ``client_type``, found by its name.
 
-A driver module has a class ``Driver`` that fulfils `Board`, and where it cannot serve every device,
-a function ``check`` that raises the `ConfigurationError` for one.
+A driver module has a class ``Driver`` that fulfils `Board`.  If it cannot serve every device, it
+also has a function ``check`` that raises a `ConfigurationError` for the others.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from lava_vmgroup.deploy.tftp import KernelFiles
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardSetup:
-    """What every board driver is made from."""
+    """The arguments of every board driver."""
 
     config: DeviceConfig
     dispatcher: DispatcherConfig
     recorder: Recorder
     log: NodeLog
     files: JobFiles
-    """Gets the files that the lab's configuration names."""
+    """The fetcher of the files that the lab's configuration names."""
     job: str
-    """The group's unique name, for what the driver leaves on shared ground for a while."""
+    """The group's unique name; it marks the job's files in shared folders and its keys."""
     watch: Watch | None = None
-    """Looks for faults on the board's console."""
+    """The watch for faults on the board's console."""
 
 
 class Board(Protocol):
     """A physical machine: power, console, and the way to its shell."""
 
     deploys: bool
-    """Whether something can be deployed to it; else it is up already, as it is."""
+    """True if a job can deploy to it; False for a host that is up already and stays as it is."""
 
     def configure(self, config: DeviceConfig) -> None:
-        """Use this configuration from now on: the device's with the job's settings over it."""
+        """Use `config` from now on: the device's configuration with the job's settings over it."""
         ...
 
     def deploy_image(self, image: Path, deadline: Deadline) -> None:
@@ -61,12 +61,12 @@ class Board(Protocol):
         ...
 
     def boot(self, deadline: Deadline) -> Shell:
-        """Power-cycle the board and bring it to a root shell; retries as configured."""
+        """Power-cycle the board and return its root shell; try again as often as configured."""
         ...
 
     @property
     def access(self) -> Access | None:
-        """The lab's own way into the booted system by SSH; None to make one on the console."""
+        """The lab's own access to the booted system by SSH; None to set one up on the console."""
         ...
 
     def power_off(self, deadline: Deadline) -> None:
@@ -74,20 +74,20 @@ class Board(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the console and of what was offered; idempotent."""
+        """Close the console and remove the offered files; may be called again."""
         ...
 
 
 def load(setup: BoardSetup) -> Board:
-    """The driver that the device's ``client_type`` names."""
+    """Return a new driver of the class that the device's ``client_type`` names."""
     driver: Board = driver_class(setup.config)(setup)
     return driver
 
 
 def driver_class(config: DeviceConfig) -> Any:
-    """The class of the driver that a device needs.
+    """Return the class of the driver that a device needs.
 
-    Raises `ConfigurationError` where there is none, or where it cannot serve the device.
+    Raises `ConfigurationError` if there is none, or if it cannot serve the device.
     """
     name, key = config.driver, "client_type"
     known = sorted(module.name for module in pkgutil.iter_modules(__path__))

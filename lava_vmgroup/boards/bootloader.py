@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Boards with a boot loader on their serial console: Arndale, and nearly every ARM board."""
+"""Boards with a boot loader on their serial console: Arndale, and nearly every ARM board.
+
+A boot opens the console, resets the board, interrupts the boot loader's countdown, carries out the
+boot commands, and waits for the kernel and a shell.  If a step fails, the whole boot is tried
+again; ``boot_retries`` is the number of all tries.  If the boot loader refuses a command, a second
+try would end the same, so there is none.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +41,14 @@ _COMMAND_PAUSE_S = 1.0
 _BANNER_S = 10.0
 _FAREWELL_S = 2.0
 _NEVER = r"(?!)"
-"""Matches nothing: to wait for the end of a console."""
+"""A pattern that matches nothing, to wait for the end of a console."""
 _CONNECT_TRIES = 3
 _TCP_PREFIX = "tcp://"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """What a reset of the board is to lead to."""
+    """The system that a reset of the board has to start."""
 
     config: DeviceConfig
     commands: str
@@ -50,11 +56,11 @@ class System:
     offer: Offer
     login: Login
     name: str = "test_shell"
-    """What the configuration's key for its typing delay begins with."""
+    """Prefix of the configuration's key for the system's typing delay."""
 
 
 class Driver:
-    """Drives one board; see `lava_vmgroup.boards.Board`."""
+    """A driver of one board; see `lava_vmgroup.boards.Board`."""
 
     deploys = True
 
@@ -89,7 +95,7 @@ class Driver:
         self._commands, self._offer = "boot_cmds", Offer()
 
     def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
-        """Offer the files on the dispatcher's TFTP server, an NFS root beside them."""
+        """Offer the files on the dispatcher's TFTP server, and an NFS root beside them."""
         self._take_firmware(files)
         self._offer_files(files, deadline)
         self._commands = "boot_cmds_ramdisk" if files.ramdisk else "boot_cmds"
@@ -97,7 +103,7 @@ class Driver:
             self._commands = "boot_cmds_nfs"
 
     def boot(self, deadline: Deadline) -> Shell:
-        """Reset the board, talk to its boot loader, and log in."""
+        """Reset the board, talk to its boot loader, log in, and return the shell."""
         config = self._config
         system = System(
             config=config, commands=self._commands, offer=self._offer, login=login_of(config)
@@ -106,21 +112,24 @@ class Driver:
 
     @property
     def access(self) -> Access | None:
-        """See `Board.access`: what is deployed knows no key yet."""
+        """None, as a deployed system accepts no key yet; see `Board.access`."""
         return None
 
     def power_off(self, deadline: Deadline) -> None:
-        """Run ``power_off_cmd``."""
+        """Run ``power_off_cmd``, if there is one."""
         self._configured("power_off_cmd", deadline)
 
     def close(self) -> None:
-        """Close the console and take the offered files away."""
+        """Close the console and remove the offered files."""
         self._disconnect()
         self._offers.close()
 
     @contextmanager
     def _medium_attached(self, deadline: Deadline) -> Iterator[None]:
-        """Switch the boot medium to the dispatcher within the block, and back on every path."""
+        """Switch the boot medium to the dispatcher within the block, and back even after an error.
+
+        After an error, switching back has a time limit of its own, and its own error is dropped.
+        """
         self._configured("media_attach_command", deadline)
         try:
             yield
@@ -133,7 +142,7 @@ class Driver:
         self._configured("media_detach_command", deadline)
 
     def _start(self, system: System, deadline: Deadline) -> Shell:
-        """Bring the board to a system's shell, with as many tries as configured."""
+        """Start a system and return its shell, with ``boot_retries`` tries."""
         tries = system.config.boot_retries
         for attempt in range(1, tries + 1):
             try:
@@ -170,7 +179,7 @@ class Driver:
         return Shell.prepare(console, limit)
 
     def _take_firmware(self, files: KernelFiles) -> None:
-        """Refuse what is the firmware of other boards."""
+        """Raise a `JobError` for firmware files that only other boards take."""
         unwanted = [name for name in ("bl0", "bl1", "bl2", "bl31") if getattr(files, name)]
         if unwanted:
             raise JobError(
@@ -189,7 +198,7 @@ class Driver:
         return tftp.offered(files, setup.config, root, setup.job, deadline)
 
     def _reset(self, console: Console, deadline: Deadline) -> None:
-        """Power-cycle the board, or where the lab cannot, ask the running system to restart."""
+        """Power-cycle the board; if the lab cannot, type ``soft_boot_cmd`` on its console."""
         config = self._config
         if config.hard_reset_command:
             self._configured("hard_reset_command", deadline)
@@ -207,9 +216,10 @@ class Driver:
             )
 
     def _after_reset(self, console: Console, deadline: Deadline) -> None:
-        """What a kind of board needs before its boot loader counts down."""
+        """Do nothing; for drivers of boards with steps before the boot loader's countdown."""
 
     def _interrupt(self, console: Console, config: DeviceConfig, deadline: Deadline) -> None:
+        """Stop the countdown by the configured key, or else by the key that the message names."""
         limit = deadline.sub("the boot loader's autoboot message", config.bootloader_timeout)
         match = console.expect([config.interrupt_boot_prompt], limit)
         line = match.before.rpartition("\n")[2] + match.found[0]
@@ -256,7 +266,7 @@ class Driver:
             console.expect([config.kernel_boot_msg], limit)
 
     def _connect(self, deadline: Deadline) -> Console:
-        """The board's console, opened when it is not; a busy console is asked again."""
+        """Return the board's console; open it if needed, and try again if it is busy."""
         if self._console is not None:
             return self._console
         self._configured("pre_connect_command", deadline)
@@ -289,11 +299,13 @@ class Driver:
         try:
             console.expect([self._config.connection_command_pattern], limit)
         except DeadlineExpired:
-            # Not every console server says something; the boot loader's message will tell.
+            # Not every console server prints a welcome.  If the console is dead, the wait for the
+            # boot loader's message fails later.
             deadline.check()
             self._log.debug("console", "the console server said nothing")
 
     def _disconnect(self) -> None:
+        """Type ``connection_command_terminate``, if there is one, and close the console."""
         console, self._console = self._console, None
         if console is None:
             return
@@ -306,7 +318,10 @@ class Driver:
         console.close()
 
     def _configured(self, key: str, deadline: Deadline) -> None:
-        """Run a command of the lab's, if there is one; one that fails is tried again."""
+        """Run the lab's command of this key, if there is one; try again if it fails.
+
+        Raises the last try's `InfrastructureError`.
+        """
         command: str = getattr(self._config, key)
         tries = self._setup.dispatcher.host_command_retries if command else 0
         for attempt in range(1, tries + 1):
@@ -324,7 +339,7 @@ class Driver:
 
 
 def _open_stream(command: str, limit_s: float, deadline: Deadline) -> ByteStream:
-    """The console behind a ``connection_command``: a program, or ``tcp://host:port``."""
+    """Open the console of a ``connection_command``: a program, or ``tcp://host:port``."""
     if not command.startswith(_TCP_PREFIX):
         return ProcessStream(command)
     host, _, port = command.removeprefix(_TCP_PREFIX).rpartition(":")
@@ -336,9 +351,9 @@ def _open_stream(command: str, limit_s: float, deadline: Deadline) -> ByteStream
 
 
 def _is_ramdisk(system: System, commands: Sequence[BootCommand]) -> bool:
-    """Return whether the system has no root file system beside the job's kernel and ramdisk.
+    """Return True if the system has no root file system beside the job's kernel and ramdisk.
 
-    The ramdisk may be in the kernel's file.
+    The ramdisk may be part of the kernel's file.
     """
     text = " ".join(command.text for command in commands)
     offer = system.offer

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Boards that write their own disk: a small system from the network, the master image, does it.
+"""Boards that write their own disk from the master image, a small system that they boot by network.
 
-The whole image is written as it is, partition table and all.  LAVA v1 split it instead and filled
+The whole image is written as it is, with its partition table.  LAVA v1 split it instead and filled
 partitions that the lab had made and labelled.
 """
 
@@ -29,10 +29,10 @@ _BY_ID = "/dev/disk/by-id"
 
 
 class Driver(bootloader.Driver):
-    """Drives one board; see `lava_vmgroup.boards.Board`."""
+    """A driver of one board; see `lava_vmgroup.boards.Board`."""
 
     def deploy_image(self, image: Path, deadline: Deadline) -> None:
-        """Boot the master image, and have it write the image to the board's disk."""
+        """Boot the master image, and write the image to the board's disk over SSH."""
         config = self._setup.config
         disk = _disk(config)
         self._offers.close()

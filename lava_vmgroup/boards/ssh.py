@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Hosts that are up already and stay up: reached by SSH, with no power switch and no boot loader.
+"""Hosts that are up already and stay up: reached by SSH, without a power switch or a boot loader.
 
-LAVA v1's ``client_type = dummy`` with ``dummy_driver = ssh``.
+In LAVA v1 they have ``client_type = dummy`` and ``dummy_driver = ssh``.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _NEEDED = {
 
 
 class Driver:
-    """Uses one host as it is; see `lava_vmgroup.boards.Board`."""
+    """A driver of one host, which stays as it is; see `lava_vmgroup.boards.Board`."""
 
     deploys = False
 
     def __init__(self, setup: BoardSetup) -> None:
-        """Raises `ConfigurationError` when the host, its keys or ours are not known."""
+        """Raise `ConfigurationError` if the host, its public keys or our key are not configured."""
         self._setup = setup
         self._config = setup.config
         self._access = _access(setup.config)
@@ -48,11 +48,11 @@ class Driver:
         self._config = config
 
     def deploy_image(self, image: Path, deadline: Deadline) -> None:  # noqa: ARG002
-        """Refused."""
+        """Raise a `JobError`: nothing can be deployed to the host."""
         raise self._refusal()
 
     def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:  # noqa: ARG002
-        """Refused."""
+        """Raise a `JobError`: nothing can be deployed to the host."""
         raise self._refusal()
 
     @property
@@ -61,7 +61,7 @@ class Driver:
         return self._access
 
     def boot(self, deadline: Deadline) -> Shell:
-        """Connect anew; the host is not restarted."""
+        """Connect anew, and return a shell; the host is not restarted."""
         self.close()
         config = self._config
         self._setup.log.event("state", "connecting to the host", state="connecting")
@@ -73,13 +73,13 @@ class Driver:
             typing_delay_s=config.typing_delay_s("test_shell"),
             watch=self._setup.watch,
         ).__enter__()
-        # The host keeps no memory of what is typed from here on.
+        # From here on the host's shell writes no history of the typed commands.
         for command in ("unset HISTFILE", *config.login_commands):
             self._console.send_line(command, limit)
         return Shell.prepare(self._console, limit)
 
     def power_off(self, deadline: Deadline) -> None:
-        """Leave the host as it is: up."""
+        """Do nothing: the host stays up."""
 
     def close(self) -> None:
         """Close the console and the connection."""

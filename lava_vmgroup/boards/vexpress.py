@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Versatile Express: a board whose own controller starts UEFI, which has a menu on the console.
 
-At each reset the controller is stopped, so that the firmware on the board's USB storage can be
-changed; it talks on the same serial console.  What follows is a boot loader's dialogue like any
-other, of scripted steps through the menu.
+The controller and UEFI use the same serial console.  At each reset the driver stops the controller,
+changes the firmware on the board's USB storage, and lets the board start.  Boot commands then step
+through UEFI's menu, like a dialogue with any other boot loader.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _UMOUNT_TRIES = 5
 
 
 def check(config: DeviceConfig) -> None:
-    """Raise the `ConfigurationError` for a device that this driver cannot serve."""
+    """Raise a `ConfigurationError` for a device that this driver cannot serve."""
     if config.vexpress_complete_firmware:
         raise ConfigurationError(
             f"device {config.hostname or config.device_type}: vexpress_complete_firmware is set, "
@@ -47,19 +47,22 @@ def check(config: DeviceConfig) -> None:
 
 
 class Driver(bootloader.Driver):
-    """Drives one board; see `lava_vmgroup.boards.Board`."""
+    """A driver of one board; see `lava_vmgroup.boards.Board`."""
 
     def __init__(self, setup: BoardSetup) -> None:
         super().__init__(setup)
         self._firmware: Mapping[str, Path] = {}
 
     def deploy_image(self, image: Path, deadline: Deadline) -> None:
-        """See `Board.deploy_image`; the firmware is the lab's."""
+        """See `Board.deploy_image`; the next reset brings back the lab's or the first firmware."""
         super().deploy_image(image, deadline)
         self._firmware = {}
 
     def _take_firmware(self, files: KernelFiles) -> None:
-        """Take the job's firmware, to be put on the board at its next reset."""
+        """Keep the job's firmware, which the next reset puts on the board.
+
+        Raises `JobError` for a file that has no place on this board.
+        """
         config = self._config
         places = {
             "bootloader": config.vexpress_uefi_path,
@@ -78,7 +81,7 @@ class Driver(bootloader.Driver):
         self._firmware = {places[name]: path for name, path in given.items()}
 
     def _after_reset(self, console: Console, deadline: Deadline) -> None:
-        """Change the firmware while the board's controller is stopped."""
+        """Stop the board's controller, change the firmware, and let the board start."""
         config = self._config
         limit = deadline.sub("the board's controller", _CONTROLLER_S)
         console.expect([config.vexpress_stop_autoboot_prompt], limit)
@@ -91,7 +94,7 @@ class Driver(bootloader.Driver):
                 self._umount(folder, deadline)
         self._tell(console, "USB_OFF", deadline)
         self._tell(console, "flash", deadline)
-        # There UEFI keeps its menu: each boot begins with the same one.
+        # UEFI keeps its menu there; once it is erased, each boot begins with the same menu.
         settings = f"{config.vexpress_flash_range_low} {config.vexpress_flash_range_high}"
         self._tell(console, f"eraserange {settings}", deadline)
         self._tell(console, "exit", deadline)
@@ -100,7 +103,7 @@ class Driver(bootloader.Driver):
     def _talk(
         self, loader: Loader, commands: Sequence[BootCommand], offer: Offer, deadline: Deadline
     ) -> None:
-        """Choose nothing before the menu shows."""
+        """Wait for the menu before the first command, if that does not wait itself."""
         if commands and commands[0].kind in (CommandKind.SEND_LINE, CommandKind.SEND_CONTROL):
             loader.await_prompt(deadline.sub("the firmware's menu", self._config.boot_cmd_timeout))
         super()._talk(loader, commands, offer, deadline)
@@ -112,7 +115,7 @@ class Driver(bootloader.Driver):
         console.expect([_CONTROLLER_PROMPT], limit)
 
     def _mount(self, console: Console, folder: Path, deadline: Deadline) -> None:
-        """Have the board show its storage, and mount it; a second try where it does not appear."""
+        """Switch the board's USB storage on and mount it; if it does not appear, try once more."""
         for first_try in (True, False):
             self._tell(console, "USB_ON", deadline)
             appears = Deadline.after("the board's USB storage", _APPEARS_S)
@@ -145,7 +148,10 @@ class Driver(bootloader.Driver):
         run_configured(command, key, deadline.sub(key, _MOUNT_S))
 
     def _update(self, storage: Path, deadline: Deadline) -> None:
-        """Put the firmware on the storage: the job's, the lab's, or what was there at first."""
+        """Put the firmware on the storage: the job's, else the lab's, else the first one's backup.
+
+        The first firmware is backed up before a job's firmware replaces it.
+        """
         config = self._config
         uefi, backup = (
             storage / config.vexpress_uefi_path,
@@ -165,7 +171,7 @@ class Driver(bootloader.Driver):
 
 @contextmanager
 def _mount_point() -> Iterator[Path]:
-    """A folder that is only removed when it is empty, so never with the board's files in it."""
+    """Yield a new folder, and remove it only if it is empty, so never with the board's files."""
     folder = Path(tempfile.mkdtemp(prefix="lava-vmgroup-vexpress-"))
     try:
         yield folder
@@ -175,7 +181,7 @@ def _mount_point() -> Iterator[Path]:
 
 
 def _replace(target: Path, source: Path | None) -> None:
-    """Make `target` equal to `source`, if it is not; flash memory wears off."""
+    """Copy `source`, if any, over `target` if they differ; needless writes wear flash memory."""
     if source is None or (target.exists() and filecmp.cmp(source, target, shallow=False)):
         return
     try:
