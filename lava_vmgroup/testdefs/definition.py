@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A test definition as a value: LAVA's YAML, checked as a whole before anything runs.
 
-Every problem of a file is reported at once, each with its place and with what was expected there.
+`parse_definition` reports all problems of a file at once.  Each problem names its place in the file
+and the expected value.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ from lava_vmgroup.testdefs.source import (
 DEFAULT_PATTERN = (
     r"(?P<test_case_id>\S.*)\s+:\s+(?P<result>PASS|pass|FAIL|fail|SKIP|skip|UNKNOWN|unknown)"
 )
-"""How a line of a test's output tells a result when the definition does not say."""
+"""The pattern for results in a test's output if the definition has no ``parse.pattern``."""
 
 _MAX_EXTRA_METADATA = 1 << 18
+"""Characters; a longer file is ignored."""
 
 _MANDATORY = ("metadata", "run")
 _SECTIONS = ("metadata", "install", "run")
@@ -44,22 +46,22 @@ _LISTS = frozenset(
         *("steps", "deps", "keys", "sources", "git-repos", "bzr-repos"),
     }
 )
-"""Keys of the sections that hold lists."""
+"""Keys within the sections whose values are lists."""
 
 DEFAULT_FIXUPS: Mapping[str, str] = MappingProxyType(
     {outcome.value.upper(): outcome.value for outcome in Outcome}
 )
-"""How results of parse.pattern are read when the definition has no fixupdict of its own."""
+"""LAVA's results in capitals, with their meaning.  A definition's ``fixupdict`` comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParseRules:
-    """How results are read from the test's ordinary output."""
+    """The rules for reading results from the test's ordinary output."""
 
     pattern: UserPattern
-    """Has the group test_case_id; result, measurement, units and message are optional."""
+    """Has the group test_case_id, and perhaps result, measurement, units and message."""
     fixups: Mapping[str, str]
-    """From the word that the test prints to pass, fail, skip or unknown."""
+    """The test's words for results, each with its meaning: pass, fail, skip or unknown."""
 
 
 DEFAULT_RULES = ParseRules(
@@ -77,12 +79,13 @@ class RepositoryToInstall:
     destination: str = ""
     """A folder in the test's directory, or the name of a parameter that holds one."""
     skip_by_default: str = "false"
-    """``true`` or another word for it leaves the repository out; or the name of a parameter."""
+    """``true``, ``yes``, ``on`` or ``1`` leaves the repository out; or the name of a parameter that
+    holds such a word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestDefinition:
-    """What a test is called, what it needs, and which shell lines it runs."""
+    """A test's name, its requirements, and the shell lines that it runs."""
 
     __test__ = False
 
@@ -91,7 +94,7 @@ class TestDefinition:
     description: str
     version: str = ""
     remarks: tuple[str, ...] = ()
-    """Things that the definition's author may want to know."""
+    """Warnings for the definition's author."""
     os: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
@@ -104,19 +107,19 @@ class TestDefinition:
     dependencies: tuple[str, ...] = ()
     """Packages to install on the node."""
     distro_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """More packages by the distribution that the node turns out to run."""
+    """More packages, by distribution; the node installs those for its own distribution."""
     git_repositories: tuple[RepositoryToInstall, ...] = ()
     bzr_repositories: tuple[str, ...] = ()
     install_steps: tuple[str, ...] = ()
     run_steps: tuple[str, ...] = ()
     parse: ParseRules = DEFAULT_RULES
     test_case_deps: tuple[Source, ...] = ()
-    """Definitions to be run before this one."""
+    """Definitions that run before this one."""
     expected: tuple[str, ...] = ()
-    """The test cases that the test must record, and no others; any when there are none."""
+    """The test cases that the test must record, and no others.  If empty, it may record any."""
 
     def metadata_for_bundle(self, location: str, url: str) -> dict[str, str]:
-        """The testdef_metadata of a result bundle: eight strings, all of them mandatory."""
+        """Return the testdef_metadata of a result bundle: eight strings, all of them mandatory."""
         return {
             "description": self.description,
             "version": self.version,
@@ -130,9 +133,9 @@ class TestDefinition:
 
 
 def parse_definition(text: str, *, source: str) -> TestDefinition:
-    """Read a test definition; `source` is its URL or path, for messages.
+    """Parse the YAML text of a test definition; `source` is its URL or path, for messages.
 
-    Raises JobError with every problem found.
+    Raises `JobError` with all problems.
     """
     problems: list[str] = []
     try:
@@ -154,14 +157,15 @@ def parse_definition(text: str, *, source: str) -> TestDefinition:
 
 
 def definition_text(content: Mapping[str, Any]) -> str:
-    """The YAML text of a definition that stands in a job."""
+    """Return the YAML text of a definition that is part of the job file."""
     return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
 
 
 def parse_extra_metadata(text: str) -> dict[str, str]:
-    """What ``lava-test-case-metadata`` kept on the node; nothing when it is not readable.
+    """Parse the file that ``lava-test-case-metadata`` wrote on the node.
 
-    A name may be there twice; the last one counts.
+    Of equal names the last one counts.  If the text is too long or no YAML mapping, the result is
+    empty.
     """
     if len(text) > _MAX_EXTRA_METADATA:
         return {}
@@ -171,7 +175,7 @@ def parse_extra_metadata(text: str) -> dict[str, str]:
         return {}
     if not isinstance(content, dict):
         return {}
-    # The system under test wrote it: nested values may be far larger than their text.
+    # The system under test wrote the file: nested values may be far larger than their text.
     return {
         str(name): str(value)
         for name, value in content.items()
@@ -228,7 +232,10 @@ def _refusal(source: str, problems: list[str]) -> JobError:
 
 
 def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A mapping of the definition, empty when it is absent or (reported elsewhere) none."""
+    """Return a mapping of the definition; empty if it is absent, or no mapping.
+
+    The schema reports the latter.
+    """
     section = content.get(name)
     return section if isinstance(section, dict) else {}
 
@@ -243,7 +250,10 @@ def _yaml_problem(error: Exception) -> str:
 
 
 def _with_text_keys(value: Any, place: str, problems: list[str]) -> Any:
-    """The same value with text for keys: YAML reads ``on:`` and ``1:`` as other types."""
+    """Return `value` with text for all keys, and add a problem for every key that is no text.
+
+    Such keys are null, and those with a tag such as ``!!int``: `safe_yaml` reads others as text.
+    """
     if isinstance(value, list):
         return [
             _with_text_keys(item, f"{place}[{index}]", problems) for index, item in enumerate(value)
@@ -260,9 +270,9 @@ def _with_text_keys(value: Any, place: str, problems: list[str]) -> Any:
 
 
 def _without_empty_sections(content: Any) -> Any:
-    """The same without the sections and lists of which only the key is there.
+    """Drop optional keys without a value, and make lists without a value empty ones.
 
-    LAVA takes ``steps:`` with nothing after it for no steps.
+    As in LAVA, ``steps:`` with nothing after it means no steps.
     """
     if not isinstance(content, dict):
         return content
@@ -278,7 +288,7 @@ def _without_empty_sections(content: Any) -> Any:
 
 
 def _texts(value: Any) -> Any:
-    """The same data with nothing but ordinary strings."""
+    """Return the same data with ordinary strings in place of `safe_yaml.Plain`."""
     if isinstance(value, str):
         return str(value)
     if isinstance(value, dict):
@@ -318,5 +328,5 @@ def _pattern_problems(parse: Mapping[str, Any]) -> Iterator[str]:
 
 
 def metadata_text(metadata: Mapping[str, str]) -> str:
-    """What is kept on the node as ``testdef_metadata``: the bundle's eight strings as YAML."""
+    """Return the bundle's eight strings as YAML, for the file ``testdef_metadata`` on the node."""
     return yaml.safe_dump(dict(metadata), allow_unicode=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From the places that a job names to test definitions with all that belongs to them."""
+"""Loads test definitions from the places that a job names, with the files that belong to them."""
 
 from __future__ import annotations
 
@@ -35,17 +35,18 @@ from lava_vmgroup.testdefs.steps import SkipInstall
 from lava_vmgroup.testdefs.tree import Tree, file_in, read_folder, read_tar
 
 MAX_DEFINITION = 1 << 20
-"""Bytes of a definition: what is long is a script beside it."""
+"""Bytes of a definition; longer shell code belongs into a script beside it."""
 
 MAX_TESTS = 1000
-"""Tests of one action; those that want others before them may want each of those twice."""
+"""Tests of one action, ``test-case-deps`` included: if each test names the next one twice, every
+level doubles their number."""
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fetched:
-    """A definition's text, and what came with it."""
+    """A definition's text, the files that came with it, and their origin."""
 
     text: str
     files: Tree = ()
@@ -53,7 +54,7 @@ class _Fetched:
     url: str = ""
     vcs: str = "url"
     revision: str = ""
-    """Empty for what has no revisions."""
+    """Empty for a place without revisions."""
     project: str = ""
 
 
@@ -64,12 +65,12 @@ class Checkout:
     tree: Tree
     revision: str
     left_out: tuple[str, ...] = ()
-    """Paths that lead outside, or are no files."""
+    """Paths of links that lead outside, and of devices and sockets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """A repository, at the commit that is wanted."""
+    """A repository and the commit to fetch."""
 
     kind: SourceKind
     url: str
@@ -79,39 +80,40 @@ class Origin:
 
 
 Checkouts = Once[Origin, Checkout]
-"""Each repository is fetched once."""
+"""Repositories by their origin; each is fetched once."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Loader:
-    """Fetches test definitions, each with those that it wants to be run before."""
+    """A loader of test definitions and of their ``test-case-deps``."""
 
     folder: Path
-    """What relative paths are relative to: the job's folder."""
+    """The job's folder, to which relative paths refer."""
     work: Path
-    """Where clones and downloads go; the caller removes it."""
+    """A folder for clones and downloads; the caller removes it."""
     deadline: Deadline
     warn: Callable[[str], None] = field(default=lambda _: None)
     skip_install: SkipInstall | None = None
     download: Callable[[str], Path] | None = None
-    """Brings the file that a URL names; None: nothing but this machine is looked at, and no
-    repository to install."""
+    """Downloads a URL and returns the file.  If None, the loader skips definitions on other
+    machines, and all repositories to install."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """For the programs that fetch repositories, such as a proxy."""
+    """Environment variables for the programs that fetch repositories, such as a proxy."""
     checkouts: Checkouts = field(default_factory=Once)
-    """The repositories fetched so far; other nodes may share them."""
+    """The repositories fetched so far; the loaders of other nodes may share them."""
     _count: int = 0
     _loaded: int = 0
 
     def load(self, source: Source) -> list[OverlayTest]:
-        """The tests of one source in the order in which they run.
+        """Return the tests of one source in the order in which they run.
 
-        Raises JobError for a definition that is not valid, or that waits for itself.
+        Blocks while it fetches them, until `deadline`.  Raises `JobError` if a definition cannot be
+        fetched, is not valid, or depends on itself.
         """
         return list(self._load(source, ()))
 
     def is_local(self, source: Source) -> bool:
-        """Whether the definition is on the dispatcher, or in the job."""
+        """Return whether the definition is on the dispatcher, or in the job."""
         match source.kind:
             case SourceKind.URL:
                 return local_path(source.location, self.folder) is not None
@@ -231,7 +233,7 @@ class Loader:
     def _repositories_to_install(
         self, definition: TestDefinition, parameters: Mapping[str, str]
     ) -> Iterator[tuple[str, Tree, SoftwareSource]]:
-        """The folders of the test's directory that repositories go to, with what is in them."""
+        """Yield each repository: its folder in the test's directory, its content, its origin."""
         for repository in definition.git_repositories:
             if not _is_skipped(repository, parameters):
                 yield self._installed(repository, parameters)
@@ -255,7 +257,10 @@ class Loader:
         return destination, checkout.tree, _origin(SourceKind.GIT, url, checkout)
 
     def _checked_out(self, origin: Origin) -> Checkout:
-        """A repository's content, of which a test gets what may be brought along."""
+        """Return a repository's content, and warn of every path that is left out.
+
+        Blocks while it or another loader fetches the repository.
+        """
         checkout = self.checkouts.get(origin, lambda: self._check_out(origin), self.deadline)
         for path in checkout.left_out:
             self.warn(f"{shown(origin.url)}: {path} is left out: it leads outside, or is no file")
@@ -281,7 +286,7 @@ class Loader:
         return Checkout(tree=tree, revision=found, left_out=tuple(left_out))
 
     def _new_folder(self) -> Path:
-        """A folder that nothing else uses."""
+        """Make a folder that nothing else uses, and return it."""
         self._count += 1
         folder = self.work / str(self._count)
         folder.mkdir(parents=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The tests of one node as a plain tar: helpers, group facts, generated scripts, a list of work.
 
-The tar is unpacked at ``/`` of the node and makes this, the layout of LAVA::
+The node unpacks the tar at ``/``.  That makes LAVA's layout::
 
     <lava_test_dir>/bin/                       the helpers, on PATH while tests run
     <lava_test_dir>/lava-environment           facts for the helpers, sourced by them
@@ -11,12 +11,12 @@ The tar is unpacked at ``/`` of the node and makes this, the layout of LAVA::
     <lava_test_dir>/results/                   empty; filled by lava-test-runner
 
 Repositories that are large, or that many tests use, are not in this tar.  Each travels once, as a
-tar of its own that is unpacked in ``<lava_test_dir>/trees/<number>/``; then ``trees/place`` gives
-every test a copy of its own, into which it may write.
+tar of its own that the node unpacks in ``<lava_test_dir>/trees/<number>/``.  Then ``trees/place``
+gives every test a copy of its own, because tests write there.
 
 Each lava_test_shell action of a job builds a tar of its own.  Unpacking it replaces the helpers,
-the environment and the list of work; tests/ and results/ of an earlier action have other UUIDs in
-their names and stay until somebody removes the directory.
+the environment and the list of work.  The tests/ and results/ of an earlier action have other UUIDs
+in their names and stay until the directory is removed.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ from lava_vmgroup.testdefs.tree import Folder, Tree, TreeEntry, moved, pack, siz
 MULTI_NODE_CACHE = "/tmp/lava_multi_node_cache.txt"  # noqa: S108 - tests read it there
 
 RECORDS_PORT = "lava-vmgroup.records"
-"""The name by which a VM finds its port for records."""
+"""Name of a VM's virtio port for records; the guest finds the port by it."""
 
 GENERATED = frozenset({"testdef.yaml", "testdef_metadata", "uuid", "install.sh", "run.sh"})
-"""What a test's directory holds beside the repository's files, whatever those are called."""
+"""Generated files of a test's directory.  A repository's file of the same name is left out."""
 
 _APART_BYTES = 1 << 20
-"""Trees that would add less than this to the overlay are in it."""
+"""A tree travels apart if it would add at least so many bytes to the overlay, over all tests."""
 
 _UNPACK_S = 60.0
 _SLOWEST = 256 << 10
-"""Bytes a second that the slowest link, card or guest takes of a large overlay."""
+"""Bytes per second at which the slowest link, card or guest takes a large overlay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverlayTest:
-    """One test definition of a node's work."""
+    """One test of a node: its definition, its files, and their origin."""
 
     definition: TestDefinition
     uuid: str
@@ -69,14 +69,14 @@ class OverlayTest:
     files: Tree = ()
     """The files in the test's directory beside its definition and scripts."""
     repositories: tuple[tuple[str, Tree], ...] = ()
-    """The repositories that the test asks for: folders of its directory, and their content."""
+    """The repositories to install, each as a folder of the test's directory and its content."""
     software: tuple[SoftwareSource, ...] = ()
-    """The sources of the definition and the files."""
+    """The origins of the definition and of the repositories, for the results."""
     skip_install: SkipInstall | None = None
 
     @property
     def installs(self) -> bool:
-        """Return whether the test has install steps to run."""
+        """True if the test has an install script."""
         facts = Facts(uuid=self.uuid, directory="/", parameters={})
         return steps.install_script(self.definition, facts, self.skip_install) is not None
 
@@ -87,7 +87,8 @@ class OverlayTest:
 
     @property
     def trees(self) -> tuple[tuple[str, Tree], ...]:
-        """All that comes from repositories: folders of the test's directory, and their content."""
+        """The trees from repositories, each with its folder in the test's directory, in the order
+        in which they are laid over each other."""
         trees = (("", self.files), *self.repositories)
         return tuple((folder, tree) for folder, tree in trees if tree)
 
@@ -98,7 +99,7 @@ class OverlayTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverlaySpec:
-    """Everything that one node's overlay is made of."""
+    """The input for one node's overlay."""
 
     node: str
     role: str
@@ -106,41 +107,43 @@ class OverlaySpec:
     """Name and role of every member, this node included."""
     tests: Sequence[OverlayTest]
     first_number: int = 0
-    """The first test's number on the node: a program that an earlier action's test left running
-    must not record for one of these."""
+    """The first test's number on the node.  Numbers go on from action to action: a program that an
+    earlier test left running must not record for one of these tests."""
     lava_test_dir: str = ""
     """Absolute path on the node; empty for ``/lava-<node>``."""
     target_group: str = ""
     host_ip: str | None = None
-    """Where VMs reach the host, for lava-start-vms; None when it is not known (yet)."""
+    """The address at which VMs reach the host, for lava-start-vms; None if it is not known yet."""
     is_host: bool = False
     shell: str = "/bin/sh"
     """Absolute path of the shell that runs the helpers."""
     steps_shell: str = ""
-    """The same for the steps of the tests; empty for /bin/bash where it is, else `shell`."""
+    """Absolute path of the shell that runs the tests' steps.  If empty, the node takes /bin/bash,
+    or /bin/sh if it has no bash."""
     server_ip: str = ""
-    """The dispatcher's address, for the tests' LAVA_SERVER_IP; empty when it is not known."""
+    """The dispatcher's address, for the tests' LAVA_SERVER_IP; empty if it is not known."""
     exports: Mapping[str, str] = field(default_factory=dict)
     """Environment variables for everything that runs in a test."""
     repeat_count: int = 0
-    """For the tests' REPEAT_COUNT, which they have when it is more than 0."""
+    """The tests' REPEAT_COUNT; 0 leaves the variable unset."""
     debug: bool = False
-    """Whether the MultiNode helpers print debug lines."""
+    """True if the MultiNode helpers print debug lines."""
     records_file: str = ""
-    """Where records are written beside the console; empty for a port of a VM's, if it has one."""
+    """Path of the node's file for records beside the console.  If empty, the node uses its port
+    `RECORDS_PORT`, if it has one."""
     multi_node_cache: str = MULTI_NODE_CACHE
-    """Where the node keeps the data of the last lava-wait."""
+    """Path of the node's file for the data of the last lava-wait or lava-wait-all."""
 
     @property
     def directory(self) -> PurePosixPath:
-        """Where the overlay is on the node."""
+        """The overlay's directory on the node."""
         return PurePosixPath(self.lava_test_dir or f"/lava-{self.node}")
 
 
 def build_overlay(spec: OverlaySpec) -> bytes:
-    """The tar for `spec`, without the `trees_apart` of its tests.
+    """Return the tar for `spec`, without the `trees_apart` of its tests.
 
-    Raises JobError when a name or a path of the job cannot stand in the node's files.
+    Raises `JobError` if a name or a path of the job cannot be written into the node's files.
     """
     problems = list(_problems(spec))
     if problems:
@@ -151,37 +154,37 @@ def build_overlay(spec: OverlaySpec) -> bytes:
 
 
 def trees_apart(tests: Sequence[OverlayTest]) -> tuple[Tree, ...]:
-    """The trees that travel beside the overlay, each once, in the order of their numbers."""
+    """Return the trees that travel beside the overlay, each once, in the order of their numbers."""
     uses = Counter(tree for test in tests for _, tree in test.trees)
     heavy = {tree for tree, number in uses.items() if size_of(tree) * number >= _APART_BYTES}
-    # One over the other in the order given: where one of a test is apart, all are.
+    # A test's trees are laid over each other in order: if one travels apart, all of them do.
     apart = [test for test in tests if test.has_any_of(heavy)]
     return tuple(dict.fromkeys(tree for test in apart for _, tree in test.trees))
 
 
 def placed_bytes(tests: Sequence[OverlayTest]) -> int:
-    """The room that the trees take on the node once every test has its own."""
+    """Return the bytes that the trees take on the node once every test has its own copies."""
     return sum(size_of(tree) for test in tests for _, tree in test.trees)
 
 
 def unpacking_s(size: int) -> float:
-    """Seconds that a slow node may take for `size` bytes of tests."""
+    """Return the seconds that a slow node may need to unpack `size` bytes of tests."""
     return _UNPACK_S + size / _SLOWEST
 
 
 def placing_command(spec: OverlaySpec) -> str:
-    """The shell command that gives every test its copies of the trees that travelled apart."""
+    """Return the shell command that gives every test its copies of the `trees_apart`."""
     return f"sh {quoted(str(spec.directory))}/trees/place"
 
 
 def runner_command(spec: OverlaySpec) -> str:
-    """The shell command that runs the overlay's tests once it is unpacked."""
+    """Return the shell command that runs the tests of the unpacked overlay."""
     directory = str(spec.directory)
     return f"{quoted(f'{directory}/bin/lava-test-runner')} {quoted(directory)}"
 
 
 def directory_problem(path: str) -> str | None:
-    """What keeps a path of the job from being a folder or a program on the node, or None."""
+    """Return the reason why `path` cannot be a folder or a program on the node, or None."""
     if re.fullmatch(r"(/[A-Za-z0-9_.+-]+)+", path) and ".." not in PurePosixPath(path).parts:
         return None
     return f"expected an absolute path of letters, digits and _.+-, found {path!r}"
@@ -206,7 +209,7 @@ def _file(path: str, text: str, *, executable: bool = False) -> TreeEntry:
 
 
 def _entries(spec: OverlaySpec) -> Iterator[TreeEntry]:
-    """Every member of the overlay."""
+    """Yield every member of the overlay, with paths relative to its directory."""
     yield Folder(path=".")
     yield Folder(path="bin")
     scripts = resources.files("lava_vmgroup.testdefs") / "scripts"
@@ -280,7 +283,8 @@ def _generated_files(spec: OverlaySpec, test: OverlayTest, directory: str) -> It
     yield _file("run.sh", steps.run_script(test.definition, facts), executable=True)
 
 
-# A tree's last test gets the tree itself.  `cp -a` copies the content of what is no link itself.
+# The last test of a tree gets the tree itself, the others get copies.  The "/." has `cp -a` copy
+# the tree's content.
 _PLACING = """\
 set -e
 cd {directory}
@@ -301,7 +305,7 @@ own() {{
 
 
 def _placing_script(spec: OverlaySpec, apart: Sequence[Tree]) -> str:
-    """The shell program that makes the directories of tests whose trees travelled apart."""
+    """Return the shell program that makes the directories of tests whose trees travelled apart."""
     lines = [
         _PLACING.format(
             directory=quoted(str(spec.directory)), generated=" ".join(sorted(GENERATED))

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Repositories of test definitions, fetched by their own programs, git and bzr.
+"""Fetches repositories of test definitions with git and bzr.
 
-What a job says of a repository is never an option of these programs, nor a transport that runs
-commands, and no program asks anybody for a password.  One that the job gives is not on a command
-line, where every user of the dispatcher could read it.
+The rules, and their reasons:
+
+1. No text of a job becomes an option of these programs, or a transport that runs commands: a job
+   must not run its own commands on the dispatcher.
+2. The programs never ask for a password: nobody could answer.
+3. A password of the job is not on a command line: every user of the dispatcher could read it there.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from lava_vmgroup.testdefs.source import SourceKind, shown
 from lava_vmgroup.testdefs.tree import MAX_BYTES
 
 _LIMIT_UNIT = 512
-"""Bytes; in these blocks a shell counts."""
+"""Bytes of a block, in which ``ulimit -f`` counts."""
 
 _SCHEMES = {
     SourceKind.GIT: frozenset({"file", "git", "http", "https", "ssh"}),
@@ -48,15 +51,15 @@ _CREDENTIAL_HELPER = (
     '!f() { [ "$1" != get ] || '
     'printf "username=%s\\npassword=%s\\n" "$LAVA_GIT_USERNAME" "$LAVA_GIT_PASSWORD"; }; f'
 )
-"""What git runs, by a shell, for what to log in with."""
+"""A credential helper, which git runs in a shell: it prints the job's user name and password."""
 
 Ended = subprocess.CompletedProcess[bytes]
 
 
 def local_repository(url: str, folder: Path) -> Path | None:
-    """The folder on the dispatcher that a repository's URL names, None for one elsewhere.
+    """Return the folder on the dispatcher that a repository's URL names; None if it is elsewhere.
 
-    Paths are relative to `folder`.
+    Relative paths refer to `folder`.
     """
     scheme = _SCHEME.match(url)
     if scheme and scheme[1] == "file":
@@ -68,7 +71,7 @@ def local_repository(url: str, folder: Path) -> Path | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _GitPlace:
-    """Where git finds a repository, apart from what lets one in there."""
+    """A repository's place for git, with the credentials apart from the URL."""
 
     url: str
     options: tuple[str, ...] = ()
@@ -76,14 +79,15 @@ class _GitPlace:
 
     @classmethod
     def of(cls, place: str) -> _GitPlace:
-        """The place that a URL or path names, perhaps with credentials."""
+        """Make a place of a path, or of a URL that may hold credentials."""
         url = urlsplit(place) if _SCHEME.match(place) else urlsplit("")
         if url.scheme not in _HTTP or url.username is None:
             return cls(url=place)
         host = url.netloc.rpartition("@")[2]
         options = ["-c", f"credential.{url.scheme}://{host}.helper={_CREDENTIAL_HELPER}"]
         if url.password is not None:
-            # Helpers of the user's own must neither answer nor keep what is the job's.
+            # The empty helper switches off those of the dispatcher's user: they would answer for
+            # the job, or store its password.
             options = ["-c", "credential.helper=", *options]
         return cls(
             url=urlunsplit(url._replace(netloc=host)),
@@ -97,13 +101,16 @@ class _GitPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repositories:
-    """Fetches repositories; all methods raise JobError with the reason of git or bzr."""
+    """A client of git and bzr.
+
+    Its methods block until the program has ended, and raise `JobError` with the program's reason.
+    """
 
     folder: Path
-    """What relative paths are relative to."""
+    """The folder to which relative paths refer."""
     deadline: Deadline
     environment: Mapping[str, str]
-    """For git and bzr, added to ours: a proxy."""
+    """More environment variables for git and bzr, such as a proxy."""
 
     def clone_git(
         self,
@@ -114,10 +121,10 @@ class Repositories:
         revision: str = "",
         recursive: bool = False,
     ) -> str:
-        """Clone into `target`, which must not exist; returns the commit that is checked out.
+        """Clone into `target`, which must not exist; return the commit that is checked out.
 
-        Without a revision, only the newest commit is fetched.  A `recursive` clone has its
-        submodules.
+        Without a `revision`, only the newest commit is fetched.  With `recursive`, submodules are
+        fetched, too.
         """
         place = _GitPlace.of(_checked(url, SourceKind.GIT, self.folder))
         words = ["git", *place.options, "clone", "--quiet"]
@@ -127,7 +134,7 @@ class Repositories:
         from_there = ["--", place.url, str(target)]
         ended = self._git([*words, *newest_only, *from_there], place.environment)
         if ended.returncode != 0 and newest_only and "shallow" in _said(ended):
-            # A server of plain files over HTTP.
+            # A server of plain files over HTTP cannot give part of a history.
             shutil.rmtree(target, ignore_errors=True)
             ended = self._git([*words, *from_there], place.environment)
         _succeeded(ended, f"cannot clone {shown(url)}")
@@ -145,7 +152,10 @@ class Repositories:
         return ended.stdout.decode().strip()
 
     def branch_bzr(self, url: str, target: Path, *, revision: str = "") -> str:
-        """As `clone_git`, with bzr or its successor brz; returns the revision's number."""
+        """Branch into `target` with bzr or its successor brz; return the revision's number.
+
+        Raises `ConfigurationError` if the dispatcher has no such program.
+        """
         program = next((name for name in ("bzr", "brz") if shutil.which(name)), None)
         if program is None:
             raise ConfigurationError(
@@ -163,7 +173,10 @@ class Repositories:
         return ended.stdout.decode().strip()
 
     def _submodules_from(self, url: str) -> Mapping[str, str]:
-        """Only a repository of the dispatcher may bring along others that are there."""
+        """Return the variables that limit the transports of submodules.
+
+        Only a repository on the dispatcher may have submodules there.
+        """
         allowed = _SCHEMES[SourceKind.GIT]
         if local_repository(url, self.folder) is None:
             allowed -= {"file"}
@@ -175,7 +188,10 @@ class Repositories:
         return self._limited(words, variables)
 
     def _limited(self, words: list[str], variables: Mapping[str, str]) -> Ended:
-        """Run a program that cannot write a file that is larger than a test may be."""
+        """Run a program that cannot write a file of more than `MAX_BYTES`.
+
+        Raises `JobError` if it tries.
+        """
         find_tool(words[0])
         limit = ["sh", "-c", 'ulimit -f "$0" && exec "$@"', str(MAX_BYTES // _LIMIT_UNIT)]
         ended = run_tool([*limit, *words], self.deadline, environment=variables)
@@ -188,14 +204,17 @@ class Repositories:
 
 
 def project_name(url: str) -> str:
-    """What a repository is called, by its URL."""
+    """Return a repository's name, which is the end of its URL."""
     path = urlsplit(url).path if "://" in url else url
     last = re.split(r"[/:]", path.rstrip("/"))[-1]
     return last.removesuffix(".git") or "repository"
 
 
 def check_url(url: str, kind: SourceKind) -> None:
-    """Raise JobError for what cannot be the place of a repository, wherever that may be."""
+    """Raise `JobError` if `url` cannot name a repository, or has a password that must be hidden.
+
+    Only git over HTTP can hide a password.
+    """
     schemes = _SCHEMES[kind]
     scheme = _SCHEME.match(url)
     if scheme and (scheme[1] or scheme[2]).lower() not in schemes:
@@ -217,7 +236,7 @@ def check_url(url: str, kind: SourceKind) -> None:
 
 
 def _checked(url: str, kind: SourceKind, folder: Path) -> str:
-    """The repository's place for a command line; raises JobError for what is no place."""
+    """Return the repository's place for a command line; raise `JobError` if there is none."""
     check_url(url, kind)
     path = local_repository(url, folder)
     if path is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The shape of a test definition, and what a file that has another shape is told."""
+"""The JSON schema of a test definition, and the messages for files that break it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SCHEMA: dict[str, Any] = {
     "required": ["metadata", "run"],
     "additionalProperties": False,
     "properties": {
-        # Open, as in LAVA: people keep notes such as maintainer and scope here.
+        # Any other key is allowed, as in LAVA: people keep notes such as maintainer and scope here.
         "metadata": {
             "type": "object",
             "required": ["name", "format"],
@@ -114,7 +114,10 @@ _KINDS = {
 
 
 def schema_problems(content: Any) -> list[str]:
-    """Every place where `content` (with text for all keys) does not have the shape."""
+    """Return a message for every place where `content` breaks the schema.
+
+    All keys in `content` must be text.
+    """
     errors = sorted(
         jsonschema.Draft202012Validator(SCHEMA).iter_errors(content),
         key=lambda error: [str(part) for part in error.absolute_path],
@@ -123,7 +126,7 @@ def schema_problems(content: Any) -> list[str]:
 
 
 def found(value: object) -> str:
-    """What a value of a YAML file is, in the words of its author."""
+    """Describe a value of a YAML file, for the end of a message: "found ..."."""
     if value is None:
         return "nothing"
     if isinstance(value, Plain):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where a test definition comes from, as a job or another definition says it."""
+"""The place of a test definition, as a job or another definition names it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from lava_vmgroup.job.reference import FileReference
 DEFAULT_TESTDEF = "lavatest.yaml"
 
 FORBIDDEN_IN_NAMES = " $&()\"'<>/\\|;`"
-"""What a test's name must not contain: it stands in shell code and in marker lines."""
+"""Characters that a test's name must not have: it stands in shell code and in marker lines."""
 
 PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class SourceKind(enum.Enum):
-    """What kind of place it is, in the words of ``from``."""
+    """The kinds of places, by the words of ``from``."""
 
     GIT = "git"
     BZR = "bzr"
@@ -38,7 +38,7 @@ _KEYS = {
     "tar-repo": SourceKind.TAR,
     "url": SourceKind.URL,
 }
-"""LAVA v1's words for a place; today's say ``from`` and ``repository``."""
+"""LAVA v1's keys for a place; today's LAVA has ``from`` and ``repository`` instead."""
 
 _TEXT = {"type": "string", "minLength": 1}
 
@@ -48,8 +48,8 @@ _WITHOUT_EFFECT: dict[str, Any] = {
     "lava-signal": {"enum": ["kmsg", "stdout"]},
     "history": _TRUTH,
 }
-"""Today's keys that change nothing here: results go beside the console where they can, and no
-test is given the history of its repository."""
+"""Keys of today's LAVA that change nothing here: results go beside the console if the node has a
+channel there, and no test gets the history of its repository."""
 
 SOURCE_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -71,16 +71,16 @@ SOURCE_SCHEMA: dict[str, Any] = {
     },
     "x-text": True,
 }
-"""The shape of an entry; `parse_source` checks what a schema does not say well."""
+"""The JSON schema of an entry; `parse_source` checks further rules."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One test definition's place."""
+    """The place of one test definition, and the values that replace the definition's own."""
 
     kind: SourceKind
     location: str = ""
-    """A URL or a path; the base64 text of a tar archive; nothing for an inline definition."""
+    """A URL or a path; the base64 text of a tar archive; empty for an inline definition."""
     testdef: str = DEFAULT_TESTDEF
     """The definition's path in a repository or an archive."""
     revision: str = ""
@@ -88,16 +88,17 @@ class Source:
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Shell variables that override those of the definition."""
     name: str = ""
-    """What the test is to be called instead of its definition's name."""
+    """The test's name in place of the definition's; empty to keep that."""
     expected: tuple[str, ...] = ()
-    """The test cases that must be recorded, instead of those that the definition says."""
+    """The test cases to be recorded in place of the definition's; empty to keep those."""
     recursive: bool = False
-    """True brings the submodules of a git repository along."""
+    """True fetches the submodules of a git repository, too."""
     inline: Mapping[str, Any] | None = None
+    """The definition itself, if it is part of the job file."""
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """The same for two sources that give the same definition."""
+        """A key that is equal for two sources of the same definition."""
         return (self.kind.value, self.location, self.branch, self.revision, self.testdef)
 
     def __str__(self) -> str:
@@ -113,14 +114,14 @@ class Source:
 
 
 def shown(url: str) -> str:
-    """A repository's URL, or text with such, for logs and results: without the passwords in it."""
+    """Return a URL, or a text with URLs, without user names and passwords, for logs and results."""
     return re.sub(r"(?<=://)[^/@\s]*@", "", url)
 
 
 def parse_source(entry: Mapping[str, Any]) -> Source:
-    """Read an entry that has the shape of `SOURCE_SCHEMA`.
+    """Parse an entry that `SOURCE_SCHEMA` allows.
 
-    Raises JobError with every problem found, each with its key for a place.
+    Raises `JobError` with all problems, each with its key as the place.
     """
     problems = list(_place_problems(entry))
     problems += _value_problems(entry)
@@ -145,7 +146,7 @@ def parse_source(entry: Mapping[str, Any]) -> Source:
 
 
 def parameter_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Parameters as text: truth values in YAML's words, and nothing for null."""
+    """Return parameters as text: ``true`` and ``false`` for truth values, empty text for null."""
     return {name: _parameter_text(value) for name, value in parameters.items()}
 
 
@@ -156,7 +157,7 @@ def _parameter_text(value: Any) -> str:
 
 
 def parameter_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
-    """What keeps parameters from being shell variables, each with its name for a place."""
+    """Yield a problem for each parameter that cannot be a shell variable; its name is the place."""
     for name, value in parameters.items():
         if not PARAMETER_NAME.fullmatch(name):
             yield f"{name}: expected a shell variable's name: letters, digits and _"
@@ -169,7 +170,7 @@ MAX_NAME = 200
 
 
 def made_name(given: str) -> str:
-    """The name that a test goes by: `given` with ``_`` for characters that a name must not have."""
+    """Return a test's name: `given` with ``_`` for characters that a name must not have."""
     kept = "".join(one if _is_fit(one) else " " for one in legible(given))
     return "_".join(kept.split())[:MAX_NAME] or "_"
 
@@ -179,7 +180,7 @@ def _is_fit(character: str) -> bool:
 
 
 def name_problem(name: str) -> str | None:
-    """What keeps `name` from being a test's name, or None."""
+    """Return the reason why `name` cannot be a test's name, or None."""
     bad = [
         f"{character!r} at {position}"
         for position, character in enumerate(name)
@@ -193,7 +194,7 @@ def name_problem(name: str) -> str | None:
 
 
 def path_problem(path: str) -> str | None:
-    """What keeps `path` from naming something inside a folder, or None."""
+    """Return the reason why `path` is no path inside a folder, or None."""
     parts = PurePosixPath(path).parts
     if not parts or parts[0] == "/" or ".." in parts or "\0" in path:
         return f"expected a path inside the repository, found {path!r}"
@@ -244,7 +245,7 @@ def _revision_problems(entry: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _words(entry: Mapping[str, Any]) -> Iterator[str]:
-    """The kinds that v1's keys of an entry stand for."""
+    """Return the kinds of places that v1's keys of an entry mean."""
     return (_KEYS[key].value for key in entry if key in _KEYS)
 
 

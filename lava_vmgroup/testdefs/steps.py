@@ -22,7 +22,7 @@ _LEAVING = re.compile(
     (?P<rest>(?:[\s;]*(?:\bfi\b|[}]))*[\s;]*(?:\#[^\n]*)?\s*)$""",
     re.VERBOSE,
 )
-"""An ``exit`` or ``exec`` after which a step has nothing to run."""
+"""An ``exit`` or ``exec`` at the end of a step: only ``fi``, ``}`` or a comment may follow."""
 
 
 class SkipInstall(enum.Enum):
@@ -38,7 +38,7 @@ class SkipInstall(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the scripts of one test know of the job."""
+    """The job's data for the scripts of one test."""
 
     uuid: str
     directory: str
@@ -52,13 +52,13 @@ class Facts:
 def install_script(
     definition: TestDefinition, facts: Facts, skip: SkipInstall | None
 ) -> str | None:
-    """The text of install.sh, None when there is nothing to install."""
+    """Return the text of install.sh; None if there is nothing to install."""
     lines = [] if skip is SkipInstall.ALL else list(_install_lines(definition, skip))
     return _script(definition, facts, "-ex", lines) if lines else None
 
 
 def run_script(definition: TestDefinition, facts: Facts) -> str:
-    """The text of run.sh."""
+    """Return the text of run.sh."""
     name = quoted(definition.name)
     lines = [
         f"export TESTRUN_ID={name}",
@@ -70,14 +70,14 @@ def run_script(definition: TestDefinition, facts: Facts) -> str:
 
 
 def quoted(text: str) -> str:
-    """`text` as one word of shell code, whatever it holds (NUL excepted)."""
+    """Return `text` as one word of shell code; it may hold any character but NUL."""
     if re.fullmatch(r"[A-Za-z0-9_@%+:,./-]+", text):
         return text
     return _assigned(text)
 
 
 def assignments(variables: Mapping[str, str]) -> str:
-    """Shell code that sets variables to exactly these values."""
+    """Return shell code that sets variables to exactly these values."""
     return "".join(f"{name}={_assigned(value)}\n" for name, value in variables.items())
 
 
@@ -93,7 +93,8 @@ def _script(definition: TestDefinition, facts: Facts, options: str, lines: list[
     if facts.repeat_count > 0:
         start += assignments({"REPEAT_COUNT": str(facts.repeat_count)})
     start += f"set {options}\ncd {quoted(facts.directory)}\n"
-    # lava-test-runner looks for this file: a script may end early with 0.
+    # A step may end the script with status 0 before the last step.  Then this file is missing, and
+    # lava-test-runner reports it.
     mark = f": >>{quoted(f'{facts.directory}.ended')}"
     *others, last = lines or [""]
     lines = [*others, _marked(last, mark), mark]
@@ -101,7 +102,7 @@ def _script(definition: TestDefinition, facts: Facts, options: str, lines: list[
 
 
 def _marked(last: str, mark: str) -> str:
-    """The last line of a script with `mark` before an ``exit`` or ``exec`` that ends it."""
+    """Return the last step of a script, with `mark` before an ``exit`` or ``exec`` that ends it."""
     leaving = _LEAVING.search(last)
     if leaving is None:
         return last
@@ -124,7 +125,10 @@ def _install_lines(definition: TestDefinition, skip: SkipInstall | None) -> Iter
 
 
 def _package_lines(definition: TestDefinition) -> Iterator[str]:
-    """One installation of all packages; the node's distribution is known on the node only."""
+    """Yield the shell lines that install all packages at once.
+
+    Only the node knows its distribution, so the lines select its packages.
+    """
     packages = _words(definition.dependencies)
     special = {
         distro: words
@@ -150,7 +154,7 @@ def _words(entries: tuple[str, ...]) -> str:
 
 
 def _step(step: str) -> str:
-    """LAVA keeps ``$1`` in commands for helpers from the script's own (empty) arguments."""
+    """Escape ``$1`` in commands for helpers, as LAVA does: the script's own arguments are empty."""
     if "--shell" in step or "--cmd" in step:
         return re.sub(r"(?<!\\)\$(?=\d)", r"\\$", step)
     return step

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The content of a repository or an archive, held in memory on its way to a node.
 
-Nothing is unpacked on the dispatcher, and no link is followed.  Folders are implied by what is
-in them.
+The dispatcher unpacks nothing and follows no link.  A folder needs no entry: the paths of its files
+name it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from lava_vmgroup.base import tars
 from lava_vmgroup.base.errors import JobError
 
 MAX_BYTES = 256 << 20
-"""How much one test may bring along."""
+"""Bytes of the files of one repository or archive."""
 
 _MAX_ENTRIES = 100_000
 _HEADERS = 1024
-"""Bytes of an archive that are for a file, beside its content."""
+"""Bytes of an archive for each file beside its content."""
 
 _COMPRESSIONS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
     (b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
@@ -41,7 +41,8 @@ _COMPRESSIONS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
 _VERSION_CONTROL = frozenset({".git", ".bzr"})
 
 _MTIME_S = 1
-"""GNU tar warns of 0 and of the future, and a board without a clock starts at 0."""
+"""Time of all files: GNU tar warns of time 0 and of future times, and a board without a clock
+starts at 0."""
 
 _DIRECTORY_MODE = 0o755
 _PROGRAM_MODE = 0o755
@@ -57,24 +58,24 @@ class TreeEntry:
     content: bytes = b""
     executable: bool = False
     link: str | None = None
-    """Where a symbolic link leads to; None for a file."""
+    """Target of a symbolic link; None for a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folder(TreeEntry):
-    """A folder, which may stay empty."""
+    """A folder, which may be empty."""
 
 
 Tree = tuple[TreeEntry, ...]
 
 
 def size_of(tree: Tree) -> int:
-    """The bytes of a tree's files."""
+    """Return the number of bytes of a tree's files."""
     return sum(len(entry.content) for entry in tree)
 
 
 def moved(tree: Tree, folder: str) -> Tree:
-    """The same tree in a folder of another one."""
+    """Return the same tree with all paths below `folder`."""
     return tuple(
         replace(entry, path=posixpath.normpath(posixpath.join(folder, entry.path)))
         for entry in tree
@@ -82,8 +83,11 @@ def moved(tree: Tree, folder: str) -> Tree:
 
 
 def pack(entries: Iterable[TreeEntry], file: IO[bytes]) -> None:
-    """Write a tar archive: uncompressed, the same bytes for the same entries, owned by root."""
-    # ustar is what every tar reads, busybox's included, without extensions.
+    """Write an uncompressed tar archive to `file`.
+
+    The same entries give the same bytes.  All members belong to root.
+    """
+    # Every tar, busybox's included, reads ustar without extensions.
     with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for entry in entries:
             member = tarfile.TarInfo(entry.path)
@@ -99,25 +103,25 @@ def pack(entries: Iterable[TreeEntry], file: IO[bytes]) -> None:
                 member.tobuf(tarfile.USTAR_FORMAT)
                 tar.format = tarfile.USTAR_FORMAT
             except ValueError:
-                tar.format = tarfile.GNU_FORMAT  # the rare name that ustar has no room for
+                tar.format = tarfile.GNU_FORMAT  # ustar has no room for a long name
             tar.addfile(member, io.BytesIO(entry.content))
 
 
 def read_folder(root: Path) -> tuple[Tree, list[str]]:
-    """What is in a folder, without version control's own folders.
+    """Return the content of a folder, and the paths that were left out.
 
-    Also returns what was left out: links that lead outside, devices, sockets.  Raises JobError
-    when there is more than a test may bring along.
+    Left out are links that lead outside, devices and sockets.  The folders of version control are
+    skipped.  Raises `JobError` if there is more than `MAX_BYTES`, or too many files.
     """
     left_out: list[str] = []
     return _limited(_walk(root, left_out), str(root)), left_out
 
 
 def read_tar(text: str) -> Tree:
-    """What is in a tar archive (plain or compressed) that is given as base64 text.
+    """Return the content of a tar archive, plain or compressed, from its base64 text.
 
-    Raises JobError for an archive that cannot be read, or that holds anything but files, folders
-    and links that stay inside of it.
+    Raises `JobError` if the archive cannot be read, is too large, or holds anything but files,
+    folders and links that stay inside of it.
     """
     try:
         data = base64.b64decode("".join(text.split()), validate=True)
@@ -132,7 +136,10 @@ def read_tar(text: str) -> Tree:
 
 
 def _uncompressed(data: bytes) -> bytes:
-    """What is in a compressed archive, which may be far more than it weighs."""
+    """Return the content of an archive that may be compressed.
+
+    Raises `JobError` if it is too large: a few compressed bytes may hold any number of them.
+    """
     stream: IO[bytes] = io.BytesIO(data)
     for magic, opened in _COMPRESSIONS:
         if data.startswith(magic):
@@ -145,7 +152,7 @@ def _uncompressed(data: bytes) -> bytes:
 
 
 def file_in(tree: Tree, path: str) -> bytes:
-    """The content of a file of the tree; raises JobError when there is none."""
+    """Return the content of a file of the tree; raise `JobError` if there is no such file."""
     wanted = posixpath.normpath(path)
     for entry in tree:
         if entry.path == wanted and entry.link is None:
@@ -233,7 +240,7 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, files: Mapping[str, 
             return files[posixpath.normpath(member.linkname)]
         except KeyError as error:
             raise JobError(f"the tar archive has a hard link {member.name!r} to nothing") from error
-    # A member may claim any size.
+    # The header may claim any size.
     file = tar.extractfile(member)
     content = file.read(min(member.size, MAX_BYTES + 1)) if file is not None else b""
     if len(content) < member.size:

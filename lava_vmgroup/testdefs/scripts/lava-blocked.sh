@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-# Sourced by lava-multi-node.sh: whether a test waits for this helper, and nothing else of it runs.
+# Sourced by lava-multi-node.sh: finds out if a test waits for this helper and does nothing else.
 #
-# The processes of a test have its LAVA_RESULT_DIR in their environment.  All of them must be this
-# helper and its children, the shells that wait for it, and programs that copy the test's output.
-# If they cannot be seen, the test counts as going on.
+# The processes of a test have its LAVA_RESULT_DIR in their environment.  The test is blocked if all
+# of them are this helper and its children, the shells that wait for it, and programs that copy the
+# test's output.  If they cannot be seen, the test counts as running.
 # shellcheck shell=sh
 
-# nothing_goes_on: fails if it is not certain.
+# nothing_goes_on: succeed if the test is certainly blocked.
 nothing_goes_on() {
     [ -n "${LAVA_RESULT_DIR:-}" ] && waits_in_foreground && find_ancestors || return
     seen=no
@@ -17,7 +17,7 @@ nothing_goes_on() {
                 pid=${pid%/environ}
                 ;;
             LAVA_RESULT_DIR=*)
-                # The programs of this very look are gone by now.
+                # The programs that `environments` started have ended by now.
                 look_at "$pid" || continue
                 [ "$pid" != $$ ] || seen=yes
                 is_ours "$pid" || copies_output || return
@@ -27,14 +27,15 @@ nothing_goes_on() {
     [ "$seen" = yes ]
 }
 
-# environments: the file of each process, and what it has of this test; by three programs, however
-# many processes there are.
+# environments: print the file name of each process's environment, and this test's LAVA_RESULT_DIR
+# if it is in there.  It takes three programs for any number of processes.
 environments() {
     head -c 65536 /proc/[0-9]*/environ 2>/dev/null | tr '\000' '\n' |
         grep -F -e '==> /proc/' -e "LAVA_RESULT_DIR=$LAVA_RESULT_DIR"
 }
 
-# waits_in_foreground: a shell has SIGINT ignored by the commands that it does not wait for.
+# waits_in_foreground: succeed if the shell waits for this helper.  A shell starts commands in the
+# background with SIGINT ignored.
 waits_in_foreground() {
     while read -r name mask; do
         [ "$name" != SigIgn: ] || break
@@ -44,14 +45,14 @@ waits_in_foreground() {
     esac
 }
 
-# find_ancestors: sets $ancestors to the shells that wait for this helper; other programs may do
-# something beside.
+# find_ancestors: set $ancestors to the shells that wait for this helper.  Fails if another program
+# waits for it: that program may do other work, too.
 find_ancestors() {
     ancestors=" $$ "
     look_at $$ || return
     while
         ancestor=$parent
-        # Those of another user have processes that this one does not see.
+        # An ancestor of another user may have processes that this user cannot see.
         [ -r "/proc/$ancestor/environ" ] && look_at "$ancestor" || return
         [ "$program" != lava-test-shell ]
     do
@@ -60,7 +61,7 @@ find_ancestors() {
     done
 }
 
-# look_at PID: sets $program and $parent; fails when there is no such process any more.
+# look_at PID: set $program and $parent; fails if the process has ended.
 look_at() {
     { read -r facts <"/proc/$1/stat"; } 2>/dev/null || return
     program=${facts#*\(}
@@ -71,7 +72,8 @@ look_at() {
     [ "${facts%% *}" != Z ]
 }
 
-# is_shell PID: by the name that it was called by, for all programs of busybox are one file.
+# is_shell PID: succeed if the process was started by a shell's name.  The program's file does not
+# tell: all programs of busybox are one file.
 is_shell() {
     called=$(tr '\000' '\n' <"/proc/$1/cmdline" 2>/dev/null | head -n 1)
     called=${called##*/}
@@ -81,7 +83,8 @@ is_shell() {
     esac
 }
 
-# is_ours PID: a shell that waits, this helper, a child of it, or a child of its repeater.
+# is_ours PID: succeed for this helper, a shell that waits for it, its children, and the children of
+# its repeater.
 is_ours() {
     case $ancestors in
         *" $1 "*) return ;;
@@ -89,7 +92,7 @@ is_ours() {
     [ "$parent" = $$ ] || [ "$parent" = "${repeater:-none}" ]
 }
 
-# copies_output: a program behind the test in a pipe (tee, cat) sends no messages.
+# copies_output: succeed for a program behind the test in a pipe (tee, cat): it sends no messages.
 copies_output() {
     case $program in
         tee | cat) ;;

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-# Sourced by the helpers: what a network interface has for addresses.
+# Sourced by the helpers: reads the addresses of a network interface.
 # shellcheck shell=sh
 
-# read_interface IFACE: sets $ipv4, $netmask, $broadcast, $ipv6 and $mac, empty where it has none.
+# read_interface IFACE: set $ipv4, $netmask, $broadcast, $ipv6 and $mac; one that the interface does
+# not have stays empty.  Fails if there is no such interface.
 read_interface() {
     ipv4=
     netmask=
@@ -24,7 +25,8 @@ read_interface() {
     done
 }
 
-# read_pair WORD NEXT AFTER: one step through the words of ip or ifconfig; the first address counts.
+# read_pair WORD NEXT AFTER: read one word of ip's or ifconfig's output, with the two that follow.
+# The first address of a kind counts.
 read_pair() {
     case $1 in
         inet)
@@ -42,7 +44,7 @@ read_pair() {
             [ -n "$ipv6" ] || ipv6=${address%%/*}
             ;;
         brd | broadcast)
-            # "brd" stands behind the hardware's address too.
+            # "brd" follows the hardware's address, too.
             case $2 in
                 *.*.*.*) [ -n "$broadcast" ] || broadcast=$2 ;;
             esac
@@ -54,7 +56,7 @@ read_pair() {
     esac
 }
 
-# netmask_of BITS: 24 is 255.255.255.0.
+# netmask_of BITS: print the netmask, for example 255.255.255.0 for 24.
 netmask_of() {
     bits=$1
     mask=

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 # Sourced by the MultiNode helpers, which set $bin: requests to the dispatcher and its replies.
 #
-# A request is one marker line, by the channel for records or on standard output.  A reply is one
-# line that the dispatcher types on the console; other lines that arrive there are skipped.  What
-# does not fit into a line comes and goes in parts (lava-parts.sh).  In a test a request is a record
-# (lava-words.sh), its reply has the record's place, and a request that is not answered is printed
-# again, on the console.
+# 1. A request is one marker line, on the channel for records or on standard output.
+# 2. The dispatcher types the reply as one line on the console.  The helper skips other lines there.
+# 3. Data that do not fit into one line go in parts, in both directions (lava-parts.sh).
+# 4. In a test, a request is a record (lava-words.sh), and its reply carries the record's place.
+# 5. If no reply to a record comes, the helper prints it again, on the console.
 # shellcheck shell=sh
 
-# A byte is a character, for lengths, patterns and awk.
+# In this locale a byte is a character, for lengths, patterns and awk.
 LC_ALL=C
 export LC_ALL
 
@@ -19,9 +19,9 @@ export LC_ALL
 # shellcheck source=lava_vmgroup/testdefs/scripts/lava-parts.sh
 . "$bin/lava-parts.sh"
 
-# Characters: what any console takes as one line.
+# Characters of a line that any console takes.
 max_length=1000
-# Bytes: what the dispatcher takes as one message.
+# Bytes of a message that the dispatcher takes.
 max_message=1048576
 newline='
 '
@@ -33,7 +33,7 @@ check_message_id() {
     esac
 }
 
-# debug API WORDS...: a line for the log of a job that asked for one.
+# debug API WORDS...: print a line for the log, if the job asked for debug lines.
 debug() {
     if [ -n "$LAVA_MULTI_NODE_DEBUG" ]; then
         api=$1
@@ -42,7 +42,7 @@ debug() {
     fi
 }
 
-# request API WORDS...
+# request API WORDS...: send a request in one line.
 request() {
     api=$1
     shift
@@ -52,7 +52,7 @@ request() {
     deliver "<LAVA_MULTI_NODE> <LAVA_$api $words>"
 }
 
-# send_message ID KEY=VALUE...
+# send_message ID KEY=VALUE...: send a message, in parts if one line cannot carry it.
 send_message() {
     for line; do
         case $line in
@@ -63,7 +63,7 @@ send_message() {
     [ "${#words}" -lt "$max_message" ] || fail "the message is longer than $max_message bytes"
     for line; do
         case $line in
-            # Anything but what is to be seen in ASCII, without "<" and ">".
+            # A line carries only visible ASCII characters without "<" and ">".
             *[!!-\;=?-~]*) words= ;;
         esac
     done
@@ -73,30 +73,32 @@ send_message() {
         debug SEND "request: $1 in parts"
         send_parts "$@"
     fi
-    # In a test the dispatcher says that it has the message.  Who cannot read the console goes on.
+    # In a test, the dispatcher confirms the message.  If the console cannot be read, go on without.
     [ -z "$place" ] || await_answer SEND || :
 }
 
-# await_reply API: sets $reply to the words between the reply's name and its ">"; a reply that comes
-# in parts leaves $reply empty and is in the cache file.
+# await_reply API: wait for the reply, and set $reply to the words between its name and its ">".  A
+# reply in parts goes to the cache file and leaves $reply empty.  If the console ends or the
+# dispatcher refuses the request, the helper ends.
 await_reply() {
     await_answer "$1" || fail "the console ended before LAVA_$1 was answered"
     debug "$1" "reply:$reply"
     [ "$reply" != ' nack' ] || fail "Error:no-response  nack, Exit from LAVA_$1!"
 }
 
-# await_answer API: sets $reply as it came; fails when the console ends.
+# await_answer API: wait for the reply, or a refusal, and set $reply.  Fails if the console ends.
 await_answer() {
-    # A reader in the background is to fail, not to be stopped.
+    # SIGTTIN would stop a helper in the background; without it, the read fails.
     trap '' TTIN
     repeater=
     if [ -n "$place" ]; then
         repeat_request &
         repeater=$!
     fi
-    # Not before: in bash, a child that is killed at once would do it as well.
+    # The repeater starts before the trap is set: in bash, a child that is killed at once would run
+    # the trap, too.
     trap 'stop_repeating; rm -f "$LAVA_MULTI_NODE_CACHE.new"' EXIT
-    # The standard input may be anything's, as in "command | while read word; do lava-send ...".
+    # Standard input may be a pipe, as in "command | while read word; do lava-send ...".
     if [ -r "${LAVA_CONSOLE:-}" ]; then
         read_answer "$1" <"$LAVA_CONSOLE"
     else
@@ -109,7 +111,7 @@ await_answer() {
     return "$answered"
 }
 
-# print_again: print the request where it is seen; the helper's output may have gone to no console.
+# print_again: print the request on the console; the helper's standard output may lead elsewhere.
 print_again() {
     if [ -w "${LAVA_CONSOLE:-}" ]; then
         cat "$record_file" >"$LAVA_CONSOLE"
@@ -118,7 +120,7 @@ print_again() {
     fi
 }
 
-# say_blocked: tell the dispatcher that nothing of the test goes on, if that is so.
+# say_blocked: if the test does nothing but wait for this helper, report that to the dispatcher.
 say_blocked() {
     # shellcheck source=lava_vmgroup/testdefs/scripts/lava-blocked.sh
     . "$bin/lava-blocked.sh"
@@ -129,7 +131,7 @@ say_blocked() {
     fi
 }
 
-# repeat_request: print it again, ever more rarely.
+# repeat_request: print the request again and again, at growing intervals, until it is killed.
 repeat_request() {
     child=
     trap 'kill "$child" 2>/dev/null; exit 0' TERM
@@ -139,7 +141,7 @@ repeat_request() {
         sleep "${LAVA_REPEAT_PAUSE:-5}" >/dev/null 2>&1 &
         child=$!
         wait "$child"
-        # The helper may have been killed.
+        # If the helper was killed, nobody waits for the reply.
         kill -0 "$$" 2>/dev/null || exit 0
         waited=$((waited + 1))
         if [ "$waited" -ge "$pause" ]; then
@@ -158,20 +160,20 @@ stop_repeating() {
     fi
 }
 
-# read_answer API
+# read_answer API: read lines until the reply comes, and set $reply.  Fails at the end of input.
 read_answer() {
     start="${place:+<$place}<LAVA_$1_COMPLETE"
     reply=
     taken=0
     transfer=
     [ -z "$place" ] || transfer=${place%.*}_${place#*.}
-    # If the terminal refuses to be read, bash leaves the variable as it was.
+    # If the terminal cannot be read, bash leaves the variable as it was, so it is cleared before.
     while line='' && IFS= read -r line || [ -n "$line" ]; do
         case $line in
             *"$start>"* | *"$start "*">"*)
                 reply=${line#*"$start"}
                 reply=${reply%%">"*}
-                # A damaged one is asked for again in time.
+                # If the reply is damaged, the repeater asks for it again.
                 [ -z "$place" ] || check_reply "$1" || continue
                 return 0
                 ;;
@@ -188,13 +190,13 @@ read_answer() {
                 [ "$taken" -eq 0 ] || stop_repeating
                 ;;
             '') ;;
-            *) want_part again ;; # this may have been the part
+            *) want_part again ;; # the line may be a damaged part
         esac
     done
     return 1
 }
 
-# check_reply API: whether $reply is whole; takes its check away.
+# check_reply API: remove the check from $reply; fails if the reply is damaged.
 check_reply() {
     told=${reply##*" CHECK="}
     reply=${reply%" CHECK=$told"}
@@ -202,7 +204,8 @@ check_reply() {
     [ "$check" = "$told" ]
 }
 
-# store_reply: one line "sender:key=value" for each word; no file when there is none.
+# store_reply: append a line "sender:key=value" to the cache file for each word of $reply.  Without
+# words, there is no file.
 store_reply() {
     set -f # a word such as "*" is data, not a pattern for files
     for word in $reply; do
@@ -214,9 +217,9 @@ store_reply() {
     set +f
 }
 
-# request_data API WORDS...: a request whose reply is kept in the cache file.
+# request_data API WORDS...: send a request, wait for the reply, and keep it in the cache file.
 request_data() {
-    # Data of an earlier reply must not pass for this one's, whatever happens next.
+    # If the request fails, the test must not read the data of an earlier reply.
     rm -f "$LAVA_MULTI_NODE_CACHE" "$LAVA_MULTI_NODE_CACHE.new"
     request "$@"
     await_reply "$1"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# Sourced by the MultiNode helpers: data that one line in LAVA's form cannot carry.
+# Sourced by the MultiNode helpers: sends and takes data that do not fit into one line of LAVA's.
 #
-# The data are lines.  They go percent-encoded, in parts "NAME NUMBER/COUNT CHECK TEXT", where CHECK
-# is the Adler-32 of all the rest.  Awk does it, because a shell takes minutes for long data.
+# The data are lines of text.  They are percent-encoded and cut into parts "NAME NUMBER/COUNT CHECK
+# TEXT"; CHECK is the Adler-32 of all the rest.  Awk does it: a shell takes minutes for long data.
 # shellcheck shell=sh
 
 # shellcheck disable=SC2016
@@ -86,15 +86,15 @@ send_parts() {
     fi || fail 'this message needs awk'
 }
 
-# print_parts NAME LINE...
+# print_parts NAME LINE...: print a marker for each part of a message.
 print_parts() {
     name=$1
     shift
     printf '%s\n' "$@" | awk -v "name=$name" "$parts_program$split_program"
 }
 
-# take_part WORDS FILE: append what a part holds to FILE, and ask for the next; true when it was the
-# last.  $taken says how many parts are in FILE already.
+# take_part WORDS FILE: append the text of a part to FILE, and ask for the next part; succeeds if it
+# was the last.  $taken is the number of parts in FILE.
 take_part() {
     part=${1#* }
     part=${part%% *}
@@ -118,8 +118,8 @@ take_part() {
     [ "$taken" -gt 0 ] && [ "$taken" = "$count" ]
 }
 
-# want_part [again]: once a reply has begun, ask for its next part; the one after the last ends it.
-# "again" has it typed even if it was before.
+# want_part [again]: if a reply has begun, ask for its next part; the one after the last ends it.
+# With "again", the dispatcher types the part even if it has done so before.
 want_part() {
     if [ "$taken" -gt 0 ]; then
         printf '<LAVA_MULTI_NODE> <LAVA_WANT_PART %s %s%s>\n' "$transfer" "$((taken + 1))" "${1:+ $1}"

@@ -2,9 +2,10 @@
 # Sourced by the helpers: words for markers, records, and results kept on disk.
 # shellcheck shell=sh
 
-# A test may have exported bash's SHELLOPTS: a trace of markers would look like markers.
+# A test may have exported bash's SHELLOPTS: the trace of a marker would look like a marker.
 { set +efxC; } 2>/dev/null
-# A file that may not grow fails to be written, which is no reason to lose a verdict.
+# Without this, a write beyond the limit of a file's size would kill the helper, and its verdict
+# would be lost.
 trap '' XFSZ 2>/dev/null
 
 # fail MESSAGE...: end the helper.
@@ -13,12 +14,13 @@ fail() {
     exit 1
 }
 
-# warn MESSAGE...: the helper does what it can.
+# warn MESSAGE...: print a warning; the helper goes on.
 warn() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
 }
 
-# check_word WHAT WORD: the wire splits at blanks, ends at ">", and holds one line.
+# check_word WHAT WORD: end the helper if WORD cannot stand in a marker, which is one line, is split
+# at blanks, and ends at ">".
 check_word() {
     case $2 in
         '') fail "$1 is empty" ;;
@@ -26,8 +28,8 @@ check_word() {
     esac
 }
 
-# fit WHAT TEXT: sets $fitted to the text as a marker can hold it, in one line of limited length
-# and without "<" and ">".
+# fit WHAT TEXT: set $fitted to the text in a form that a marker can hold: one line of at most 1000
+# characters, without "<" and ">".
 fit() {
     fitted=$2
     while later=${fitted#*[[:cntrl:]]} && [ "$later" != "$fitted" ]; do
@@ -42,7 +44,7 @@ fit() {
     [ "$fitted" = "$2" ] || warn "$1 is recorded as '$fitted'"
 }
 
-# fit_value WHAT TEXT: the same, without what would be the beginning of another value in the marker.
+# fit_value WHAT TEXT: the same, without text that would begin another value in the marker.
 fit_value() {
     fit "$1" "$2"
     value=" $fitted"
@@ -57,8 +59,8 @@ fit_value() {
     fitted=$value
 }
 
-# read_words WHAT WORD...: sets $words to the words before the next option, for a text may have been
-# given without quotes, and $count to their number.
+# read_words WHAT WORD...: set $words to the words before the next option, and $count to their
+# number.  A text of several words may have been given without quotes.
 read_words() {
     what=$1
     shift
@@ -75,7 +77,7 @@ read_words() {
     [ "$count" -le 1 ] || warn "$what has several words: '$words'"
 }
 
-# read_id WORD...: the same for the name of a test case.
+# read_id WORD...: the same for the name of a test case, which is "unnamed" if it is missing.
 read_id() {
     read_words 'the ID' "$@"
     case $words in
@@ -85,7 +87,7 @@ read_id() {
     warn "the ID is missing, it is recorded as '$words'"
 }
 
-# one_word TEXT: sets $word to the text with "_" for blanks.
+# one_word TEXT: set $word to the text with "_" for blanks.
 one_word() {
     set -f
     # shellcheck disable=SC2086
@@ -98,29 +100,30 @@ one_word() {
     done
 }
 
-# signal NAME WORDS...: a marker that nothing depends on.  The name is printed apart, so a trace of
-# this line is no marker itself.
+# signal NAME WORDS...: print a marker that may get lost.  The name is an argument of printf, so a
+# trace of this line is no marker itself.
 signal() {
     name=$1
     shift
     printf '<LAVA_SIGNAL_%s%s>\n' "$name" "${*:+ $*}"
 }
 
-# record TEXT: print a marker, in a test with its place and check.  It is kept too, for the
-# dispatcher may ask for it again.
+# record TEXT: print a marker; in a test, as a record with its place and check.  The record is also
+# kept, because the dispatcher may ask for it again.
 record() {
     keep_record "$1" || line=$1
     printf '%s\n' "$line"
 }
 
-# deliver TEXT: the same for what need not stand among the console's lines: it goes by the channel for
-# records, if there is one and no other helper is just using it.
+# deliver TEXT: the same for a marker that need not stand among the console's lines.  It goes by the
+# channel for records, if there is one and no other helper is using it.
 deliver() {
     keep_record "$1" || line=$1
     say_kept printf '%s\n' "$line"
 }
 
-# say_kept COMMAND...: have COMMAND print what was kept, where it is safe.
+# say_kept COMMAND...: have COMMAND print the kept record: on the channel for records if the record
+# is on disk and the channel can be written to, else on standard output.
 say_kept() {
     if [ -n "$place" ] && [ -s "$record_file" ] && [ -n "${LAVA_RECORDS:-}" ] &&
         { "$@" >>"$LAVA_RECORDS"; } 2>/dev/null; then
@@ -129,9 +132,9 @@ say_kept() {
     "$@"
 }
 
-# keep_record TEXT: sets $line to a new record among the test's, $place and $record_file; fails
-# if it cannot make one.  The process that makes the file owns the number, even while others record;
-# on a full disk the file stays empty.
+# keep_record TEXT: make the next record of the test; set $line to it, $place and $record_file.
+# Fails if it cannot make one.  The process that creates the file owns the number, even while others
+# record.  On a full disk, the file stays empty.
 keep_record() {
     place=
     records=${LAVA_RESULT_DIR:-}/records
@@ -149,7 +152,7 @@ keep_record() {
         record_file=$records/$number
         { true >"$record_file"; } 2>/dev/null
     do
-        # Without the file, the number was not another's: nothing can be written here.
+        # If there is no such file, no other process has the number: nothing can be written here.
         [ -e "$record_file" ] || break
     done
     set +C
@@ -160,7 +163,7 @@ keep_record() {
     { printf '%s\n' "$number" >"$records/last"; } 2>/dev/null || :
 }
 
-# envelop PLACE TEXT: sets $line to a record.
+# envelop PLACE TEXT: set $line to the record of TEXT.
 envelop() {
     check_text "$1${2%>}"
     line="<$1${2%>} CHECK=$check>"
@@ -168,10 +171,10 @@ envelop() {
 
 printable=' !"#$%&'\''()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\]^_`abcdefghijklmnopqrstuvwxyz{|}~'
 
-# check_text TEXT: sets $check.  No program is started; in pieces, because a shell looks at all of a
-# text to take one character of it.
+# check_text TEXT: set $check to the check of TEXT, without starting a program.  It reads TEXT in
+# pieces: a shell looks at all of a text to take one character of it.
 check_text() {
-    # A byte is a character.
+    # In this locale a byte is a character.
     locale=${LC_ALL-unset}
     LC_ALL=C
     check=0
@@ -191,7 +194,7 @@ check_text() {
     if [ "$locale" = unset ]; then unset LC_ALL; else LC_ALL=$locale; fi
 }
 
-# keep ID FILE TEXT: a result on disk; the markers are what the dispatcher reads first.
+# keep ID FILE TEXT: write a result to the disk.  The dispatcher uses it if the marker was lost.
 keep() {
     case ${LAVA_RESULT_DIR:+/$1/} in
         '' | */../*) return ;;
@@ -200,7 +203,7 @@ keep() {
     { [ -d "$kept" ] || mkdir -p "$kept"; } && printf '%s\n' "$3" >"$kept/$2"
 }
 
-# background_folder NAME: print where a process beside the test is kept, in the results' folder.
+# background_folder NAME: print the folder of a process beside the test, within the results' folder.
 background_folder() {
     case /$1/ in
         */../*) printf 'background/%s' "$(printf '%s' "$1" | tr . _)" ;;
@@ -208,8 +211,8 @@ background_folder() {
     esac
 }
 
-# run_command COMMAND...: run shell code, or a command with its arguments, by the shell of the test's
-# steps, which may know more than this one.
+# run_command COMMAND...: run shell code, or a command with its arguments, in the shell of the
+# test's steps, which may have more features than this one.
 run_command() (
     trap - XFSZ 2>/dev/null
     if [ $# -eq 1 ]; then
