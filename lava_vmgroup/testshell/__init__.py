@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Running test definitions in a node's shell: the dialogue, and the results that come back."""
+"""Runs test definitions in a node's shell: the dialogue, and the results that come back."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The last answers to records, for helpers that ask again because theirs did not arrive."""
+"""The last answers to records.  If an answer does not arrive, the helper asks again."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from lava_vmgroup.testshell.records import Place
 from lava_vmgroup.testshell.replies import Reply
 
 AGAIN_S = 3.0
-"""A record that comes again so soon after its answer has crossed it on the way."""
+"""Seconds after an answer.  If its record comes again within them, the two crossed on the way."""
 
 _MAX_ANSWERS = 100
 
 
 class Answers:
-    """Remembers what was typed for which record, and when."""
+    """The replies that were typed, by record, each with its time."""
 
     def __init__(self) -> None:
         self._typed: dict[Place, tuple[Reply, float]] = {}
 
     def keep(self, place: Place, reply: Reply) -> None:
-        """Remember an answer that was just typed, and forget the oldest of too many."""
+        """Remember an answer that was just typed; forget the oldest if there are too many."""
         self._typed[place] = (reply, time.monotonic())
         if len(self._typed) > _MAX_ANSWERS:
             del self._typed[next(iter(self._typed))]

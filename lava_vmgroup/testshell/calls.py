@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The MultiNode calls of a test shell, each of which waits for the group in its own thread."""
+"""The MultiNode calls of a test shell.  Each call waits for the group in its own thread."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ _MAX_CALLS = 64
 """Number of calls of one console that may wait at once."""
 
 _LATE_S = 10.0
-"""Seconds that a call outlasts the session: the session reports calls that still wait."""
+"""Seconds that a call may outlast the session's deadline: the session expires first, and reports
+the calls that still wait."""
 
 IfBlocked = Callable[[Callable[[], None]], None]
 """Runs its argument if the test does nothing else while it waits for the call."""
 
 Answer = Callable[[MultiNodeCall, CancelToken, Deadline, IfBlocked], Reply | None]
-"""Carries out a MultiNode call; blocks, and is ended by the token."""
+"""Carries out a MultiNode call and returns the reply, if any.  Blocks; the token cancels it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A MultiNode call has been carried out, or has failed."""
+    """The end of a MultiNode call: its reply, if it needs one, or its error."""
 
     call: MultiNodeCall
     place: Place | None
@@ -40,14 +41,18 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Doubted:
-    """A call may never be answered; `confirm` is to be called if the test waits for it only."""
+    """A call that may never be answered."""
 
     place: Place
     confirm: Callable[[], None]
+    """To be called if the test does nothing but wait for the call.  Blocks."""
 
 
 class Calls:
-    """Carries calls out and posts their ends to the console; used by the thread of the session."""
+    """The waiting calls of a session; each posts its end to the console.
+
+    Only the thread of the session uses it.
+    """
 
     def __init__(self, answer: Answer, console: Console) -> None:
         self._answer = answer
@@ -58,42 +63,45 @@ class Calls:
 
     @property
     def are_waiting(self) -> bool:
-        """Return whether the group has still to answer a call."""
+        """True while a call waits for the group."""
         return any(thread.is_alive() for thread in self._threads)
 
     @property
     def are_many(self) -> bool:
-        """Return whether `_MAX_CALLS` calls wait already."""
+        """True if `_MAX_CALLS` calls wait already."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         return len(self._threads) >= _MAX_CALLS
 
     def begin(self, call: MultiNodeCall, place: Place | None, deadline: Deadline) -> None:
-        """Carry a call out in a thread, which posts `Answered`, and perhaps `Doubted` before."""
+        """Start a thread that carries a call out.
+
+        It posts `Answered` at the end, and perhaps `Doubted` before.
+        """
         late = replace(deadline, expires_at=deadline.expires_at + _LATE_S)
         self._start(lambda: self._carry_out(call, place, late))
 
     def doubt(self, doubted: Doubted, deadline: Deadline) -> None:
-        """Ask the helper of a call whether anything of the test goes on beside it."""
+        """Ask the helper of a call whether anything else of its test runs."""
         self._doubted[doubted.place] = doubted.confirm
         self.ask_again(doubted.place, deadline)
 
     def ask_again(self, place: Place, deadline: Deadline) -> None:
-        """Ask once more as the helper lives, if there was a doubt."""
+        """Repeat the question of `doubt`, if there was one; the caller has heard of the helper."""
         if place in self._doubted:
             self._console.send_line(enveloped(place, ask_blocked()), deadline)
 
     def confirm(self, place: Place) -> None:
-        """Take the helper's word that nothing goes on."""
+        """Call `Doubted.confirm` in a thread, because the helper says that nothing else runs."""
         if place in self._doubted:
             self._start(self._doubted[place])
 
     def forget(self, place: Place | None) -> None:
-        """Doubt a call no longer, as it is answered."""
+        """Remove the doubt about a call that has ended."""
         if place is not None:
             self._doubted.pop(place, None)
 
     def end(self) -> None:
-        """End all calls, and wait for their threads."""
+        """Cancel all calls; blocks until their threads have ended."""
         self._token.cancel(TestError("the test shell has ended"))
         for thread in self._threads:
             thread.join()
@@ -105,7 +113,7 @@ class Calls:
 
     def _carry_out(self, call: MultiNodeCall, place: Place | None, deadline: Deadline) -> None:
         def if_blocked(confirm: Callable[[], None]) -> None:
-            # Without a place there is no helper to be asked.
+            # A call outside of a record has no helper that can be asked.
             if place is not None:
                 self._console.post(Doubted(place, confirm))
 

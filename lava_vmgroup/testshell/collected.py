@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What tests left in their node's results folder, read from a tar of it.
+"""Reads the files of tests from a tar of their node's results folder.
 
-The tar comes from the system under test and may hold anything: it is read in memory, member by
-member, and nothing of it is unpacked.
+The tar comes from the system under test and may hold anything.  So it is read in memory, member by
+member, and nothing is unpacked.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from lava_vmgroup.testshell.verdicts import verdict
 
 MAX_MEMBERS = 50_000
 MAX_BYTES = 64 << 20
-"""The largest archive that is looked at."""
+"""Bytes of an archive that are fetched at most."""
 
 _LEFT_OUT, _RECORDS = "left-out", "records.log"
 _MIME_TYPE = ".mimetype"
 _RUN_FOLDER = re.compile(r"\d+_(?P<uuid>.+)-\d+")
 _MAX_FIELD = 4000
 _MAX_CONTEXT = 1 << 20
-"""Characters that are looked at of what a system says of itself."""
+"""Bytes that are read of a file that describes the system."""
 _RUNS_OWN_FILES = ("stdout.log", "testdef.yaml", "return_code", "install_return_code")
 _CASE_FIELDS = frozenset({"result", "measurement", "units", "message", "reference"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptCase:
-    """A folder of results/: one test case, as a helper or a tool of the test's own wrote it."""
+    """One test case in a folder of results/, written by a helper or by a tool of the test."""
 
     reported: str | None = None
-    """The word for the result; None when nothing but attachments is there."""
+    """The word for the result; None if the folder holds only attachments."""
     measurement: str | None = None
     units: str | None = None
     message: str | None = None
@@ -52,7 +52,7 @@ class KeptCase:
     attachments: tuple[Attachment, ...] = ()
 
     def as_signal(self, name: str) -> TestCaseSignal:
-        """The same as a marker would have told it."""
+        """Return the event that the marker of this test case would give."""
         return verdict(
             name,
             self.reported or "",
@@ -65,7 +65,7 @@ class KeptCase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftBehind:
-    """What one test run left."""
+    """The files of one test run, and the values read from them."""
 
     attachments: tuple[Attachment, ...] = ()
     cases: Mapping[str, KeptCase] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Collected:
     runs: Mapping[str, LeftBehind]
     """By the UUID of the test."""
     problems: tuple[str, ...] = ()
-    """What is missing, in words."""
+    """A message for each part that is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,10 @@ _Files = dict[str, _File]
 
 
 def size_to_fetch(said: str) -> int:
-    """How much to fetch of an archive whose size the system under test has told as last word.
+    """Return the number of bytes to fetch of an archive, at most `MAX_BYTES`.
 
-    Raises `InfrastructureError` when that is no number.
+    The last word of `said`, which the system under test printed, is the archive's size.  Raises
+    `InfrastructureError` if that is no number.
     """
     *_, word = said.split() or [""]
     if not re.fullmatch("[0-9]{1,15}", word):
@@ -113,7 +114,7 @@ def size_to_fetch(said: str) -> int:
 
 
 def read_results(archive: bytes) -> Collected:
-    """Read the tar of a results folder, as far as it can be read."""
+    """Read the tar of a results folder as far as possible; damage is among the problems."""
     problems: list[str] = []
     folders: dict[str, _Files] = {}
     for path, file in _members(archive, problems):
@@ -127,12 +128,12 @@ def read_results(archive: bytes) -> Collected:
 
 
 def _members(archive: bytes, problems: list[str]) -> Iterator[tuple[str, _File]]:
-    """Every ordinary file of the archive by its path."""
+    """Yield every ordinary file of the archive with its path; add damage to `problems`."""
     if not archive:
         return
     count = 0
     try:
-        # The node may have written several archives, one after the other.
+        # If there are many files, the node writes several archives, one after the other.
         with tars.opened(io.BytesIO(archive), ignore_zeros=True) as tar:
             for member in tars.members(tar):
                 count += 1
@@ -177,7 +178,7 @@ def _left_behind(files: _Files) -> LeftBehind:
 
 
 def _cases(files: _Files) -> dict[str, KeptCase]:
-    """Each folder of results/ that tells a result or holds attachments."""
+    """Return the test case of each folder of results/ that holds a result or attachments."""
     told: dict[str, dict[str, str]] = {}
     attached: dict[str, list[Attachment]] = {}
     first: dict[str, float] = {}
@@ -203,13 +204,13 @@ def _cases(files: _Files) -> dict[str, KeptCase]:
 def _case(fields: Mapping[str, str] | None, attachments: tuple[Attachment, ...]) -> KeptCase:
     if fields is None:
         return KeptCase(attachments=attachments)
-    # As in LAVA, a case without a result is recorded as one that nobody knows.
+    # As in LAVA, a case without a result is recorded as unknown.
     others = {key: value for key, value in fields.items() if key != "result"}
     return KeptCase(reported=fields.get("result", ""), attachments=attachments, **others)
 
 
 def _with_type(files: _Files, path: str, pathname: str) -> Iterator[Attachment]:
-    """The attachment that a file is; none when it tells the type of another one."""
+    """Yield the attachment of a file; nothing if the file holds the MIME type of another one."""
     other = path.removesuffix(_MIME_TYPE)
     if other == path or other not in files:
         mime = files.get(path + _MIME_TYPE)

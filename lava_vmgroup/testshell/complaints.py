@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Warnings of which a system under test may cause any number."""
+"""Limits warnings: a system under test may cause any number of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_COMPLAINTS = 50
 
 
 class Complaints:
-    """Logs the first warnings of one kind, and then that further ones are left out."""
+    """A log of one kind of warning, which ends after `MAX_COMPLAINTS` of them."""
 
     def __init__(self, log: NodeLog, subject: str) -> None:
         self._log = log
@@ -20,7 +20,7 @@ class Complaints:
         self._count = 0
 
     def tell(self, kind: str, text: str, level: int = logging.WARNING, **fields: Any) -> None:
-        """Log an event, unless that was done often enough."""
+        """Log an event; after `MAX_COMPLAINTS`, log once that more are left out, and drop those."""
         self._count += 1
         if self._count <= MAX_COMPLAINTS:
             self._log.event(kind, text, level=level, **fields)

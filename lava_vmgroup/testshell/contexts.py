@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a node says of its hardware and software, in the words of LAVA's bundles."""
+"""A node's hardware and software, in the words of LAVA's bundles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _TOTAL = re.compile(r"^MemTotal:[ \t]+(\d{1,15}) kB", re.MULTILINE)
 
 
 def hardware(cpuinfo: str, meminfo: str, board: str) -> Iterator[HardwareDevice]:
-    """The processors, the board and the memory, as far as they are told."""
+    """Yield the processors, the board and the memory, as far as the node's files name them.
+
+    `cpuinfo` and `meminfo` are the files of ``/proc``; `board` is the board's name, or empty.
+    """
     sections = [_fields(section) for section in re.split(r"\n\s*\n", cpuinfo)]
     processors = [fields for fields in sections if fields.get("processor", "").isdigit()]
     for fields in processors:
@@ -22,7 +25,7 @@ def hardware(cpuinfo: str, meminfo: str, board: str) -> Iterator[HardwareDevice]
             description=f"Processor #{fields['processor']}",
             attributes=fields,
         )
-    # 32-bit ARM tells of its board where others tell of their processors.
+    # 32-bit ARM also describes its board in /proc/cpuinfo.
     rest = [fields for fields in sections if "Hardware" in fields and fields not in processors]
     description = board.strip() or (rest[0]["Hardware"] if rest else "")
     if description:
@@ -40,7 +43,7 @@ def hardware(cpuinfo: str, meminfo: str, board: str) -> Iterator[HardwareDevice]
 
 
 def packages(text: str) -> tuple[tuple[str, str], ...]:
-    """Name and version of each installed package, as lava-installed-packages prints them."""
+    """Return name and version of each package in the output of lava-installed-packages."""
     matches = (_PACKAGE.match(line.rstrip()) for line in text.splitlines())
     return tuple((match[1], match[2]) for match in matches if match)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a test shell can tell the dispatcher, as values."""
+"""The events that a test shell can report to the dispatcher."""
 
 from __future__ import annotations
 
@@ -33,14 +33,18 @@ class RunnerStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerExited:
-    """lava-test-runner says its last words: nothing more comes from this test shell."""
+    """lava-test-runner has printed its last line: nothing more comes from this test shell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerReturned:
-    """lava-test-runner is no more; without its last words before, it never ran or was killed."""
+    """The runner's command has returned.
+
+    Without `RunnerExited` before, it never ran or was killed.
+    """
 
     status: int
+    """The exit status."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +66,7 @@ class TestExited:
     directory: str
     """``<index>_<uuid>`` of the test."""
     return_code: int | None
-    """None when the node could not keep it, as on a full disk."""
+    """None if the node could not write it down, as on a full disk."""
     early: bool = False
     """The script ended with 0, but before the last step."""
 
@@ -99,27 +103,27 @@ class EndTestCase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestCaseSignal:
-    """One result."""
+    """The result of a test case."""
 
     __test__ = False
 
     test_case_id: str
     result: Outcome
-    """The meaning of `reported` in LAVA; a definition may have a word of its own explained."""
+    """The meaning of `reported`, in LAVA's words or by the definition's ``fixupdict``."""
     reported: str
     """The word that the test used."""
     measurement: str | None = None
     units: str | None = None
     message: str | None = None
     reference: str | None = None
-    """Where more is to be read about the result."""
+    """A URL that explains the result."""
     doubts: tuple[str, ...] = ()
-    """Warnings about the words beside the result, in plain words."""
+    """Warnings about the other words of the test case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestRaised:
-    """The test says that the job cannot go on."""
+    """The test ends the job, with a reason."""
 
     __test__ = False
 
@@ -146,7 +150,7 @@ class TestSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MultiNodeCall:
-    """A test calls the group; every call but SEND waits for a reply line."""
+    """A test calls the group and waits for a reply; a SEND without a record does not wait."""
 
     api: MultiNodeApi
     message_id: str
@@ -156,19 +160,21 @@ class MultiNodeCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendPart:
-    """A part of a SEND that one line cannot carry; the last one is told as the whole call."""
+    """A part of a SEND that one line cannot carry.  The last part gives the whole call instead."""
 
     part: Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartWanted:
-    """A node has the parts of a reply before this one and asks for it, even after the last."""
+    """A node asks for a part of a reply.  It has all parts before, perhaps even the last one."""
 
     transfer: str
+    """The reply's name."""
     number: int
+    """From 1; one more than there are parts if the node has them all."""
     again: bool = False
-    """Whether the part came damaged."""
+    """True if the part may have come damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,25 +186,26 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settle:
-    """A test has ended; its node prints again what the dispatcher says that it misses."""
+    """A test has ended.  Its node waits for the numbers of the records that the dispatcher misses,
+    and prints them again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What a whole record tells, perhaps not for the first time."""
+    """A record that came undamaged, perhaps not for the first time."""
 
     place: Place
     event: Event | None
-    """None when it is nothing to the dispatcher."""
+    """The event of its marker; None for a marker that the dispatcher does not use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damaged:
-    """A record that did not come whole: its node has it still."""
+    """A record that came damaged; its node still has it."""
 
     text: str
     call: Place | None = None
-    """Which record it is, if it is a call, so that somebody waits for its answer."""
+    """The record's place if it is a MultiNode call, whose helper waits for an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +215,7 @@ class Malformed:
     text: str
     reason: str
     api: MultiNodeApi | None = None
-    """The call it was meant to be: a helper may wait for its reply, so refuse it."""
+    """The call that it was meant to be, if any.  A helper may wait for the reply, so refuse it."""
 
 
 Event: TypeAlias = (

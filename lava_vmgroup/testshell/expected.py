@@ -13,9 +13,9 @@ from lava_vmgroup.results.model import Outcome, TestCase
 def as_expected(
     cases: Sequence[TestCase], expected: Collection[str], ended_at: datetime
 ) -> list[TestCase]:
-    """The cases of a test with a failure for each one that is missing, or is not expected.
+    """Return the cases of a test, with a failure for each that is missing or not expected.
 
-    A test that names no `expected` cases may record any.
+    If `expected` is empty, the test may record any cases.  `ended_at` is the time of missing ones.
     """
     if not expected:
         return list(cases)
@@ -36,7 +36,7 @@ def as_expected(
 
 
 def _unexpected(case: TestCase) -> TestCase:
-    """The case as a failure; one that has failed keeps its own message."""
+    """Return the case as a failure; a case that has failed keeps its own message."""
     if case.outcome is Outcome.FAIL:
         return case
     message = f"recorded as {case.outcome.value}, and not among the expected test cases"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a node's tests record beside its console, brought to whoever reads the console."""
+"""Brings the records that come beside a node's console to the reader of that console."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ LINE_LIMIT = 16384
 """Bytes; a longer line is delivered in pieces."""
 
 _WAITING = 1000
-"""Lines that may wait to be taken; no more is read then."""
+"""Lines that may wait for the console's reader.  With so many, the stream is not read."""
 _JOIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class FedLine:
-    """One line, without its end."""
+    """A line of a feed, without its line end."""
 
     text: str
 
 
 class Feed:
-    """Posts the lines of a stream to a console; a context manager that ends with the stream.
+    """A thread that posts the lines of a stream to a console as `FedLine`.
 
-    Whoever takes a line from the console says so by `taken`.
+    It is a context manager, which closes the stream at its end.  The console's reader calls `taken`
+    for every line, or the stream is not read any more.
     """
 
     def __init__(self, stream: ByteStream, console: Console, recorder: Recorder) -> None:
@@ -53,7 +54,7 @@ class Feed:
         self._recorder.close()
 
     def taken(self) -> None:
-        """Make room for another line."""
+        """Make room for another line; call it for every line that the console gave."""
         self._room.release()
 
     def _run(self) -> None:

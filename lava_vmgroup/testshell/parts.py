@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Data that a line of v1's form cannot carry over a console: encoded, in parts, with a check each.
 
-The data are lines of text.  Percent-encoding leaves of their bytes only what no terminal, no
-kernel and no shell takes for something else.  A part is ``NAME NUMBER/COUNT CHECK TEXT``: which
-data it belongs to, its place in them, the Adler-32 of all the rest, and some of the encoded data,
-never half an escape.  The shell's side of this is ``scripts/lava-parts.sh``.
+1. The data are lines of text.
+2. Percent-encoding replaces all bytes that have a meaning to a terminal, a kernel or a shell.
+3. A part is ``NAME NUMBER/COUNT CHECK TEXT``.  NAME is the same for all parts of the same data.
+   CHECK is the Adler-32 of all the rest.  TEXT is a piece of the encoded data; it never ends within
+   an escape.
+
+The shell's side is ``scripts/lava-parts.sh``.
 """
 
 from __future__ import annotations
@@ -19,10 +22,10 @@ from urllib.parse import unquote_to_bytes
 from lava_vmgroup.base.errors import MultiNodeError
 
 MAX_DATA = 1 << 20
-"""Bytes: what one message, or the reply to one wait, may have."""
+"""Bytes of one message, or of the reply to one wait."""
 
 PART_LENGTH = 900
-"""Characters of a part's text: the whole line is no longer than any terminal's."""
+"""Characters of a part's text.  The whole line is then short enough for every terminal."""
 
 MAX_PARTS = 3 * MAX_DATA // (PART_LENGTH - 2) + 1
 
@@ -35,7 +38,7 @@ _PART = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One part, as it was received and found undamaged."""
+    """A part that came undamaged."""
 
     name: str
     number: int
@@ -45,9 +48,10 @@ class Part:
 
 
 def encode(lines: Iterable[str]) -> tuple[str, ...]:
-    """The texts of the parts that carry `lines`.
+    """Return the texts of the parts that carry `lines`.
 
-    Raises MultiNodeError for a line that holds a line end or NUL, and for too much.
+    Raises `MultiNodeError` if a line holds a line end or NUL, or has no UTF-8, or if there are more
+    than `MAX_DATA` bytes.
     """
     data = bytearray()
     for line in lines:
@@ -65,13 +69,16 @@ def encode(lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def decode(texts: Sequence[str]) -> list[str]:
-    """The lines that the texts of all parts carry; bytes that are not UTF-8 stay what they are."""
+    """Return the lines that the texts of all parts carry.
+
+    Bytes that are not UTF-8 become surrogates, which `encode` turns into the same bytes.
+    """
     data = unquote_to_bytes("".join(texts)).decode(errors="surrogateescape")
     return data.removesuffix("\n").split("\n")
 
 
 def part_words(name: str, texts: Sequence[str]) -> tuple[str, ...]:
-    """The parts with these texts, each as it stands between a marker's name and its end."""
+    """Return the parts with these texts, each as the words of a marker."""
     places = (f"{name} {number}/{len(texts)}" for number in range(1, len(texts) + 1))
     return tuple(
         f"{place} {_check(place, text)} {text}" for place, text in zip(places, texts, strict=True)
@@ -79,7 +86,7 @@ def part_words(name: str, texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def parse_part(words: str) -> Part | None:
-    """The part in a marker's words, None when it is damaged."""
+    """Return the part in a marker's words; None if it is damaged."""
     match = _PART.fullmatch(words)
     if match is None:
         return None

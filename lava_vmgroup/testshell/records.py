@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Records: markers that the helpers number and check, so that none is lost, doubled or damaged.
 
-A record is a marker with its place before it and a check as its last word,
-``<0.17<LAVA_SIGNAL_ENDRUN smoke uuid CHECK=123456>``: the seventeenth record of the first test.
-Whatever the kernel writes into it, and whatever piece of it is lost, what is left is not taken for
-a marker that a test printed itself.  The node keeps its records and prints again what the
-dispatcher misses.  Where a node has a channel beside its console, most records go by that first.
-What is typed in answer to a record has the same form, with the record's place.
+1. A record is a marker with its place before it and a check as its last word.  For example,
+   ``<0.17<LAVA_SIGNAL_ENDRUN smoke uuid CHECK=123456>`` is the first test's record number 17.
+2. Place and check stand at both ends.  If the kernel writes into a record, or if a piece is lost,
+   the rest does not look like a marker that a test printed itself.
+3. The node keeps its records.  It prints those again that the dispatcher misses.
+4. If a node has a channel beside its console, most records go by that first.
+5. The answer to a record is typed in the same form, with the record's place.
+
 The shell's side is ``scripts/lava-words.sh``.
 """
 
@@ -18,10 +20,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 MAX_WANTED = 100
-"""Records that a node is asked for at once: what fits a line that is typed."""
+"""Number of records to ask a node for at once; so many fit into one typed line."""
 
 _MAX_FRUITLESS = 12
-"""How often a node is asked for records of which none arrives."""
+"""Number of times to ask a node again when no record arrives."""
 
 _MAX_RECORD = 5000
 """Characters of a record; its marker alone may have 4000."""
@@ -36,7 +38,7 @@ _UNFINISHED = re.compile(r"<(?:\d{1,4}(?:\.(?:\d{1,6}(?:<LAVA_.*)?)?)?)?")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Which record it is."""
+    """The place of a record: its test, and its number in that test."""
 
     test: int
     """The test's number on its node, from 0."""
@@ -50,28 +52,28 @@ class Place:
 
     @classmethod
     def of_word(cls, word: str) -> Place | None:
-        """The place that a word names, None for another word."""
+        """Return the place that a word names; None for another word."""
         match = re.fullmatch(r"(\d{1,4})_(\d{1,6})", word)
         return cls(int(match[1]), int(match[2])) if match else None
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A whole record."""
+    """A record that came undamaged."""
 
     place: Place
     text: str
-    """The marker that the node would print without a number."""
+    """Its marker, without place and check."""
 
 
 def enveloped(place: Place, text: str) -> str:
-    """`text` as the record at `place`."""
+    """Return the marker `text` as the record at `place`."""
     numbered = f"{place.test}.{place.number}{text.removesuffix('>')}"
     return f"<{numbered} CHECK={_check(numbered)}>"
 
 
 def find_record(line: str) -> Record | None:
-    """The first whole record in a line."""
+    """Return the first undamaged record in a line, or None."""
     heads = list(_HEAD.finditer(line))
     ends = [*(head.start() for head in heads[1:]), len(line)]
     for head, end in zip(heads, ends, strict=False):
@@ -83,25 +85,28 @@ def find_record(line: str) -> Record | None:
         if _fits(text, int(tail[1])):
             place = Place(int(head[1]), int(head[2]))
             marker = line[head.end() : tail.start()]
-            # The runner's lines have no such end.
+            # A line of lava-test-runner does not end with ">".
             closing = "" if marker.startswith("<LAVA_TEST_RUNNER>") else ">"
             return Record(place, f"{marker}{closing}")
     return None
 
 
 def holds_damaged_record(line: str) -> bool:
-    """Whether a line without a whole record has an end of one."""
+    """Return whether a line has the beginning or the end of a record.
+
+    Such a record is damaged: callers have looked for an undamaged one before.
+    """
     return bool(_HEAD.search(line) or _WITHOUT_HEAD.search(line))
 
 
 def damaged_call(line: str) -> Place | None:
-    """The place of the last MultiNode call that begins in a line, if it is to be read."""
+    """Return the place of the last MultiNode call that begins in a line; None if there is none."""
     calls = _CALL.findall(line)
     return Place(int(calls[-1][0]), int(calls[-1][1])) if calls else None
 
 
 def unfinished_record(text: str) -> int:
-    """The place where a record begins that the end of `text` leaves unfinished, or -1."""
+    """Return the index at which an unfinished record at the end of `text` begins, or -1."""
     start = text.rfind("<")
     starts = [head.start() for head in _HEAD.finditer(text)]
     start = min([start, *starts[-1:]])
@@ -125,10 +130,10 @@ def _check(text: str) -> int:
 
 @dataclass(slots=True)
 class Numbers:
-    """The numbers of those records of one test that have come."""
+    """The numbers of the records of one test that have come."""
 
     last: int = 0
-    """The greatest."""
+    """The greatest number that has come."""
     _all_to: int = 0
     """All numbers up to this one have come."""
     _further: set[int] = field(default_factory=set)
@@ -146,12 +151,12 @@ class Numbers:
             self._further.remove(self._all_to)
 
     def missing(self, last: int) -> int:
-        """How many of the numbers below `last` have not come."""
+        """Return the count of numbers below `last` that have not come."""
         further = sum(number < last for number in self._further)
         return max(0, last - 1 - self._all_to - further)
 
     def missing_ones(self, last: int) -> Iterator[int]:
-        """The numbers below `last` that have not come."""
+        """Return the numbers below `last` that have not come."""
         return (number for number in range(self._all_to + 1, last) if number not in self._further)
 
 
@@ -159,18 +164,19 @@ class Numbers:
 class _Test:
     came: Numbers = field(default_factory=Numbers)
     misses: int = 0
-    """How many records were missing when the node was asked last."""
+    """Number of records that were missing when the node was asked last."""
     fruitless: int = 0
+    """Number of times in a row that as many records were missing as the time before."""
 
 
 class Ledger:
-    """Which records of a test shell have come."""
+    """The records of a test shell that have come."""
 
     def __init__(self) -> None:
         self._tests: dict[int, _Test] = {}
 
     def take(self, place: Place) -> bool:
-        """Note that a record has come; False when it had come before."""
+        """Note that a record has come; return False if it had come before."""
         came = self._tests.setdefault(place.test, _Test()).came
         if place.number in came:
             return False
@@ -178,12 +184,15 @@ class Ledger:
         return True
 
     def has(self, place: Place) -> bool:
-        """Whether a record has come."""
+        """Return whether a record has come."""
         test = self._tests.get(place.test)
         return test is not None and place.number in test.came
 
     def wanted(self, number: int) -> tuple[int, ...]:
-        """The records to ask a test's node for: none when all have come, or never will."""
+        """Return the records to ask the node of test `number` for, at most `MAX_WANTED`.
+
+        There are none if all have come, or if the node was asked in vain too often.
+        """
         test = self._tests.setdefault(number, _Test())
         missing = test.came.missing(test.came.last)
         test.fruitless = test.fruitless + 1 if missing == test.misses else 0
@@ -193,7 +202,7 @@ class Ledger:
         return tuple(islice(test.came.missing_ones(test.came.last), MAX_WANTED))
 
     def incomplete(self) -> dict[int, int]:
-        """The tests of which records are missing, each with the greatest number that came."""
+        """Return the tests with missing records, each with the greatest number that came."""
         return {
             number: test.came.last
             for number, test in sorted(self._tests.items())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is typed in answer to a test shell's calls: one line where that can carry it, else parts."""
+"""The answers that are typed to a test shell's calls: one line if that can carry it, else parts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MAX_REPLY_LENGTH = 1000
 """Characters of a reply in one line: no terminal drops the end of such a line."""
 
 _PLAIN = re.compile(r"[!-;=?-~]+")
-"""What a word of a line may be: all of ASCII that is to be seen, but for ``<`` and ``>``."""
+"""A word that a line can carry: visible ASCII characters, but for ``<`` and ``>``."""
 
 
 def reply_sync(ok: bool) -> str:
-    """The line that ends a lava-sync."""
+    """Return the line that ends a lava-sync."""
     return _reply(MultiNodeApi.SYNC, () if ok else ("nack",))
 
 
@@ -32,51 +32,51 @@ class PartsReply:
     texts: tuple[str, ...]
 
     def lines(self, transfer: str) -> tuple[str, ...]:
-        """The lines to type, in order; `transfer` is the name by which the node asks for more."""
+        """Return the lines to type, in order; the node asks for more by the name `transfer`."""
         return tuple(
             f"<LAVA_{self.api.value}_PART {words}>" for words in part_words(transfer, self.texts)
         )
 
 
 Reply: TypeAlias = str | PartsReply
-"""What ends a call that waits: most often one line, of v1's form."""
+"""The answer that ends a waiting call: most often one line, in v1's form."""
 
 
 def reply_wait(data: Mapping[str, Mapping[str, str]] | None) -> Reply:
-    """What ends a lava-wait: each sender's keys and values; None refuses it.
+    """Return the answer to a lava-wait, with each sender's keys and values; None refuses the call.
 
-    Raises MultiNodeError when the node's cache file could not hold the data.
+    Raises `MultiNodeError` if the node's cache file cannot hold the data.
     """
     return _reply_data(MultiNodeApi.WAIT, data)
 
 
 def reply_wait_all(data: Mapping[str, Mapping[str, str]] | None) -> Reply:
-    """What ends a lava-wait-all; as `reply_wait`."""
+    """Return the answer to a lava-wait-all, as `reply_wait`."""
     return _reply_data(MultiNodeApi.WAIT_ALL, data)
 
 
 def reply_sent() -> str:
-    """The line that says that a message of a record has been sent."""
+    """Return the line that confirms a lava-send, if that is a record."""
     return _reply(MultiNodeApi.SEND, ())
 
 
 def reply_again() -> str:
-    """The line that has a node say a call again which came damaged."""
+    """Return the line that asks a helper to repeat a call that came damaged."""
     return "<LAVA_AGAIN>"
 
 
 def ask_blocked() -> str:
-    """The line that asks a helper that waits whether anything else of its test goes on."""
+    """Return the line that asks a waiting helper whether anything else of its test runs."""
     return "<LAVA_BLOCKED>"
 
 
 def reply_settle(wanted: Iterable[int]) -> str:
-    """The line that asks a node for records; without any, it has no more to do."""
+    """Return the line that asks a node for records; without any, the node's lava-settle ends."""
     return _line("SETTLE", map(str, wanted))
 
 
 def reply_nack(api: MultiNodeApi) -> str | None:
-    """The line that refuses a call; None for a lava-send, which waits for nothing."""
+    """Return the line that refuses a call; None for a lava-send, which cannot be refused."""
     return None if api is MultiNodeApi.SEND else _reply(api, ("nack",))
 
 

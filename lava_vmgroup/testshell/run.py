@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""One test run as it grows: its test cases, and which of its records have come."""
+"""A test run while it grows: its test cases, and the numbers of the records that have come.
+
+Test cases and changes of the set are in the order in which the test recorded them.  The rules:
+
+1. Records are ordered by their numbers: those beside the console, and repeated ones, arrive in
+   another order.
+2. A line of the console without a number (a marker that the test itself printed, or a line that
+   fits parse.pattern) follows the records that came on the console before it.
+3. A set's marker without a number also follows all records that had come by then on any way, and so
+   do the lines after it.  If a record comes on the console later, they stand before that record.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +43,15 @@ class Entry:
     """A test case or a change of the set, at its place in the run."""
 
     order: tuple[int, int]
-    """The number of its record and 0, or of the last record before it and a running number."""
+    """For a record, its number and 0; else the number of the last record before it, and a running
+    number."""
     told: TestCase | TestSet
     signal: TestCaseSignal | None = None
 
 
 @dataclass(slots=True)
 class Run:
-    """The state of one run so far."""
+    """The state of one run."""
 
     test: OverlayTest
     log: InitVar[NodeLog]
@@ -52,25 +63,26 @@ class Run:
     came: Numbers = field(default_factory=Numbers)
     """The records that have come."""
     last_on_console: int = 0
-    """The highest record so far that came on the console; lines there stand behind it."""
+    """The greatest number of a record that came on the console; later lines there follow it."""
     last_at_own_set: int = 0
-    """The last record that had come by any way when the test itself printed a marker of a set."""
+    """The greatest number of a record that had come, on any way, when the test itself last printed
+    a marker of a set."""
     jumps: list[tuple[int, datetime]] = field(default_factory=list)
-    """The records that came before some with lower numbers, and when."""
+    """The numbers of records that came before records with lower numbers, and their times."""
     expected: int = 0
-    """All records with lower numbers should have come."""
+    """All records with numbers below this one should have come."""
     left_out: int = 0
     """Number of results dropped beyond `MAX_RESULTS`."""
     left_behind: LeftBehind = field(default_factory=LeftBehind)
     complaints: Complaints = field(init=False)
 
     def __post_init__(self, log: NodeLog) -> None:
-        """Warn in the log of the node."""
+        """Log warnings to the node's `log`."""
         self.complaints = Complaints(log, "test cases with words that cannot be used")
 
     @property
     def cases(self) -> list[TestCase]:
-        """The test cases in the order in which they were recorded, with the sets they are in."""
+        """The test cases in the order in which they were recorded, each with its set."""
         test_set, cases = None, []
         for entry in sorted(self.entries, key=lambda entry: entry.order):
             if isinstance(entry.told, TestSet):
@@ -85,7 +97,7 @@ class Run:
         return self.came.missing(self.expected) + self.left_out
 
     def note_record(self, number: int, *, on_console: bool = True) -> None:
-        """Note that a record has come."""
+        """Note that a record has come, on the console or beside it."""
         if on_console and number > self.last_on_console:
             self.last_on_console = number
             self._put_before(number)
@@ -94,7 +106,10 @@ class Run:
         self.came.add(number)
 
     def recorded_at(self, number: int | None) -> datetime:
-        """About when a record was made: now, or when one that was made later has come."""
+        """Return the approximate time at which a record was made.
+
+        That is the time when the first record with a greater number came, else now.
+        """
         if number is not None and number < self.came.last:
             later = bisect_right(self.jumps, number, key=itemgetter(0))
             if later < len(self.jumps):
@@ -104,7 +119,10 @@ class Run:
     def add(
         self, told: TestCase | TestSet, number: int | None, signal: TestCaseSignal | None = None
     ) -> bool:
-        """Put something at its place; False when it is there already, or there is no room."""
+        """Add an entry at its place; return False if it is there already, or there is no room.
+
+        `number` is its record's, or None without one.  `signal` is the event of a test case.
+        """
         if number is None:
             if isinstance(told, TestSet):
                 self.last_at_own_set = self.came.last
@@ -121,7 +139,7 @@ class Run:
         return True
 
     def _put_before(self, number: int) -> None:
-        """Put what the console had before a record there if it stands behind it so far."""
+        """Move entries without a number in front of the record that follows them on the console."""
         if self.last_at_own_set < number:
             return
         self.last_at_own_set = number - 1
@@ -131,9 +149,9 @@ class Run:
                 self.entries[index] = replace(entry, order=(number - 1, running))
 
     def _without_number(self, number: int, signal: TestCaseSignal) -> int | None:
-        """Return the index of the entry for a late record, or None.
+        """Return the index of the entry that a late record has made before, or None.
 
-        The record came before as a marker that had lost both its ends.
+        The record came then as a marker that had lost place and check.
         """
         if number >= self.came.last:
             return None
@@ -145,6 +163,7 @@ class Run:
         return None
 
     def as_result(self) -> TestRun:
+        """Return the run as a result, complete or not."""
         ended = self.ended if self.ended is not None else time.monotonic()
         left = self.left_behind
         seconds = ended - self.started
@@ -171,7 +190,7 @@ class Run:
 
 
 def _with_attachments(cases: list[TestCase], left: LeftBehind) -> list[TestCase]:
-    """The cases with what was attached to them: of several with one name, to the last."""
+    """Return the cases with their attachments; of several with one name, the last gets them."""
     merged = list(cases)
     last = {folder_name(case.name): index for index, case in enumerate(merged)}
     for name, kept in left.cases.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Collecting a node's test runs from what its test shell says, complete or not."""
+"""Collects a node's test runs from the events of its test shell, complete or not."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from lava_vmgroup.testshell.verdicts import OUTCOMES, outcome_of, verdict
 
 INSTALL_CASE = "lava-test-shell-install"
 RUN_CASE = "lava-test-shell-run"
-"""LAVA's test cases for the scripts themselves; the second is recorded when its script fails."""
+"""LAVA's test cases for install.sh and run.sh; the second is recorded only if its script fails."""
 
 FAULT_CASE = "lava-console-"
-"""What the test case of a fault on the console begins with; the fault's name follows."""
+"""The beginning of the name of a test case for a fault on the console; the fault's name follows."""
 
 
 def fault_case(fault: SeenFault) -> tuple[str, str]:
-    """The name of the test case that fails for a fault, and its message.
+    """Return the name and the message of the test case that fails because of a fault.
 
-    What is fatal fails the test case that it interrupts.
+    A fatal fault fails the test case that it interrupts, if there is one.
     """
     interrupted = fault.test_case if fault.severity is Severity.FATAL else None
     name = interrupted or f"{FAULT_CASE}{fault.name}"
@@ -49,7 +49,7 @@ def fault_case(fault: SeenFault) -> tuple[str, str]:
 
 
 def _ending(exited: TestExited) -> str:
-    """The reason why the script of a test has failed."""
+    """Return the reason why the script of a test has failed."""
     if exited.early:
         return "its steps ended with exit code 0 before the last one"
     if exited.return_code is None:
@@ -61,7 +61,7 @@ def _ending(exited: TestExited) -> str:
 
 
 class RunRecorder:
-    """The test runs of one node, growing; what was recorded stays whatever happens later."""
+    """The test runs of one node while they grow; recorded results stay if the node fails later."""
 
     def __init__(self, log: NodeLog) -> None:
         self._log = log
@@ -71,18 +71,18 @@ class RunRecorder:
         self._current: Run | None = None
         self._others: list[TestRun] = []
         self.running_case: str | None = None
-        """The test case that has begun and not ended."""
+        """Name of the test case that has begun and not ended."""
         self.before_end: Callable[[], None] = lambda: None
-        """Called before a run ends, for what is still to be recorded in it."""
+        """Called before a run ends, so that pending faults of the console are recorded in it."""
 
     def expect_tests(self, tests: Sequence[OverlayTest]) -> None:
-        """Make the tests known that the next test shell runs."""
+        """Add the tests that the next test shell runs, in their order."""
         self._tests.update({test.uuid: test for test in tests})
         self._numbers += [test.uuid for test in tests]
 
     @property
     def expected(self) -> int:
-        """How many tests are known: the number of the next one."""
+        """The number of known tests, which is the number of the next one."""
         return len(self._numbers)
 
     @property
@@ -92,11 +92,11 @@ class RunRecorder:
         return tuple(sorted(runs, key=lambda run: run.started_at))
 
     def add_run(self, run: TestRun) -> None:
-        """Take a run that was no test shell's."""
+        """Add a run that does not come from a test shell."""
         self._others.append(run)
 
     def add_results(self, archive: bytes) -> None:
-        """Take the tar of a node's results folder: what came by markers is not recorded again."""
+        """Read the tar of a node's results folder: files, and results that no marker brought."""
         found = read_results(archive)
         for problem in found.problems:
             self._log.warning("collect", problem)
@@ -112,7 +112,7 @@ class RunRecorder:
                     self._record(run, kept.as_signal(name))
 
     def _add_records(self, run: Run, lines: Sequence[str]) -> None:
-        """Take those of a run's records that never came whole on the console."""
+        """Add those records of a run that never came undamaged while it ran."""
         for line in lines:
             record = find_record(line)
             if record is None or record.place.number in run.came:
@@ -125,12 +125,12 @@ class RunRecorder:
                 run.add(event, record.place.number)
 
     def note_record(self, place: Place, *, on_console: bool = True) -> None:
-        """Note that a record has come for the first time, whatever it tells."""
+        """Note that a record has come for the first time; `event` takes its event."""
         if run := self._run_at(place):
             run.note_record(place.number, on_console=on_console)
 
     def note_missing(self, incomplete: Mapping[int, int]) -> None:
-        """Note that of tests of the last test shell not all records below a number have come."""
+        """Note the tests with missing records, as `Ledger.incomplete` names them, and warn."""
         for test, last in incomplete.items():
             if run := self._run_at(Place(test, 0)):
                 run.expected = last
@@ -146,13 +146,13 @@ class RunRecorder:
                 )
 
     def _run_at(self, place: Place) -> Run | None:
-        """The run that a record belongs to; it has begun with its first record."""
+        """Return the run of a record, or None; its first record begins the run."""
         if place.test >= len(self._numbers):
             return None
         return self._opened(self._numbers[place.test])
 
     def line(self, text: str) -> None:
-        """Take a line that was no marker: the current test's own pattern may see a result."""
+        """Take a console line that is no marker; the test's own pattern may find a result in it."""
         if self._current is None:
             return
         signal = parse_line(self._current.test.definition, text)
@@ -160,7 +160,7 @@ class RunRecorder:
             self._record(self._current, signal)
 
     def event(self, event: Event, place: Place | None = None) -> None:
-        """Take an event of the test shell, and where it stands if it was a record."""
+        """Take an event of the test shell, with its record's place if it has one."""
         run = (self._run_at(place) if place is not None else None) or self._current
         number = place.number if place is not None else None
         match event:
@@ -187,7 +187,10 @@ class RunRecorder:
                 run.add(event, number)
 
     def fault(self, fault: SeenFault) -> None:
-        """Fail a test case of the run that goes on for what the console shows; any thread may."""
+        """Fail a test case of the current run because of a fault on the console.
+
+        Any thread may call this.
+        """
         run = self._current
         if run is None:
             return
@@ -196,7 +199,7 @@ class RunRecorder:
         self._record(run, replace(signal, message=message))
 
     def _opened(self, uuid: str) -> Run:
-        """A run, which begins now if nothing was heard of it before."""
+        """Return a test's run, which begins now if it has not begun before."""
         if uuid in self._runs:
             return self._runs[uuid]
         run = self._runs[uuid] = Run(self._tests[uuid], self._log)
@@ -212,7 +215,7 @@ class RunRecorder:
         self._log.event("run-end", f"test run {name} ends", name=name, finished=finished)
 
     def _begin(self, run: Run, number: int | None) -> None:
-        """Take the first step of a run: its install steps have passed, or it would not begin."""
+        """Begin the steps of a run, and pass its install steps: if they fail, no step runs."""
         if number is None or number == run.last_on_console:
             self._current = run
         cases = (entry.told for entry in run.entries if isinstance(entry.told, TestCase))
@@ -220,7 +223,7 @@ class RunRecorder:
             self._record(run, verdict(INSTALL_CASE, "pass"))
 
     def _completed(self, directory: str) -> None:
-        """End a run whose last step leaves its script, so that no marker of its end comes."""
+        """End a run whose last step leaves its script with 0: no marker of its end comes then."""
         run = self._runs.get(directory.partition("_")[2])
         if run is not None and not run.finished:
             self.before_end()

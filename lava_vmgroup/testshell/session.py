@@ -1,5 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""A test shell running on a node's console: results are recorded, calls are answered."""
+"""The dialogue with a test shell on a node's console: results are recorded, calls are answered.
+
+The rules, and their reasons:
+
+1. The session types the command of ``lava-test-runner`` and reads the console until the runner has
+   printed its last line.  One thread does that; other threads post to the console's inbox.
+2. Nothing is typed in answer to a result: the test's programs may read from the console.
+3. A MultiNode call waits for the group in a thread of its own, so that results and other calls are
+   read meanwhile.  The session's thread types the answer.
+4. A record may come more than once, and on two ways: the console and the feed beside it.  It counts
+   once.  If it comes again, its answer may be lost, so that is typed again.
+5. At the end of a test the node asks for the numbers of the records that are missing, and prints
+   those records again.
+6. If a time limit, a cancellation or the test itself ends the session, it still records the results
+   that were received and not yet read.
+"""
 
 from __future__ import annotations
 
@@ -65,22 +80,23 @@ _SHOWN = 200
 """Characters of a call that the log shows."""
 
 _OVERTAKEN_S = 1.0
-"""How much sooner a line of the console may come than a record that was written before it."""
+"""Seconds by which a line of the console may overtake a record that was written before it."""
 
 _NOT_EXECUTABLE = (
     "the system may not run programs in the folder of the tests: if its file system is mounted "
     "noexec, give lava_test_dir a folder elsewhere"
 )
-"""The meaning of status 126, which a shell gives for a program that it may not run."""
+"""Hint for status 126, which a shell returns for a program that it may not run."""
 
 _SHELL_S = 120.0
 
-# A runner that cannot even be started says nothing itself.  Nobody can ask for these words again.
+# If the runner cannot be started, it prints nothing.  The line comes three times: it is no record,
+# so the dispatcher cannot ask for it again.
 _RETURNED = 'set -- $?; for word in 1 2 3; do echo "<LAVA_TEST_RUNNER>: returned $1"; done; set --'
 
 
 class Session:
-    """Runs one ``lava-test-runner`` to its end."""
+    """The run of one ``lava-test-runner`` from its start to its end."""
 
     def __init__(
         self,
@@ -91,9 +107,10 @@ class Session:
         feed: Feed | None = None,
         who_waits: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        """`feed` posts to the shell's console what comes beside it.
+        """Make a session on the shell's console; `feed` posts records that come beside it.
 
-        `who_waits` has the lines for a time limit that passes while the test waits for the group.
+        `who_waits` returns a line for each wait of the group.  They become part of the error if the
+        time limit passes while the test waits for the group.
         """
         self._shell = shell
         self._console = shell.console
@@ -111,17 +128,18 @@ class Session:
         self._transfer: Transfer | None = None
         self._failed_call: VMGroupError | None = None
         self._is_over = False
-        """True once the runner has said that it is done."""
+        """True once the runner has ended."""
 
     def run(self, command: str, deadline: Deadline) -> None:
-        """Type the runner's command and serve its console until it says that it is done.
+        """Type the runner's command and serve its console until the runner has ended.
 
-        Raises `TestError` when the console ends before or the test raises an error, `PeerFailed`
-        when the test waited for a member of the group that has failed, and `GroupStuck` when nobody
-        in the group can go on.
+        Raises `TestError` if the system goes away, the runner fails or the test raises an error;
+        `LinkLost` if the connection to the host breaks off; `PeerFailed` if the test waited for a
+        member of the group that has failed; `GroupStuck` if nobody in the group can go on; the
+        `InfrastructureError` of a call that failed; and `DeadlineExpired`.
         """
         try:
-            # A line that is typed at a login prompt is lost.
+            # First see that the shell answers: a line that is typed at a login prompt is lost.
             self._shell.run(":", deadline.sub("the shell, before the tests", _SHELL_S))
             self._shell.start(f"{command}; {_RETURNED}", deadline)
             while not self._is_over:
@@ -131,7 +149,7 @@ class Session:
             if error is self._failed_call:
                 raise
             if deadline.token is not None:
-                deadline.token.check()  # the host out of reach is not its system's end
+                deadline.token.check()  # raises the reason, if the host is lost
             case = self._recorder.running_case
             during = f" in test case {case}" if case else ""
             if isinstance(error, LinkLost):
@@ -150,9 +168,10 @@ class Session:
             self._recorder.note_missing(self._ledger.incomplete())
 
     def _serve(self, deadline: Deadline, patience: Deadline | None = None) -> None:
-        """Take one line or one answer.
+        """Wait for a line or a posted item and serve it.
 
-        It is waited for until `patience`, which is the `deadline` of all that follows if not given.
+        The wait ends at `patience`, the serving at `deadline`.  Without `patience`, both end at
+        `deadline`.
         """
         event = self._next_event(patience or deadline)
         if isinstance(event, Line):
@@ -169,7 +188,7 @@ class Session:
                 self._calls.doubt(doubted, deadline)
 
     def _take_fed(self, line: str, deadline: Deadline) -> None:
-        """Take a line that came beside the console, where nothing but records is of interest."""
+        """Take a line that came beside the console; lines without a record are ignored there."""
         assert self._feed is not None, "who posts a line is there"
         self._feed.taken()
         told = self._fed_parser.feed(line)
@@ -204,14 +223,14 @@ class Session:
                 self._note(signal)
 
     def _take_request(self, told: PartWanted | Blocked, deadline: Deadline) -> None:
-        """Take the words of a helper that waits for its answer."""
+        """Serve a helper that waits: type the part that it asks for, or note that it is blocked."""
         if isinstance(told, PartWanted):
             self._type_part(told, deadline)
         else:
             self._calls.confirm(told.place)
 
     def _take_unread(self) -> None:
-        """Keep the results that came before the end, which other threads may have brought."""
+        """Record the results that were received before the session failed, and not yet read."""
         for event in self._console.unread_events():
             if isinstance(event, Line):
                 for text in single_markers(without_escapes(event.text)):
@@ -232,7 +251,7 @@ class Session:
     def _take_record(
         self, place: Place, event: Event | None, deadline: Deadline, *, on_console: bool = True
     ) -> None:
-        """Take a record once; what comes again may want its answer again."""
+        """Take a record once; if it comes again, type its answer again."""
         if not self._is_ours(place):
             return
         if not self._ledger.take(place):
@@ -257,7 +276,7 @@ class Session:
                 self._note(event, place)
 
     def _await_fed(self, test: int, deadline: Deadline) -> None:
-        """Wait a little for the records of a test that the console has overtaken."""
+        """Wait up to `_OVERTAKEN_S` for records of a test that the console has overtaken."""
         patience = deadline.sub("records on their way", _OVERTAKEN_S)
         with suppress(DeadlineExpired):
             while self._feed and not self._is_over and test in self._ledger.incomplete():
@@ -265,11 +284,14 @@ class Session:
         deadline.check()
 
     def _is_ours(self, place: Place) -> bool:
-        """Whether there is such a test, so that its helpers may have made the record."""
+        """Return whether the test of a record exists; a record of another test is not ours."""
         return place.test < self._recorder.expected
 
     def _take_damaged(self, damaged: Damaged, deadline: Deadline) -> None:
-        """Ask for a call at once, for its helper waits; other records when their test has ended."""
+        """Log a damaged record; if it is a call, ask for it at once, because its helper waits.
+
+        Other records are asked for when their test has ended.
+        """
         self._complaints.tell(
             "records", f"a record came damaged: {damaged.text[:_SHOWN]!r}", logging.DEBUG
         )
@@ -277,7 +299,7 @@ class Session:
             self._console.send_line(enveloped(damaged.call, reply_again()), deadline)
 
     def _type(self, reply: Reply, place: Place | None, deadline: Deadline) -> None:
-        """Type an answer; one to a record is kept, for it may not arrive."""
+        """Type an answer; keep an answer to a record, because it may not arrive."""
         if isinstance(reply, PartsReply):
             self._transfer = Transfer(reply, self._console, place)
             self._transfer.begin(deadline)
@@ -288,14 +310,14 @@ class Session:
             self._answers.keep(place, reply)
 
     def _type_again(self, place: Place, deadline: Deadline) -> None:
-        """Type the answer to a record again, unless it is on its way or there is none yet."""
+        """Type the answer to a record again, if there is one and it is not on its way."""
         reply = self._answers.due(place)
         under_way = self._transfer is not None and self._transfer.name == place.word
         if reply is not None and not under_way:
             self._type(reply, place, deadline)
 
     def _complain(self, signal: Malformed, deadline: Deadline, place: Place | None = None) -> None:
-        """Tell of a broken marker, and free the helper that may wait for its answer."""
+        """Log a broken marker; if it was a call, refuse it, because its helper may wait."""
         self._complaints.tell("malformed", f"{signal.reason}: {signal.text[:_SHOWN]!r}")
         if signal.api is not None:
             self._refuse(signal.api, place, deadline)
@@ -303,12 +325,16 @@ class Session:
     def _refuse(self, api: MultiNodeApi, place: Place | None, deadline: Deadline) -> None:
         refusal = reply_nack(api)
         if refusal is None and place is not None:
-            refusal = reply_sent()  # a lava-send does not ask what became of the message
+            refusal = reply_sent()  # lava-send does not ask if the message was sent
         if refusal is not None:
             self._type(refusal, place, deadline)
 
     def _next_event(self, deadline: Deadline) -> Line | Posted | None:
-        """The console's next event, or None when a part has been typed again for want of one."""
+        """Wait for the console's next event and return it.
+
+        If the node does not ask for the next part of a reply in time, type the last part again and
+        return None.
+        """
         transfer = self._transfer
         try:
             return self._console.next_event(
@@ -324,19 +350,19 @@ class Session:
         return None
 
     def _note(self, signal: Event, place: Place | None = None) -> None:
-        """Take a signal that wants no answer."""
+        """Take an event that needs no answer; raise `TestError` if the test raised an error."""
         match signal:
             case TestRaised(message=message):
                 raise TestError(f"the test raised an error: {message}")
             case TestRemark(message=message):
                 self._log.event("test-event", message)
             case SendPart():
-                pass  # the call is told with its last part
+                pass  # the last part gives the whole call
             case _:
                 self._recorder.event(signal, place)
 
     def _start_call(self, call: MultiNodeCall, place: Place | None, deadline: Deadline) -> None:
-        """Carry a call out beside the console, which goes on being read meanwhile."""
+        """Begin a call, which waits in a thread of its own; refuse it if too many wait."""
         if self._calls.are_many:
             self._complaints.tell("multinode", "too many calls at once")
             self._refuse(call.api, place, deadline)
@@ -361,7 +387,7 @@ class Session:
             self._type(reply, place, deadline)
 
     def _type_part(self, wanted: PartWanted, deadline: Deadline) -> None:
-        """Go on with a reply; a node that asks for one that has ended is late."""
+        """Type the wanted part of the current reply; ignore late requests for earlier replies."""
         transfer = self._transfer
         if transfer is None or wanted.transfer != transfer.name:
             return
@@ -373,7 +399,10 @@ class Session:
     def _refusing(
         self, api: MultiNodeApi, place: Place | None, deadline: Deadline
     ) -> Iterator[None]:
-        """Answer a call with a refusal when the group or the console cannot do what it asks for."""
+        """Refuse a call if the block raises `MultiNodeError`.
+
+        `GroupStuck` and `PeerFailed` pass, because they end the test.
+        """
         try:
             yield
         except (GroupStuck, PeerFailed):

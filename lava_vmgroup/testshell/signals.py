@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""What a node's test shell says by marker lines on its console, and what is typed back.
+"""Reads the marker lines that a node's test shell prints on its console.
 
-The wire is LAVA's.  A marker may stand anywhere in a line: kernel text, a prompt or a command's
-unfinished output may precede it.  LAVA also types ``echo LAVA_ACK`` after every signal; nothing
-here needs that, so signals are not answered.  Replies to MultiNode calls are typed as one line
-where that can carry them.  What one line cannot carry goes in parts, which are ours, and so are the
-number and the check around the markers that the helpers print in a test (``records``).
+The rules, and their reasons:
+
+1. The markers are LAVA's.  A marker may stand anywhere in a line: kernel text, a prompt or a
+   command's unfinished output may precede it.
+2. LAVA types ``echo LAVA_ACK`` after every signal.  Nothing here needs that, so signals are not
+   answered.
+3. The reply to a MultiNode call is typed as one line if that can carry it (``replies``).
+4. Two forms are not LAVA's: parts, for data that one line cannot carry (``parts``), and the number
+   and check around the markers that helpers print in a test (``records``).
 """
 
 from __future__ import annotations
@@ -61,14 +65,14 @@ MAX_WORDS_LENGTH = 4000
 """Characters between a marker's name and its end; a longer marker is malformed."""
 
 _MAX_OPEN = 16
-"""Messages in parts that may be open at once on one console."""
+"""Number of messages of one console that may be incomplete at once."""
 
 _NO_RESULT = "the definition's parse.pattern has no group for the result"
 
 MAX_PATTERN_LINE = 1000
 """Characters of a line that a test definition's own pattern is tried on."""
 
-# As in LAVA, a word may hold a "<"; the beginning of another marker is none.
+# As in LAVA, a word may hold a "<", but not the beginning of another marker.
 _SIGNAL = re.compile(
     r"<LAVA_SIGNAL_([A-Z_]{1,40})"
     rf"(?: ((?:[^<>]|<(?!LAVA_|\d{{1,4}}\.\d{{1,6}}<LAVA_)){{0,{MAX_WORDS_LENGTH}}}))?>"
@@ -93,10 +97,10 @@ _UNFINISHED = re.compile(
 
 
 def parse_signal(line: str, *, torn: bool = True) -> Event | None:
-    """The event that a console line (without its end) tells, None when it tells nothing.
+    """Return the event of a console line (without its line end); None if it has no marker.
 
-    A marker that breaks the rules gives `Malformed`.  With several markers the first counts.
-    Kernel text in a marker that cannot have been `torn` is the test's own.
+    A marker that breaks the rules gives `Malformed`.  Of several markers, the first counts.  If the
+    marker cannot have been `torn`, kernel text in it was printed by the test.
     """
     matches = [match for pattern in _PARSERS if (match := pattern.search(line))]
     if matches:
@@ -117,7 +121,7 @@ def parse_signal(line: str, *, torn: bool = True) -> Event | None:
 def single_markers(line: str) -> list[str]:
     """Cut a line behind each marker: a test may print more after it without a line end.
 
-    The rest of a line whose last marker holds kernel text stays with it, for it is the kernel's.
+    If the last marker holds kernel text, the rest of the line is the kernel's and stays with it.
     """
     last = line.rfind("<LAVA_")
     ends = {
@@ -131,11 +135,11 @@ def single_markers(line: str) -> list[str]:
 
 
 class SignalParser:
-    """Turns the lines of one console into events.
+    """A parser that turns the lines of one console into events.
 
-    Calls that come in parts are put together, and markers that the kernel tore are mended: the
-    kernel writes its lines to a console whenever it likes, also into the middle of a marker, which
-    is then the marker's beginning, the kernel's text and a line end, and the marker's rest.
+    It puts calls together that come in parts, and mends markers that the kernel tore.  The kernel
+    writes to a console at any time, even into the middle of a marker.  Then one line has the
+    marker's beginning and the kernel's text, and the next line has the marker's rest.
     """
 
     def __init__(self) -> None:
@@ -145,7 +149,7 @@ class SignalParser:
         self._open: dict[str, dict[int, str]] = {}
 
     def feed(self, line: str) -> Event | None:
-        """As `parse_signal`, with regard to the lines before."""
+        """Return the event of the next line, as `parse_signal`; the lines before may begin it."""
         torn, self._torn = self._torn, ""
         event = _told(torn + line)
         if event is None or isinstance(event, Malformed | Damaged):
@@ -155,14 +159,15 @@ class SignalParser:
                 return None
         self.output = _output(torn, line, event)
         if holds_damaged_record(torn) and isinstance(event, Damaged):
-            # Nothing mends the record that was torn before, and this line may be something else.
+            # This line does not mend the record that was torn before; it may be something else.
             event = _told(line) or event
         return self._put_together(event.part) if isinstance(event, SendPart) else event
 
     def _put_together(self, part: Part) -> Event:
-        """The whole call with its last part; what misses a part is told then, and only then.
+        """Keep a part; return the whole call if it was the last missing one, else `SendPart`.
 
-        The parts of a record may be sent again, so there the last one is the last that was missing.
+        The parts of a record may come again, in any order.  Other parts come once: if the last part
+        comes and another one is missing, the message is `Malformed`.
         """
         place = Place.of_word(part.name)
         texts = self._open.pop(part.name, {})
@@ -185,7 +190,7 @@ class SignalParser:
 
 
 def _told(line: str) -> Event | None:
-    """What a line tells, its record if it has one."""
+    """Return the event of a line; `Recorded` if the line has a record."""
     record = find_record(line)
     if record is not None:
         return Recorded(place=record.place, event=parse_signal(record.text, torn=False))
@@ -212,12 +217,15 @@ def _output(torn: str, line: str, event: Event | None) -> str:
     if start is not None:
         return without_kernel((torn + line)[len(torn) : start])
     if isinstance(event, Malformed) or (isinstance(event, Damaged) and " CHECK=" not in line):
-        return line  # it mends nothing
+        return line  # it does not mend the torn marker
     return ""
 
 
 def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
-    """The result that `definition`'s own pattern sees in a line of the test's output."""
+    """Return the result that `definition`'s pattern finds in a line of the output, or None.
+
+    Raises `JobError` if the pattern takes too long.
+    """
     match = definition.parse.pattern.match(line[:MAX_PATTERN_LINE].strip())
     if match is None:
         return None
@@ -237,9 +245,9 @@ def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
 
 
 def parse_arguments(words: Iterable[str]) -> dict[str, str]:
-    """The data of a lava-send: each word is ``key=value``, split at its first ``=``.
+    """Return the data of a lava-send: each word is ``key=value``, split at its first ``=``.
 
-    Raises ValueError for a word without ``=`` or without a key.
+    Raises `ValueError` if a word has no ``=`` or no key.
     """
     data = {}
     for word in words:
@@ -268,7 +276,7 @@ def _runner_event(match: re.Match[str]) -> Event:
 
 
 def _is_torn(match: re.Match[str]) -> bool:
-    """Return whether a kernel's line tore the marker, and its end may have closed it."""
+    """Return whether a kernel's line tore the marker; then the ``>`` may be the kernel's."""
     if match[1] in _NAMING:
         return bool(KERNEL_TEXT.search(match[2] or ""))
     return match[1] in _JUDGING and kernel_text_in_value(one_line(match[2] or ""))
@@ -321,7 +329,7 @@ def _part_wanted(match: re.Match[str]) -> Event:
 
 
 def _run_words(words: str) -> dict[str, str] | None:
-    """The name and the UUID of a test run."""
+    """Return the name and the UUID of a test run; None if one is missing."""
     name, _, uuid = words.rpartition(" ")
     return {"name": name, "uuid": uuid} if name else None
 
@@ -342,7 +350,7 @@ def _end_run(words: str) -> EndRun | None:
 
 
 def _test_set(words: str) -> TestSet | None:
-    """A set that begins or ends; as in LAVA, words after STOP mean nothing."""
+    """Return the set that begins or ends; as in LAVA, words after STOP are ignored."""
     action, _, name = words.partition(" ")
     if action == "START" and name:
         return TestSet(name=name)
@@ -367,9 +375,10 @@ _SIGNALS: Mapping[str, Callable[[str], Event | None]] = {
     "TESTSET": _test_set,
 }
 _NAMING = frozenset({"STARTRUN", "ENDRUN", "STARTTC", "ENDTC", "TESTSET"})
-"""Markers of which nothing but a name is to be read: kernel text in one has torn it."""
+"""Markers that hold only a name: if kernel text is in one, the kernel tore it."""
 _JUDGING = frozenset({"TESTCASE", "TESTREFERENCE"})
-"""Markers of verdicts: kernel text in a value has torn it; the name of a test case may be any."""
+"""Markers of verdicts: if kernel text is in a value, the kernel tore the marker.  The name of a
+test case may be any text."""
 _WANTED = re.compile(r"(\w{1,20}) (\d{1,5})( again)?")
 _PART_EVENTS: Mapping[str, Callable[[re.Match[str]], Event]] = {
     "BLOCKED": _blocked,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Finds the markers that a line of the kernel has torn, and lines of the kernel before markers."""
+"""Finds markers that a line of the kernel has torn, and lines of the kernel in front of markers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from lava_vmgroup.testshell.records import unfinished_record
 from lava_vmgroup.testshell.verdicts import KERNEL_TEXT
 
 _HEADS = re.compile(r"(?:<\d{1,4}\.\d{1,6})?(?:<LAVA_MULTI_NODE> )?\Z")
-"""The beginning of a record and of a call, in front of the last "<" of its marker."""
+"""The beginning of a record or of a call, in front of the last "<" of its marker."""
 
 
 def without_kernel(text: str) -> str:
-    """Text in front of a marker without a line of the kernel's that the marker has torn."""
+    """Return the text in front of a marker, without a kernel's line that the marker has torn."""
     kernel_text = KERNEL_TEXT.search(text)
     return text[: kernel_text.start()] if kernel_text else text
 
 
 def torn_marker(line: str, longest: int) -> tuple[int, str]:
-    """A marker up to the kernel text that stands inside it, and its place; or an empty one."""
+    """Return the index of a torn marker, and its beginning up to the kernel text inside it.
+
+    The beginning is empty if no marker is torn.  `longest` is the limit of a marker's characters.
+    """
     for kernel_text in KERNEL_TEXT.finditer(line):
-        # The beginning of a line is of no interest, however long it is.
+        # Only the text just before can hold the marker's beginning: a long line costs no time.
         end = kernel_text.start()
         begin = max(0, end - 2 * longest)
         head = line[begin:end]
@@ -36,7 +39,7 @@ def torn_marker(line: str, longest: int) -> tuple[int, str]:
 
 
 def _unfinished_marker(text: str, longest: int) -> int:
-    """The place where a marker begins that the end of `text` leaves unfinished, or -1."""
+    """Return the index at which an unfinished marker at the end of `text` begins, or -1."""
     start = text.rfind("<")
     marker = text[start:] if start >= 0 else ""
     unfinished = (

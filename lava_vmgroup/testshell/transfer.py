@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A long reply on its way to a node: part by part, so that no terminal has to hold much of it."""
+"""Types a long reply to a node part by part, so that no terminal has to hold much of it."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from lava_vmgroup.testshell.records import Place
 from lava_vmgroup.testshell.replies import PartsReply
 
 PATIENCE_S = 10.0
-"""How long a node that has been typed a part may say nothing before the part is typed again."""
+"""Seconds that a node has to ask for the next part before the last one is typed again."""
 
 _MAX_TRIES = 5
-"""How often one part is typed.  Whoever does not ask for the next may have been killed."""
+"""Number of times that one part is typed.  After that, the helper has probably been killed."""
 
 _NAMES = itertools.count(1)
 
 
 class Transfer:
-    """Types a reply's parts, each when the node asks for it.
+    """A reply in parts, each of which is typed when the node asks for it.
 
-    After a `MultiNodeError` the node is to be refused.  If it asks for a part nevertheless, because
-    it has not seen that, the transfer goes on.
+    After a `MultiNodeError` the caller refuses the call.  If the node has not seen the refusal and
+    asks for a part, the transfer goes on.
     """
 
     def __init__(self, reply: PartsReply, console: Console, place: Place | None = None) -> None:
         self.api = reply.api
         self.place = place
-        """Which record it answers, if any."""
+        """The record that it answers, if any."""
         self.name = str(next(_NAMES)) if place is None else place.word
-        """What the node calls the reply: another one's parts must never be taken for its own."""
+        """The reply's name on the node, by which it tells the parts of different replies apart."""
         self._lines = reply.lines(self.name)
         self._console = console
         self._number = 0
@@ -41,7 +41,7 @@ class Transfer:
         self._limit: Deadline | None = None
 
     def patience(self, deadline: Deadline) -> Deadline:
-        """How long to wait for the node's next word."""
+        """Return the limit of the wait for the node's next request, or else `deadline`."""
         return self._limit or deadline
 
     def begin(self, deadline: Deadline) -> None:
@@ -49,10 +49,10 @@ class Transfer:
         self._type(1, deadline)
 
     def serve(self, wanted: PartWanted, deadline: Deadline) -> bool:
-        """Type the part that the node asks for; False when it has them all.
+        """Type the part that the node asks for; return False if it has them all.
 
-        A part that is on its way is typed once more only if it came damaged.  Raises
-        `MultiNodeError` when it has been typed often enough.
+        A part that is on its way is typed again only if it came damaged.  Raises `MultiNodeError`
+        if a part has been typed too often.
         """
         if wanted.number > len(self._lines):
             return False
@@ -61,8 +61,8 @@ class Transfer:
         return True
 
     def repeat(self, deadline: Deadline) -> None:
-        """Type the last part again, as the node says nothing; raises as `serve`."""
-        # The end of the line before may be what was lost.
+        """Type the last part again, because the node is silent; raises as `serve`."""
+        # If the line end of the part was lost, this one replaces it.
         self._console.send_line("", deadline)
         self._type(self._number, deadline)
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The verdict that a test reports, and the usable words beside it.
 
-A bad word never costs a verdict.  A name of several words stays whole.  A measurement that is no
-number is left out, with a remark.  A result that LAVA does not know is unknown.
+1. A bad word never costs a verdict.
+2. A name of several words stays whole.
+3. A measurement that is no number is left out, with a remark.
+4. A result that LAVA does not know is unknown.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ _SHOWN = 100
 
 
 def outcome_of(word: str, fixups: Mapping[str, str] = DEFAULT_FIXUPS) -> Outcome:
-    """Read a result as LAVA does: as `fixups` explain it, or as one of LAVA's own words.
+    """Return the meaning of a result in LAVA: `fixups` come first, then LAVA's own words.
 
     Any other word is unknown.
     """
@@ -47,9 +49,10 @@ def verdict(
     reference: str | None = None,
     fixups: Mapping[str, str] = DEFAULT_FIXUPS,
 ) -> TestCaseSignal:
-    """Make the result of what a test told; `fixups` say what `reported` means.
+    """Make the result of a test case from the words of a test; `fixups` explain `reported`.
 
-    None is what the test did not tell; an empty text is something that it meant to tell.
+    None means that the test gave no such word.  An empty text means that it gave an empty one,
+    which becomes one of the doubts.
     """
     left_out = []
     if measurement is not None and not _NUMBER.fullmatch(measurement):
@@ -72,9 +75,10 @@ def verdict(
 
 
 def parse_test_case(words: str) -> TestCaseSignal | None:
-    """Read the words of a TESTCASE marker, in any order; None without a name and a result.
+    """Return the result in the words of a TESTCASE marker; None if name or result is missing.
 
-    A value goes to the next key of LAVA's.  Other pairs of key and value are left out, as in LAVA.
+    The pairs of key and value have any order.  A value ends before LAVA's next key.  As in LAVA,
+    pairs with other keys are left out.
     """
     before, *parts = _KEY.split(words)
     pairs = [(key, _one_line(text)) for key, text in zip(parts[::2], parts[1::2], strict=True)]
@@ -84,13 +88,13 @@ def parse_test_case(words: str) -> TestCaseSignal | None:
     for key in _VALUES:
         if key in fields:
             fields[key] = _OTHER_PAIRS.sub("", fields[key])
-    # A result is one word: the text after it tore the marker.
+    # A result is one word: if more text follows, that has torn the marker.
     if " " in fields.get("RESULT", " "):
         return None
     results = {text for key, text in pairs if key == "RESULT"}
     signal = verdict(
         fields["TEST_CASE_ID"],
-        # A name may look like a result: neither is taken for the other.
+        # A name may hold "RESULT=", too.  If the results differ, the outcome is unknown.
         fields["RESULT"] if len(results) == 1 else " or ".join(sorted(results)),
         measurement=fields.get("MEASUREMENT"),
         units=fields.get("UNITS"),
@@ -109,7 +113,10 @@ def kernel_text_in_value(words: str) -> bool:
 
 
 def parse_reference(words: str) -> TestCaseSignal | None:
-    """Read the words of a TESTREFERENCE marker: today's ``ID RESULT URL``, or pairs."""
+    """Return the result in the words of a TESTREFERENCE marker, or None.
+
+    The words are ``ID RESULT URL``, as in today's LAVA, or pairs of key and value.
+    """
     if _KEY.search(words):
         return parse_test_case(words)
     match words.split():
@@ -122,7 +129,7 @@ def parse_reference(words: str) -> TestCaseSignal | None:
 
 
 def _with_remarks(signal: TestCaseSignal) -> TestCaseSignal:
-    """Add the doubts about a marker: LAVA takes no blanks there."""
+    """Add a doubt for each name, unit or reference with blanks, which LAVA does not take."""
     told = {"name": signal.test_case_id, "units": signal.units, "reference": signal.reference}
     remarks = [
         f"the {what} {text[:_SHOWN]!r} has blanks"
