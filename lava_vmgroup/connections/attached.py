@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The console of a program on the host, over the one connection that has started it."""
+"""The console of a program on the host, over the SSH connection that started the program."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ from lava_vmgroup.connections.ssh import SshLink
 
 
 class AttachedStream:
-    """A `ByteStream` to a program that ends with the connection which attached to it."""
+    """A `ByteStream` to a program on the host; the program ends if its connection breaks off."""
 
     def __init__(self, argv: Sequence[str], link: SshLink, deadline: Deadline) -> None:
-        """Start a program on the host, on a terminal there."""
+        """Start the program `argv` on a terminal of the host."""
         self._stream = link.open_stream(argv, deadline, terminal=True)
         self._link = link
         self._closed = CancelToken()
 
     def read(self) -> bytes:
-        """See `ByteStream.read`; blocks for as long as a lost host may take to come back."""
+        """See `ByteStream.read`.
+
+        If the connection broke off, blocks for up to `SshLink.patience_s` to wait for the host,
+        then raises `LinkLost`.
+        """
         data = self._stream.read()
         if not data:
             self._blame_connection()
         return data
 
     def write(self, data: bytes, deadline: Deadline) -> None:
-        """See `ByteStream.write`; blocks and raises as `read` does when the connection is lost."""
+        """See `ByteStream.write`; if the connection broke off, block and raise as `read` does."""
         try:
             self._stream.write(data, deadline)
         except InfrastructureError:
@@ -42,9 +46,10 @@ class AttachedStream:
         self._stream.close()
 
     def _blame_connection(self) -> None:
+        """If the connection broke off, wait for the host and raise `LinkLost`."""
         if not self._stream.broke_off or self._closed.reason is not None:
             return
-        # A host that is gone for good is the better reason, and its heartbeat finds it out.
+        # If the host is gone for good, its heartbeat notices meanwhile, and gives a better reason.
         with suppress(VMGroupError):
             limit = Deadline.after("the host", self._link.patience_s, self._closed)
             self._link.run(["true"], limit)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Files of host keys as OpenSSH keeps them in ``~/.ssh/known_hosts``, read as OpenSSH reads them.
+"""The keys of hosts in files such as ``~/.ssh/known_hosts``, found as OpenSSH finds them.
 
-Its program ``ssh-keygen -F`` finds the same lines; see sshd(8), SSH_KNOWN_HOSTS FILE FORMAT.
+``ssh-keygen -F HOST`` finds the same lines.  The format is in sshd(8), SSH_KNOWN_HOSTS FILE FORMAT.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _SSH_PORT = 22
 _HASHED = "|1|"
 
 HostKey = tuple[str, str]
-"""The type of a key and its base64."""
+"""A key's type, such as ``ssh-ed25519``, and the key in base64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownKeys:
-    """The keys of one host."""
+    """The keys of one host: those to accept, and those that are revoked."""
 
     accepted: tuple[HostKey, ...]
     revoked: tuple[HostKey, ...] = ()
@@ -40,10 +40,10 @@ class _Line:
 
 
 def known_keys(files: Sequence[Path], host: str, port: int) -> KnownKeys:
-    """Return the keys that `files` have of a host.
+    """Return the keys of the host `host`:`port` in `files`.
 
-    Lines that OpenSSH would skip are skipped.  A key that any file revokes for the host is not
-    accepted.  Raises `ConfigurationError` when a file cannot be read or no key is left.
+    Skips the lines that OpenSSH skips.  If any file revokes a key for the host, the key is not
+    accepted.  Raises `ConfigurationError` when a file cannot be read or no accepted key is left.
     """
     lines = [line for file in files for line in _lines_of(file)]
     found = _matching(lines, _name(host, port))
@@ -82,14 +82,14 @@ def _no_key(
 
 def _lines_of(file: Path) -> Iterator[_Line]:
     try:
-        # Comments may be in any encoding; all else is ASCII.
+        # Comments may have any encoding; everything else is ASCII.
         text = file.read_bytes().decode(errors="replace")
     except OSError as error:
         raise ConfigurationError(
             f"cannot read the SSH host keys in {file}: {error.strerror}",
             hint="set ssh_known_hosts to a file like ~/.ssh/known_hosts",
         ) from error
-    # Only this ends a line: others that Python knows may stand in a comment.
+    # Not `splitlines`, which also splits at characters that a comment may contain.
     for line in text.split("\n"):
         if (parsed := _parsed(line.strip())) is not None:
             yield parsed
@@ -104,7 +104,7 @@ def _parsed(line: str) -> _Line | None:
 
 
 def is_key(kind: str, text: str) -> bool:
-    """Whether `text` is base64 of a public key of a type, as far as its beginning shows."""
+    """Return whether `text` is base64 that begins like a public key of the type `kind`."""
     try:
         blob = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -131,7 +131,10 @@ def _covers(hosts: str, name: str) -> bool:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Brackets are no set of characters here: they stand around a name with a port."""
+    """Return `text`, with the wildcards ``*`` and ``?``, as a regular expression.
+
+    Brackets are literal: they surround a name that has a port.
+    """
     wild = {"*": ".*", "?": "."}
     return re.compile("".join(wild.get(character) or re.escape(character) for character in text))
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Programs on the dispatcher: a console command on a terminal of its own, and power commands.
 
-`subprocess` starts the program in a session of its own; forking by hand is not safe beside
-threads.
+`subprocess` starts each program in a session of its own.  A plain ``os.fork`` is not safe in a
+process with threads.
 """
 
 from __future__ import annotations
@@ -21,21 +21,25 @@ from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError
 from lava_vmgroup.connections.stream import CHUNK, FdStream
 
 MAX_OUTPUT = 16 << 20
-"""Bytes that a program may print: what it prints is held in memory."""
+"""Limit of bytes that a program may print on one of its outputs; they are held in memory."""
 
 _TERMINATE_S = 3.0
 _LOOK_S = 0.5
 
 
 class TooMuchOutput(InfrastructureError):
-    """A program was ended because it printed more than it may."""
+    """The error for a program that was ended because it printed more than its limit."""
 
 
 class ProcessStream:
     """A `ByteStream` to a command such as ``telnet server port``, run on a pseudo-terminal."""
 
     def __init__(self, command: str) -> None:
-        """Start `command`; raises `ConfigurationError` when there is no such program."""
+        """Start `command`, which is split into words as a shell splits it.
+
+        Raises `ConfigurationError` if the command cannot be started, and `InfrastructureError` if
+        the dispatcher has no terminal for it.
+        """
         try:
             master, slave = pty.openpty()
         except OSError as error:
@@ -70,13 +74,16 @@ class ProcessStream:
         self._stream.write(data, deadline)
 
     def close(self) -> None:
-        """Close the terminal and end the command with all its children; waits at most 3 s."""
+        """Close the terminal and end the command; see `end_session`."""
         self._stream.close()
         end_session(self._process)
 
 
 def end_session(process: subprocess.Popen[bytes]) -> None:
-    """Hang up on a process that leads its own session, kill it when that is not enough."""
+    """End a process that leads its own session: hang up, and kill it if it still runs 3 s later.
+
+    Both signals go to its process group.  Waits for at most 3 s after each.
+    """
     for number in (signal.SIGHUP, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -90,10 +97,12 @@ def end_session(process: subprocess.Popen[bytes]) -> None:
 def outputs_of(
     process: subprocess.Popen[bytes], deadline: Deadline, limit: int = MAX_OUTPUT
 ) -> tuple[bytes, bytes]:
-    """What a process that leads its own session prints to its end, which the deadline brings.
+    """Return the standard output and the standard error that a process prints until it ends.
 
-    What it has left in other sessions may hold its output for as long as it likes.  Raises
-    `TooMuchOutput` when one of its outputs has more than `limit` bytes.
+    The process must lead its own session.  Blocks until it has ended and its outputs are closed; a
+    program that it left in another session can keep them open until the deadline.  Raises
+    `TooMuchOutput` when one output has more than `limit` bytes, and the errors of `Deadline.check`;
+    then it ends the process.
     """
     streams = [one for one in (process.stdout, process.stderr) if one is not None]
     printed = {stream: bytearray() for stream in streams}
@@ -129,9 +138,10 @@ def _await_end(process: subprocess.Popen[bytes], deadline: Deadline) -> None:
 
 
 def run_configured(command: str, purpose: str, deadline: Deadline) -> None:
-    """Run a shell command of the lab's configuration, such as ``hard_reset_command``.
+    """Run a shell command of the lab's configuration, such as ``hard_reset_command``, to its end.
 
-    Raises `InfrastructureError` with the command's last words when it fails.
+    `purpose` names the work in messages.  Raises `InfrastructureError` with the command's output if
+    the exit status is not 0.
     """
     process = subprocess.Popen(
         ["/bin/sh", "-c", command],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tools on the dispatcher that do a piece of work: run to their end, or read while they run."""
+"""Tools on the dispatcher, such as ``git``: run to their end, or read while they run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections.process import MAX_OUTPUT, end_session, outputs_of
 
 _MAX_WORDS = 4096
-"""Bytes of a program's complaints that are read."""
+"""Bytes of a program's standard error that are read for messages."""
 
 _PACKAGES = {
     "blkid": "util-linux",
@@ -42,15 +42,16 @@ _PACKAGES = {
     "xz": "xz-utils",
     "zstd": "zstd",
 }
+"""The Debian packages of the tools, for messages."""
 
 
 class ProgramOutput(io.RawIOBase):
-    """What a program writes, to be read while it runs; a context manager that ends it."""
+    """The output of a program, read while it runs; a context manager that ends the program."""
 
     def __init__(
         self, argv: Sequence[str], deadline: Deadline, *, stdin: int | IO[Any] = subprocess.DEVNULL
     ) -> None:
-        """Start the program; raises `InfrastructureError` when there is none."""
+        """Start the program `argv`; raise `InfrastructureError` if the dispatcher lacks it."""
         super().__init__()
         self._deadline = deadline
         self._resources = resources = ExitStack()
@@ -73,7 +74,10 @@ class ProgramOutput(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Wait for output; 0 at its end.  Raises what `Deadline.check` raises."""
+        """Block until there is output; return the number of bytes put into `buffer`, 0 at the end.
+
+        Raises the errors of `Deadline.check`.
+        """
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         waiting = select.poll()
@@ -86,7 +90,11 @@ class ProgramOutput(io.RawIOBase):
         return len(data)
 
     def wait(self) -> tuple[int, str]:
-        """The exit status and the last words of a program whose output has ended."""
+        """Return the exit status and the beginning of the standard error of the program.
+
+        Call it at the end of the output.  Blocks until the program ends.  Raises the errors of
+        `Deadline.check`.
+        """
         try:
             status = self._process.wait(self._deadline.remaining_s)
         except subprocess.TimeoutExpired as error:
@@ -115,9 +123,12 @@ def run_tool(
     folder: Path | None = None,
     limit: int = MAX_OUTPUT,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a tool to its end, whatever its exit status; `environment` is added to ours.
+    """Run a tool to its end; return its exit status and its outputs.
 
-    Raises `InfrastructureError` when there is no such program, and `TooMuchOutput`.
+    `environment` is added to that of this process; `folder` is the working directory; `limit` is
+    the number of bytes that each output may have.  An exit status other than 0 is not an error.
+    Raises `InfrastructureError` if the dispatcher does not have the tool, `TooMuchOutput`, and the
+    errors of `Deadline.check`.
     """
     deadline.check()
     process = _start(
@@ -133,8 +144,11 @@ def run_tool(
 
 
 def find_tool(*names: str) -> str:
-    """Where a tool is that has one of these names; raises `InfrastructureError` if it is not."""
-    # Tools for file systems are where an ordinary user's PATH does not lead.
+    """Return the path of the first tool of `names` that the dispatcher has.
+
+    Raises `InfrastructureError` if it has none of them.
+    """
+    # Tools for file systems are in the sbin folders, which a user's PATH often lacks.
     folders = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     found = next((path for name in names if (path := shutil.which(name, path=folders))), None)
     if found is None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """SSH and SFTP to the host, by paramiko: commands, byte streams and files.
 
-Commands are lists of words here and are quoted once, where they are sent (`ssh_commands`).
+Commands are lists of words here; `ssh_commands` quotes them once, when it sends them.
 """
 
 from __future__ import annotations
@@ -35,30 +35,31 @@ from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.connections.stream import CHUNK
 
 BLOCK = 131072
-"""Bytes per SFTP write; OpenSSH takes up to 256 KiB, and with this a slow host was quickest."""
+"""Bytes per SFTP write; OpenSSH accepts up to 256 KiB, and a slow host was fastest with this."""
 
 MAX_OUTPUT = 16 << 20
-"""Bytes that a command on the host may print: what it prints is held in memory."""
+"""Limit of bytes that a command on the host may print; they are held in memory."""
 
 _SHELL_S = 30.0
-"""Seconds for a login shell to read its start-up files and begin with a command."""
+"""Seconds for a login shell to read its start-up files and start a command."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What a command on the host printed (both its streams) and how it ended."""
+    """The exit status of a command on the host, and its standard output and error in one text."""
 
     status: int
     output: str
 
 
 class SshLink:
-    """An SSH connection to the host, which is made again when it has broken off.
+    """An SSH connection to the host; if it breaks off, the next use connects again.
 
-    Only what has not begun, or may be begun again, is done over the new connection; another command
-    that ran raises `LinkLost`.  Commands may be started by any thread; files are one thread's.
+    A command that has not begun, a command that may run twice (`run_again`) and the work on files
+    go on over the new connection.  Any other command that was running raises `LinkLost`.  Any
+    thread may start commands; only one thread may work on files.
     """
 
     def __init__(self, transport: paramiko.Transport, access: Access) -> None:
@@ -73,15 +74,15 @@ class SshLink:
 
     @property
     def patience_s(self) -> int:
-        """How long the host may be out of reach for what needs it."""
+        """Seconds for which the host may be out of reach before a use of it fails."""
         return self._connections.patience_s
 
     def close(self) -> None:
-        """Close the connection and all its channels for good; from any thread."""
+        """Close the connection and all its channels for good; any thread may call this."""
         self._connections.close()
 
     def check_shell(self, deadline: Deadline) -> None:
-        """Raise `InfrastructureError`, with the reason, for a host that runs no commands."""
+        """Raise `InfrastructureError`, with the reason, if the host does not run commands."""
         limit = deadline.sub("the host's login shell to run a command", _SHELL_S)
         try:
             self.run(["true"], limit)
@@ -96,7 +97,13 @@ class SshLink:
         *,
         stdin: bytes | Iterable[bytes] = b"",
     ) -> CommandResult:
-        """Run a command, feed it `stdin` (perhaps piece by piece), and wait for its end."""
+        """Run a command, send it `stdin`, block until it ends, and return its result.
+
+        `stdin` may come in pieces.  An exit status other than 0 is not an error.  Raises `LinkLost`
+        if the connection breaks off while the command runs, `InfrastructureError` if the command
+        cannot be started or prints more than `MAX_OUTPUT` bytes, and the errors of
+        `Deadline.check`.
+        """
         channel = self._started(argv, deadline, merge=True)
         try:
             with deadline.ending(partial(shut, channel)):
@@ -116,7 +123,7 @@ class SshLink:
             shut(channel)
 
     def run_again(self, argv: Sequence[str], deadline: Deadline) -> CommandResult:
-        """Run a command that may be run twice: again, where the connection breaks off under it."""
+        """Run a command that may run twice; if the connection breaks off under it, run it again."""
         return _begun_again(lambda: self.run(argv, deadline))
 
     def _lost(self, program: str) -> LinkLost:
@@ -137,7 +144,10 @@ class SshLink:
         *,
         stdin: bytes | Iterable[bytes] = b"",
     ) -> str:
-        """Run a command that must succeed; returns its output."""
+        """Run a command that must succeed, and return its output; see `run`.
+
+        Raises `InfrastructureError` if its exit status is not 0.
+        """
         result = self.run(argv, deadline, stdin=stdin)
         if result.status != 0:
             said = result.output.splitlines()[-20:]
@@ -150,9 +160,10 @@ class SshLink:
 
     @contextmanager
     def holding(self, argv: Sequence[str], deadline: Deadline) -> Iterator[str]:
-        """Start a command, and end its input when the context ends; gives its first words.
+        """Start a command, yield the first text that it prints, and end its input after the block.
 
-        For a command that says what it has got and keeps it until its input ends.
+        This is for a command that takes something, such as a lock, reports that, and keeps it until
+        its input ends.
         """
         channel = self._started(argv, deadline)
         try:
@@ -168,26 +179,26 @@ class SshLink:
     def open_stream(
         self, argv: Sequence[str], deadline: Deadline, *, terminal: bool = False
     ) -> ChannelStream:
-        """Start a command whose standard input and output become a byte stream.
+        """Start a command, and return its standard input and output as a byte stream.
 
-        With `terminal` they are a terminal of the host's, for programs that want one.
+        With `terminal` they are a terminal of the host, for programs that need one.
         """
         return ChannelStream(self._started(argv, deadline, terminal=terminal))
 
     def open_stream_again(self, argv: Sequence[str], deadline: Deadline) -> ChannelStream:
-        """Open a stream of a command that may be started twice, see `run_again`."""
+        """Open the stream of a command that may be started twice; see `run_again`."""
         return _begun_again(lambda: self.open_stream(argv, deadline))
 
     def open_lines(self, argv: Sequence[str], deadline: Deadline) -> LineChannel:
-        """Start a command that answers line by line; the channel may be another thread's."""
+        """Start a command that answers each line with a line; any thread may use the channel."""
         return LineChannel(self._started(argv, deadline))
 
     def peer_ip(self) -> str:
-        """The IP address of the host."""
+        """Return the IP address of the host."""
         return self._connections.peer_ip
 
     def size_of(self, remote: str, deadline: Deadline) -> int | None:
-        """The size of a file on the host in bytes, None when there is none."""
+        """Return the size of a file on the host in bytes, or None if there is no such file."""
 
         def look(files: paramiko.SFTPClient) -> int | None:
             try:
@@ -204,9 +215,10 @@ class SshLink:
         deadline: Deadline,
         progress: Callable[[int], None] | None = None,
     ) -> int:
-        """Copy a file to the host, leaving its runs of zeros out as holes.
+        """Copy `local` to the host, runs of zeros as holes, and return the number of bytes sent.
 
-        `progress` is called with the position reached.  Returns the number of bytes sent.
+        Calls `progress` with the position reached, in bytes.  If the connection breaks off, copies
+        the file again from its beginning.
         """
 
         def copy(files: paramiko.SFTPClient) -> int:
@@ -228,7 +240,7 @@ class SshLink:
         return self._on_files(f"copying {local.name} to {remote}", deadline, copy)
 
     def put_bytes(self, data: bytes, remote: str, deadline: Deadline) -> None:
-        """Write a small file on the host, over what is there; its length never shrinks."""
+        """Write `data` over the beginning of an existing file on the host; the rest of it stays."""
 
         def write(files: paramiko.SFTPClient) -> None:
             with files.open(remote, "r+b") as target:
@@ -239,7 +251,7 @@ class SshLink:
         self._on_files(f"writing {remote}", deadline, write)
 
     def get_bytes(self, remote: str, size: int, deadline: Deadline) -> bytes:
-        """The first `size` bytes of a file on the host, fewer when it is shorter."""
+        """Return the first `size` bytes of a file on the host; fewer if the file is shorter."""
 
         def read(files: paramiko.SFTPClient) -> bytes:
             with files.open(remote, "rb") as source:
@@ -249,7 +261,7 @@ class SshLink:
         return self._on_files(f"reading {remote}", deadline, read)
 
     def rename(self, old: str, new: str, deadline: Deadline) -> None:
-        """Rename a file on the host over whatever has the new name."""
+        """Rename a file on the host; a file that has the new name is replaced."""
         self._on_files(f"renaming {old}", deadline, lambda files: files.posix_rename(old, new))
 
     def _started(
@@ -260,7 +272,7 @@ class SshLink:
         terminal: bool = False,
         merge: bool = False,
     ) -> paramiko.Channel:
-        """Start a command in a channel of its own; with `merge` its output has its errors, too."""
+        """Start a command in a new channel; `merge` sends its standard error to its output."""
         request = partial(ssh_commands.request, argv=argv, merge=merge, terminal=terminal)
         try:
             channel = self._connections.session(deadline, request)
@@ -272,7 +284,7 @@ class SshLink:
     def _on_files(
         self, doing: str, deadline: Deadline, work: Callable[[paramiko.SFTPClient], Result]
     ) -> Result:
-        """Do something with the host's files, again from its beginning if the link breaks off."""
+        """Call `work` with the SFTP session; if that breaks off, call it again with a new one."""
         tries_left = TRIES
         while True:
             tries_left -= 1
@@ -299,7 +311,7 @@ class SshLink:
         return True
 
     def _drop_files(self) -> None:
-        """End the SFTP session, which wakes who waits in it; the next use starts a new one."""
+        """End the SFTP session and wake the thread that waits in it; the next use starts one."""
         files, self._sftp = self._sftp, None
         if files is not None:
             shut(files)
@@ -309,7 +321,10 @@ class SshLink:
 
 
 def _write_surely(target: paramiko.SFTPFile, position: int, byte: bytes) -> None:
-    """Write a byte, if there is one, again: that raises the errors of all writes before it."""
+    """Write `byte`, if it is not empty, at `position` again, and wait for the answer.
+
+    The answer raises the errors of all pipelined writes before it.
+    """
     if byte:
         target.set_pipelined(False)
         target.seek(position)
@@ -317,7 +332,7 @@ def _write_surely(target: paramiko.SFTPFile, position: int, byte: bytes) -> None
 
 
 def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
-    """Connect to a host, see `connect`, and find out whether it runs commands."""
+    """Connect to a host and check that it runs commands; see `connect` and `check_shell`."""
     access = Access(address=address, key=key)
     link = SshLink(connect(access, deadline), access)
     try:
@@ -329,6 +344,7 @@ def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
 
 
 def _begun_again(work: Callable[[], Result]) -> Result:
+    """Call `work`; if it raises `LinkLost`, call it again, `TRIES` times in all."""
     for _ in range(TRIES - 1):
         with suppress(LinkLost):
             return work()
@@ -336,7 +352,10 @@ def _begun_again(work: Callable[[], Result]) -> Result:
 
 
 def _feed(channel: paramiko.Channel, pieces: Iterable[bytes]) -> None:
-    """Send a command's input.  A command that has ended takes no more; see its status."""
+    """Send a command's input and close it; return early if the command has ended.
+
+    The command's exit status then explains more than the failed send.
+    """
     for piece in pieces:
         try:
             send(channel, piece)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Access to a host by SSH: its user and address, the keys that it accepts, its own known keys.
+"""Connections to a host by SSH: its address, the job's keys, and the host's own keys.
 
-The host's key is always known beforehand (it is read over the serial console, or kept by the lab)
-and a different one is refused.
+The host's key is always known beforehand: it is read on the serial console, or kept by the lab.  A
+host that shows another key is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.connections.vanished_peer import notice_vanished_peer
 
-# What it has to say comes as errors of ours.
+# Without a handler, Python prints paramiko's messages on stderr; the errors here cover them.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _RETRY_S = 0.2
@@ -33,7 +33,7 @@ _GREETING_BYTES = 16384
 _SHOWN_BYTES = 200
 DEFAULT_KEYS_FILE = "~/.ssh/authorized_keys"
 _ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
-"""Algorithms of a type of key that has others than one of its own name."""
+"""Algorithms of the key types whose algorithms have other names than the type."""
 _NOT_LISTENING = "is openssh-server installed in the host's image, and running?"
 _TURNED_AWAY = (
     "its SSH server turns connections away: see MaxStartups and PerSourcePenalties in sshd_config "
@@ -43,7 +43,7 @@ _TURNED_AWAY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where and as whom to reach the host."""
+    """The address of a host, the user to log in as, and the host's keys."""
 
     host: str
     port: int
@@ -51,37 +51,41 @@ class Address:
     host_keys: tuple[HostKey, ...]
     """The accepted keys of the host; any other is refused."""
     revoked_keys: tuple[HostKey, ...] = ()
-    """Keys that are refused as revoked."""
+    """Keys that are refused because they are revoked."""
     patience_s: int = 30
-    """How many seconds the host may be silent before it is given up, and gives us up."""
+    """Seconds of silence after which the dispatcher gives up the host, and vice versa."""
 
     @property
     def link_patience_s(self) -> int:
-        """The same for a connection: later than the heartbeat, which knows what to say."""
+        """Seconds of silence after which a connection breaks off.
+
+        The heartbeat's limit is shorter, as its error has the better message.
+        """
         return 2 * self.patience_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """A way into a host: its address, and the keys of which it accepts one."""
+    """A host's address, and the keys to log in with, of which the host accepts one."""
 
     address: Address
     key: Identity
     keys_file: str = DEFAULT_KEYS_FILE
-    """The file on the host that has the keys which it accepts; ``~`` is the user's home."""
+    """The file on the host that lists the keys that it accepts; ``~`` is the user's home."""
     why_refused: str = ""
-    """The reason why a login by key may be refused, "" if none is known."""
+    """The likely reason if the host refuses a login by key, "" if none is known."""
 
 
 class _TurnedAway(OSError):
-    """A server took the connection and ended it instead of greeting."""
+    """The error for a server that accepts a connection and sends no SSH greeting."""
 
 
 def connect(access: Access, deadline: Deadline) -> paramiko.Transport:
-    """Connect and log in with a key.
+    """Connect to a host, log in with a key, and return the connection.
 
-    A host that has just booted may not listen yet, so a refused connection is tried again until
-    the deadline; a wrong host key or a refused login is not.
+    If the server cannot be reached, tries again until the deadline, as a host that has just booted
+    may not listen yet.  Raises `InfrastructureError` at once for a wrong host key or a refused
+    login, and at the deadline if no SSH server answered, and the errors of `Deadline.check`.
     """
     address = access.address
     keys = list(access.key.privates)
@@ -107,13 +111,16 @@ def connect(access: Access, deadline: Deadline) -> paramiko.Transport:
 
 
 def knock(host: str, port: int, deadline: Deadline) -> None:
-    """Begin a connection and leave: some servers make their keys when they are first needed."""
+    """Connect to an SSH server and disconnect; ignore a server that does not answer.
+
+    Some servers make their keys at the first connection.
+    """
     with suppress(InfrastructureError, *CONNECTION_ERRORS):
         _greeted(host, port, (), deadline).close()
 
 
 def _connect(address: Address, keys: list[paramiko.PKey], deadline: Deadline) -> paramiko.Transport:
-    """Connect and log in; takes keys that the host refuses off the list."""
+    """Connect and log in; remove keys that the host refuses from `keys`."""
     types = tuple(kind for kind, _ in address.host_keys)
     transport = _greeted(address.host, address.port, types, deadline, address.link_patience_s)
     try:
@@ -129,7 +136,10 @@ def _connect(address: Address, keys: list[paramiko.PKey], deadline: Deadline) ->
 def _greeted(
     host: str, port: int, types: tuple[str, ...], deadline: Deadline, patience_s: int = 30
 ) -> paramiko.Transport:
-    """A connection to a server that has shown its key, if it has one, one of these types."""
+    """Return a connection to a server that has proved its key, of one of `types` if it has one.
+
+    `patience_s` is the number of seconds for which the server may be silent.
+    """
     connection = tcp.connect(host, port, deadline)
     try:
         notice_vanished_peer(connection, patience_s)
@@ -149,9 +159,10 @@ def _greeted(
 
 
 def _await_greeting(connection: socket.socket, deadline: Deadline) -> None:
-    """Raise for a server that sends something else than a greeting, or nothing, and ends.
+    """Block until the server sends its greeting, and leave it unread.
 
-    Other lines may come before the greeting (RFC 4253, section 4.2).
+    Other lines may come before it (RFC 4253, section 4.2).  Raises `_TurnedAway` if the server
+    sends nothing else or ends the connection, and `TimeoutError` if nothing comes in time.
     """
     waiting = select.poll()
     waiting.register(connection, select.POLLIN | select.POLLRDHUP)
@@ -174,7 +185,7 @@ def _await_greeting(connection: socket.socket, deadline: Deadline) -> None:
 
 
 def _prefer(transport: paramiko.Transport, types: tuple[str, ...]) -> None:
-    """Ask for a key of a type that is known: the server may have others, too."""
+    """Ask first for a key of a known type: the server may have keys of other types, too."""
     options = transport.get_security_options()
     known = [name for kind in types for name in _ALGORITHMS.get(kind, (kind,))]
     offered = list(options.key_types)
@@ -182,7 +193,7 @@ def _prefer(transport: paramiko.Transport, types: tuple[str, ...]) -> None:
 
 
 def _log_in(transport: paramiko.Transport, address: Address, keys: list[paramiko.PKey]) -> None:
-    # All over one connection: servers punish those that end without a login.
+    # Try all keys over one connection: servers penalize connections that end without a login.
     while True:
         try:
             wanted = transport.auth_publickey(address.username, keys[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The ends of a command on the host that runs for long: a stream of bytes, or lines."""
+"""Channels to a command on the host that runs for long: a stream of bytes, or lines."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from lava_vmgroup.base.errors import InfrastructureError, LinkLost
 from lava_vmgroup.connections.stream import CHUNK
 
 CONNECTION_ERRORS = (OSError, EOFError, paramiko.SSHException)
-"""What paramiko raises when a connection or one of its channels does not go on."""
+"""The errors that paramiko raises when a connection or one of its channels fails."""
 
 _FIND_OUT_S = 0.5
 _LINE_LIMIT = CHUNK
 
 
 def broke_off(channel: paramiko.Channel) -> bool:
-    """Whether a channel ended without its command, as its connection is gone.
+    """Return whether a channel ended because its connection broke off, before its command ended.
 
-    What could not be sent tells sooner than the channel does, so that is waited for a little.
+    Blocks for up to 0.5 s: a send fails before paramiko marks the channel as closed.
     """
     channel.status_event.wait(_FIND_OUT_S)
     return channel.closed and not channel.eof_received and channel.exit_status < 0
 
 
 def shut(end: paramiko.Channel | paramiko.SFTPClient) -> None:
-    """Close an end of a connection, which may be gone or be closed meanwhile; from any thread."""
+    """Close a channel or an SFTP session, from any thread; ignore errors of a lost connection."""
     with suppress(*CONNECTION_ERRORS):
         end.close()
 
 
 def send(channel: paramiko.Channel, data: bytes) -> None:
-    """Send all of `data`, in pieces: paramiko copies what is left of its argument each time."""
+    """Send all of `data`, in pieces: paramiko copies the unsent rest of its argument each time."""
     for start in range(0, len(data), CHUNK):
         channel.sendall(data[start : start + CHUNK])
 
@@ -51,7 +51,7 @@ class ChannelStream:
             try:
                 return self._channel.recv(CHUNK)
             except TimeoutError:
-                continue  # a write's deadline, which paramiko shares with reads
+                continue  # the timeout of a write, which paramiko applies to reads, too
             except OSError:
                 return b""
 
@@ -67,7 +67,7 @@ class ChannelStream:
 
     @property
     def broke_off(self) -> bool:
-        """Whether the stream has ended and the command has not."""
+        """True if the stream has ended before its command; see the function `broke_off`."""
         return broke_off(self._channel)
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class ChannelStream:
 
 
 class LineChannel:
-    """Asks a command on the host questions of a line each, which it answers by a line each."""
+    """A channel to a command on the host that answers each line with a line."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
@@ -84,13 +84,14 @@ class LineChannel:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing can be asked any more."""
+        """True once no more questions can be asked."""
         return self._channel.closed
 
     def ask(self, question: str, deadline: Deadline) -> str:
-        """Send a line and wait for one.
+        """Send the line `question`, and block until the command answers; return its line.
 
-        Raises the deadline's error, and `InfrastructureError` when the command has ended.
+        Raises `DeadlineExpired`, `InfrastructureError` when the command has ended or prints too
+        much, and `LinkLost` when the connection broke off.
         """
         try:
             self._channel.settimeout(max(deadline.remaining_s, 0.001))
@@ -111,7 +112,7 @@ class LineChannel:
         return line.decode(errors="replace")
 
     def close(self) -> None:
-        """End the command's input; wakes who asks."""
+        """Close the channel, which ends the command's input and wakes a thread that asks."""
         shut(self._channel)
 
     def _end(self) -> InfrastructureError:

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The border between us and a user's login shell, which runs each command that we send.
+"""Commands for the host, sent through the login shell of its user.
 
-That shell may be any, with a syntax of its own, and reads start-up files of its user, which may
-print text.  So it is only told to start the host's ``sh``, in words that mean the same to all
-shells; the rest is encoded.  The ``sh`` prints a mark first: text before it is not the command's.
+The SSH server passes every command to that login shell.  The rules, and their reasons:
+
+1. The login shell may be any shell, with its own syntax.  So it gets only a line that starts the
+   host's ``sh``, in words that all shells understand alike.
+2. The command is an encoded argument of that ``sh``, in characters that no shell changes.
+3. The login shell reads its user's start-up files, which may print text.  So ``sh`` prints a mark
+   first; text before the mark is not the command's output.
 """
 
 from __future__ import annotations
@@ -22,13 +26,14 @@ from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS, broke_off, 
 from lava_vmgroup.connections.stream import CHUNK
 
 _SPECIAL = "'\\!"
-"""Characters that some shell takes for its own within single quotes."""
+"""Characters that have a meaning for some shell even within single quotes."""
 _MARK = secrets.token_hex(8)
 _LONGEST_FOREWORD = 256 << 10
+"""Limit of bytes that a login shell may print before the mark."""
 _QUOTED_CHARACTERS = 300
 _ANSWER_S = 5.0
 _COLUMNS = 1024
-"""A terminal's width; shells break the echo of longer lines."""
+"""The terminal's width in characters; shells break the echo of longer lines."""
 
 _START_UP_FILES = (
     "start-up files, such as ~/.bashrc, ~/.zshenv, ~/.tcshrc or config.fish, may print text but "
@@ -39,9 +44,10 @@ _START_UP_FILES = (
 
 
 def give_terminal(channel: paramiko.Channel) -> None:
-    """Give the command that will be started in a channel a terminal.
+    """Request a terminal for the command that will be started in `channel`.
 
-    Raises `InfrastructureError` when the server does not; what `channel` raises comes as it is.
+    Raises `InfrastructureError` if the server refuses it, and paramiko's errors if the connection
+    broke off.
     """
     try:
         channel.get_pty(term="dumb", width=_COLUMNS, height=24)
@@ -55,7 +61,7 @@ def give_terminal(channel: paramiko.Channel) -> None:
 
 
 def not_in_time(name: str, limit: Deadline) -> InfrastructureError:
-    """The error for a host that takes commands and does not begin with them."""
+    """Return the error for the host `name`, which did not start a command within `limit`."""
     return InfrastructureError(
         f"the login shell of {name} does not begin with a command within {limit.limit_s:g} s",
         hint=_START_UP_FILES,
@@ -65,9 +71,10 @@ def not_in_time(name: str, limit: Deadline) -> InfrastructureError:
 def request(
     channel: paramiko.Channel, argv: Sequence[str], *, merge: bool = False, terminal: bool = False
 ) -> None:
-    """Have the server start a command in a channel; `merge` its errors into its output.
+    """Ask the server to start a command in `channel`.
 
-    Raises as `give_terminal`, and what `channel` raises as it comes.
+    `merge` sends the command's standard error to its output.  Raises as `give_terminal` does, and
+    paramiko's errors.
     """
     if terminal:
         give_terminal(channel)
@@ -75,10 +82,10 @@ def request(
 
 
 def await_begin(channel: paramiko.Channel, deadline: Deadline) -> None:
-    """Wait until the command in a channel runs; nothing may be sent to its input before.
+    """Block until the command in `channel` runs; the caller must not send input before.
 
-    Otherwise the channel is closed: raises `InfrastructureError` when the command does not begin,
-    and what `channel` raises as it comes.
+    If the command does not begin, closes the channel and raises `InfrastructureError`, `LinkLost`,
+    or the errors of paramiko and `Deadline.check`.
     """
     try:
         with deadline.ending(partial(shut, channel)):
@@ -89,15 +96,15 @@ def await_begin(channel: paramiko.Channel, deadline: Deadline) -> None:
 
 
 def _command_line(argv: Sequence[str], *, merge: bool) -> str:
-    # In two pieces, so that a shell that shows what it runs does not print the mark.  A TMOUT of
-    # the user's would end the reading of scripts.
+    # The mark is in two pieces, so that a login shell that prints its command line does not print
+    # the mark.  A TMOUT set by the user would end ``read`` in scripts.
     errors = "2>&1" if merge else ""
     program = f'unset TMOUT; echo lava-"begin"-{_MARK}; exec {shlex.join(argv)} {errors}'
     return f"""exec /bin/sh -c 'eval "$(printf %b "$0")"' '{_encoded(program)}'"""
 
 
 def _encoded(text: str) -> str:
-    """The text for ``printf %b``, in characters that no shell changes within single quotes."""
+    """Return `text` for ``printf %b``, in characters that no shell changes within single quotes."""
     characters = map(chr, text.encode())
     return "".join(
         one if " " <= one <= "~" and one not in _SPECIAL else f"\\0{ord(one):03o}"
@@ -106,7 +113,7 @@ def _encoded(text: str) -> str:
 
 
 def _skip_foreword(channel: paramiko.Channel, deadline: Deadline) -> None:
-    """Read up to the mark, and nothing after it."""
+    """Read the channel up to the mark, and nothing after it."""
     end = f"lava-begin-{_MARK}".encode()
     foreword = bytearray()
     while True:
@@ -140,6 +147,7 @@ def _not_begun(
 
 
 def _said(channel: paramiko.Channel, foreword: bytearray) -> list[str]:
+    """Return the last lines that the login shell printed, those on its standard error included."""
     errors = bytearray()
     channel.settimeout(_ANSWER_S)
     with suppress(*CONNECTION_ERRORS):

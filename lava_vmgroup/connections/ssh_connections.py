@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The connections to a host: one, and more where its server allows few sessions on each."""
+"""The SSH connections to a host: one, and more if its server allows few sessions on each."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lava_vmgroup.connections.ssh_access import Access, connect
 from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS, shut
 
 TRIES = 3
-"""Number of times that an operation is begun, as its connection may break off."""
+"""Number of times that an operation is tried if its connection breaks off."""
 _MOST = 16
-"""More connections than a node needs sessions at once."""
+"""Limit of connections; a node needs fewer sessions at once."""
 _LOOK_S = 0.2
 
 
 class Connections:
-    """Opens sessions on a host, for any thread; a connection that has broken off is made again."""
+    """The source of sessions on a host, for any thread; it replaces connections that broke off."""
 
     def __init__(self, transport: paramiko.Transport, access: Access) -> None:
         self._transports: tuple[paramiko.Transport, ...] = (transport,)
@@ -33,13 +33,13 @@ class Connections:
 
     @property
     def name(self) -> str:
-        """The other end, for messages."""
+        """The host as ``user@host:port``, for messages."""
         address = self._access.address
         return f"{address.username}@{address.host}:{address.port}"
 
     @property
     def patience_s(self) -> int:
-        """Seconds that the host may be out of reach before its users give it up."""
+        """Seconds for which the host may be out of reach before a use of it fails."""
         return self._access.address.link_patience_s
 
     @property
@@ -49,7 +49,7 @@ class Connections:
         return name[0]
 
     def close(self) -> None:
-        """Close all connections for good; from any thread."""
+        """Close all connections for good; any thread may call this."""
         self._closed = True
         for transport in self._transports:
             transport.close()
@@ -57,12 +57,13 @@ class Connections:
     def session(
         self, deadline: Deadline, request: Callable[[paramiko.Channel], None]
     ) -> paramiko.Channel:
-        """Open a session, and have the server start something in it by `request`.
+        """Open a session, call `request` to start something in it, and return the session.
 
-        dropbear at times closes a session that was opened while another one ended.  Nothing has
-        begun in a session that is closed before its request is confirmed, so it is asked for again.
-        Raises what `request` raises, `InfrastructureError`, and `LinkLost` when the connection
-        broke off before the server confirmed, which may have started it.
+        dropbear at times closes a session that was opened while another one ended.  If a session is
+        closed before its request is confirmed, nothing has begun in it, so another session is
+        tried.  Raises the errors of `request`, `InfrastructureError`, and `LinkLost` when the
+        connection broke off before the server confirmed the request: the server may have started
+        it.
         """
         tries_left = TRIES
         while True:
@@ -84,20 +85,23 @@ class Connections:
                 raise
 
     def _open(self, deadline: Deadline) -> paramiko.Channel:
-        """Open a session, over another connection where those that there are have no more."""
+        """Open a session; if no connection allows one more, make another connection."""
         with self._alone(deadline):
             for transport in self._living():
                 try:
                     return self._session_on(transport, deadline)
                 except paramiko.ChannelException:
-                    continue  # as many as MaxSessions allows are open
+                    continue  # as many sessions are open as MaxSessions allows
                 except CONNECTION_ERRORS as error:
                     if not has_ended(transport):
                         raise self.failure("opening a channel", error, deadline) from error
             return self._session_on_another(deadline)
 
     def failure(self, doing: str, error: BaseException, deadline: Deadline) -> Exception:
-        """The error to raise for a failed use: a cancel, a deadline, or the link's failure."""
+        """Return the error for a failed use of a connection.
+
+        If `deadline` is over, raises its error instead.
+        """
         deadline.check()
         return InfrastructureError(f"{doing} over {self.name} failed: {error or 'closed'}")
 
@@ -137,6 +141,7 @@ class Connections:
                     raise self._thrown_out(deadline) from error
 
     def _another(self, deadline: Deadline) -> paramiko.Transport:
+        """Make another connection and keep it; its limit is `patience_s`."""
         living = self._living()
         if self._closed:
             raise InfrastructureError(f"the connection to {self.name} is closed")
@@ -160,6 +165,6 @@ class Connections:
 
 
 def has_ended(transport: paramiko.Transport) -> bool:
-    """Return whether a connection has ended; its thread may need a moment to notice."""
+    """Return whether a connection has ended; wait up to 0.2 s, as its thread may notice it late."""
     transport.join(_LOOK_S)
     return not transport.is_active()

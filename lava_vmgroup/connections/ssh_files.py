@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sessions of SFTP: how the host's server for files is started."""
+"""SFTP sessions, and the ways to start the host's server for them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS, shut
 from lava_vmgroup.connections.ssh_connections import Connections, has_ended
 
 FILE_ERRORS = (*CONNECTION_ERRORS, paramiko.SFTPError)
-"""The errors that paramiko raises when an SFTP session breaks off."""
+"""The errors that paramiko raises when an SFTP session fails."""
 
 
 def open_sftp(connections: Connections, deadline: Deadline) -> paramiko.SFTPClient:
-    """Start a session.
+    """Start an SFTP session: by sshd's own way, else by starting the server's program.
 
-    Raises `InfrastructureError` when the host has no server for it, and `LinkLost` when the
+    Raises `InfrastructureError` when the host has no SFTP server, and `LinkLost` when the
     connection breaks off.
     """
     refusal: Exception | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Keys to log in to the host with: those that are made for a job, or one that the lab keeps."""
+"""Keys to log in to the host with: made for one job, or kept by the lab."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from lava_vmgroup.base.errors import ConfigurationError
 
 _RSA_BITS = 3072
-"""The least that a strict policy takes, such as FUTURE of Fedora and RHEL."""
+"""The minimum of strict policies, such as FUTURE of Fedora and RHEL."""
 
 
 class JobKey:
     """Key pairs made for one job, held in memory only.
 
-    There is one of each type, as no type is taken everywhere: FIPS forbids Ed25519, other policies
-    forbid NIST's curves, and old servers only know RSA.
+    There is one pair of each type, as no type is accepted everywhere: FIPS forbids Ed25519, other
+    policies forbid NIST's curves, and old servers only support RSA.
     """
 
     @cached_property
@@ -36,11 +36,11 @@ class JobKey:
 
     @property
     def publics(self) -> tuple[str, ...]:
-        """The public halves as in ``authorized_keys``."""
+        """The public halves in the format of ``authorized_keys``."""
         return tuple(f"{key.get_name()} {key.get_base64()}" for key in self.privates)
 
     def authorized_lines(self, comment: str) -> tuple[str, ...]:
-        """The public halves as lines of ``authorized_keys``, marked with `comment`."""
+        """Return the public halves as lines of ``authorized_keys``, marked with `comment`."""
         return tuple(f"{public} {comment}" for public in self.publics)
 
 
@@ -48,7 +48,7 @@ class KeyFile:
     """A private key that the lab keeps in a file."""
 
     def __init__(self, path: Path) -> None:
-        """Read it; raises `ConfigurationError` for a file that holds no usable key."""
+        """Read the file; raise `ConfigurationError` if it holds no usable key."""
         try:
             self.privates: tuple[paramiko.PKey, ...] = (paramiko.PKey.from_path(path),)
         except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
@@ -63,7 +63,7 @@ class Identity(Protocol):
 
     @property
     def privates(self) -> tuple[paramiko.PKey, ...]:
-        """The keys, in the order in which the host is to be asked."""
+        """The keys, in the order in which they are offered to the host."""
         ...
 
 

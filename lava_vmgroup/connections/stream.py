@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What every connection to a console is: bytes in, bytes out, and an end."""
+"""The interface of every connection to a console, and its implementation on a file descriptor."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError
 
 CHUNK = 65536
+"""Bytes that are read at once."""
 _LOOK_S = 0.5
 
 
@@ -20,27 +21,31 @@ class ByteStream(Protocol):
     """A two-way stream of bytes, such as a serial line or a VM's console."""
 
     def read(self) -> bytes:
-        """Block until bytes come and return them; ``b""`` when the stream has ended.
+        """Block until bytes come, and return them; return ``b""`` when the stream has ended.
 
         Raises `LinkLost` when the stream ended only because its connection to the host broke off.
         """
         ...
 
     def write(self, data: bytes, deadline: Deadline) -> None:
-        """Send all of `data`; raises `InfrastructureError` when the stream has ended, as `read`."""
+        """Send all of `data`.
+
+        Raises `InfrastructureError` when the stream has ended, `LinkLost` as `read` does, and
+        `DeadlineExpired`.
+        """
         ...
 
     def close(self) -> None:
-        """End the stream and free a blocked `read`; from any thread, any number of times."""
+        """End the stream and wake a blocked `read`; any thread may call this, and repeatedly."""
         ...
 
 
 class FdStream:
     """A `ByteStream` on a file descriptor, which it owns.
 
-    A plain close would not wake a thread that waits on the descriptor, and the number could be
-    given to another file meanwhile; so closing only raises a flag that the waiting sees, and the
-    descriptors go when nobody is inside.
+    Closing the descriptor at once would not wake a thread that waits on it, and the kernel could
+    give its number to another file meanwhile.  So `close` sets a flag and wakes the threads that
+    wait; the last one that leaves closes the descriptors.
     """
 
     def __init__(self, fd: int) -> None:
@@ -61,7 +66,7 @@ class FdStream:
             except BlockingIOError:
                 continue
             except OSError:
-                # A pty's master reads EIO when its last slave is closed: the end.
+                # A pty's master raises EIO when its last slave is closed.
                 return b""
             finally:
                 self._leave()
@@ -99,7 +104,7 @@ class FdStream:
             self._release()
 
     def _wait(self, event: int, limit_s: float | None) -> bool:
-        """Whether the descriptor became ready before the stream was closed or it was too late."""
+        """Return whether the descriptor is ready; False after `limit_s` or if the stream closes."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._fd, event)
             selector.register(self._stop_r, selectors.EVENT_READ)
@@ -108,12 +113,14 @@ class FdStream:
         return self._fd in fds and self._stop_r not in fds
 
     def _enter(self) -> bool:
+        """Count this thread in; return False if the stream is closed."""
         with self._lock:
             if not self._closing:
                 self._users += 1
             return not self._closing
 
     def _leave(self) -> None:
+        """Count this thread out; the last one releases the descriptors of a closed stream."""
         with self._lock:
             self._users -= 1
             last = self._closing and self._users == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""TCP connections, whose making a cancel ends, and consoles that are offered as such."""
+"""TCP connections that a cancel can interrupt while they are made, and consoles over TCP."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LOOK_S = 0.1
 
 
 def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
-    """A connection to `host`:`port`; looking the name up may block.
+    """Connect to `host`:`port` and return the socket; the name's look-up ignores `deadline`.
 
-    Raises `InfrastructureError` for a name that nobody has, `OSError` when nobody answers there,
-    and what `Deadline.check` raises.
+    Raises `InfrastructureError` for a name that does not exist, `OSError` if no address answers,
+    and the errors of `Deadline.check`.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -47,7 +47,7 @@ def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
 
 
 def open_tcp(host: str, port: int, deadline: Deadline) -> FdStream:
-    """Connect to `host`:`port`; raises `InfrastructureError` when nobody answers."""
+    """Connect to the console at `host`:`port`; raise `InfrastructureError` if that fails."""
     try:
         return FdStream(connect(host, port, deadline).detach())
     except OSError as error:
@@ -57,6 +57,7 @@ def open_tcp(host: str, port: int, deadline: Deadline) -> FdStream:
 
 
 def _finish(connection: socket.socket, address: Any, deadline: Deadline) -> None:
+    """Wait until the socket is connected; its later operations time out at the deadline."""
     connection.setblocking(False)
     error = connection.connect_ex(address)
     if error == errno.EINPROGRESS:

@@ -7,11 +7,11 @@ import socket
 
 _PROBES = 3
 _LONGEST_S = 32767
-"""What the system takes."""
+"""The kernel's limit for these options (MAX_TCP_KEEPIDLE)."""
 
 
 def notice_vanished_peer(connection: socket.socket, silence_s: int) -> None:
-    """Have `connection` break off when the other machine is silent for `silence_s` seconds."""
+    """Make `connection` break off when the other machine is silent for `silence_s` seconds."""
     silence_s = min(silence_s, _LONGEST_S)
     interval_s = max(1, silence_s // (_PROBES + 2))
     options = {
