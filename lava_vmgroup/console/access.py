@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Opening a booted system to SSH from its console, where nobody can come between.
+"""Opening a booted system to SSH, from its console.
 
-The system's own keys are read there and the job's key is authorized there, so neither side has
-to trust the network.  A watch that runs in the system takes the key away again when nothing comes
-of it, as when the dispatcher is killed in that moment.
+The system's own keys are read on the console and the job's key is authorized there, so no side has
+to trust the network.  If the dispatcher is killed at that moment, a watch that runs in the system
+removes the job's key again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lava_vmgroup.console.shell import Shell
 _NETWORK_S = 300.0
 _SSHD_S = 60.0
 _UNCLAIMED_S = 150
-"""Longer than connecting and starting the supervisor may take."""
+"""Seconds until the watch removes the key; connecting and starting the supervisor take less."""
 _MARK = "lava-vmgroup-"
 
 _OPENWRT_KEYS_FILE = "/etc/dropbear/authorized_keys"
@@ -38,7 +38,7 @@ class Opened:
     """A system that accepts the job's key."""
 
     ip: str
-    """Its address on the dispatcher's network, as it sees it itself."""
+    """The system's address on the dispatcher's network, as its own tools print it."""
     access: Access
 
 
@@ -53,11 +53,12 @@ def open_to_ssh(
     log: NodeLog,
     deadline: Deadline,
 ) -> Opened:
-    """Find out how to reach the system, and authorize `key`, marked as that of `job`.
+    """Find the way to reach the system, and authorize `key`, marked as the key of `job`.
 
-    It stays authorized if, soon enough, the file `claim` tells that somebody looks after it.
-    `server_ip` is the dispatcher's address.  Raises `InfrastructureError` when the system has no
-    SSH server.
+    `server_ip` is the dispatcher's address.  If the file `claim` does not appear on the system in
+    time, a watch there removes the key.  Raises `InfrastructureError` when the system has no SSH
+    server or the key cannot be added, and `DeadlineExpired` when it has no address or no host keys
+    in time.
     """
     if not read_host_keys(shell, deadline.sub("the host's SSH keys", _SSHD_S)):
         check_server(shell, deadline)
@@ -95,7 +96,7 @@ def _rules(shell: Shell, user: str, server: str, deadline: Deadline) -> Mapping[
 
 
 def _keys_file(rules: Mapping[str, str], user: str) -> str:
-    """The file of authorized keys, of those that the server reads the usual one if it is there."""
+    """Return the file to add keys to: the usual one if the server reads it, else its first one."""
     files = rules.get("authorizedkeysfile", "none").split()
     if files == ["none"] or {".ssh/authorized_keys", "%h/.ssh/authorized_keys"} & set(files):
         return DEFAULT_KEYS_FILE
@@ -104,7 +105,10 @@ def _keys_file(rules: Mapping[str, str], user: str) -> str:
 
 
 def _why_refused(rules: Mapping[str, str], user: str) -> str:
-    """Why the host will refuse the login, as far as it can be told: another server may listen."""
+    """Return the reason why the host will probably refuse the login; "" if none is known.
+
+    The reason may be wrong, as another server may listen.
+    """
     root = rules.get("permitrootlogin", "yes")
     if rules.get("pubkeyauthentication") == "no":
         return "its sshd_config has PubkeyAuthentication no"
@@ -119,9 +123,9 @@ def _authorize(
     shell: Shell, key: JobKey, job: str, claim: str, keys_file: str, deadline: Deadline
 ) -> None:
     file = _quoted(keys_file)
-    # The system has just started, so what earlier jobs have left is nobody's.
+    # The system has just started, so no running job uses a key that is here already.
     shell.run(f"sed -i '/ {_MARK}[^ ]*$/d' {file} 2>/dev/null", deadline)
-    # The others follow, as a console may not take so much at once.
+    # The other keys follow, as a console may not accept so long a line.
     first, *others = map(shlex.quote, key.authorized_lines(f"{_MARK}{job}"))
     folder = _quoted(str(PurePosixPath(keys_file).parent))
     ours = shlex.quote(f" {_MARK}{job.replace('.', '[.]')}$")
@@ -142,5 +146,5 @@ def _authorize(
 
 
 def _quoted(path: str) -> str:
-    """A path for the shell, where ``~`` at its beginning is the home."""
+    """Return a path quoted for the shell; ``~/`` at its beginning stays the home."""
     return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The address of a booted system towards the dispatcher, as its own tools show it."""
+"""The address of a booted system towards the dispatcher, as its own tools print it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from lava_vmgroup.console.shell import Shell
 
 _POLL_S = 0.3
 _UNREACHABLE = 2
-"""The status of ``ip`` when it knows no route, both of iproute2's and of busybox's."""
+"""The exit status of ``ip`` when it has no route, in iproute2 and in busybox."""
 _SOURCE = re.compile(r"\bsrc ([0-9A-Fa-f.:]+)")
 _ADDRESS = re.compile(r"(?<![\w.:])(?:addr:)?([0-9A-Fa-f]*[.:][0-9A-Fa-f.:]+)(?=[\s/%]|$)")
-# Any of these lists them; ip may be missing, and that of busybox may have been made without routes.
+# Each of these lists addresses: ip may be missing, and busybox's may be built without routes.
 _LIST = "(PATH=$PATH:/usr/sbin:/sbin; ip -o addr || ifconfig || hostname -I) 2>/dev/null"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def find_address(shell: Shell, server: str, deadline: Deadline) -> str:
-    """Return the address of the interface towards `server` once there is one."""
+    """Block until the system has an address towards `server`, and return it.
+
+    Asks ``ip route get``; without that command, returns the listed address that is nearest to
+    `server`.  Raises `DeadlineExpired`, with the addresses that the system has instead.
+    """
     said: list[str] = []
     others: Sequence[Address] = ()
     try:
@@ -42,7 +46,7 @@ def find_address(shell: Shell, server: str, deadline: Deadline) -> str:
 
 
 def _addresses_in(output: str) -> list[Address]:
-    """The addresses in a listing by which others may reach the system."""
+    """Return the addresses in a listing, without loopback and link-local ones."""
     parsed = (_parsed(text) for text in _ADDRESS.findall(output))
     return [address for address in parsed if address is not None and not _is_local(address)]
 
@@ -59,7 +63,7 @@ def _is_local(address: Address | None) -> bool:
 
 
 def _nearest(addresses: Sequence[Address], server: str) -> str:
-    """The address that begins most like the server's, which is most likely in its network."""
+    """Return the address that begins most like the server's: it is probably in the same network."""
     target = _parsed(server)
     alike = [one for one in addresses if target is not None and one.version == target.version]
     if target is None or not alike:

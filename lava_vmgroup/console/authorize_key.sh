@@ -2,13 +2,13 @@
 # shellcheck shell=sh
 # Typed, for FILE FOLDER LINE OURS CLAIM LOOKS: add a line to a file of authorized keys, with a watch
 # that removes lines with OURS again if none of so many looks, one a second, finds the file CLAIM.
-# This is one line to type, so the key is there with its watch, or not at all.  The watch outlives
-# the console, and its shell prints nothing about it.
+# One typed line adds the key and starts the watch, so no key is ever there without a watch.  The
+# watch outlives the console, and its shell prints nothing about it.
 (
     umask 077;
     # shellcheck disable=SC2094 # it is read before it is written to
     mkdir -p "$2" && {
-        # A last line without an end would swallow the next one.
+        # If the last line has no end, the key would become a part of it.
         [ -z "$(tail -c 1 "$1" 2>/dev/null)" ] || echo;
         echo "$3";
     } >>"$1"

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""A console: dialogue and lines on top of a stream of bytes.
+"""A console: a dialogue, and whole lines, on top of a stream of bytes.
 
-A pump thread reads the stream all the time, records it, shows it to whoever watches for faults,
-and puts it into the console's inbox, from which the node's thread takes it.  Others may post to the
-inbox too (an answer from the coordinator, a cancel), so a node waits for all that can happen to it
-in one place.
+A pump thread reads the stream all the time.  It records the bytes, feeds them to the watch for
+faults, and puts them into the console's inbox.  The node's thread takes them from there.  Other
+threads post to the inbox, too (an answer from the coordinator, a cancel), so the node's thread
+waits for everything in one place.
 
-The dialogue (`Console.expect`) is pexpect's.  Its window is bounded, so patterns must match
-within 4000 characters; test shells are read by whole lines (`Console.next_event`) instead.
+The dialogue (`Console.expect`) is pexpect's.  Its window is bounded, so patterns must match within
+4000 characters; test shells are read by whole lines (`Console.next_event`) instead.
 """
 
 from __future__ import annotations
@@ -35,22 +35,23 @@ from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.watch import Watch
 
 LINE_LIMIT = 65536
-"""A longer line is delivered in pieces, so that no console can fill the memory."""
+"""Characters of a line; a longer one comes in pieces, so that no console fills the memory."""
 
 _WINDOW = 4000
 _PIECE = _WINDOW // 2
-"""pexpect looks at no more than its window of what it is given at once."""
+"""Characters given to pexpect at once: it searches no more than its window of each piece."""
 BEFORE_LIMIT = 4 << 20
-"""Characters in front of a match that are kept: who waits for a prompt may wait for long."""
+"""Characters before a match that are kept: the wait for a prompt may be long."""
 _LAST_LINES = 20
 _SHOWN = 500
-"""Characters of a line that messages show."""
+"""Characters of a line that messages contain."""
 _JOIN_S = 5.0
 _CATCH_UP_S = 0.5
 _UNREAD_PIECES = 5000
 QUIET_S = 5.0
 """Seconds without text after which a console is nudged for the first time."""
 LONGEST_STEP_S = 60.0
+"""Seconds between two nudges, at most."""
 _SILENCE = "a sign of life on the console (console_silence)"
 
 
@@ -63,14 +64,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """Something another thread put into the inbox."""
+    """An item that another thread put into the inbox."""
 
     item: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which pattern was seen, and the text before and in it."""
+    """The index of the pattern that matched, the text before the match, and the match."""
 
     index: int
     before: str
@@ -78,7 +79,7 @@ class Match:
 
 
 class _Woken(Exception):
-    """Something other than console text came into the inbox."""
+    """The signal that something other than console text came into the inbox."""
 
 
 _END = object()
@@ -97,7 +98,7 @@ class Console:
         watch: Watch | None = None,
     ) -> None:
         self.typing_delay_s = typing_delay_s
-        """Seconds between two characters, for who listens now; 0 has lines sent at once."""
+        """Seconds between two typed characters, for a slow reader; 0 sends whole lines."""
         self._stream = stream
         self._recorder = recorder
         self._watch = watch
@@ -110,7 +111,7 @@ class Console:
         self._unread = ""
         self._silence: Deadline | None = None
         self.heard_at = 0.0
-        """The moment of the last text that was read, on the monotonic clock."""
+        """The time of the last text that was read, on the monotonic clock."""
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._tail = ""
         self._pump = threading.Thread(target=self._pump_stream, name="console", daemon=True)
@@ -123,7 +124,7 @@ class Console:
         self.close()
 
     def close(self) -> None:
-        """Close the stream and wait for the pump to end."""
+        """Close the stream, and wait up to 5 s for the pump thread to end."""
         self._inbox.close()
         self._stream.close()
         self._pump.join(_JOIN_S)
@@ -131,17 +132,17 @@ class Console:
 
     @property
     def last_lines(self) -> tuple[str, ...]:
-        """The last lines seen, an unfinished one included, for messages."""
+        """The last 20 lines that were read, an unfinished one included, for messages."""
         lines = [*self._lines, self._tail.rstrip("\r")] if self._tail.strip() else self._lines
         return tuple(line[:_SHOWN] for line in lines)[-_LAST_LINES:]
 
     @property
     def unread(self) -> str:
-        """The newest text that has matched nothing, 4000 characters at most."""
+        """The newest text that no pattern has matched, at most 4000 characters."""
         return str(self._matcher.buffer)
 
     def send(self, text: str, deadline: Deadline) -> None:
-        """Type `text`; character by character where the console is slow."""
+        """Type `text`, character by character if `typing_delay_s` is set."""
         if not self.typing_delay_s:
             self._stream.write(text.encode(), deadline)
             return
@@ -154,7 +155,7 @@ class Console:
         self.send(f"{text}\n", deadline)
 
     def post(self, item: Any) -> None:
-        """Put something into the inbox, from any thread; comes out of `next_event`."""
+        """Put `item` into the inbox, from any thread; `next_event` returns it."""
         self._inbox.put(Posted(item))
 
     def expect(
@@ -165,10 +166,12 @@ class Console:
         *,
         longest_s: float = LONGEST_STEP_S,
     ) -> Match:
-        """Wait until the console shows one of `patterns`; the earliest match wins.
+        """Block until the console shows one of `patterns`, and return the earliest match.
 
-        `nudge` is called, in this thread, after 5 seconds without output, and then at growing
-        intervals of up to `longest_s` seconds, with output or without.
+        Calls `nudge`, in this thread, after 5 seconds without output, and then at growing intervals
+        of up to `longest_s` seconds, with or without output.  Raises `InfrastructureError` when the
+        console was closed, `LinkLost`, the errors of `Deadline.check`, and `DeadlineExpired` after
+        ``console_silence``.
         """
         compiled: list[Any] = [
             UserPattern(one) if isinstance(one, str) else one for one in patterns
@@ -200,10 +203,10 @@ class Console:
         may_be_silent: bool = False,
         nudge: Callable[[], object] | None = None,
     ) -> Line | Posted:
-        """Wait for the next complete line, or for something posted.
+        """Block until a complete line or a posted item comes, and return it.
 
-        A console that `may_be_silent`, as others are waited for, has no limit for that.  For
-        `nudge` see `expect`.
+        `may_be_silent` lifts the limit for silence, for a node that waits for others.  For `nudge`
+        and the errors see `expect`.
         """
         self._partial = self._matcher.take_text() + self._partial
         self._listen(deadline, may_be_silent=may_be_silent)
@@ -226,7 +229,7 @@ class Console:
                     raise self._ended() from None
 
     def unread_events(self) -> Iterator[Line | Posted]:
-        """What has come and nobody has read; never blocks."""
+        """Yield the lines and posted items that have come and are unread; never block."""
         self._partial = self._matcher.take_text() + self._partial
         self._silence = None
         for _ in range(_UNREAD_PIECES):
@@ -242,7 +245,7 @@ class Console:
                 return
 
     def next_text(self, timeout_s: float | None) -> str:
-        """The next piece of text, for the matcher; raises pexpect's TIMEOUT and EOF."""
+        """Return the next piece of text, for the matcher; raise pexpect's TIMEOUT and EOF."""
         if not self._unread:
             self._unread = self._receive(timeout_s)
         piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
@@ -275,15 +278,15 @@ class Console:
         return text
 
     def _listen(self, deadline: Deadline, *, may_be_silent: bool = False) -> None:
-        """Expect something of the console from now on."""
+        """Start the limit for silence anew, if one applies."""
         limit_s = self._watch.silence_s if self._watch is not None else 0.0
         self._silence = None
-        # What must not be interrupted has its own, short limits.
+        # Work without a token, such as cleaning up, has its own, short limits.
         if limit_s and not may_be_silent and deadline.token is not None:
             self._silence = Deadline.after(_SILENCE, limit_s, deadline.token)
 
     def _silent(self, silence: Deadline) -> DeadlineExpired:
-        """The end of the node: no second try and no other question to the console follows."""
+        """Cancel the node, and return the error: no second try and no other question may follow."""
         error = silence.error(self.last_lines)
         assert silence.token is not None, "only such waits have a limit for silence"
         silence.token.cancel(error)
@@ -322,14 +325,14 @@ class Console:
         except LinkLost as error:
             self._lost = error
         if watch is not None and watch.sees_something():
-            # The node's thread may be a moment behind, and knows which test case it is.
+            # The node's thread may be a moment behind, and only it finds the running test case.
             self._inbox.wait_until_read(_CATCH_UP_S)
             watch.settle()
         self._inbox.put(_END)
 
 
 class _Quiet:
-    """Nudges a console that has been waited for long enough, ever more seldom."""
+    """The timer of nudges to a console, which come at growing intervals."""
 
     def __init__(
         self, nudge: Callable[[], object] | None, longest_s: float = LONGEST_STEP_S
@@ -340,7 +343,7 @@ class _Quiet:
         self._step_s = QUIET_S
 
     def wait_s(self, heard_at: float, deadline: Deadline) -> float:
-        """Return the seconds to wait at most for more text, the last of which came `heard_at`."""
+        """Return the seconds until the next nudge or the deadline; text last came at `heard_at`."""
         if self._nudge is None:
             return deadline.remaining_s
         now = time.monotonic()
@@ -349,7 +352,7 @@ class _Quiet:
         return max(0.0, min(quiet_s, loud_s, deadline.remaining_s))
 
     def waits_on(self, heard_at: float, deadline: Deadline) -> bool:
-        """Nudge the console if it is time; return False if `deadline` has passed."""
+        """Nudge the console if it is time; return False without a nudge or after `deadline`."""
         if self._nudge is None or deadline.expired:
             return False
         if self.wait_s(heard_at, deadline) <= 0.0:
@@ -372,7 +375,7 @@ class _Matcher(SpawnBase):  # type: ignore[type-arg]
         self.delayafterread = None
 
     def read_nonblocking(self, size: int = 1, timeout: float | None = None) -> str:  # noqa: ARG002
-        """The next text from the inbox; `size` is only a wish in pexpect too."""
+        """Return the next text from the inbox; `size` is only a hint, as in pexpect itself."""
         if self._before.tell() > 2 * BEFORE_LIMIT:
             newest = self._before.getvalue()[-BEFORE_LIMIT:]
             self._before = io.StringIO()
@@ -380,7 +383,7 @@ class _Matcher(SpawnBase):  # type: ignore[type-arg]
         return self._console.next_text(timeout)
 
     def take_text(self) -> str:
-        """Take what was read and matched by nothing."""
+        """Return the text that no pattern has matched, and forget it."""
         text = str(self.buffer)
         self.buffer = ""
         self._before = io.StringIO()  # pexpect would search it again otherwise

@@ -23,15 +23,15 @@ _BACKSPACE = re.compile(r"[^\x08\n]\x08")
 
 
 def without_escapes(text: str) -> str:
-    """Remove whole escape sequences and nothing else."""
+    """Return `text` without whole escape sequences."""
     return _ESCAPES.sub("", text) if "\x1b" in text else text
 
 
 def plain(text: str) -> str:
-    """Remove escape sequences and control characters but tabs and ends of lines.
+    """Return `text` without escape sequences and control characters; tabs and line ends stay.
 
-    A title that has no end goes up to the end of its line.  A backspace takes the character before
-    it away; a carriage return stays.
+    A title without an end goes up to the end of its line.  A backspace removes the character before
+    it; a carriage return stays.
     """
     if "\x1b" in text:
         text = _UNFINISHED.sub("", without_escapes(text))
@@ -41,7 +41,7 @@ def plain(text: str) -> str:
 
 
 def last_line(text: str) -> str:
-    """The unfinished line at the end of `text`, as a terminal would show it."""
+    """Return the unfinished line at the end of `text`, as a terminal would show it."""
     line = plain(text.rpartition("\n")[2])
     # A carriage return begins the line anew, as zsh does before its prompt.
     return line.rstrip("\r").rpartition("\r")[2]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The frame around a command that is typed at `Shell`: its line, its marks and its prompt.
 
-`Progress` reads from what the console shows how far the command has come; it types nothing.
+`Progress` follows a command by the text of the console; it types nothing.
 """
 
 from __future__ import annotations
@@ -15,41 +15,44 @@ from lava_vmgroup.console.console import Match
 from lava_vmgroup.console.escapes import without_escapes
 
 MAX_LINE = 4095
-"""Bytes of a line that a terminal takes; it drops the rest (N_TTY_BUF_SIZE of Linux)."""
+"""Bytes of a line that a terminal accepts; it drops the rest (N_TTY_BUF_SIZE of Linux)."""
 
 PROMPT = re.compile(r"lava-test (\d+)\.(\d+)\.(\d+) \[rc=(\d{1,3})\]# ")
-# Each number has a sign after it: where the kernel begins a line within it, it is no other number.
+# A sign follows each number.  If a kernel message tears the number, its first digits are not taken
+# for another number.
 MARK = re.compile(r"lava-(?:begin|end) (\d+)(?: (\d{1,3}))?;\r*\n")
 
 _PARTS = ("-test ", " [rc=")
 _NEWEST = 4000
 """Characters of output in which torn marks are looked for."""
 _PIECE = 6
-"""Characters by which torn text is recognised; a kernel's lines seldom tear it more often."""
+"""Length of the pieces by which torn text is recognised; messages seldom leave shorter ones."""
 
 
 def typed_length(command: str) -> int:
-    """Return how many bytes of a line the terminal gets for a command; see `MAX_LINE`."""
+    """Return the number of bytes of the line that is typed for a command; see `MAX_LINE`."""
     return len(framed(command, 999_999, 255).encode())
 
 
 @dataclass(slots=True)
 class Progress:
-    """The progress of the command with a number, as read from the console."""
+    """The progress of the command `number`, as read from the console."""
 
     number: int
     text: str = ""
     """Unread output of the command; text from before its begin does not belong to it."""
     has_begun: bool = False
     asked: int = 0
+    """The number of the newest question; 0 if none was typed."""
     was_never_read: bool = False
-    """True if the newest question, typed after the command, was answered before it began."""
+    """True if the newest question, typed after the command, was answered before its begin."""
     status: int = 0
+    """The exit status in the last mark or prompt of this command."""
     verdict: int | None = None
-    """The status, or None for a status of 0 of a command that has not ended."""
+    """The exit status; None if it is 0 but the command has not ended."""
 
     def take(self, match: Match) -> bool:
-        """Take a mark or a prompt; return whether it is the end of this command."""
+        """Read a mark or a prompt; return whether it is the end of this command."""
         self.text += match.before
         number, *others = (int(word) for word in match.found.groups() if word is not None)
         if match.index == 0:
@@ -64,7 +67,7 @@ class Progress:
         return False
 
     def allows_question(self, unread: str) -> bool:
-        """Return whether no command is running that could read the question."""
+        """Return whether a question may be typed: no running command would read it as input."""
         newest = (self.text + unread)[-_NEWEST:]
         if not self._begins(newest):
             return True
@@ -73,7 +76,7 @@ class Progress:
         return bool(only_ends & _pieces(newest)) or any(part in newest for part in _PARTS)
 
     def _begins(self, text: str) -> bool:
-        """Return whether the command has begun; the kernel may have torn the mark of it."""
+        """Return whether the command has begun; a kernel message may have torn its begin mark."""
         self.has_begun = self.has_begun or bool(_BEGIN & _pieces(text[-_NEWEST:]))
         return self.has_begun
 
@@ -85,7 +88,7 @@ class Progress:
 
 
 def framed(command: str, number: int, status: int) -> str:
-    """Return a line that runs `command` under a number; it finds ``$?`` as it was before."""
+    """Return the line that runs `command` under `number`, with ``$?`` set to `status`."""
     return f'lava_c={shlex.quote(command)};lava_run {number} {status};\\command eval "$lava_t"'
 
 
@@ -95,7 +98,7 @@ def output_of(text: str) -> str:
 
 
 def _pieces(text: str) -> set[str]:
-    """Return all the pieces of `text` that are too long to be in other text by chance."""
+    """Return all pieces of `text` that are long enough not to be in other text by chance."""
     return {text[at : at + _PIECE] for at in range(len(text) - _PIECE + 1)}
 
 

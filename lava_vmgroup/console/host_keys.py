@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The public keys of a booted system's SSH server, read on its console, wherever it keeps them."""
+"""The public keys of a booted system's SSH server, read on its console."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from lava_vmgroup.console.shell import Shell
 
 _POLL_S = 1.0
 _ROUNDS_BETWEEN_KNOCKS = 5
-"""OpenSSH punishes clients that connect often without a login (PerSourcePenalties)."""
+"""Rounds without a connection: OpenSSH penalizes clients that often connect without a login
+(PerSourcePenalties)."""
 _KNOCK_S = 20.0
 _HOST_KEY = re.compile(r"^((?:ssh|ecdsa)-\S+) (\S+)", re.MULTILINE)
 
 
 def read_host_keys(shell: Shell, deadline: Deadline) -> tuple[HostKey, ...]:
-    """Return the keys that there are."""
+    """Return the public keys that the system's SSH server has by now."""
     _, output = shell.run(typed_program("console/read_host_keys.sh"), deadline)
     found = [(kind, key) for kind, key in _HOST_KEY.findall(output) if is_key(kind, key)]
     return tuple(dict.fromkeys(found))
 
 
 def check_server(shell: Shell, deadline: Deadline) -> list[str]:
-    """Return the SSH server's check of itself; raises `InfrastructureError` if there is none."""
+    """Return the lines that the SSH server prints when it checks itself.
+
+    Raises `InfrastructureError` if the system has no SSH server.
+    """
     status, output = shell.run(typed_program("console/check_sshd.sh"), deadline)
     if status != 0:
         raise InfrastructureError(
@@ -39,9 +43,11 @@ def check_server(shell: Shell, deadline: Deadline) -> list[str]:
 def await_host_keys(
     shell: Shell, knock: Callable[[Deadline], None], deadline: Deadline
 ) -> tuple[HostKey, ...]:
-    """Read the keys once there are some.
+    """Block until the SSH server has keys, and return them.
 
-    `knock` connects to the server, which may make its keys only when they are first needed.
+    `knock` connects to the server, which may make its keys only at the first connection.  Raises
+    `InfrastructureError` if there is no server, and `DeadlineExpired`, with the server's
+    complaints.
     """
     said: list[str] = []
     rounds = 0

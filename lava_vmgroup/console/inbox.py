@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What waits for a node's thread: text of its console, and what other threads have to say to it."""
+"""The inbox of a node's thread: text of its console, and items from other threads."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from collections import deque
 from typing import Any
 
 LIMIT = 16 << 20
-"""Bytes of a console that may wait."""
+"""Bytes of console text that an inbox holds."""
 PATIENCE_S = 5.0
-"""How long a full inbox is waited for before the oldest text goes."""
+"""Seconds without a reader after which a full inbox drops its oldest text."""
 _CHUNK = 65536
+"""Bytes up to which pieces of text are joined."""
 
 
 class Inbox:
-    """A queue that takes a console's bytes as long as they come.
+    """A queue of a console's text and other items.
 
-    A thread that reads holds the console up when it is slower.  One that is busy with something
-    else does not: the console goes on being read, and what is too old is only in its log.
+    If the node's thread reads more slowly than the text comes, the inbox blocks the console, so
+    that no text is lost.  If the node's thread reads nothing for `PATIENCE_S` seconds, the inbox
+    drops the oldest text, which stays in the console's log.
     """
 
     def __init__(self) -> None:
@@ -30,13 +32,13 @@ class Inbox:
         self._closed = False
 
     def put(self, item: Any) -> None:
-        """Add something that is no text; never blocks."""
+        """Add an item that is not text; never block."""
         with self._changed:
             self._items.append(item)
             self._changed.notify_all()
 
     def put_text(self, data: bytes) -> None:
-        """Add what the console says; blocks while the inbox is full and somebody reads from it."""
+        """Add text of the console; while the inbox is full and its reader is active, block."""
         with self._changed:
             while self._waiting_bytes >= LIMIT and not self._closed:
                 patience_s = self._taken_at + PATIENCE_S - time.monotonic()
@@ -53,7 +55,7 @@ class Inbox:
             self._changed.notify_all()
 
     def get(self, timeout_s: float | None) -> Any:
-        """The oldest item; raises `TimeoutError` when none comes."""
+        """Return the oldest item; raise `TimeoutError` if none comes in `timeout_s` seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._items, timeout_s):
                 raise TimeoutError
@@ -65,12 +67,12 @@ class Inbox:
             return item
 
     def wait_until_read(self, limit_s: float) -> None:
-        """Wait until no text is left, for a while."""
+        """Block until all text was read or the inbox is closed, at most `limit_s` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or not self._waiting_bytes, limit_s)
 
     def close(self) -> None:
-        """Let nobody block any more."""
+        """Wake `put_text` and `wait_until_read`; they do not block any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The dialogue with a boot loader: its prompt, and its messages when it fails.
 
-A prompt is the line at which the console waits: ``tftpboot`` draws hash marks, an echo repeats
-typed text, and a banner begins with the loader's name.  So it counts on a line of its own after the
-echo, and when the console is quiet for a moment.
+Other text can look like a prompt: ``tftpboot`` draws hash marks, an echo repeats typed text, and a
+banner begins with the loader's name.  So a prompt must stand on a line of its own after the echo,
+and the console must then be quiet for a moment.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _BACK_QUIET_S = 1.5
 _PROGRESS = re.compile(r"\s|[^:]{1,40}:\s|.*##")
 """The beginning of lines that report progress, such as of a download."""
 _END = re.compile(r"[\s#$>=:%\])]{0,4}$")
+"""The characters that may follow the prompt's match."""
 
 _COMPLAINTS = re.compile(
     r"(?m)^\s*((?:"
@@ -51,12 +52,12 @@ _MINOR = re.compile(r"No (?:EFI|UEFI) ")
 _PASSING = re.compile(
     r"TFTP server died|etry count exceeded|T T T T|No ethernet|respond|no card|Abort|ping"
 )
-"""Complaints that a second try may help against."""
+"""Complaints that may not come again at a second try."""
 _HANGS = r"### ERROR ### Please RESET the board ###"
 
 
 class LoaderFailed(InfrastructureError):
-    """The boot loader has refused what it was told; the next try would end the same."""
+    """The error for a boot loader that refuses a command; a second try would fail, too."""
 
 
 class Loader:
@@ -71,7 +72,11 @@ class Loader:
     def talk(
         self, commands: Sequence[BootCommand], files: Collection[str], deadline: Deadline
     ) -> None:
-        """Carry out boot commands; one that cannot load one of the job's `files` is the end."""
+        """Carry out boot commands, one after the other.
+
+        Raises `InfrastructureError` if a command fails to load one of the job's `files`, and
+        `DeadlineExpired`.
+        """
         config, console = self._config, self._console
         for command in commands:
             limit = deadline.sub(
@@ -93,7 +98,7 @@ class Loader:
                     self._typed = ""
 
     def await_prompt(self, deadline: Deadline) -> None:
-        """Wait for the prompt and take it away."""
+        """Block until the prompt shows, and consume it."""
         pattern = self._prompt
         while True:
             match = self._console.expect([pattern], deadline)
@@ -103,7 +108,11 @@ class Loader:
                 return
 
     def await_kernel(self, deadline: Deadline) -> None:
-        """Wait for the kernel's first message; raise when the boot loader is back instead."""
+        """Block until the kernel's first message; raise if the boot loader's prompt comes instead.
+
+        Raises `InfrastructureError` then, and `DeadlineExpired`, with the boot loader's last
+        complaint.
+        """
         patterns: list[Any] = [
             Anywhere(self._config.image_boot_msg),
             self._prompt,
@@ -143,7 +152,7 @@ class Loader:
         if not any(name in self._typed for name in files):
             return
         found = list(_NOT_LOADED.finditer(self._said[-1]))
-        # Many begin again by themselves.
+        # Many boot loaders try again by themselves.
         if found and _LOADED.search(self._said[-1], found[-1].end()) is None:
             raise self._failure("the boot loader cannot load a file of the job")
 
@@ -163,7 +172,7 @@ _KEYS = (("space", " "), ("esc", "\x1b"), ("enter", "\r"), ("return", "\r"), ("c
 
 
 def key_named(line: str) -> str:
-    """Return the key that a message names for stopping autoboot; "" for any or none."""
+    """Return the key that a message names for stopping autoboot; "" for any key, or none."""
     words = re.search(r"(?i)(?:press|hit|type)(.{1,40}?)(?:to|in)\b", line)
     named = words[1].lower() if words else ""
     if "any" in named:
@@ -175,7 +184,7 @@ def key_named(line: str) -> str:
 
 
 def control(letter: str) -> str:
-    """The control character of a letter."""
+    """Return the control character of a letter."""
     return chr(ord(letter.upper()[0]) & 0x1F)
 
 
@@ -187,7 +196,7 @@ def _without_echo(line: str, typed: str) -> str:
 
 def _is_prompt(line: str, pattern: UserPattern) -> bool:
     """Return whether the boot loader waits at this line, by the pattern of its prompt."""
-    # A pattern may begin with the end of the line before.
+    # The lab's pattern may begin with the end of the line before.
     found = pattern.search(line) or pattern.search(f"\r\n{line}")
     if found is None or "##" in line:
         return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From a booting system to its shell: a login dialogue, or just a prompt."""
+"""The way from a booting system to its shell: a login dialogue, or only a prompt."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ _NUDGE_S = 20.0
 """Seconds of silence before Enter is pressed: a kernel message can tear a prompt, and the system
 never repeats it by itself."""
 _NUDGES = 10
+"""Number of times to press Enter in the second half of the time."""
 _QUIET_S = 1.0
 _ASKING_S = 5.0
 """Seconds to wait at a question without an answer: the system may still log in by itself."""
@@ -31,12 +32,12 @@ _PAUSE_S = 3.0
 _STRANGE = 3
 """Number of times to press Enter at a prompt that is not the wanted one, before giving up."""
 
-# A boot loader's ``echo`` would say it, too; it has no ``sh -c``, which fish and tcsh have.
+# A boot loader has ``echo``, too, but no ``sh -c``.  With fish and tcsh, ``sh -c`` works.
 _PROBE = "sh -c 'test 0 = $(id -u) && echo lava-\"root\"-{number}'"
 _PROOF = "lava-root-{number}(?!\\d)"
 
 _ANY_PROMPT = re.compile(r"[$#%>] ?$")
-"""A shell's prompt before login_commands; a login throws away text that is typed earlier."""
+"""A shell's prompt before login_commands; a login drops text that is typed earlier."""
 _LOGIN = re.compile(r"(?:^|\s)[Ll]ogin: ?$")
 _PASSWORD = re.compile(r"(?i)^(?:password(?: for \S{1,64})?|\S{1,64}'s password): ?$")
 _KNOWN = tuple(re.compile(rf"^(?:{pattern})\s*$") for pattern in KNOWN_PROMPTS)
@@ -64,9 +65,9 @@ class _Sight(enum.Enum):
     KNOWN_SHELL = enum.auto()
     """A prompt that looks like a root shell's."""
     PROVEN_SHELL = enum.auto()
-    """A root shell that has run a command, whatever its prompt looks like."""
+    """A root shell that has run the probe; its prompt may look like anything."""
     ANY_SHELL = enum.auto()
-    """The shell of a user who is to become root."""
+    """The shell of a user whom login_commands make root."""
     ACTIVATE = enum.auto()
     NOT_YET = enum.auto()
     RENEWAL = enum.auto()
@@ -76,7 +77,7 @@ class _Sight(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """How a system lets one in; the names are those of LAVA's device configuration."""
+    """The prompts of a login and the answers, by the names of LAVA's device configuration."""
 
     test_image_prompts: Sequence[str]
     """Regular expressions, one of which the shell's prompt matches."""
@@ -85,11 +86,11 @@ class Login:
     password_prompt: str = ""
     password: str = ""
     login_commands: Sequence[str] = ()
-    """Typed after the login and before a prompt is looked for, such as ``sudo su``."""
+    """Commands, such as ``sudo su``, typed between the login and the shell's prompt."""
 
 
 def login_of(config: DeviceConfig, *prompts: str) -> Login:
-    """How a device's configuration says to log in; `prompts` are looked for first."""
+    """Return the login in a device's configuration; `prompts` are looked for before its own."""
     return Login(
         test_image_prompts=(*prompts, *config.test_image_prompts),
         login_prompt=config.login_prompt,
@@ -103,10 +104,11 @@ def login_of(config: DeviceConfig, *prompts: str) -> Login:
 def reach_shell(
     console: Console, login: Login, deadline: Deadline, *, silence_s: float = 0.0
 ) -> None:
-    """Answer the login dialogue, if there is one, until a shell's prompt shows.
+    """Answer the login dialogue, if there is one, and block until a shell's prompt shows.
 
-    `silence_s` is ``console_silence``: how long the console may be silent.  Raises
-    `ConfigurationError` where the system asks for what the device does not say.
+    `silence_s` is ``console_silence``: the seconds for which the console may be silent.  Raises
+    `ConfigurationError` if the system refuses the login or asks for something that the
+    configuration does not contain, and `DeadlineExpired`.
     """
     dialogue = _Dialogue(console, login, deadline, max(_NUDGE_S * deadline.scale, 2 * silence_s))
     try:
@@ -142,7 +144,7 @@ class _Dialogue:
         self._strange = 0
 
     def run(self) -> None:
-        """Return when the shell's prompt shows."""
+        """Answer the system until the shell's prompt shows."""
         while True:
             sight, match = self._next()
             if sight is _Sight.ANY_SHELL:
@@ -156,7 +158,7 @@ class _Dialogue:
                 self._answer(sight, match)
 
     def _sights(self) -> list[tuple[_Sight, Any]]:
-        """The patterns to look for, the first of equals first."""
+        """Return the patterns to look for; of matches at the same place, the first counts."""
         login = self._login
         sights: list[tuple[_Sight, Any]] = [
             (_Sight.RENEWAL, Anywhere(_RENEWAL)),
@@ -166,14 +168,14 @@ class _Dialogue:
             (_Sight.PROVEN_SHELL, Anywhere(_PROOF.format(number=self._number))),
         ]
         if self._logins:
-            # Before a login, systemd says so of root in emergency mode.
+            # Before a login, systemd prints this about root in emergency mode.
             sights.append((_Sight.REFUSED, Anywhere(_REFUSED)))
         sights += [
             (_Sight.SHELL, Anywhere(prompt))
             for prompt in login.test_image_prompts
             if prompt not in KNOWN_PROMPTS
         ]
-        # Many systems greet with "Last login: ...", which asks for nothing.
+        # Many systems greet with "Last login: ...", which is not a question.
         asking = f"(?<!Last )(?:{login.login_prompt})"
         sights.append(
             (_Sight.LOGIN, Anywhere(asking) if login.login_prompt else self._line(_LOGIN))
@@ -186,18 +188,18 @@ class _Dialogue:
         return sights
 
     def _line(self, *patterns: re.Pattern[str]) -> LastLine:
-        """A line that fits a pattern of ours, and none of the lab's or the job's."""
+        """Return a test for a line that fits one of `patterns`, and no prompt of lab or job."""
         return LastLine(
             lambda line: not self._is_wanted(line) and any(one.search(line) for one in patterns)
         )
 
     def _is_wanted(self, line: str) -> bool:
-        """Return whether the lab or the job names the prompt."""
+        """Return whether `line` fits a prompt that the lab or the job names."""
         named = (one for one in self._login.test_image_prompts if one not in KNOWN_PROMPTS)
         return any(UserPattern(one).search(line) is not None for one in named)
 
     def _next(self) -> tuple[_Sight, Match]:
-        """Wait for a known prompt; one that is known only by its looks must stay for a while."""
+        """Block until a known prompt shows; one known only by its looks must stay for a moment."""
         sights = self._sights()
         while True:
             match = self._expect_nudging([one for _, one in sights])
@@ -208,9 +210,9 @@ class _Dialogue:
                 return sight, match
 
     def _expect_nudging(self, patterns: Sequence[Any]) -> Match:
-        """Wait for one of the patterns; press Enter when the console is silent for long.
+        """Block until one of the patterns matches; press Enter if the console is silent for long.
 
-        In the second half of the time Enter is pressed whatever comes.
+        In the second half of the time Enter is also pressed while text comes.
         """
         console, deadline = self._console, self._deadline
         while True:
@@ -228,13 +230,13 @@ class _Dialogue:
                     self._nudge()
 
     def _nudge(self) -> None:
-        """Press Enter; where the same line shows as after the last time, ask whether it is a shell.
+        """Press Enter; if the same line shows as after the last Enter, probe for a root shell.
 
-        Text that nobody reads yet would be taken for a name by the login that comes later.
+        The probe is not typed earlier: a login that comes later would take it for a user's name.
         """
         console = self._console
         line = last_line(console.unread).strip()
-        # A terminal without an echo shows a prompt beside the one before.
+        # Without an echo, the terminal shows the new prompt beside the old one.
         shows_again = line and self._nudged_line and line.endswith(self._nudged_line)
         is_back = shows_again and console.heard_at > self._nudged_at
         self._nudged_line, self._nudged_at = line, time.monotonic()
@@ -293,7 +295,7 @@ class _Dialogue:
         self._to_type = login.login_commands
 
     def _unanswered(self, match: Match, wanted: str, keys: str) -> None:
-        """Raise the error for a question that stays."""
+        """Raise `ConfigurationError` if the question stays on the console."""
         line = line_of(match)
         if is_quiet(self._console, match, _ASKING_S, self._deadline):
             raise ConfigurationError(
@@ -313,10 +315,13 @@ class _Dialogue:
         self._to_type = ()
 
     def _believes(self, line: str) -> bool:
-        """Return whether a prompt that looks like a root shell's is the one that is waited for."""
+        """Return whether `line`, which looks like a root shell's prompt, is the wanted one.
+
+        If not, presses Enter for another look; raises `ConfigurationError` after some tries.
+        """
         if self._takes_any:
             return True
-        # The prompt's last character may have come after the rest.
+        # The prompt's last character may have come after the match.
         if self._is_wanted(plain(self._console.last_lines[-1])):
             return True
         self._strange += 1

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Prompts as patterns for `Console.expect`: text at which a console waits for somebody.
+"""Prompts as patterns for `Console.expect`.
 
-A pattern of a lab or a job is looked for anywhere (`Anywhere`), as LAVA v1 does.  A
-prompt that is known only by its looks must be the unfinished last line (`LastLine`), and the
-console must then stay quiet (`is_quiet`).  Each sees the text as a terminal would show it.
+A pattern of a lab or a job may match anywhere (`Anywhere`), as in LAVA v1.  A prompt that is known
+only by its looks must be the unfinished last line (`LastLine`), and the console must then stay
+quiet (`is_quiet`).  Both see the text as a terminal would show it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _SOMETHING = re.compile(r".+", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Anywhere:
-    """A regular expression for any line, coloured or not."""
+    """A regular expression for any text, with or without escape sequences in it."""
 
     pattern: str
 
     def search(self, text: str, start: int = 0) -> Any:
-        """The match in `text`, or the whole line where only its plain text fits."""
+        """Return the match; if a line fits only without its escapes, return the whole line."""
         pattern = UserPattern(self.pattern)
         if (found := pattern.search(text, start)) is not None:
             return found
@@ -46,14 +46,14 @@ class Anywhere:
 
 @dataclass(frozen=True, slots=True)
 class LastLine:
-    """A test for the unfinished line at the end, which is left to be read again."""
+    """A test for the unfinished last line; the match is empty, so the line is read again."""
 
     fits: Callable[[str], bool]
     pattern: str = "the last line"
-    """The name that pexpect gives it in messages."""
+    """The name of the test in pexpect's messages."""
 
     def search(self, text: str, start: int = 0) -> re.Match[str] | None:
-        """An empty match where that line begins."""
+        """Return an empty match at the beginning of that line, None if the test fails."""
         begin = max(text.rfind("\n") + 1, start)
         if begin == len(text):
             return None
@@ -62,24 +62,24 @@ class LastLine:
 
 @dataclass(frozen=True, slots=True)
 class _Changed:
-    """More than a line, or another one."""
+    """A test for text other than the single line `line`."""
 
     line: str
     pattern: str = "another line"
 
     def search(self, text: str, start: int = 0) -> re.Match[str] | None:
-        """An empty match at the beginning."""
+        """Return an empty match at `start`, None if the text is only that line."""
         same = "\n" not in text and last_line(text).rstrip() == self.line
         return None if same or not text else _NOTHING.match(text, start)
 
 
 def line_of(match: Match) -> str:
-    """The line that a `LastLine` has found."""
+    """Return the line that a `LastLine` has found."""
     return last_line(match.found.string).rstrip()
 
 
 def is_quiet(console: Console, match: Match, seconds: float, deadline: Deadline) -> bool:
-    """Return whether the line that a `LastLine` has found stays unchanged for `seconds`."""
+    """Watch the line that a `LastLine` has found; return whether it stays for `seconds`."""
     limit = deadline.sub("the console to be quiet", seconds)
     changed: Any = _Changed(line_of(match))
     try:
@@ -92,5 +92,5 @@ def is_quiet(console: Console, match: Match, seconds: float, deadline: Deadline)
 
 
 def swallow(console: Console, deadline: Deadline) -> None:
-    """Take a line that was found away, so that it is found once only."""
+    """Consume a line that a `LastLine` has found, so that it is found only once."""
     console.expect([_SOMETHING], deadline)

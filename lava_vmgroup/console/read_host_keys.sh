@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# Typed: print the public halves of the SSH server's keys.  sshd's configuration names OpenSSH's;
-# only sshd itself reads it completely, and fails if the system is not ready for it.  Dropbear keeps
-# no public halves.
+# Typed: print the public halves of the SSH server's keys.  sshd's configuration names OpenSSH's
+# keys.  Only sshd -T reads it completely, but it fails if the system is not ready for it.  Dropbear
+# keeps no public halves, so they are computed.
 (
     PATH=$PATH:/usr/sbin:/sbin;
     exec 2>/dev/null </dev/null;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Keeping what a console said, whatever becomes of the job."""
+"""The record of a console, kept however the job ends."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from lava_vmgroup.base.bounded_file import BoundedFile
 
 
 class Recorder:
-    """Appends raw bytes to a node's ``console.log``, written out chunk by chunk."""
+    """A node's ``console.log``, to which raw bytes are written chunk by chunk."""
 
     def __init__(self, path: Path, copy: Callable[[bytes], None] | None = None) -> None:
-        """Begins with an empty file; `copy` gets whatever is written, too."""
+        """Begin with an empty file; every chunk is also given to `copy`."""
         self._copy = copy
         self._file = BoundedFile(path)
 
@@ -24,5 +24,5 @@ class Recorder:
             self._copy(data)
 
     def close(self) -> None:
-        """Close the file; it opens again when more comes."""
+        """Close the file; the next `write` opens it again."""
         self._file.close()

@@ -6,10 +6,10 @@ for o in history histexpand emacs vi; do
 done;
 unset HISTFILE;
 unalias -a;
-# The options of this shell are not those of the scripts that it starts.
+# Scripts that this shell starts do not inherit its options.
 # shellcheck disable=SC3045 # only bash does it
 [ -z "$BASH_VERSION" ] || export -n SHELLOPTS BASHOPTS;
-# Commands may change IFS and the prompt.
+# Commands may change IFS and the prompt, so words are quoted and the prompt is set again.
 lava_run() {
     lava_n=$1;
     echo "lava-begin $1;";

@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""A shell of ours behind any login, whose every answer names the command that it belongs to.
+"""A plain shell behind any login; every answer of it names the command that it belongs to.
 
 The rules, and their reasons:
 
-1. A plain POSIX shell replaces the login shell: bash without its start-up files, else ``sh``.  What
-   people set up for themselves (aliases, colours, ``TMOUT``, ``PROMPT_COMMAND``, history expansion)
-   stays behind, whether their shell is bash, zsh, fish, tcsh or another.  ``bash -p`` takes neither
-   exported functions nor ``SHELLOPTS`` from the environment.
-2. Every typed line has a number.  The prompt shows the number of the last command, and of the last
-   question; so a prompt that is late, repeated, or left from another command answers for nothing.
-   Numbers begin at a random place: a console server may repeat what it showed to earlier jobs.
-3. A command is the argument of ``eval``: whatever it holds (an open quote, a syntax error, a
-   comment), the shell reads the whole line, and its prompt follows.  ``\\command`` has neither an
-   alias nor a function take the place of ``eval``.
-4. ``lava_end`` follows in what is evaluated.  It prints the number and the exit status, and has the
-   prompt show the number as the last one that ended.  A status of 0 counts only for a command that
-   ended so.
-5. A kernel's line may tear both.  After some seconds of silence the shell is asked for another
-   prompt; the question keeps the exit status, and has a number of its own.  A command that runs is
-   not asked, for it would read the question as its input: there must be pieces of an end, or no
-   piece of a beginning.
+1. A plain POSIX shell replaces the login shell: bash without its start-up files, else ``sh``.  So
+   the user's own settings (aliases, colours, ``TMOUT``, ``PROMPT_COMMAND``, history expansion) do
+   not apply, whether the login shell is bash, zsh, fish, tcsh or another.  ``bash -p`` ignores
+   exported functions and ``SHELLOPTS`` in the environment.
+2. Every typed line has a number.  The prompt contains the number of the last command, and of the
+   last question; so a prompt that is late, repeated, or left from another command is no answer.
+   Numbers begin at a random place: a console server may repeat text of earlier jobs.
+3. A command is the argument of ``eval``.  So the shell reads the whole line even if the command has
+   an open quote, a syntax error or a comment, and its prompt follows.  ``\\command`` keeps aliases
+   and functions from replacing ``eval``.
+4. ``lava_end`` follows in the text for ``eval``.  It prints the number and the exit status, and
+   puts the number into the prompt as the last one that ended.  A status of 0 counts only for a
+   command that ended so.
+5. A kernel message may tear the printed end and the prompt.  So after some seconds of silence the
+   shell is asked for another prompt; the question keeps the exit status, and has a number of its
+   own.  A running command would read the question as its input, so the question is typed only if
+   the console shows pieces of an end, or no piece of a beginning.
 6. If the answer shows that the shell never read the command, which was typed before the question,
-   it is typed once more.
+   the command is typed once more.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ from lava_vmgroup.console.whereabouts import Whereabouts
 
 _STARTED = re.compile(r"lava-shell (\d+)\r*\n")
 
-# The blank at its beginning keeps it out of most histories.
+# The blank at the beginning keeps the line out of most histories.
 _START = f" exec /bin/sh -c '{typed_program('console/start_shell.sh')}' {{number}}"
 _SET_UP = typed_program("console/set_up_shell.sh", "{number}")
-# A login shell that is late reads all text typed meanwhile.  It must not be replaced twice: the
-# text that a shell has read ahead is lost with it.
+# A slow login shell later reads all text that was typed meanwhile.  If it were replaced twice, the
+# text that the first shell has read ahead would be lost.  So this probe comes before a second try.
 _PROBE = "echo lava-'here'-{number}"
 _HERE = re.compile(r"lava-here-(\d+)")
 _PATIENT_TIMES = 2
-"""Questions without an answer after which a quote is taken to be open."""
+"""Number of unanswered questions after which an open quote is assumed."""
 _STEP_S = 10.0
 _START_S = 120.0
-"""Some login shells take half a minute to their first prompt, and read nothing before."""
+"""Seconds; some login shells take half a minute to their first prompt, and read nothing before."""
 _HINT = (
     "the login takes no commands of a shell: see the console's log, and whether root's start-up "
     "files wait for something, or redefine exec"
 )
 _LAST_PROMPT_S = 60.0
 _PROMPT_S = 10.0
-# Bash swallows the character after a Ctrl-C, so that is an Enter.
+# bash drops the character after a Ctrl-C, so that is an Enter.
 _INTERRUPT, _QUIT = "\x03\n", "\x1c\n"
 _INTERRUPTS = (_INTERRUPT, _INTERRUPT, _QUIT)
 
@@ -66,7 +66,7 @@ _NUMBERS = itertools.count(100_000 + secrets.randbelow(800_000))
 
 
 class Shell:
-    """Runs commands on a console where a shell waits for them."""
+    """A shell that waits for commands on a console."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -76,9 +76,9 @@ class Shell:
 
     @classmethod
     def prepare(cls, console: Console, deadline: Deadline) -> Shell:
-        """Start a shell of ours where any shell waits for commands.
+        """Replace the shell that waits on `console` by a plain one, and return that.
 
-        Raises `DeadlineExpired` when the shell there does not take the command, and
+        Raises `DeadlineExpired` when the shell there does not accept the command, and
         `InfrastructureError` when a login prompt or a boot loader is there instead.
         """
         shell = cls(console)
@@ -94,24 +94,24 @@ class Shell:
     def run(self, command: str, deadline: Deadline) -> tuple[int | None, str]:
         """Run one line of shell; return its exit status and its output without escapes.
 
-        The status is None for a command that the shell did not run to its end; see `finish`.
-
-        Raises `DeadlineExpired` when it does not end in time; it then still runs, see `interrupt`.
+        Blocks until the line ends; for a status of None see `finish`.  Raises `DeadlineExpired`
+        when it does not end in time; it then still runs, see `interrupt`.
         """
         self.start(command, deadline)
         return self.finish(deadline)
 
     def start(self, command: str, deadline: Deadline) -> None:
-        """Type one line of shell, and let the caller read what it prints; `finish` follows."""
+        """Type one line of shell; the caller may read its output, and then calls `finish`."""
         self._number = next(_NUMBERS)
         self._command = command
         self._type_command(deadline)
 
     def finish(self, deadline: Deadline) -> tuple[int | None, str]:
-        """Wait for the end of what `start` typed; return its exit status and unread output.
+        """Block until the line of `start` ends; return its exit status and unread output.
 
-        The status is None when the shell went on with the next line, and the command has not ended:
-        the shell did not run it, or not as it stands.
+        The status is None if the shell shows its prompt although the command has not ended: the
+        shell did not run it, or not as it stands.  Raises `InfrastructureError` if the shell does
+        not read it.
         """
         progress, typed_again = Progress(self._number), False
 
@@ -132,7 +132,7 @@ class Shell:
                 self._type_command(deadline)
 
     def await_prompt(self, deadline: Deadline) -> None:
-        """Wait for the prompt after the command of `start` has said that it is done.
+        """Block until the prompt comes, after the command of `start` has reported its end.
 
         Raises `InfrastructureError` when it does not come within a minute.
         """
@@ -146,7 +146,10 @@ class Shell:
             ) from error
 
     def check_run(self, command: str, deadline: Deadline) -> str:
-        """Run one line of shell that must succeed; return its output."""
+        """Run one line of shell that must succeed, and return its output.
+
+        Raises `InfrastructureError` if its exit status is not 0.
+        """
         status, output = self.run(command, deadline)
         if status != 0:
             raise InfrastructureError(
@@ -158,12 +161,13 @@ class Shell:
     def interrupt(self, deadline: Deadline) -> None:
         """End a command that did not end in time, so that `run` can be used again.
 
-        Raises `TestError` when the shell does not come back.
+        Types Ctrl-C, and then the quit character.  Raises `TestError` when the prompt does not come
+        back.
         """
         for attempt, key in enumerate(_INTERRUPTS):
             self.console.send(key, deadline)
             asked = self._ask(deadline)
-            # Each key has its time, however little there is.
+            # Each key gets an equal share of the remaining time.
             fair_s = deadline.remaining_s / (len(_INTERRUPTS) - attempt)
             limit = deadline.exactly("the shell's prompt", min(_PROMPT_S * deadline.scale, fair_s))
             try:
@@ -211,10 +215,10 @@ class Shell:
                 return
 
     def _closing_quotes(self, say: Callable[[], None], deadline: Deadline) -> Callable[[], None]:
-        """Call `say`; from the third time on, type a quote before it.
+        """Return a function that calls `say`; from the third call on, it types a quote first.
 
         A line that came damaged may have left a quote open, which this closes; if none was open,
-        the next one closes its own.  Ctrl-C could end a shell that is just starting.
+        the next one closes it.  Ctrl-C could end a shell that is just starting.
         """
         times = 0
 
@@ -235,17 +239,17 @@ class Shell:
         )
 
     def _say(self, line: str, deadline: Deadline) -> int:
-        """Type a line with a new number, and return that."""
+        """Type a line with a new number, and return the number."""
         number = next(_NUMBERS)
         self.console.send_line(line.replace("{number}", str(number)), deadline)
         return number
 
     def _ask(self, deadline: Deadline) -> int:
-        """Have the prompt shown again, with the number that this returns."""
+        """Ask the shell for another prompt; return the number of the question."""
         return self._say("lava_ask {number}", deadline)
 
     def _unless_lost(self, say: Callable[[], None], deadline: Deadline) -> Callable[[], None]:
-        """Call `say` unless it would be said to a login or a boot loader."""
+        """Return a function that calls `say` if `Whereabouts.look` allows a question."""
         whereabouts = Whereabouts(self.console)
 
         def nudge() -> None:

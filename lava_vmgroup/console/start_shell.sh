@@ -2,10 +2,10 @@
 # shellcheck shell=sh
 # Typed within single quotes, with a number behind them, into shells of all kinds: no single quote,
 # exclamation mark or backslash may be in it.  It becomes a plain shell.
-# A typed command must not come back as output; busybox edits lines by itself, and asks the terminal
-# for its cursor, unless the terminal has lines but no echo.
+# Without an echo, a typed command does not come back as output.  Busybox edits lines by itself, and
+# asks the terminal for its cursor, but not on a terminal with canonical input and no echo.
 stty sane -echo 2>/dev/null;
-# A bash called sh has taken on exported functions, and the options in SHELLOPTS.
+# A bash that is called sh has accepted exported functions, and the options in SHELLOPTS.
 set +euvx;
 unset -f command echo;
 unset TMOUT ENV BASH_ENV PS0 PROMPT_COMMAND HISTFILE MAIL MAILPATH MAILCHECK;

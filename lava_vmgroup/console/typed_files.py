@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files brought into a system, and out of it, by its console: the last resort."""
+"""Files copied into a system, and out of it, over its console: the last resort."""
 
 from __future__ import annotations
 
@@ -18,32 +18,33 @@ from lava_vmgroup.base.errors import InfrastructureError, JobError
 from lava_vmgroup.console.shell import Shell
 
 _PIECE = 700
-"""Characters a line; busybox's shell takes 1023 at most."""
+"""Characters of data in a typed line; busybox's shell accepts lines of 1023."""
 _BLOCK = 2048
-"""Bytes that are read at once, before the console is asked for more."""
+"""Bytes of a file that one command prints."""
 _MAX_PACKED = 16 << 20
-"""Compressed bytes that are typed or read in all: half an hour of a quick serial line."""
+"""Limit of compressed bytes, typed or read: half an hour of a quick serial line."""
 _TRIES = 3
 _MAX_UNPACKED = 256 << 20
-"""Bytes for which compressing is not even tried."""
+"""Limit of bytes before compression; more are refused without a try to compress them."""
 _TYPING_S = 300.0
+"""Seconds for typing, beside those for the bytes."""
 _SLOWEST = 8 << 10
-"""Bytes a second of a quick serial line, in base64."""
+"""Bytes a second that a quick serial line carries in base64."""
 
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A tar archive that is typed, and the folder in which it is unpacked."""
+    """A tar archive to type, and the folder to unpack it in."""
 
     folder: str
     archive: bytes
 
 
 class TypedFiles:
-    """Brings files into the system behind a shell, and out of it.
+    """The copying of files into the system behind a shell, and out of it.
 
-    Needs ``base64``, ``gzip``, ``md5sum`` and ``tar`` there.  A file on its way is in `folder`, the
-    folder of the tests, which goes with them however the job ends.
+    The system needs ``base64``, ``gzip``, ``md5sum`` and ``tar``.  A file on its way is in
+    `folder`, the folder of the tests, which is removed with them however the job ends.
     """
 
     def __init__(self, shell: Shell, folder: str) -> None:
@@ -52,10 +53,10 @@ class TypedFiles:
         self._file = f"{self._folder}/typed"
 
     def unpack(self, archives: Sequence[Typed], deadline: Deadline) -> None:
-        """Unpack tar archives, one after the other.
+        """Type tar archives and unpack them, one after the other.
 
-        Raises `InfrastructureError` when what arrived is not what was sent, and `JobError` before
-        anything is typed when it is too much.
+        Raises `JobError` before anything is typed if they are too large, and `InfrastructureError`
+        if an archive arrives damaged or cannot be unpacked.
         """
         size = sum(len(one.archive) for one in archives)
         if size > _MAX_UNPACKED:
@@ -81,9 +82,9 @@ class TypedFiles:
         )
 
     def read(self, command: str, limit: int, deadline: Deadline) -> bytes:
-        """Return what a command prints, at most `limit` bytes of it.
+        """Return the output of a command, its first `limit` bytes at most.
 
-        Raises `InfrastructureError` when what arrived is not what was sent.
+        Raises `InfrastructureError` if the output arrives damaged or is too large to read.
         """
         file = self._file
         self._shell.check_run(f"mkdir -p {self._folder}", deadline)
@@ -110,7 +111,7 @@ class TypedFiles:
             ) from error
 
     def _read_block(self, number: int, deadline: Deadline) -> bytes:
-        """A block of the file; the kernel may write into the midst of it, so perhaps once more."""
+        """Return a block of the file; read it again if a kernel message has damaged it."""
         command = f"dd if={self._file} bs={_BLOCK} skip={number} count=1 2>/dev/null | base64"
         for _ in range(_TRIES):
             text = "".join(self._shell.check_run(command, deadline).split())

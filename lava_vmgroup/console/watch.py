@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Watches a console for faults, whatever the node's thread is doing.
+"""The watch for faults on a console, which does not depend on the node's thread.
 
-The thread that reads the console feeds it.  Only the kernel's own messages count: on a terminal
-behind SSH no kernel speaks, and on a serial console its messages begin with a time stamp nearly
-everywhere.
+The thread that reads the console feeds it.  Only the kernel's own messages count.  On a terminal
+behind SSH no kernel writes; on a serial console its messages nearly always begin with a time stamp.
+The rules:
 
-- Once a system has shown a time stamp, or has said that its kernel writes them, a message without
-  one is a test's output.
-- Once the system is up, a message is not earlier than the one before it, and not later than now:
-  the system is asked for its clock, which counts if the stamps of its boot fit it.  So the log of
-  another machine, or of one that runs inside, is none of its messages.
-- A message with the same time stamp and words is no news: it is a test's ``dmesg``.
-- While a system boots, nothing but the system speaks, and its unfinished line is looked at as well:
+- Once a system has shown a time stamp, or has answered that its kernel writes them, a message
+  without one is a test's output.
+- Once the system is up, a message must not be earlier than the one before it, or later than now.
+  The system is asked for its clock, which counts if the stamps of its boot fit it.  So the log of
+  another machine, or of a VM that runs inside, does not count.
+- A message with the same time stamp and words as an earlier one does not count: it is a test's
+  ``dmesg``.
+- While a system boots, all text is the system's.  So its unfinished line is searched as well:
   emergency shells show a prompt there.
 """
 
@@ -30,7 +31,7 @@ from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.console.escapes import plain
 
 LINE_LIMIT = 1000
-"""Characters of a line that are looked at and kept."""
+"""Characters of a line that are searched and kept."""
 LINES_BEFORE = 10
 LINES_AFTER = 60
 AFTERMATH_S = 0.8
@@ -40,26 +41,29 @@ _STAMP = re.compile(r"(?<!['\"])\[ {0,9}(\d{1,9}\.\d{6})\](?:\[ {0,5}[TC]\d{1,9}
 _DISORDER_S = 10.0
 """Seconds that a message may be earlier than the one before: processors write at the same time."""
 _DRIFT = 0.01
+"""The share by which a system's clock may be faster than this machine's."""
 _AHEAD_S = 60.0
 """Seconds that a kernel's clock for messages may be ahead of its uptime."""
 _LAST_MESSAGE_S = 300.0
-"""Seconds before its login in which a system with such a clock must have shown a message."""
+"""Seconds before its login in which a system must have shown a message, for its clock to count."""
 _REMEMBERED = 1000
+"""Number of fault messages that are remembered."""
 _CASE = re.compile(r"<LAVA_SIGNAL_(?:STARTTC (?P<begun>[^>]*?)|ENDTC [^>]*)(?: CHECK=\d+)?>")
-"""The begin or end of a test case; the records may be behind the console, or ahead of it."""
+"""The begin or end of a test case; the records may come earlier or later than the console."""
 _LAST_WORDS = "---[ end Kernel panic"
 
 
 @dataclass(slots=True, kw_only=True)
 class Sighting:
-    """A fault that shows on the console; grows until what follows is over."""
+    """A fault on the console, to which the lines that follow it are added."""
 
     fault: Fault
     line: str
-    """From where the message begins."""
+    """The line of the fault, from the beginning of the message."""
     lines: list[str]
     test_case: str | None
     room: int = LINES_AFTER
+    """Number of lines that may still be added."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +72,7 @@ class KernelClock:
 
     uptime_s: float
     asked_at: float
-    """When it was asked, on this machine's monotonic clock."""
+    """The time of the question, on this machine's monotonic clock."""
     has_stamps: bool
 
 
@@ -87,15 +91,15 @@ class _System:
     is_dead: bool = False
     """True after a fatal fault was reported: later faults are no news."""
     told: set[str] = field(default_factory=set)
-    """Messages with their time stamps."""
+    """Fault messages that have come, with their time stamps."""
     was_reset: Callable[[], bool] = lambda: True
 
 
 class Watch:
-    """Tells faults of the systems on one node's console; may be used from any thread."""
+    """The watch of one node's console; any thread may use it."""
 
     silence_s: float = 0.0
-    """How long a console may say nothing while something is expected of it; 0 is for ever."""
+    """Seconds for which the console may be silent while text is expected; 0 is no limit."""
     hears_kernel: bool = True
     """False on a terminal behind SSH, where no kernel writes: only the job's patterns count."""
 
@@ -108,9 +112,11 @@ class Watch:
         running_case: Callable[[], str | None] = lambda: None,
         give_up: Callable[[JobError], None] = lambda _: None,
     ) -> None:
-        """`tell` is called once for each fault that is not `ignored`, when its lines have come.
+        """Look for all faults and the `added` ones, without those `ignored`.
 
-        `give_up` is called for an `added` one that takes too long; it is not looked for any more.
+        Calls `tell` once for each fault, when the lines after it have come.  If the pattern of an
+        `added` fault takes too long, calls `give_up` and drops the fault.  `running_case` returns
+        the test case that is running.
         """
         self._tell = tell
         self._give_up = give_up
@@ -128,11 +134,11 @@ class Watch:
 
     @property
     def system_died(self) -> bool:
-        """Whether the system that ran last has told something fatal."""
+        """True if the last system has shown a fatal fault."""
         return self._system.is_dead
 
     def system_is_up(self, clock: KernelClock | None = None) -> None:
-        """Take every reset for a fault from now on; `clock` is the system's own."""
+        """Treat every reset as a fault from now on; `clock` is the system's answer."""
         with self._lock:
             system = self._system
             system.is_booting, system.is_up = False, True
@@ -144,34 +150,35 @@ class Watch:
                 system.newest_s = max(system.newest_s, clock.uptime_s)
 
     def ask_of_resets(self, was_reset: Callable[[], bool]) -> None:
-        """Have `was_reset` decide if firmware's words are of this system, or a test's own output.
+        """Let `was_reset` decide if text of firmware is from this system or is a test's output.
 
-        It is asked by the thread that reads the console, which waits meanwhile, or by a timer.
+        It is called by the thread that reads the console, which waits meanwhile, or by a timer.
         """
         self._system.was_reset = was_reset
 
     def expect_boot(self, *, ramdisk_is_system: bool) -> None:
-        """Take what follows for a system that boots; it may need no more than its ramdisk.
+        """Treat the text from now on as that of a system that boots.
 
-        A console may have shown the end of an earlier boot before that.
+        `ramdisk_is_system` is True if the system needs no root file system.  Drops the unfinished
+        line of an earlier boot.
         """
         with self._lock:
             self._system = _System(is_booting=True, is_ramdisk=ramdisk_is_system)
             self._torn = b""
 
     def expect_reset(self) -> None:
-        """Take what comes for another system's words, which may begin with its firmware's."""
+        """Treat the text from now on as that of another system, perhaps of its firmware first."""
         self.settle()
         with self._lock:
             self._system, self._case = _System(), None
 
     def stop(self) -> None:
-        """Tell nothing any more: the system is being ended."""
+        """Report no more faults after a pending one: the system is being ended."""
         self.settle()
         self._stopped = True
 
     def feed(self, data: bytes) -> None:
-        """Take what the console says."""
+        """Search text of the console for faults."""
         with self._lock:
             if self._stopped:
                 return
@@ -180,18 +187,18 @@ class Watch:
                 complete, self._torn = self._torn + complete, b""
                 for line in complete.decode(errors="replace").split("\n"):
                     self._take(line[:LINE_LIMIT].rstrip("\r"))
-            # The end of a line that is too long is of no interest.
+            # Only the beginning of a line that is too long is searched.
             self._torn = (self._torn + torn)[:LINE_LIMIT]
             if self._torn and self._system.is_booting and self._sighting is None:
                 self._look_at_prompt(plain(self._torn.decode(errors="replace")))
 
     def sees_something(self) -> bool:
-        """Whether the end of the console has a fault in it that is not told yet."""
+        """End the last line; return whether a fault is not reported yet."""
         self.feed(b"\n")
         return self._sighting is not None
 
     def settle(self) -> None:
-        """Tell a fault with the lines that have come."""
+        """Report the pending fault, if there is one, with the lines that have come."""
         with self._lock:
             sighting, self._sighting = self._sighting, None
             timer, self._timer = self._timer, None
@@ -204,11 +211,12 @@ class Watch:
             self._tell(sighting)
 
     def _is_of_a_test(self, fault: Fault) -> bool:
+        """Return whether a fault of firmware is a test's output: the system was not reset."""
         is_firmwares = fault.place is Place.START and fault.severity is Severity.FATAL
         return is_firmwares and self._system.is_up and not self._system.was_reset()
 
     def _look_at_prompt(self, line: str) -> None:
-        """See a fault in the unfinished line of a system that boots; the line may come again."""
+        """Search the unfinished line of a system that boots; the line may come again."""
         if self._system.is_dead or not self.hears_kernel:
             return
         found = self._at(Place.BOOT, line, 0)
@@ -227,7 +235,7 @@ class Watch:
             self._case = case["begun"]
 
     def _find(self, line: str) -> tuple[Fault, str] | None:
-        """The fault that a line tells, and its message."""
+        """Return the fault in a line, and its message; None if there is none."""
         if (own := self._find_own(line)) is not None:
             return own
         if not self.hears_kernel:
@@ -250,7 +258,7 @@ class Watch:
     def _can_be_now(self, stamp_s: float) -> bool:
         """Return whether the kernel of the running system can have written that time stamp by now.
 
-        A console shows a kernel's messages in their order, however late.
+        A console may show a kernel's messages late, but shows them in their order.
         """
         system = self._system
         if system.is_up and stamp_s < system.newest_s - _DISORDER_S:
@@ -276,6 +284,7 @@ class Watch:
     def _at(
         self, place: Place, line: str, start: int, matcher: _Matcher | None = None
     ) -> Fault | None:
+        """Return the fault at `start` in a line; None if the system's state does not allow it."""
         system = self._system
         if place is Place.BOOT and not system.is_booting:
             return None
@@ -289,7 +298,7 @@ class Watch:
         return fault
 
     def _is_news(self, message: str) -> bool:
-        """Whether a message with a time stamp has not been told before."""
+        """Return whether a message with a time stamp comes for the first time, and remember it."""
         told = self._system.told
         if message in told:
             return False
@@ -298,7 +307,7 @@ class Watch:
         return True
 
     def _see(self, fault: Fault, message: str, line: str) -> None:
-        """Begin a sighting; within one that has begun only what is worse counts."""
+        """Begin a sighting; if one has begun, only a worse fault replaces its fault."""
         sighting = self._sighting
         if sighting is None:
             self._sighting = Sighting(
@@ -316,7 +325,7 @@ class Watch:
         self._add(line)
 
     def _add(self, line: str) -> None:
-        """Keep a line that follows a fault."""
+        """Add a line that follows a fault to its sighting; report the fault after the last one."""
         sighting = self._sighting
         assert sighting is not None, "something has been seen"
         sighting.lines.append(line)
@@ -336,7 +345,7 @@ class _Matcher:
         self._find = expression.search if place is Place.BOOT else expression.match
 
     def at(self, line: str, start: int) -> Fault | None:
-        """The fault that is told at this place of a line."""
+        """Return the fault whose pattern fits a line at `start`; those of a boot may fit later."""
         found = self._find(line, start)
         if found is None or found.lastgroup is None:
             return None
@@ -348,9 +357,9 @@ _BARE = _Matcher(Place.MESSAGE, bare=True)
 
 
 def _stamps(line: str) -> list[re.Match[str]]:
-    """The time stamps by which messages of the kernel begin, perhaps in the midst of a line."""
+    """Return the time stamps in a line, perhaps in its middle, at which kernel messages begin."""
     if "[" not in line:
         return []
-    # What a shell shows of the commands that it runs is no message.
+    # A line with a plus sign is a command that a shell prints when it runs it, and no message.
     shown = line.startswith("+")
     return [one for one in _STAMP.finditer(line) if not (shown and one.start())]

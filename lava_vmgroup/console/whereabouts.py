@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recognises, in the silence of a console, that something else than a shell waits there."""
+"""The check that a silent console has not fallen back to a login or a boot loader."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BOOT_LOADER = re.compile(r"(?:=>|U-Boot(?: \S+)?[#>]|barebox\S*:/ ?\S*|grub>|Sh
 
 
 class Whereabouts:
-    """Watches how the console of a shell ends while the shell does not answer."""
+    """The check of a console's last line while its shell does not answer."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -24,12 +24,12 @@ class Whereabouts:
         self._looked_at = 0.0
 
     def look(self, deadline: Deadline) -> bool:
-        """Return whether the caller may ask the shell; call it some seconds after the last text.
+        """Return whether the caller may type a question; call it some seconds after the last text.
 
-        A program of the user's may print a prompt of a login or a boot loader.  The proof is that
-        it comes again after something was typed, and raises `InfrastructureError`.  A login gets an
-        Enter, so that it does not take the question for a name; a boot loader does not know the
-        question, and would repeat its last command for an Enter.
+        A user's program may print the prompt of a login or a boot loader.  If the prompt comes
+        again after something was typed, that is the proof: raises `InfrastructureError`.  A login
+        gets an Enter and no question, which it would take for a name.  A boot loader gets the
+        question, which it does not know; for an Enter it would repeat its last command.
         """
         line = without_escapes(self._console.last_lines[-1]) if self._console.last_lines else ""
         login = _LOGIN.fullmatch(line)
