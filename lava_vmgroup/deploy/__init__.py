@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Ways for bytes to reach a board or a host."""
+"""The way of images, kernels and other files to a board or a host."""

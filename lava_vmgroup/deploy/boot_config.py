@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Finding the kernel inside a disk image, without root and without mounting it.
+"""The kernel inside a disk image, found without root and without a mount.
 
-A virtual machine boots much quicker, and on more machines, from its kernel than through
-firmware.  The configuration of a boot loader is read where there is one, else the kernel is taken
-under the names that Debian gives it.
+A VM boots much quicker, and on more hosts, from its kernel than through firmware.  If the image has
+the configuration of a boot loader, that names the kernel; otherwise the kernel has the name that
+Debian gives it.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ _DEBIAN = (("/boot/vmlinuz", "/boot/initrd.img"), ("/vmlinuz", "/initrd.img"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootFiles:
-    """The files that an image boots, taken out of it."""
+    """The files that an image boots, copied out of it."""
 
     kernel: Path
     initrd: Path | None
     append: str | None
-    """The kernel's command line; None where the image does not say it."""
+    """The kernel's command line; None if the image does not contain it."""
     partition: int
     """The number of the partition with the system; 0 when the image has no partitions."""
     warnings: tuple[str, ...] = ()
-    """The entries that come before this one but cannot be booted."""
+    """Messages about skipped parts of the image, such as entries that cannot be booted."""
 
 
 def extract_boot_files(
@@ -60,12 +60,11 @@ def extract_boot_files(
     layout: Layout | None = None,
     architecture: str | None = None,
 ) -> BootFiles | None:
-    """Copy kernel and initrd of the image's default boot entry into `folder`.
+    """Copy kernel and initrd of the image's default boot entry into `folder`, and return them.
 
-    Entries for another `architecture` than the VM's, if that is known, are left out.
-
-    None when the image has no boot configuration that is understood.  Raises `JobError` if none of
-    a boot loader's entries can be booted.
+    If files of an entry are missing, takes the next entry.  Entries for another `architecture` than
+    the VM's are left out; None takes all.  Returns None if the image has no boot configuration that
+    this module supports.  Raises `JobError` if a boot loader has entries and none can be booted.
     """
     layout = layout or layout_of(image, deadline)
     for volume in layout.volumes:
@@ -157,7 +156,10 @@ def _grub_variables(files: FileSystem) -> dict[str, str]:
 
 
 def _grub_default(files: FileSystem, variables: Mapping[str, str]) -> str:
-    """Return the entry that GRUB boots by default; empty for its first one, or without GRUB."""
+    """Return the entry that GRUB boots by default, empty for the first one.
+
+    Without a ``grub.cfg`` this is the entry that its environment saves.
+    """
     texts = (_text(files, path) for path in _GRUB)
     text = next((text for text in texts if text is not None), None)
     return variables.get("saved_entry", "") if text is None else default_of(text, variables)
@@ -177,7 +179,7 @@ def _absolute(config: str, name: str) -> str:
 
 
 def _content(files: FileSystem, config: str, name: str) -> bytes | None:
-    """Read a file that a configuration names."""
+    """Return the content of a file that a configuration names."""
     return files.read(_absolute(config, name))
 
 
@@ -188,7 +190,7 @@ def _text(files: FileSystem, path: str) -> str | None:
 
 
 def _written(target: Path, contents: list[bytes]) -> Path:
-    """Write files one after the other, as the kernel takes several ramdisks."""
+    """Write `contents` to `target` in a row, as the kernel accepts several ramdisks."""
     with target.open("wb") as file:
         for content in contents:
             file.write(bytes(-file.tell() % 4))
@@ -197,7 +199,7 @@ def _written(target: Path, contents: list[bytes]) -> Path:
 
 
 def _plain(kernel: Path, name: str, folder: Path, deadline: Deadline, warnings: list[str]) -> Path:
-    """Unpack a kernel that is packed: QEMU does not know all that firmware does."""
+    """Return the kernel unpacked if it is packed: QEMU unpacks fewer formats than firmware does."""
     title = f"the kernel in {name}"
     if not wants_unpacking(kernel, title, Unpack.KERNEL, deadline):
         return kernel

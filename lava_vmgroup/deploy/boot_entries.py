@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The entries of boot loaders' configuration files, in the order in which they are tried.
 
-``extlinux.conf`` is read as U-Boot's ``sysboot`` reads it, odd rules included; the entries of the
-Boot Loader Specification as systemd-boot and GRUB do.
+``extlinux.conf`` is read as U-Boot's ``sysboot`` reads it, odd rules included.  The entries of the
+Boot Loader Specification are read as systemd-boot and GRUB read them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _VARIABLE = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One system that a boot loader offers; paths are as its configuration has them."""
+    """One system that a boot loader offers, with the paths in its configuration."""
 
     name: str
     kernel: str = ""
@@ -35,7 +35,7 @@ class Menu:
     warnings: list[str] = field(default_factory=list)
 
     def in_order(self) -> list[Entry]:
-        """Return the entries: the default one, of several the last, and the others after it."""
+        """Return the entries, the default one first: it is the last of those with its name."""
         chosen = [entry for entry in self.entries if entry.name == self.default][-1:]
         return chosen + [entry for entry in self.entries if entry not in chosen]
 
@@ -56,7 +56,7 @@ def _read_extlinux(text: str, read: Callable[[str], str | None], menu: Menu, dep
         elif in_label and _into_label(menu, keyword, value):
             continue
         else:
-            # U-Boot leaves an entry at the first keyword that is none of an entry's.
+            # In U-Boot, an entry ends at the first keyword that does not belong to one.
             in_label = False
             if keyword in ("default", "ontimeout") and value:
                 menu.default = value
@@ -79,7 +79,7 @@ def _keywords(text: str) -> Iterable[tuple[str, str]]:
 
 
 def _into_label(menu: Menu, keyword: str, value: str) -> bool:
-    """Read a line of the last entry; return whether it is one of an entry's."""
+    """Add a line to the last entry; return whether its keyword belongs to an entry."""
     entry = menu.entries[-1]
     match keyword:
         case "kernel" | "linux":
@@ -105,6 +105,7 @@ _OF_AN_ENTRY = frozenset(
         *("localboot", "ipappend", "kaslrseed", "say"),
     }
 )
+"""Keywords of an entry that are ignored here."""
 
 
 def boot_loader_specification(
@@ -113,10 +114,10 @@ def boot_loader_specification(
     variables: Mapping[str, str],
     architecture: str | None = None,
 ) -> Menu:
-    """Read entry files by their names without ``.conf``.
+    """Read the files of entries; the keys of `texts` are their names without ``.conf``.
 
-    `default` is a pattern of names or a number, `variables` are GRUB's, such as ``kernelopts``.
-    Entries for another `architecture` than the VM's, if that is known, are left out.
+    `default` is a pattern of names or a number, `variables` are GRUB's, such as ``kernelopts``.  If
+    `architecture`, the VM's, is known, entries for another one are left out.
     """
     entries = []
     for name, text in texts.items():
@@ -148,15 +149,15 @@ def boot_loader_specification(
 
 
 _EFI_NAMES = {"aarch32": "arm", "aarch64": "aa64", "x86_64": "x64"}
-"""The names that entries have for the architectures of VMs."""
+"""The architectures of VMs, and the names that entries have for them."""
 
 _Described = tuple[str, dict[str, list[str]], Entry]
 _COUNTER = re.compile(r"\+(\d+)(?:-\d+)?$")
-"""The tries that are left, and those that failed, at the end of an entry's name."""
+"""The numbers of tries that are left and that failed, at the end of an entry's name."""
 
 
 def _without_sort_key_last(entries: list[_Described]) -> list[_Described]:
-    """Move entries without ``sort-key`` behind the others; their names alone sort them."""
+    """Move entries without ``sort-key`` behind the others, sorted by their names only."""
     others = [one for one in entries if not _last(one[1], "sort-key")]
     others.sort(key=lambda one: _version(one[2].name), reverse=True)
     return [one for one in entries if _last(one[1], "sort-key")] + others
@@ -167,7 +168,7 @@ def _last(found: Mapping[str, list[str]], key: str) -> str:
 
 
 def _is_exhausted(name: str) -> bool:
-    """Return whether the boot loader has given an entry up: no tries are left."""
+    """Return whether an entry has no tries left, so that the boot loader has given it up."""
     counter = _COUNTER.search(name)
     return counter is not None and int(counter[1]) == 0
 
@@ -186,13 +187,13 @@ def _version(text: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def variables_of(text: str) -> dict[str, str]:
-    """Read a ``grubenv``."""
+    """Return the variables of a ``grubenv``."""
     lines = [line for line in text.splitlines() if "=" in line and not line.startswith("#")]
     return {key: value for key, _, value in (line.partition("=") for line in lines)}
 
 
 def literal(text: str, variables: Mapping[str, str]) -> str:
-    """Return a line of GRUB's with the variables that are known, without words of others."""
+    """Return a text of GRUB with the values of `variables`; drop words with other variables."""
     for name, value in variables.items():
         text = text.replace(f"${{{name}}}", value)
         text = re.sub(rf"\${re.escape(name)}\b", value.replace("\\", r"\\"), text)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The dispatcher's store of downloads and of what was unpacked from them, by content.
+"""The dispatcher's store of downloads and of files unpacked from them, by content.
 
-Several threads and several jobs use one folder at the same time.  A file appears under its
-digest only when it is whole.  What a job uses, it holds with a shared lock on the file, which
-the kernel lets go of however the job ends; only what nobody holds is ever removed.
+Several threads and several jobs use one folder at the same time.  The rules:
+
+- A file gets its name, a digest, only when it is complete.
+- A job holds a shared lock on each file that it uses.  The kernel frees the lock however the job
+  ends.
+- Only files that no job holds are removed.
 """
 
 from __future__ import annotations
@@ -32,14 +35,14 @@ class Area(enum.Enum):
     DOWNLOADS = "sha256"
     """Files as they were downloaded, by their own digest."""
     UNPACKED = "unpacked"
-    """Unpacked files, each by a digest made from the packed file's."""
+    """Unpacked files, each by a digest made from that of the packed file."""
 
 
 class Cache:
-    """The files below `root`; holds what it has given out until it is closed."""
+    """The files below the folder `root`; a file that was returned stays locked until `close`."""
 
     def __init__(self, root: Path, limit: int) -> None:
-        """`limit` is the room in bytes that files may take when nobody uses them."""
+        """Use `limit` bytes of disk at most; files that are in use may exceed it."""
         self._root = root
         self._limit = limit
         self._held: dict[Path, int] = {}
@@ -52,7 +55,7 @@ class Cache:
         self.close()
 
     def close(self) -> None:
-        """Let go of all files, and remove the least recently used ones that exceed the limit."""
+        """Release all files; remove the least recently used ones until the rest fits the limit."""
         with self._lock:
             held, self._held = self._held, {}
         for descriptor in held.values():
@@ -61,7 +64,10 @@ class Cache:
             self._evict()
 
     def folder(self, name: str) -> Path:
-        """A folder of the cache, made where there is none."""
+        """Return a folder of the cache, and make it if it is missing.
+
+        Raises `ConfigurationError` if that fails.
+        """
         folder = self._root / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +80,10 @@ class Cache:
 
     @contextlib.contextmanager
     def locked(self, name: str, deadline: Deadline) -> Iterator[None]:
-        """Keep every other thread and job out of the work called `name` meanwhile."""
+        """Hold the lock `name` during the block, against every other thread and job.
+
+        Blocks until the lock is free.  Raises the errors of `Deadline.check`.
+        """
         descriptor = os.open(self.folder("locks") / name, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             while not try_lock(descriptor, fcntl.LOCK_EX):
@@ -84,7 +93,7 @@ class Cache:
             os.close(descriptor)
 
     def find(self, area: Area, digest: str) -> Path | None:
-        """The file under a digest, held from now on; None when there is none."""
+        """Return the file under a digest, and lock it; return None if there is none."""
         path = self._root / area.value / digest
         with self._lock:
             if path in self._held:
@@ -94,7 +103,7 @@ class Cache:
             except FileNotFoundError:
                 return None
             if not try_lock(descriptor, fcntl.LOCK_SH) or not _is_at(descriptor, path):
-                os.close(descriptor)  # it is just being removed
+                os.close(descriptor)  # another job is removing it
                 return None
             self._held[path] = descriptor
         with contextlib.suppress(PermissionError):
@@ -102,7 +111,10 @@ class Cache:
         return path
 
     def add(self, area: Area, digest: str, made: Path) -> Path:
-        """Move a whole file of this cache under its digest; held from now on."""
+        """Move the complete file `made`, which is in this cache, under its digest; return its path.
+
+        The file is locked from now on.  If the digest exists already, removes `made`.
+        """
         path = self.folder(area.value) / digest
         descriptor = os.open(made, os.O_RDONLY)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -121,7 +133,7 @@ class Cache:
         return path
 
     def recall(self, key: str) -> dict[str, Any]:
-        """What was noted under a key; empty when that was nothing, or is broken."""
+        """Return the facts noted under a key; empty if there are none, or they are broken."""
         try:
             noted = json.loads((self._root / "urls" / key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -129,7 +141,7 @@ class Cache:
         return noted if isinstance(noted, dict) else {}
 
     def note(self, key: str, facts: dict[str, Any]) -> None:
-        """Note something under a key, over what was there."""
+        """Note facts under a key; they replace earlier ones."""
         path = self.folder("urls") / key
         unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         unfinished.write_text(json.dumps(facts), encoding="utf-8")
@@ -150,7 +162,7 @@ class Cache:
                 total -= room
 
     def _remove(self, path: Path) -> bool:
-        """Remove a file that nobody holds, or unfinished work that nobody is at."""
+        """Remove a file, or unfinished work; return False if a job uses it."""
         whole = path.parent.name in [area.value for area in Area]
         guard = path if whole else self.folder("locks") / path.stem
         try:
@@ -177,6 +189,6 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _room(path: Path) -> int:
-    """What a file, or a folder of files, takes on the disk."""
+    """Return the bytes on the disk that a file, or a folder of files, takes."""
     files = path.glob("*") if path.is_dir() else [path]
     return sum(file.stat().st_blocks * 512 for file in files)

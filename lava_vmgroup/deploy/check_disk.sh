@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 # sh -c PROGRAM DISK: print the size of a disk in bytes, or say why nothing may be written to it.
 
-# A disk on USB shows some seconds after the system's shell.
+# A disk on USB appears some seconds after the system's shell.
 tries=0
 while disk=$(readlink -f "$0"); [ ! -e "$disk" ] && [ $tries -lt 20 ]; do
     sleep 1

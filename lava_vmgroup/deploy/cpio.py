@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The archives that a Linux ramdisk consists of: cpio, of the kind that the kernel calls "newc"."""
+"""cpio archives of the format that the kernel calls "newc"; a Linux ramdisk consists of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lava_vmgroup.base.tars import MAX_PATH
 from lava_vmgroup.deploy.layers import BROKEN, decompressed
 
 LARGEST = 0xFFFFFFFF
-"""The largest number, and so the largest file, in an archive."""
+"""The largest number that an archive can hold, and so the size of its largest file."""
 
 _MAGIC = b"070701"
 _MAGICS = (_MAGIC, b"070702")
@@ -27,13 +27,13 @@ _TRAILER = "TRAILER!!!"
 _HEAD = 110
 _MAX_LINKS = 8
 _MAX_ENTRIES = 1_000_000
-"""Members of a ramdisk that are looked at."""
+"""Limit of members that are read."""
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A member of a cpio archive, its content apart."""
+    """A member of a cpio archive, without its content."""
 
     name: str
     mode: int
@@ -46,18 +46,18 @@ class Entry:
 
 
 class Writer:
-    """Writes a cpio archive at the end of a file."""
+    """A cpio archive that is written at the end of a file."""
 
     def __init__(self, file: IO[bytes], limit: int = LARGEST) -> None:
-        """`limit` is for the bytes that are written."""
+        """Begin an archive of at most `limit` bytes."""
         self._file = file
         self._count = 0
         self._left = limit
 
     def add(self, entry: Entry, content: Iterable[bytes] = ()) -> None:
-        """Add one member; `content` must be as long as the entry says.
+        """Add one member; `content` must have `entry.size` bytes.
 
-        Raises `JobError` beyond the limit.
+        Raises `JobError` if the archive exceeds its limit.
         """
         self._count += 1
         name = os.fsencode(entry.name) + b"\0"
@@ -98,7 +98,7 @@ class Tree:
     links: dict[str, str] = field(default_factory=dict)
 
     def real(self, path: str) -> str:
-        """A path with the links among its folders, and itself, followed."""
+        """Return a path with all links in it followed, the last part included."""
         done = ""
         for part in path.split("/"):
             done = posixpath.join(done, part)
@@ -111,7 +111,7 @@ class Tree:
 
 
 def tree_of(ramdisk: Path, deadline: Deadline) -> Tree:
-    """The folders and links of a ramdisk, as far as its archives can be read.
+    """Return the folders and links of a ramdisk, as far as its archives can be read.
 
     A ramdisk is a row of archives, of which the last is often compressed.
     """
@@ -123,7 +123,8 @@ def tree_of(ramdisk: Path, deadline: Deadline) -> Tree:
             try:
                 with decompressed(file, deadline) as stream:
                     _read_tree(stream, tree, deadline)
-                    # A compressed archive has its end where this program cannot see it.
+                    # The end of a compressed archive within the file is unknown, so it is the last
+                    # one read.
                     end = stream.tell() if stream.raw is file else begin
             except BROKEN:
                 return tree
@@ -131,7 +132,7 @@ def tree_of(ramdisk: Path, deadline: Deadline) -> Tree:
 
 
 def _read_tree(stream: io.BufferedReader, tree: Tree, deadline: Deadline) -> None:
-    """Read archives up to what is none."""
+    """Read archives into `tree` until other data comes."""
     for _ in range(_MAX_ENTRIES):
         if stream.peek(len(_MAGIC))[: len(_MAGIC)] not in _MAGICS:
             return
@@ -151,7 +152,7 @@ def _read_tree(stream: io.BufferedReader, tree: Tree, deadline: Deadline) -> Non
 
 
 def _numbers(head: bytes) -> tuple[int, int, int]:
-    """Mode, size and length of the name in a member's head."""
+    """Return mode, size and length of the name from a member's head."""
     if not re.fullmatch(rb"[0-9A-Fa-f]{%d}" % _HEAD, head):
         raise EOFError("the archive has a broken head, or ends within one")
     numbers = [int(head[start : start + 8], 16) for start in range(6, _HEAD, 8)]
@@ -159,7 +160,7 @@ def _numbers(head: bytes) -> tuple[int, int, int]:
 
 
 def _skip(stream: IO[bytes], size: int, deadline: Deadline) -> None:
-    """Read over the content of a file, which may be larger than the memory."""
+    """Read over `size` bytes of a file in pieces: it may be larger than the memory."""
     while size > 0 and (data := stream.read(min(size, _CHUNK))):
         deadline.check()
         size -= len(data)
@@ -168,7 +169,7 @@ def _skip(stream: IO[bytes], size: int, deadline: Deadline) -> None:
 
 
 def _padded(stream: IO[bytes], size: int, before: int = 0) -> bytes:
-    """Read `size` bytes of a name and what fills them up to a multiple of four."""
+    """Return a text of `size` bytes, and read over its padding; `before` bytes precede it."""
     if size > MAX_PATH:
         raise EOFError("the archive has a name that no system takes")
     data = stream.read(size)

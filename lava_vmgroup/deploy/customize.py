@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Changes that a job makes to its image: files put into a copy of it, and deleted there."""
+"""Changes that a job makes to a copy of its image: files put into it, and files deleted there."""
 
 from __future__ import annotations
 
@@ -53,19 +53,22 @@ class Change:
     source: FileReference | ImagePath
     targets: tuple[ImagePath, ...]
     delete: bool
-    """Whether the source, a path in the image, is deleted in the end."""
+    """True if the source, a path in the image, is deleted after the copying."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partitions:
-    """The numbers of the partitions that ``boot:`` and ``rootfs:`` mean."""
+    """The numbers of the partitions that ``boot:`` and ``rootfs:`` name."""
 
     boot: int
     rootfs: int
 
 
 def problems(customize: Mapping[str, Sequence[str]], folder: Path) -> Iterator[str]:
-    """What is wrong with a ``customize``, as far as that can be told beforehand."""
+    """Yield the problems of a ``customize`` that can be found before the job runs.
+
+    `folder` is that of the job.
+    """
     for source, targets in customize.items():
         inside = _image_path(source)
         if inside is not None:
@@ -96,7 +99,7 @@ def _path_problems(text: str, path: ImagePath) -> Iterator[str]:
 
 
 def changes_of(customize: Mapping[str, Sequence[str]]) -> tuple[Change, ...]:
-    """The changes that a ``customize`` without problems asks for, in its order."""
+    """Return the changes of a ``customize`` that has no problems, in its order."""
     return tuple(
         Change(
             source=_image_path(source) or FileReference(url=source),
@@ -115,7 +118,10 @@ def customized(
     deadline: Deadline,
     log: NodeLog,
 ) -> Path:
-    """A copy of `image` with the changes, made once for all nodes that want the same."""
+    """Return a copy of `image` with the changes; nodes that want the same changes share it.
+
+    Raises `JobError` if a change cannot be made.
+    """
 
     def make(target: Path) -> None:
         log.event("state", f"customizing {image.name}", state="customizing the image")
@@ -134,7 +140,7 @@ def customized(
 
 
 class _Opened:
-    """The image's two file systems, looked for when they are first needed."""
+    """The image's two file systems, which are opened when they are first used."""
 
     def __init__(self, image: Path, numbers: Partitions, deadline: Deadline) -> None:
         self._image = image
@@ -150,7 +156,7 @@ class _Opened:
     def _find(self, partition: str) -> FileSystem:
         number: int = getattr(self._numbers, partition)
         offsets = partitions(self._image, self._deadline)
-        if len(offsets) == 1:  # there is but one that can be meant
+        if len(offsets) == 1:  # the only one is meant
             ((number, offset),) = offsets.items()
         elif number in offsets:
             offset = offsets[number]
@@ -186,7 +192,7 @@ def _apply(change: Change, local: Path | None, opened: _Opened) -> None:
 def _content(
     source: FileReference | ImagePath, local: Path | None, opened: _Opened
 ) -> tuple[bytes, str, int]:
-    """What a source holds, its name, and the permissions of a new file made from it."""
+    """Return the content of a source, its name, and the permissions for a new file."""
     if isinstance(source, FileReference):
         assert local is not None, "what is not in the image was fetched"
         if local.stat().st_size > MAX_FILE:
@@ -201,7 +207,7 @@ def _content(
 
 
 def _checked(path: str) -> str:
-    """A path that ends with the name of a source, which may be any."""
+    """Return a path that ends with the name of a source; raise `JobError` for an unsafe name."""
     if not SAFE_PATH.fullmatch(path):
         raise JobError(
             f"{path!r} is no name for a file in an image", hint="name the file in the destination"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Flattened device trees: the machine that one describes."""
+"""Flattened device trees: the names of the machine that a tree describes."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ _CHUNK = 1 << 20
 def digests_of(
     path: Path, algorithms: Sequence[str], progress: Callable[[int, int], None]
 ) -> dict[str, str]:
-    """Digests of a file's content in hex, by the names that `hashlib` has for them.
+    """Return digests of a file's content in hex, by the names in `algorithms`; see `hashlib`.
 
-    `progress` is called with bytes done and bytes in all, and may raise to end the work.
+    Calls `progress` with bytes done and bytes in all; it may raise to end the work.
     """
     digests = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
     size, done = path.stat().st_size, 0
@@ -29,5 +29,5 @@ def digests_of(
 
 
 def sha256_of(path: Path, progress: Callable[[int, int], None]) -> str:
-    """The SHA-256 of a file's content, in hex."""
+    """Return the SHA-256 of a file's content in hex; for `progress` see `digests_of`."""
     return digests_of(path, ["sha256"], progress)["sha256"]

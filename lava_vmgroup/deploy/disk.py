@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Writing a disk image over SSH to a disk of the system at the other end.
 
-That system needs little: ``dd``, ``gzip``, ``blockdev`` and a shell, as busybox has them.  What is
-sent is compressed: such systems are slow to decrypt, and their networks are slow.
+That system needs little: ``dd``, ``gzip``, ``blockdev`` and a shell, as in busybox.  The data is
+sent compressed: such systems decrypt slowly, and their networks are slow.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOOK_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """How much of an image was sent (before compression), and how much the other end zeroed."""
+    """The bytes of an image that were sent, before compression, and those that were zeroed."""
 
     sent: int
     zeroed: int
@@ -39,10 +39,11 @@ def write_disk(
     deadline: Deadline,
     progress: Callable[[int, int], None],
 ) -> Written:
-    """Write `image` to the device `disk` at the other end of `link`; holes are not sent.
+    """Write `image` to the device `disk` at the other end of `link`; holes are zeroed there.
 
-    `progress` is called with the position reached and the image's size.  Raises
-    `ConfigurationError` when there is no such disk, when it is in use or too small.
+    Calls `progress` with the position reached and the image's size, in bytes.  Raises
+    `ConfigurationError` if there is no such disk or it is in use, and `InfrastructureError` if it
+    is too small or the writing fails.
     """
     size = image.stat().st_size
     _check_disk(disk, size, link, deadline)
@@ -72,7 +73,7 @@ def write_disk(
 def _runs(
     blocks: Iterator[tuple[int, bytes]],
 ) -> Iterator[tuple[int, Iterator[tuple[int, bytes]]]]:
-    """Where each run of adjacent blocks starts, and its blocks."""
+    """Yield the position of each run of adjacent blocks, and its blocks."""
     counter = itertools.count()
     for _, run in itertools.groupby(blocks, lambda block: block[0] // _BLOCK - next(counter)):
         first = next(run)

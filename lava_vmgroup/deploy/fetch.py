@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From what a job says of a file (a path, a URL) to a file on the dispatcher."""
+"""Files that a job names by a path or a URL, brought to the dispatcher."""
 
 from __future__ import annotations
 
@@ -33,12 +33,15 @@ from lava_vmgroup.job.reference import FileReference
 
 _REMOTE = ("http", "https", "scp")
 _UNPACKING = 3
-"""Part of the names of unpacked files in the cache; another number makes them anew."""
+"""The version of the unpacking, a part of cached names; a new one unpacks the files anew."""
 _KNOWN = "give a path, or a file:, http:, https: or scp: URL"
 
 
 def local_path(reference: str, folder: Path) -> Path | None:
-    """The file that `reference` names, relative to the job's `folder`; None for a download."""
+    """Return the path that `reference` names, relative to the job's `folder`; None for a download.
+
+    Raises `JobError` for a reference that cannot be fetched.
+    """
     try:
         url = urlsplit(reference)
     except ValueError as error:
@@ -60,7 +63,10 @@ def local_path(reference: str, folder: Path) -> Path | None:
 def reference_problems(
     reference: FileReference, folder: Path, purpose: Unpack = Unpack.NEVER
 ) -> Iterator[str]:
-    """What is wrong with a reference to a file, as far as that can be told beforehand."""
+    """Yield the problems of a reference that can be found before the job runs.
+
+    `folder` is that of the job, `purpose` the use of the file.
+    """
     try:
         path = local_path(reference.url, folder)
     except JobError as error:
@@ -87,7 +93,10 @@ def reference_problems(
 
 
 def check_regular(path: Path) -> None:
-    """Raise `OSError` unless there is a file: a pipe may never open, a device may do something."""
+    """Raise `OSError` if `path` is not a regular file.
+
+    Opening a pipe may block for ever, and opening a device may have side effects.
+    """
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -109,14 +118,14 @@ def _url_problems(reference: FileReference) -> Iterator[str]:
 
 
 class JobFiles:
-    """The files that one job names, each fetched once however many nodes want it.
+    """The files that one job names; each is fetched once, for all nodes.
 
-    A context manager: the files are there until its end, in the dispatcher's cache or where they
-    have always been.
+    A context manager: the files exist until its end, in the dispatcher's cache or in their own
+    place.
     """
 
     def __init__(self, folder: Path, config: DispatcherConfig, work: Path) -> None:
-        """`folder` is the job's, `work` is for what is only of use to this job."""
+        """Take files from the job's `folder`; use the folder `work` for files of this job only."""
         self._folder = folder
         self._config = config
         self._work = work
@@ -140,9 +149,11 @@ class JobFiles:
         log: NodeLog,
         purpose: Unpack = Unpack.NEVER,
     ) -> Path:
-        """The file that `reference` names: downloaded, checked, and unpacked for its purpose.
+        """Return the file of `reference`: downloaded, checked, and unpacked for its `purpose`.
 
-        It must not be written to.
+        The caller must not write to it.  Blocks while another node fetches it.  Raises `JobError`
+        if the file is missing or wrong, `InfrastructureError` if it cannot be downloaded or stored,
+        and the errors of `Deadline.check`.
         """
 
         def make() -> Path:
@@ -169,9 +180,9 @@ class JobFiles:
     def derive(
         self, key: Hashable, name: str, make: Callable[[Path], None], deadline: Deadline
     ) -> Path:
-        """A file that is made from others, once however many nodes want it.
+        """Return a file that is made from others, once for all nodes that want it.
 
-        `key` says what it is made from, `make` writes it to the path that it is given.
+        `key` identifies its sources.  `make` is called with the path to write to.
         """
 
         def derived() -> Path:
@@ -187,7 +198,7 @@ class JobFiles:
     def _find(
         self, reference: FileReference, deadline: Deadline, log: NodeLog
     ) -> tuple[Path, str | None]:
-        """The file as it was named, and its SHA-256 where that is known."""
+        """Return the file as the job names it, not unpacked, and its SHA-256 if that is known."""
         mapped = replace(reference, url=self._config.mapped(reference.url))
         path = local_path(mapped.url, self._folder)
         if path is None:
@@ -235,7 +246,7 @@ class JobFiles:
     def _keep(
         self, reference: FileReference, part: Part, deadline: Deadline, log: NodeLog
     ) -> tuple[Path, str]:
-        """Put a whole download into the cache, if it is what the job says."""
+        """Check a complete download against the job's digests, and put it into the cache."""
         progress = Progress(log, reference.name, deadline)
         try:
             _check_digests(reference, part.path, progress)
@@ -257,7 +268,7 @@ class JobFiles:
                 return there
             log.event("state", f"unpacking {name}", state=f"unpacking {name}")
             scratch = self._cache.folder("scratch") / digest
-            shutil.rmtree(scratch, ignore_errors=True)  # of somebody who was killed
+            shutil.rmtree(scratch, ignore_errors=True)  # left by a job that was killed
             scratch.mkdir()
             try:
                 progress = Progress(log, name, deadline)
@@ -274,7 +285,7 @@ class JobFiles:
                 shutil.rmtree(scratch, ignore_errors=True)
 
     def _named(self, path: Path, name: str) -> Path:
-        """A link to a file of the cache that is called as the job's author calls it."""
+        """Return a link to a file of the cache, with the name that the job gives the file."""
         link = self._new_folder() / name
         link.symlink_to(path)
         return link
@@ -291,7 +302,7 @@ def _tell(warnings: Iterable[str], log: NodeLog) -> None:
 
 
 def _image_warnings(path: Path, name: str, *, was_packed: bool) -> list[str]:
-    """Return the oddities of a raw disk image; raises `JobError` if it is none, or not whole."""
+    """Return warnings about a raw disk image; raise `JobError` if it is cut off, or is none."""
     found = (
         check_is_disk(path, name, SUFFIXES),
         check_is_whole(path, name, was_packed=was_packed),
@@ -320,7 +331,7 @@ def _check_digests(reference: FileReference, path: Path, progress: Progress) -> 
 
 
 def _unpacked_name(name: str) -> str:
-    """An unpacked file's name, without the suffixes that said how it was packed."""
+    """Return the name of an unpacked file: without the suffixes of packed ones."""
     while (suffix := Path(name).suffix) in SUFFIXES:
         name = name.removesuffix(suffix)
     return name

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""File systems inside disk images, read and changed without root and without mounting them.
+"""File systems inside disk images, read and changed without root and without a mount.
 
-The image is the user's: nothing in it is trusted, so names are checked before they become words
-of a command.
+The image belongs to the job's author, and nothing in it is trusted: names are checked before they
+become words of a command.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from lava_vmgroup.connections.process import MAX_OUTPUT, TooMuchOutput
 from lava_vmgroup.connections.program import run_tool
 
 SAFE_PATH = re.compile(r"/[A-Za-z0-9._+~@,:=/-]*")
-"""The characters of a path in an image that is changed."""
+"""The pattern of a path that is written or deleted in an image."""
 
 _READABLE = re.compile(r"/(?:[A-Za-z0-9._+~@,:=/ -]*[A-Za-z0-9._+~@,:=/-])?")
-"""The characters of a path that is read: a boot loader's configuration may name one with blanks."""
+"""The pattern of a path that is read: a boot loader's configuration may name one with blanks."""
 
 MAX_FILE = 256 << 20
-"""Bytes of a file that is read out of an image, such as a kernel; one full of holes may claim to
-have thousands of times as many as its image."""
+"""Limit of bytes of a file that is read out of an image, such as a kernel.  A file full of holes
+may have thousands of times as many as its image."""
 
 _SECTOR = 512
 _EXT_MAGIC = (0x438, b"\x53\xef")
@@ -39,13 +39,13 @@ _EXT_NAME_AT = 5  # in a line of debugfs's list, between slashes
 _MAX_LINKS = 8
 _REGULAR = 0o100000
 
-# The same changes must make the same image, which a host may have from an earlier job.
+# The same changes must make the same image: a host may have it from an earlier job.
 _FIXED_TIME = {"E2FSPROGS_FAKE_TIME": "1000000000", "SOURCE_DATE_EPOCH": "1000000000"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """A partition of a disk image; with number 0, the whole image that has no partitions."""
+    """A partition of a disk image; number 0 is the whole of an image without partitions."""
 
     number: int = 0
     offset: int = 0
@@ -57,12 +57,15 @@ class Partition:
 
 
 def partitions(image: Path, deadline: Deadline) -> dict[int, int]:
-    """Return the offset in bytes of each partition by its number; just 0 if there are none."""
+    """Return the offset in bytes of each partition by its number; {0: 0} if there are none."""
     return {partition.number: partition.offset for partition in partition_table(image, deadline)}
 
 
 def partition_table(image: Path, deadline: Deadline) -> list[Partition]:
-    """Return the partitions of an image; the whole image if there are none."""
+    """Return the partitions of an image; the whole image if there are none.
+
+    Raises `JobError` if the table cannot be read.
+    """
     whole = [Partition()]
     result = run_tool(["sfdisk", "--json", str(image)], deadline)
     if result.returncode != 0:
@@ -78,7 +81,7 @@ def partition_table(image: Path, deadline: Deadline) -> list[Partition]:
 def _partition(described: Mapping[str, Any], table: Mapping[str, Any]) -> Partition:
     number = int(re.split(r"\D", described["node"])[-1])
     uuid = described.get("uuid", "")
-    if not uuid and "id" in table:  # as the kernel names a partition of such a table
+    if not uuid and "id" in table:  # the PARTUUID that the kernel makes for such a table
         uuid = f"{int(table['id'], 16):08x}-{number:02x}"
     return Partition(
         number=number,
@@ -100,7 +103,7 @@ def probe(image: Path, partition: Partition, deadline: Deadline) -> dict[str, st
 
 
 def file_system(image: Path, offset: int, deadline: Deadline) -> FileSystem | None:
-    """The file system at an offset of an image; None for one that is not understood."""
+    """Return the file system at an offset of an image, in bytes; None for an unsupported one."""
     with image.open("rb") as stream:
         stream.seek(offset)
         head = stream.read(0x440)
@@ -125,15 +128,18 @@ class FileSystem(abc.ABC):
 
     @abc.abstractmethod
     def read(self, path: str) -> bytes | None:
-        """The content of a regular file, or of what a link leads to; None when there is none."""
+        """Return the content of a regular file, links followed; None if there is none.
+
+        Raises `JobError` if it has more than `MAX_FILE` bytes.
+        """
 
     @abc.abstractmethod
     def mode(self, path: str) -> int | None:
-        """The permissions of a regular file; None when there is none, or it has none."""
+        """Return the permissions of a regular file; None if there is no file, or it has none."""
 
     @abc.abstractmethod
     def is_folder(self, path: str) -> bool:
-        """Whether there is such a folder, or a link to one."""
+        """Return whether there is a folder, or a link to one, of this name."""
 
     @abc.abstractmethod
     def exists(self, path: str) -> bool:
@@ -141,11 +147,11 @@ class FileSystem(abc.ABC):
 
     @abc.abstractmethod
     def names(self, folder: str) -> list[str]:
-        """Return the names in a folder, without those that no command can have; [] for none."""
+        """Return the names in a folder, without those that are unsafe; [] if there is no folder."""
 
     @abc.abstractmethod
     def put(self, content: bytes, path: str, mode: int) -> None:
-        """Write a file, over one or a link that is there; makes its folder."""
+        """Write a file, and replace a file or a link of its name; make its folder if needed."""
 
     @abc.abstractmethod
     def delete(self, path: str) -> None:
@@ -159,12 +165,15 @@ class FileSystem(abc.ABC):
 
     @abc.abstractmethod
     def _make_folder(self, path: str) -> None:
-        """Make one folder in another."""
+        """Make one folder, whose parent exists."""
 
     def _content(
         self, path: str, tool: Callable[..., CompletedProcess[bytes]], *words: str
     ) -> bytes | None:
-        """What a tool prints of a file, unless it is too much; None when it fails."""
+        """Return the content of a file, which a tool prints; None if the tool fails.
+
+        Raises `JobError` if it has more than `MAX_FILE` bytes.
+        """
         try:
             printed = tool(*words, limit=MAX_FILE)
         except TooMuchOutput as error:
@@ -219,7 +228,7 @@ class _Ext(FileSystem):
         self._change(f"making {path}", [f'mkdir "{folder}/./{name}"'])
 
     def _resolve(self, path: str) -> str | None:
-        """The regular file behind symbolic links, None when there is none or no safe name."""
+        """Return the regular file behind links; None if there is none, or its name is unsafe."""
         for _ in range(_MAX_LINKS):
             if not _READABLE.fullmatch(path):
                 return None
@@ -235,7 +244,7 @@ class _Ext(FileSystem):
         return fast[1] if fast else self._ask(f'cat "{path}"').decode(errors="replace")
 
     def _status(self, path: str) -> str:
-        """What debugfs says of a path; nothing when there is no such file."""
+        """Return the status of a path that debugfs prints; empty if there is no such file."""
         return self._ask(f'stat "{path}"').decode(errors="replace")
 
     @property
@@ -259,7 +268,7 @@ class _Ext(FileSystem):
             (Path(folder) / "requests").write_text("".join(f"{line}\n" for line in requests))
             command = ["debugfs", "-w", "-f", "requests", self._target]
             result = run_tool(command, self._deadline, environment=_FIXED_TIME, folder=Path(folder))
-        # debugfs first says its version, and tells of failures in words only.
+        # debugfs prints its version first, and reports failures in words only, not by its status.
         words = result.stderr.splitlines()[1:]
         if words or result.returncode != 0:
             raise self._failed(doing, b"\n".join(words))

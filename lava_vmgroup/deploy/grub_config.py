@@ -2,7 +2,8 @@
 """The entries of a ``grub.cfg``, in the order in which they are tried.
 
 The file is a program for GRUB's shell.  Its menu entries are read as they stand there.  Conditions
-are not evaluated, but for that on ``next_entry``: the last value that ``default`` is given counts.
+are not evaluated, except for that on ``next_entry``.  If ``default`` is set several times, the last
+value counts.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def default_of(text: str, variables: Mapping[str, str]) -> str:
             continue
         name = variable[1] or variable[2]
         default = variables.get(name, "" if name in _OF_GRUBENV else value)
-        if name == _ONCE and default:  # before any other
+        if name == _ONCE and default:  # it precedes any other
             return default
     return default
 
@@ -85,7 +86,7 @@ def default_of(text: str, variables: Mapping[str, str]) -> str:
 def _defaults(text: str) -> Iterator[tuple[str, str]]:
     """Yield the values that ``default`` is given, each with the condition that it depends on.
 
-    Functions are left out: they run where they are called, as when an entry is chosen.
+    Functions are left out: GRUB runs them when they are called, as when an entry is chosen.
     """
     conditions: list[str] = []
     blocks: list[bool] = []
@@ -106,7 +107,7 @@ def _defaults(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _commands(text: str) -> Iterator[tuple[list[str], bool | None]]:
-    """Yield commands as words with their quotes, and if one opens (True) or closes a block."""
+    """Yield each command's words, with quotes; True if it opens a block, False if it ends one."""
     words: list[str] = []
     for token in _TOKEN.finditer(_CONTINUED.sub("", text)):
         if token["word"]:
@@ -124,7 +125,7 @@ def _commands(text: str) -> Iterator[tuple[list[str], bool | None]]:
 
 
 def _opened(words: list[str], menu_item: _Item, menu: Menu) -> _Item:
-    """Return the block that a command opens, put into the menu if it is an item of one."""
+    """Return the block that a command opens; if it is an entry or a submenu, add it to the menu."""
     if words[:1] not in (["menuentry"], ["submenu"]) or len(words) == 1:
         return _Item()
     item = _Item(names=tuple(_names(words)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Downloads by HTTP that go on where they were interrupted, and that ask before they repeat."""
+"""Downloads by HTTP that resume after an interruption, and that leave out an unchanged file."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _CHUNK = 65536
 MAX_DOWNLOAD = 64 << 30
-"""Bytes of a file: more than boards' cards and images have, and less than what never ends."""
+"""Limit of bytes of a file: more than any card or image has, to stop an endless answer."""
 
-# What a server cannot do today, it will not do tomorrow.
+# 501 and 505 are left out: the server does not support the request, and will not later.
 _TRY_AGAIN = frozenset({408, 429, *range(500, 600)}) - {501, 505}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """What a server says to tell one version of a file from another."""
+    """The headers by which a server distinguishes the versions of a file."""
 
     etag: str | None = None
     last_modified: str | None = None
@@ -52,12 +52,12 @@ class Version:
 
     @property
     def exact(self) -> str | None:
-        """What guarantees that the rest of a file belongs to its beginning, if anything does."""
+        """The header that proves that the rest of a file fits its beginning; None if none does."""
         strong = self.etag is not None and not self.etag.startswith("W/")
         return self.etag if strong else self.last_modified
 
     def may_be(self, other: Version) -> bool:
-        """Whether nothing that both know is different."""
+        """Return whether `other` can be the same version: no header that both have differs."""
         pairs = ((self.etag, other.etag), (self.last_modified, other.last_modified))
         return all(mine == theirs for mine, theirs in pairs if mine and theirs)
 
@@ -71,36 +71,36 @@ class Part:
 
     @property
     def size(self) -> int:
-        """How many bytes there are, as far as more may be added to them."""
+        """Number of bytes after which the download can continue; 0 without an exact version."""
         return self.path.stat().st_size if self.version.exact and self.path.exists() else 0
 
     @property
     def version(self) -> Version:
-        """The version of the file that the bytes are from."""
+        """The version of the file that the bytes are from; empty if it is unknown."""
         try:
             return Version.of(json.loads(self._note.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return Version()
 
     def begin(self, version: Version) -> None:
-        """Start anew."""
+        """Remove the bytes, and begin with `version`."""
         self.path.write_bytes(b"")
         self._note.write_text(json.dumps(asdict(version)), encoding="utf-8")
 
     def discard(self) -> None:
-        """Remove what there is."""
+        """Remove the bytes and their version."""
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
 
 class _TroubleError(Exception):
-    """An attempt failed in a way that the next one may not."""
+    """The error of an attempt after which another may succeed."""
 
 
 def _meaning(error: requests.RequestException, reference: FileReference) -> Exception:
-    """What is to be done about an error: the next attempt may end better, or somebody must act."""
+    """Return the error to raise for `error`: `_TroubleError` if another attempt may succeed."""
     query = urlsplit(reference.url).query
-    # A query may be a secret.
+    # The query may contain a secret.
     said = str(error).replace(f"?{query}", "?...") if query else str(error)
     text = f"cannot download {reference.shown}: {said}"
     match error:
@@ -122,10 +122,10 @@ def _meaning(error: requests.RequestException, reference: FileReference) -> Exce
 
 
 class HttpClient:
-    """Downloads with the dispatcher's cookies and proxy."""
+    """A client for downloads, with the dispatcher's cookies and proxy."""
 
     def __init__(self, config: DispatcherConfig, *, patience_s: float = _PATIENCE_S) -> None:
-        """`patience_s` is how long to go on trying without a single byte."""
+        """Take the settings of `config`; give up after `patience_s` seconds without any byte."""
         self._config = config
         self._patience_s = patience_s
 
@@ -137,11 +137,11 @@ class HttpClient:
         deadline: Deadline,
         log: NodeLog,
     ) -> Version | None:
-        """Download a file into `part`, going on with what that has.
+        """Download a file into `part`, continuing after its bytes, and return the file's version.
 
-        None, and no file, when the server still has the version `known`.  Trouble with the
-        connection or the server is tried again with growing pauses; a file that the server
-        refuses is a `JobError` at once.
+        Returns None, and downloads nothing, if the server still has the version `known`.  If the
+        connection or the server fails, tries again after growing pauses; then raises
+        `InfrastructureError`.  Raises `JobError` at once for a file that the server refuses.
         """
         progress = Progress(log, reference.name, deadline)
         pause, last_byte = _FIRST_PAUSE_S, time.monotonic()
@@ -192,7 +192,7 @@ class HttpClient:
         except requests.RequestException as error:
             deadline.check()
             raise _meaning(error, reference) from None
-        except ValueError as error:  # a redirection to what is no URL
+        except ValueError as error:  # a redirection to an invalid URL
             raise JobError(f"cannot download {reference.shown}: {error}") from error
 
     def _headers(self, part: Part, known: Version | None) -> dict[str, str | None]:
@@ -207,7 +207,7 @@ class HttpClient:
         return wanted
 
     def _proxies(self, url: str) -> dict[str, str] | None:
-        """The configured proxy for a URL; None leaves the choice to the environment."""
+        """Return the configured proxies for a URL; None leaves the choice to the environment."""
         config = self._config
         if not config.lava_proxy:
             return None
@@ -216,7 +216,7 @@ class HttpClient:
 
 
 def _start(reference: FileReference, answer: requests.Response, part: Part) -> int | None:
-    """Where in the file the answer begins; None when the part is the whole file already."""
+    """Return the position in the file where the answer begins; None if the part is complete."""
     status, headers = answer.status_code, answer.headers
     sent = Version(etag=headers.get("ETag"), last_modified=headers.get("Last-Modified"))
     if status == requests.codes.ok:
@@ -242,7 +242,7 @@ def _start(reference: FileReference, answer: requests.Response, part: Part) -> i
 def _receive(
     reference: FileReference, answer: requests.Response, part: Part, start: int, progress: Progress
 ) -> None:
-    # A server that takes the file's own compression for one of HTTP's must not have it undone.
+    # Some servers announce the compression of the file itself as HTTP's; that must not be undone.
     answer.raw.headers.pop("Content-Encoding", None)
     length = answer.headers.get("Content-Length", "")
     total = start + int(length) if re.fullmatch("[0-9]{1,18}", length) else 0

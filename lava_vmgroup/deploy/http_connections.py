@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""HTTP connections that a cancel or a deadline ends, whatever they are waiting for."""
+"""HTTP connections that a cancel or a deadline ends at any moment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CONNECT_S = 30.0
 
 @contextmanager
 def session(deadline: Deadline) -> Iterator[requests.Session]:
-    """A session whose requests end with an error of `requests` when the work is canceled."""
+    """Yield a session; if the work is canceled, its requests end with an error of `requests`."""
     with requests.Session() as made, ExitStack() as resources:
         adapter = _Adapter(deadline, resources)
         for prefix in ("http://", "https://"):
@@ -39,7 +39,7 @@ class _Adapter(HTTPAdapter):
             except DeadlineExpired as error:
                 deadline.check()
                 raise TimeoutError(error.message) from error
-            # The socket itself changes hands when it is encrypted.
+            # TLS takes the socket over, so a duplicate is kept to shut the connection down.
             handle = resources.enter_context(made.dup())
             resources.enter_context(deadline.waking(lambda: _shut(handle)))
             return made

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The formats of kernels, told apart by their first bytes."""
+"""The formats of kernels, recognised by their first bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Kernel:
     form: str
     """Its name, for messages."""
     architecture: str = ""
-    """Empty where the format does not tell."""
+    """Empty if the format does not contain it."""
     boot_word: str
     """U-Boot's command for it."""
 
@@ -66,7 +66,7 @@ _PE_MACHINES = {
     0x6264: "loongarch64",
 }
 _UNPACKED_KNOWN = frozenset({"", AARCH32, AARCH64, X86_64, RISCV64})
-"""The architectures whose kernels are told apart without the EFI program around them."""
+"""Architectures whose kernels are recognised without the EFI program around them."""
 
 _ZBOOT = struct.Struct("<8xII")
 """The position of the packed kernel in an EFI zboot image, and its size."""
@@ -128,7 +128,10 @@ def check_architecture(head: bytes, architecture: str, name: str, machine: str) 
 
 
 def check_zboot(head: bytes, name: str) -> None:
-    """Raise `JobError` for an EFI zboot image for which there is no VM: its kernel has no mark."""
+    """Raise `JobError` for an EFI zboot image for which there is no VM.
+
+    Its kernel, once unpacked, has no mark of its architecture.
+    """
     architecture = _pe_architecture(head)
     if architecture not in _UNPACKED_KNOWN:
         raise JobError(

@@ -23,9 +23,9 @@ def fetch_configured(
     deadline: Deadline,
     purpose: Unpack = Unpack.NEVER,
 ) -> Path | None:
-    """The file that a key names by an absolute path or a URL; None when it names none.
+    """Return the file that a key names by an absolute path or a URL; None if the key is empty.
 
-    Raises `ConfigurationError` when there is no such file.
+    Raises `ConfigurationError` if there is no such file.
     """
     reference: str = getattr(config, key)
     if not reference:

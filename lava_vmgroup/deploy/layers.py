@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The formats that files come packed in, and the compressed ones as streams.
+"""The formats that files are packed in, and streams of their decompressed data.
 
-Each compression is undone by its reference program, so that several streams in one file, padding
-and trailing data mean here what they mean everywhere else.
+The reference program of each compression undoes it, so several streams in one file, padding and
+trailing data mean the same here as everywhere else.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZ
 
 
 class TooMuchMemory(EOFError):
-    """A compression needs more than `MEMORY`."""
+    """The error for a compression that needs more than `MEMORY` bytes."""
 
 
 class Layer(enum.Enum):
@@ -47,7 +47,7 @@ class Layer(enum.Enum):
     GZIP = (0, b"\x1f\x8b\x08")
     BZIP2 = (0, b"BZh")
     XZ = (0, b"\xfd7zXZ\x00")
-    LZMA = (0, b"\x5d\x00\x00")  # the usual header; others are told by `_is_lzma`
+    LZMA = (0, b"\x5d\x00\x00")  # the usual header; `_is_lzma` recognises the others
     ZSTD = (0, b"\x28\xb5\x2f\xfd")
     LZ4 = (0, b"\x04\x22\x4d\x18")
     LZ4_LEGACY = (0, b"\x02\x21\x4c\x18")
@@ -70,7 +70,7 @@ _PROGRAMS = {
 }
 
 _LZMA_HEADER = struct.Struct("<BIqB")  # and the first byte of the data
-_LZMA_LARGEST = 1 << 38  # xz takes no more for a file of this format
+_LZMA_LARGEST = 1 << 38  # the limit of xz for a file of this format
 _LZMA_SMALLEST = 4096
 _LZMA_USUAL = 0x5D
 _LZMA_PROPERTIES = 9 * 5 * 5
@@ -96,7 +96,7 @@ def layer_of(head: bytes) -> Layer | None:
 
 
 def layer_at(descriptor: int, position: int = 0) -> Layer | None:
-    """Return the packing of a file's data from `position` on, frames without data left out."""
+    """Return the packing of a file's data from `position` on; skip frames without data."""
     start = position
     for _ in range(_MAX_FRAMES):
         head = os.pread(descriptor, HEAD, position)
@@ -114,7 +114,7 @@ def layer_of_file(path: Path) -> Layer | None:
 
 
 def is_skippable(head: bytes) -> bool:
-    """Return whether data begins with a frame without data, as zstd and lz4 have them."""
+    """Return whether `head` begins a frame without data, which zstd and lz4 allow."""
     return len(head) >= _SKIPPABLE_HEAD.size and head[1:4] == _SKIPPABLE and head[0] >> 4 == 0x5
 
 
@@ -127,10 +127,10 @@ def shows(head: bytes, position: int, magic: bytes) -> bool:
 def decompressed(
     file: io.FileIO, deadline: Deadline, warn: Callable[[str], None] | None = None
 ) -> Iterator[io.BufferedReader]:
-    """Yield the decompressed data from the file's position on, or the data itself.
+    """Yield a stream of the decompressed data from the file's position on, or of the data itself.
 
-    Reading from it raises `EOFError` where the reference program fails.  `warn` is called with the
-    program's words at the end of data that it takes, such as trailing data that it ignores.
+    Reading from it raises `EOFError` if the reference program fails.  If the program accepts the
+    data with a message, such as about trailing data that it ignores, `warn` is called with that.
     """
     layer = layer_at(file.fileno(), file.tell())
     with ExitStack() as stack:
@@ -144,7 +144,7 @@ def decompressed(
 
 @contextmanager
 def damage_reported(name: str) -> Iterator[None]:
-    """Raise `JobError` for a file that cannot be unpacked: it is the file's fault."""
+    """Raise `JobError` instead of the errors in `BROKEN`: the file cannot be unpacked."""
     try:
         yield
     except TooMuchMemory as error:
@@ -190,7 +190,7 @@ class _Decompressed(ProgramOutput):
 def _is_lzma(head: bytes) -> bool:
     """Return whether a header of the format ``lzma``, which has no magic number, is plausible.
 
-    The rules for headers other than the usual one are those by which ``xz -d`` knows them.
+    The usual header is one case; the rules for the others are those of ``xz -d``.
     """
     if len(head) < _LZMA_HEADER.size:
         return False
@@ -213,7 +213,7 @@ def _is_lzma(head: bytes) -> bool:
 
 
 def _is_old_tar(head: bytes) -> bool:
-    """Return whether a header of tar has the right checksum: before POSIX it has no magic."""
+    """Return whether `head` has the checksum of tar; before POSIX, tar has no magic number."""
     field = head[_TAR_CHECKSUM].strip(b" \0")
     if len(head) < tarfile.BLOCKSIZE or not head[0] or not field or field.strip(b"01234567"):
         return False

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Writing a disk image to a board's boot medium, as the dispatcher sees it.
+"""Writing a disk image to a board's boot medium, which the dispatcher can open.
 
 The medium is a block device behind an SD-mux, or the disk file of an emulated board.  A device
-shows some seconds after the mux has switched, so it is waited for; nothing is ever created in its
-place.  The kernel gives it to one user only (``O_EXCL``), so nobody mounts it in the meantime.
+appears some seconds after the mux has switched, so it is waited for, and never created as a file.
+It is opened with ``O_EXCL``, so the kernel lets no one mount it in the meantime.
 """
 
 from __future__ import annotations
@@ -24,24 +24,25 @@ _BLOCK = 1 << 20
 _APPEARS_S = 60.0
 _POLL_S = 0.5
 _SAMPLES = 16
-"""Blocks that are read back: a broken or false card loses many."""
+"""Blocks that are read back; a broken or counterfeit card loses many."""
 _LATE = (errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.ENOMEDIUM)
 _DEVICES, _SHARED_MEMORY = Path("/dev"), Path("/dev/shm")  # noqa: S108 - only compared
 
 
 class _NotYet(Exception):
-    """The medium may still come; the message says what is there."""
+    """The error for a medium that may still appear; the message describes its state."""
 
 
 def write_image(
     image: Path, medium: Path, deadline: Deadline, progress: Callable[[int, int], None]
 ) -> None:
-    """Write `image` to `medium`, holes as holes on a file; the board must be off.
+    """Write `image` to `medium`; the board must be off.
 
-    On a block device, which may hold old data where the image has holes, everything is written.
-    `progress` is called with bytes done and bytes in all.  Waits for a device that is not there
-    yet.  Raises `ConfigurationError` for what is no medium, `InfrastructureError` for a device
-    that stays away, is smaller than the image, fails, or does not keep what was written.
+    In a file, holes stay holes.  A block device may hold old data in their place, so everything is
+    written.  Calls `progress` with bytes done and bytes in all.  Blocks until a missing device
+    appears.  Raises `ConfigurationError` if `medium` is not a boot medium, and
+    `InfrastructureError` for a device that does not appear, is smaller than the image, fails, or
+    does not keep the data.
     """
     size = image.stat().st_size
     fd, room = _opened(medium, deadline)
@@ -60,15 +61,16 @@ def write_image(
             hint="check card, reader and SD-mux; the dispatcher's kernel log may say more",
         ) from error
     finally:
-        # A failed device may raise again at close; the written bytes are known by then.
+        # A failed device may raise again at close; by then the result is known.
         with contextlib.suppress(OSError):
             os.close(fd)
 
 
 def check(medium: Path) -> str:
-    """Look at a medium without writing to it; returns in words what is there, "" for none yet.
+    """Open a medium without writing to it; return a description, "" if it may still appear.
 
-    Raises `ConfigurationError` for what will never be one.
+    Raises `ConfigurationError` for a path that is not a medium, and `InfrastructureError` if it is
+    read-only.
     """
     try:
         fd, room = _open(medium)
@@ -79,7 +81,7 @@ def check(medium: Path) -> str:
 
 
 def _opened(medium: Path, deadline: Deadline) -> tuple[int, int | None]:
-    """The medium as a file descriptor, once it is there, and the size of a device."""
+    """Return the medium as a file descriptor, once it is there, and the size of a device."""
     limit = deadline.sub(f"the boot medium {medium}", _APPEARS_S)
     while True:
         try:
@@ -140,7 +142,7 @@ def _explained(medium: Path, error: OSError) -> Exception:
 
 
 def _refuse(medium: Path, mode: int) -> None:
-    """Raise the error for what is no disk, or one that cannot be written."""
+    """Raise an error if the medium is not a whole disk, or is read-only."""
     whole = medium.resolve()
     wrong = hint = ""
     if stat.S_ISREG(mode):
@@ -177,7 +179,7 @@ def _is_read_only(device: Path) -> bool:
 
 
 def _mounts(device: Path) -> Iterator[str]:
-    """The folders where the device or a partition of it is mounted."""
+    """Yield the folders where the device or a partition of it is mounted."""
     try:
         folder = _sysfs(device).resolve()
         numbers = [file.read_text().strip() for file in (folder / "dev", *folder.glob("*/dev"))]
@@ -217,11 +219,11 @@ def _write_at(fd: int, position: int, block: bytes) -> None:
 
 
 def _verify(fd: int, source: BinaryIO, size: int, medium: Path, deadline: Deadline) -> None:
-    """Read some blocks back, the first and the last among them.
+    """Read some blocks back, the first and the last among them; raise if one differs.
 
-    A card that claims more room than it has overwrites its beginning with what follows.
+    A card that claims too much room overwrites its beginning with later blocks.
     """
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)  # the card is to answer, not the memory
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)  # have the card read, not the memory
     step = max(_BLOCK, size // _SAMPLES // _BLOCK * _BLOCK)
     for position in sorted({*range(0, size, step), max(0, size - _BLOCK)}):
         deadline.check()

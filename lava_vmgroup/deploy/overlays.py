@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Tar archives added to a ramdisk: the kernel unpacks cpio archives one after the other.
+"""Tar archives added to a ramdisk.
 
-So a ramdisk is never made anew: what the tar archives hold is appended to it as one more cpio
-archive.  The kernel puts a folder in the place of a link of the same name, which would cut a
-ramdisk off from its ``/lib``; so the ramdisk's links are followed here.
+The kernel unpacks the cpio archives of a ramdisk one after the other.  So the content of the tar
+archives is appended as one more cpio archive.  The kernel replaces a link with a folder of the same
+name, which would cut a ramdisk off from its ``/lib``; so the ramdisk's links are followed here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lava_vmgroup.deploy.layers import damage_reported, decompressed
 from lava_vmgroup.deploy.unpack import is_inside, limited
 
 MAX_OVERLAYS = 1 << 30
-"""Bytes of all overlays of a ramdisk together, which is to fit into a board's memory."""
+"""Limit of bytes of all overlays of a ramdisk, which must fit into a board's memory."""
 
 _CHUNK = 1 << 20
 _UBOOT = b"\x27\x05\x19\x56"
@@ -42,7 +42,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlay:
-    """A tar archive, compressed or not, and what the job calls it."""
+    """A tar archive, compressed or not, and its name in the job."""
 
     path: Path
     name: str
@@ -51,9 +51,10 @@ class Overlay:
 def with_overlays(
     ramdisk: Path, overlays: Sequence[Overlay], target: Path, deadline: Deadline
 ) -> None:
-    """Write `ramdisk` with the content of `overlays` added to it to `target`.
+    """Write `ramdisk`, with the content of `overlays` appended, to `target`.
 
-    What is in a later archive replaces what is in an earlier one, and in the ramdisk.
+    A file in a later archive replaces one of the same name in an earlier archive, or in the
+    ramdisk.  Raises `JobError` if an archive is damaged, or the ramdisk has a U-Boot header.
     """
     with ramdisk.open("rb") as stream:
         if stream.read(len(_UBOOT)) == _UBOOT:
@@ -75,7 +76,7 @@ def with_overlays(
 
 @contextmanager
 def _opened(overlay: Overlay, deadline: Deadline) -> Iterator[tarfile.TarFile]:
-    """The archive without its compression, so that members can be looked up."""
+    """Yield the archive without its compression, so that members can be looked up."""
     with (
         tempfile.TemporaryDirectory() as folder,
         overlay.path.open("rb", buffering=0) as file,
@@ -90,7 +91,7 @@ def _opened(overlay: Overlay, deadline: Deadline) -> Iterator[tarfile.TarFile]:
 def _append(
     archive: tarfile.TarFile, name: str, tree: Tree, writer: Writer, deadline: Deadline
 ) -> None:
-    """Add the members of an archive, and the folders that it takes for granted."""
+    """Add the members of an archive, and the missing folders above them."""
     files: dict[str, tarfile.TarInfo] = {}
     for member in tars.members(archive):
         deadline.check()
@@ -117,7 +118,7 @@ def _append(
 def _source(
     member: tarfile.TarInfo, name: str, files: dict[str, tarfile.TarInfo]
 ) -> tarfile.TarInfo:
-    """The member that has the content of a hard link, or the member itself; notes it in `files`."""
+    """Return the member that has the content of a hard link, or `member`; add files to `files`."""
     if member.islnk():
         source = files.get(posixpath.normpath(member.linkname))
         if source is None:
@@ -138,7 +139,7 @@ def _append_member(
     path: str,
     writer: Writer,
 ) -> None:
-    """Add a member that has the content of `source`."""
+    """Add `member` as `path`, with the content of `source`."""
     kind = _KINDS.get(member.type, stat.S_IFREG)
     size = 0
     content: Iterable[bytes] = ()
@@ -162,7 +163,7 @@ def _append_member(
 
 
 def _clamped(number: float) -> int:
-    """The nearest number that an archive can hold."""
+    """Return the nearest number that an archive can hold."""
     return int(min(max(number, 0), LARGEST))
 
 

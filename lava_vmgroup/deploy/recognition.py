@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Files that are no disk images although a job names them as such.
+"""Files that a job gives as disk images or kernels, but that are something else.
 
-A raw disk image has no magic number of its own, so everything that is known to be something else
-is refused by name, and everything else is taken.
+A raw disk image has no magic number.  So a file of a known other format is refused with the name of
+that format, and every other file is accepted.
 """
 
 from __future__ import annotations
@@ -131,9 +131,10 @@ _DISKS = (
 )
 """The marks of disks and file systems."""
 
-_VARIED = 16  # different characters: fewer in a sector without lines are a pattern
+_VARIED = 16  # different bytes: a sector without lines that has fewer is a filling pattern
 
 _DIRT = 8
+"""Zero bytes within a text that are tolerated."""
 _ASCII_END = 0x80
 _LATIN_UNUSED = frozenset(b"\x81\x8d\x8f\x90\x9d")  # of Windows-1252
 
@@ -142,10 +143,10 @@ _TEXT = frozenset(b"\t\n\r\f\x1b") | frozenset(range(0x20, 0x7F)) | frozenset(ra
 
 
 def check_is_disk(path: Path, name: str, suffixes: frozenset[str]) -> str | None:
-    """Raise `JobError` if the file at `path`, called `name` in the job, is no raw disk image.
+    """Raise `JobError` if the file at `path`, called `name` in the job, is not a raw disk image.
 
-    `suffixes` are the names' endings by which a file claims to be packed.  Returns a warning for a
-    disk whose name has one of them.
+    `suffixes` are the endings of packed files' names.  Returns a warning if a disk's name has one
+    of them.
     """
     with path.open("rb") as stream:
         head = stream.read(_HEAD)
@@ -172,9 +173,9 @@ def check_is_disk(path: Path, name: str, suffixes: frozenset[str]) -> str | None
 
 
 def check_is_no_page(path: Path, name: str) -> None:
-    """Raise `JobError` if the file at `path`, called `name`, is no kernel and no device tree.
+    """Raise `JobError` if the file at `path`, called `name`, is empty, a text or a ramdisk.
 
-    Servers send pages, texts and nothing at all in the place of a file.
+    Servers send web pages, texts or nothing in the place of a kernel or a device tree.
     """
     with path.open("rb") as stream:
         head = stream.read(SECTOR)
@@ -188,7 +189,7 @@ def check_is_no_page(path: Path, name: str) -> None:
 
 
 def _page(head: bytes) -> tuple[str, str] | None:
-    """Return what a server sends in the place of a file, and the remedy; None for other files."""
+    """Return the kind of a text that a server sends in place of a file, and the remedy, or None."""
     head = _from_utf16(head[:SECTOR]) or head
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_MARKUP):
         return "a web page", "does its server want a login, or is the address wrong?"
@@ -201,7 +202,7 @@ def _page(head: bytes) -> tuple[str, str] | None:
 
 
 def _known(head: bytes, tail: bytes) -> tuple[str, str] | None:
-    """Return what a file is, and the remedy; None for what may be a disk."""
+    """Return the kind of a file that is not a disk, and the remedy; None if it may be a disk."""
     for position, magic, kind, remedy in _FOREIGN:
         if shows(head, position, magic):
             return kind, remedy
@@ -220,7 +221,7 @@ def _known(head: bytes, tail: bytes) -> tuple[str, str] | None:
 
 
 def _is_zlib(head: bytes) -> bool:
-    """Return whether data begins as zlib compresses it; its header alone says little."""
+    """Return whether zlib can decompress the data: its header alone proves little."""
     if head[:1] != b"\x78" or int.from_bytes(head[:2], "big") % 31 or head[1] & 0x20:
         return False
     try:
@@ -230,9 +231,9 @@ def _is_zlib(head: bytes) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    """Return whether there is nothing but text in the first sector, and no filling pattern."""
+    """Return whether the first sector is a text, and not a filling pattern."""
     zeros = head.count(0)
-    if zeros:  # a few are dirt, and those at the end fill up
+    if zeros:  # those at the end are padding, and a few others are tolerated
         head = head.rstrip(b"\0").replace(b"\0", b"", _DIRT)
         is_structured = b"\n" in head and zeros <= _DIRT
     else:
@@ -247,7 +248,7 @@ def _varied(head: bytes) -> bool:
 
 
 def _is_latin(head: bytes) -> bool:
-    """Return whether this may be text of western Europe: mostly ASCII, no control characters."""
+    """Return whether `head` may be western European text: mostly ASCII, no control characters."""
     ascii_count = sum(byte < _ASCII_END for byte in head)
     return ascii_count * 2 > len(head) and not _LATIN_UNUSED.intersection(head)
 

@@ -45,7 +45,7 @@ _TAG = re.compile(
 _BY_KERNEL = ("PARTUUID=", "PARTLABEL=")
 _NO_SYSTEMS = frozenset({"swap", "vfat"})
 _CONTAINERS = frozenset({"LVM2_member", "crypto_LUKS", "linux_raid_member", "zfs_member"})
-"""Volumes with others inside, which a ramdisk finds."""
+"""Types of volumes that contain other volumes, which a ramdisk finds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +54,11 @@ class Volume:
 
     partition: Partition
     type: str = ""
-    """Its file system, or what else blkid calls it; empty for nothing."""
+    """The name of its file system or other content from blkid; empty if there is none."""
     uuid: str = ""
     label: str = ""
     files: FileSystem | None = None
-    """None where the file system cannot be read here."""
+    """None if the file system cannot be read here."""
     has_init: bool = False
 
     @property
@@ -68,7 +68,7 @@ class Volume:
 
     @property
     def device(self) -> str:
-        """Its name in a VM."""
+        """The volume's name in a VM."""
         return f"/dev/vda{self.number or ''}"
 
 
@@ -79,7 +79,7 @@ class Layout:
     volumes: tuple[Volume, ...] = ()
 
     def find(self, number: int) -> Volume | None:
-        """Return the volume of a number."""
+        """Return the volume with a number; None if there is none."""
         return next((volume for volume in self.volumes if volume.number == number), None)
 
     def named(self, kind: str, value: str) -> Volume | None:
@@ -96,7 +96,7 @@ class Layout:
         return None
 
     def root(self, kernel_on: int | None = None) -> Volume | None:
-        """Return the volume with the system; None if that cannot be known.
+        """Return the volume with the system; None if it is unknown.
 
         `kernel_on` is the number of the partition with the kernel, which is preferred.
         """
@@ -105,7 +105,7 @@ class Layout:
         beside = [volume for volume in self.volumes if volume.number == kernel_on]
         preferred = [volume for volume in with_init if volume in beside]
         if len(closed) > 1:
-            closed = []  # nobody knows which
+            closed = []  # any of them may have the system
         only = self.volumes if len(self.volumes) == 1 else ()
         return next(iter([*preferred, *with_init, *closed, *beside, *only]), None)
 
@@ -135,7 +135,7 @@ class Layout:
 
 
 def layout_of(image: Path, deadline: Deadline) -> Layout:
-    """Look into each partition of a disk image."""
+    """Return the volumes of a disk image, one for each partition."""
     volumes = []
     for partition in partition_table(image, deadline):
         facts = probe(image, partition, deadline)
@@ -156,9 +156,9 @@ def layout_of(image: Path, deadline: Deadline) -> Layout:
 def fitted(
     arguments: str, layout: Layout, root: Volume | None, *, has_ramdisk: bool
 ) -> tuple[str, str | None]:
-    """Return a kernel's command line with a root device that the VM has, and a warning.
+    """Return a kernel's command line with a root device that the VM has, and a warning or None.
 
-    `root` is the volume to use instead of a device that the VM has not.
+    `root` is the volume to use if the command line names a device that the VM does not have.
     """
     words, for_init = _parts(arguments)
     given = [word.removeprefix("root=") for word in words if word.startswith("root=")]
@@ -180,7 +180,7 @@ def fitted(
 
 
 def last_console(arguments: str, console: str) -> str:
-    """Return a command line whose last console, which the system talks to, is `console`."""
+    """Return a command line whose last console, which becomes ``/dev/console``, is `console`."""
     words, for_init = _parts(arguments)
     ours = [word for word in words if word.split(",")[0] == f"console={console}"]
     consoles = [word for word in words if word.startswith("console=")]
@@ -208,7 +208,7 @@ def _volume_of(wanted: str, layout: Layout, *, picks_init: bool) -> Volume | Non
     volume = layout.find(int(number or 0))
     if volume is None or volume.has_init or not layout.has_init:
         return volume
-    # The numbers of another machine's partitions may be those of others here.
+    # The command line may be for another machine, where the number means another partition.
     is_ours = disk["number"] is not None and (picks_init or volume.files is None)
     return volume if is_ours else None
 
@@ -221,9 +221,9 @@ def _finds_it(wanted: str, *, has_ramdisk: bool) -> bool:
 
 
 def _is_missing(wanted: str, layout: Layout, *, has_ramdisk: bool) -> bool:
-    """Return whether a root argument that no volume has names a disk.
+    """Return whether a root argument that fits no volume names a disk.
 
-    Others name a ramdisk, a network, or a mapping that a ramdisk makes.
+    Other arguments name a ramdisk, a network, or a mapping that a ramdisk makes.
     """
     if (tag := _TAG.match(wanted)) is not None:
         inside = layout.has_containers and tag["kind"].upper() in ("UUID", "LABEL")

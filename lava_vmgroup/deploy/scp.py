@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``scp:`` URLs, by the ``ssh`` program with the configuration and the keys of its user."""
+"""Copies of files from ``scp:`` URLs, by ``ssh`` with its user's configuration and keys."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPTIONS = (
 
 
 def problems(reference: FileReference) -> Iterator[str]:
-    """What is wrong with a ``scp:`` URL."""
+    """Yield the problems of a ``scp:`` URL."""
     url = urlsplit(reference.url)
     if not re.fullmatch(r"[\w.][\w.-]*|[0-9A-Fa-f:]+", url.hostname or ""):
         yield "the host is missing or no name; write scp://[user@]host[:port]/path"
@@ -46,9 +46,11 @@ def copy(
     deadline: Deadline,
     progress: Progress,
 ) -> None:
-    """Copy the file behind a ``scp:`` URL to `target`.
+    """Copy the file at a ``scp:`` URL to `target`.
 
-    The server must have a shell and ``cat``, and its key must be known to the user already.
+    The server must have a shell and ``cat``, and the user must already know its key.  Raises
+    `InfrastructureError` if the login fails, and `JobError` if the file cannot be read or is too
+    large.
     """
     url = urlsplit(reference.url)
     argv = ["ssh", "-T", *_OPTIONS]

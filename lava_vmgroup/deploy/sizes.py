@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The sizes that partition tables and file systems give, to know a disk image that is cut off.
+"""The sizes in partition tables and file systems, to detect a disk image that is cut off.
 
-``sfdisk`` refuses the table of an image that is cut off, so the few fields are read here.
+``sfdisk`` refuses the table of such an image, so this module reads the few fields itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HEAD = 0x11000
 
 _TABLE_AT = 446
 _ENTRY = struct.Struct("<B3xB3xII")
-"""Of a DOS table: flag, type, first sector, number of sectors."""
+"""An entry of a DOS table: flag, type, first sector, number of sectors."""
 _ENTRIES = 4
 _SIGNATURE = (510, b"\x55\xaa")
 _BOOT_FLAGS = (0x00, 0x80)
@@ -31,9 +31,9 @@ _MAX_LOGICAL = 128
 
 _GPT = b"EFI PART"
 _GPT_HEADER = struct.Struct("<72xQII")
-"""The sector of the partitions' entries, their number, and the size of each."""
+"""The first sector of a GPT's entries, their number, and the size of each in bytes."""
 _GPT_ENTRY = struct.Struct("<16s16xQQ")
-"""Type, first sector, last sector."""
+"""An entry of a GPT: type, first sector, last sector."""
 _MAX_GPT = 1024
 
 _SQUASHFS = b"hsqs"
@@ -41,10 +41,10 @@ _FAT_MARKS = ((0x36, b"FAT"), (0x52, b"FAT32"))
 
 
 def check_is_whole(path: Path, name: str, *, was_packed: bool = False) -> str | None:
-    """Raise `JobError` if the raw disk image at `path` says that it is longer than it is.
+    """Raise `JobError` if the disk image at `path` is shorter than its table or file system needs.
 
-    A file system that was packed, and unpacked without an error, was that short when it was packed:
-    that is a warning, which is returned.
+    If a file system was unpacked without an error (`was_packed`), it was too short before the
+    packing; then this returns a warning.
     """
     size = path.stat().st_size
     with path.open("rb") as image:
@@ -66,7 +66,7 @@ def _of_file_system(head: bytes) -> tuple[str, int] | None:
     if any(shows(head, *mark) for mark in _FAT_MARKS) and shows(head, *_SIGNATURE):
         return "file system (FAT)", _fat_size(head)
     if _dos_entries(head):
-        return None  # another one may have been there before the partitions
+        return None  # the mark may be from a file system before the partitions
     for kind, place, mark, size_of in _FILE_SYSTEMS:
         if shows(head, place, mark):
             return f"file system ({kind})", size_of(head)
@@ -85,7 +85,7 @@ def _xfs_size(head: bytes) -> int:
 
 
 def _btrfs_size(head: bytes) -> int:
-    # Of the device: a file system may have several.
+    # The size of this device: a btrfs file system may have several.
     return int.from_bytes(head[0x100D1:0x100D9], "little")
 
 
@@ -133,7 +133,7 @@ def _end_of_partitions(image: IO[bytes], head: bytes, size: int) -> int:
 
 
 def _end_of(image: IO[bytes], start: int, end: int, size: int) -> int:
-    """Return the end of a partition's content: images of OpenWrt end with a smaller squashfs."""
+    """Return the end of a partition's content: OpenWrt's images end with a smaller squashfs."""
     if end <= size or start >= size:
         return end
     image.seek(start)
@@ -167,7 +167,7 @@ def _dos_entries(sector: bytes) -> list[tuple[int, int, int]]:
 
 
 def _logical_extents(image: IO[bytes], start: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield the extents of the partitions in an extended one, or of a table that is missing."""
+    """Yield the extents of the partitions in an extended one; that of a table if it is missing."""
     table: int | None = start
     for _ in range(_MAX_LOGICAL):
         if table is None:
@@ -185,7 +185,7 @@ def _logical_extents(image: IO[bytes], start: int, size: int) -> Iterator[tuple[
 
 
 def _gpt_extents(image: IO[bytes], size: int) -> Iterator[tuple[int, int]]:
-    """Yield the extents of the entries of a GPT, and of its partitions."""
+    """Yield the extents of a GPT's table of entries and of its partitions."""
     for sector in _SECTORS:
         image.seek(sector)
         header = image.read(_SECTOR)

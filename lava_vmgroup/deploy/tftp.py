@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Putting what a board boots over the network where its boot loader and kernel fetch it."""
+"""The files that a board boots over the network, put into the TFTP server's folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lava_vmgroup.deploy.unpack import MAX_UNPACKED, is_inside, limited
 _TAGGED = ("kernel", "ramdisk", "dtb", "bootloader")
 """The files that a boot loader may fetch."""
 _MAX_LOADED = 1 << 30
-"""Bytes that boards have room for in their memory."""
+"""Limit of bytes of a file that a board loads into its memory."""
 _MAX_FILES = 1_000_000
 """More than any root file system has."""
 
@@ -33,7 +33,7 @@ class KernelFiles:
     """The parts of a ``deploy_linaro_kernel``, as files on the dispatcher."""
 
     kernel: Path | None = None
-    """Only a virtual machine does without: its firmware boots."""
+    """None only for a virtual machine, which then boots by its firmware."""
     ramdisk: Path | None = None
     dtb: Path | None = None
     rootfs: Path | None = None
@@ -41,7 +41,7 @@ class KernelFiles:
     nfsrootfs: Path | None = None
     """An archive of the root file system, which the host mounts from the dispatcher."""
     nfs_overlays: tuple[Path, ...] = ()
-    """Archives to unpack over it."""
+    """Archives to unpack over `nfsrootfs`."""
     firmware: Path | None = None
     pflash: tuple[Path, ...] = ()
     """Contents of a virtual machine's flash memories."""
@@ -55,7 +55,7 @@ class KernelFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What a boot loader finds, named as its commands name it; "" is what the job lacks."""
+    """The names of the offered files in boot commands; "" for files that the job lacks."""
 
     kernel: str = ""
     ramdisk: str = ""
@@ -66,7 +66,7 @@ class Offer:
     boot_word: str = "bootz"
 
     def tags(self, config: DeviceConfig) -> dict[str, str]:
-        """The tags for boot commands: the files, the addresses, and ``BOOTX``."""
+        """Return the tags for boot commands: the files, the addresses, and ``BOOTX``."""
         tags = {name.upper(): getattr(self, name) for name in (*_TAGGED, "nfsrootfs")}
         addresses = config.z_load_addrs or config.u_load_addrs
         if self.boot_word == "bootm":
@@ -89,9 +89,10 @@ class Offer:
 def offered(
     files: KernelFiles, config: DeviceConfig, root: Path, job: str, deadline: Deadline
 ) -> Iterator[Offer]:
-    """Offer `files`, made what the board boots, while the block runs.
+    """Offer `files` during the block, in the formats that the board boots; then remove them.
 
-    They are below the TFTP server's folder: `root`, or the device's ``alternative_dir``.
+    They are below the TFTP server's folder: `root`, or the device's ``alternative_dir``.  Their
+    names begin with `job`.  Raises `ConfigurationError` if the folder cannot be written.
     """
     root = root if config.use_lava_tmpdir else config.alternative_dir or root
     prefix = f"{job}/" if config.use_lava_tmpdir or config.alternative_create_tmpdir else f"{job}-"
@@ -130,7 +131,7 @@ def _copy(files: KernelFiles, root: Path, prefix: str) -> Offer:
 
 
 def _unpack(archive: Path, folder: Path, deadline: Deadline) -> None:
-    """Unpack a root file system; the owners of its files are kept where we are root."""
+    """Unpack a root file system; if this process runs as root, the files keep their owners."""
     folder.mkdir(exist_ok=True)
     _check_members(archive, folder, deadline)
     command = ["tar", "--numeric-owner", "-xpf", str(archive), "-C", str(folder)]
@@ -138,9 +139,9 @@ def _unpack(archive: Path, folder: Path, deadline: Deadline) -> None:
 
 
 def _check_members(archive: Path, folder: Path, deadline: Deadline) -> None:
-    """Refuse an archive of which tar would unpack something outside of the folder.
+    """Raise `JobError` if tar would unpack a member of the archive outside of `folder`.
 
-    That is what happens to files in a folder that is a link, left there by the archive before.
+    That happens if an archive before it left a link to another folder there.
     """
     with (
         damage_reported(archive.name),
@@ -160,7 +161,7 @@ def _check_members(archive: Path, folder: Path, deadline: Deadline) -> None:
 
 
 def _made_bootable(offer: Offer, root: Path, config: DeviceConfig) -> Offer:
-    """Change the copies as the device's configuration asks for, and find out what they are."""
+    """Convert the copies as the device's configuration demands, and return the changed offer."""
     kernel = root / offer.kernel
     data = _content(kernel)
     if config.prepend_blob:
@@ -189,7 +190,7 @@ def _made_bootable(offer: Offer, root: Path, config: DeviceConfig) -> Offer:
 
 
 def _wrapped(data: bytes, kind: int, architecture: str, config: DeviceConfig) -> bytes:
-    """A kernel with U-Boot's header; one that runs in place begins behind the header."""
+    """Return a kernel behind U-Boot's header; one that runs in place starts behind the header."""
     if config.u_load_addrs is None and not config.text_offset:
         raise ConfigurationError(
             f"device {config.hostname} wants a uImage, but nothing says where it is loaded",

@@ -23,12 +23,12 @@ ARCHITECTURES = {"arm": 2, "x86": 3, "mips": 5, "ppc": 7, "arm64": 22, "x86_64":
 
 
 def is_legacy(data: bytes) -> bool:
-    """Whether there is a header of this format in front."""
+    """Return whether `data` begins with a header of this format."""
     return data[:4] == struct.pack(">I", _MAGIC)
 
 
 def wrap(data: bytes, kind: int, architecture: str, *, load: int = 0, entry: int = 0) -> bytes:
-    """`data` behind a header; `load` is where U-Boot puts it, `entry` where it jumps to."""
+    """Return `data` behind a header; U-Boot copies it to `load`, and jumps to `entry`."""
 
     def header(checksum: int) -> bytes:
         return _HEADER.pack(
@@ -41,6 +41,6 @@ def wrap(data: bytes, kind: int, architecture: str, *, load: int = 0, entry: int
 
 
 def join(parts: Sequence[bytes]) -> bytes:
-    """The data of a `MULTI` image: the parts' sizes, 0, and the parts, each padded to a word."""
+    """Return the data of a `MULTI` image: the parts' sizes, 0, and the parts, padded to words."""
     sizes = struct.pack(f">{len(parts) + 1}I", *map(len, parts), 0)
     return sizes + b"".join(part + bytes(-len(part) % 4) for part in parts)

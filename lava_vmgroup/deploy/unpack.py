@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Unpacking disk images and kernels, recognised by what they are, not by what they are called."""
+"""Unpacking disk images and kernels, which are recognised by their content, not their names."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from lava_vmgroup.deploy.layers import (
 _BUFFER = 1 << 20
 _MAX_LAYERS = 4
 Tell = Callable[[int, int], None]
-"""A function that is told of bytes done and bytes in all."""
+"""A function that is called with bytes done and bytes in all."""
 
 MAX_UNPACKED = 64 << 30
-"""Bytes of an image, holes included: more than boards' cards and images have."""
+"""Limit of bytes of an image, holes included: more than any card or image has."""
 
 
 class _Limited(io.RawIOBase):
@@ -61,7 +61,7 @@ class _Limited(io.RawIOBase):
 
 
 def limited(stream: Readable, name: str, limit: int) -> io.BufferedReader:
-    """What `stream` has; reading more than `limit` bytes raises `JobError`."""
+    """Return a stream of the bytes of `stream`; more than `limit` of them raise `JobError`."""
     return io.BufferedReader(_Limited(stream, name, limit), _BUFFER)
 
 
@@ -69,11 +69,11 @@ class Unpack(enum.Enum):
     """The use of a file, which decides whether it is unpacked."""
 
     NEVER = enum.auto()
-    """It is used as it is: a ramdisk, a test definition."""
+    """A ramdisk or a test definition, which is used as it is."""
     DISK = enum.auto()
-    """A disk image is unpacked down to the raw image, whatever its name."""
+    """A disk image, which is unpacked down to the raw image; its name does not matter."""
     KERNEL = enum.auto()
-    """A kernel or a device tree is unpacked when there is something to boot inside."""
+    """A kernel or a device tree, which is unpacked if a bootable file is inside."""
 
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".lzma", ".zst", ".lz4")
@@ -81,11 +81,12 @@ _TARS = (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tlz", ".tzst")
 SUFFIXES = frozenset({*_COMPRESSED, *_TARS, ".qcow2", ".zip", ".simg"})
 """The endings of packed files' names."""
 
-_LEAKS = 3  # the status of qemu-img check for an image with unused room only
+_LEAKS = 3  # the status of qemu-img check if some room is unused, and nothing else is wrong
 _MAX_MAP = 64 << 20
-"""Bytes of the map of an image's clusters, about 100 for each run of them."""
+"""Limit of bytes of qemu-img's map of an image, about 100 for each run of clusters."""
 
 _NO_KERNEL = (Layer.TAR, Layer.QCOW2, Layer.ZIP, Layer.ANDROID_SPARSE)
+"""Packings that a kernel does not have."""
 
 
 def wants_unpacking(path: Path, name: str, purpose: Unpack, deadline: Deadline) -> bool:
@@ -114,11 +115,12 @@ def unpack(
     tell: Tell,
     warn: Callable[[str], None],
 ) -> Path:
-    """Unpack a file layer by layer into the folder `scratch`, blocks of zeros as holes.
+    """Unpack a file layer by layer into the folder `scratch`, and return the unpacked file.
 
-    `name` is for messages; `warn` is called with the words of programs that ignore a part of the
-    file.  Returns the file in `scratch` that is packed in nothing.  Raises `JobError` for what is
-    damaged, nested too deeply, or no archive of a single image.
+    Blocks of zeros become holes.  `name` is for messages.  Calls `tell` with the progress in a
+    layer, and `warn` with the message of a program that ignores a part of the file.  A file that is
+    not packed is returned itself.  Raises `JobError` if it is damaged, packed too many times, or an
+    archive that has no single image.
     """
     path = source
     for depth in range(_MAX_LAYERS):
@@ -164,7 +166,7 @@ def _unpack_stream(
     tell: Tell,
     warn: Callable[[str], None],
 ) -> None:
-    """Undo compression, and take the image out of an archive inside it."""
+    """Decompress a file; if an archive is inside, take the image out of it."""
     size = path.stat().st_size
     with path.open("rb", buffering=0) as file, decompressed(file, deadline, warn) as stream:
 
@@ -175,7 +177,7 @@ def _unpack_stream(
         image = limited(stream, name, MAX_UNPACKED)
         if is_tar:
             _unpack_tar(image, name, target, tell_position)
-            while stream.read(_BUFFER):  # damage behind the archive is damage, too
+            while stream.read(_BUFFER):  # read to the end, as damage behind the archive counts, too
                 tell_position()
         else:
             write_sparse(image, target, tell_position)
@@ -194,7 +196,7 @@ def _unpack_tar(stream: IO[bytes], name: str, target: Path, tell: Callable[[], N
             if len(files) == 1 or _images(files) == [member.name]:
                 content = archive.extractfile(member)
                 assert content is not None, "a regular file has content"
-                # One full of holes may have more than its archive.
+                # A member full of holes may have more bytes than its archive.
                 write_sparse(limited(content, name, MAX_UNPACKED), target, tell)
     if len(files) != 1 and len(_images(files)) != 1:
         raise _no_single_image(name, files)
@@ -217,7 +219,7 @@ def _unpack_zip(path: Path, name: str, target: Path, tell: Tell) -> None:
 
 @contextmanager
 def _zip_damage_reported() -> Iterator[None]:
-    """Raise `zipfile.BadZipFile` for whatever the reader cannot read: a cipher, a broken header."""
+    """Raise `zipfile.BadZipFile` for the reader's other errors: a cipher, a broken header."""
     wrong: tuple[type[Exception], ...]
     wrong = (NotImplementedError, RuntimeError, lzma.LZMAError, ValueError, struct.error)
     try:
@@ -234,7 +236,7 @@ def _no_single_image(name: str, files: Sequence[str]) -> JobError:
 
 
 def is_inside(name: str) -> bool:
-    """Whether the name of an archive's member stays within the folder that it is unpacked in."""
+    """Return whether an archive's member `name` stays within the folder of the unpacking."""
     return not name.startswith("/") and ".." not in name.split("/")
 
 
@@ -243,7 +245,7 @@ def _images(names: list[str]) -> list[str]:
 
 
 def _convert(path: Path, name: str, target: Path, deadline: Deadline) -> None:
-    """Make a raw image of a qcow2 image, which must not refer to other files."""
+    """Convert a qcow2 image, which must not refer to other files, to a raw image."""
     described = run_tool(["qemu-img", "info", "--output=json", "-f", "qcow2", str(path)], deadline)
     if described.returncode == 0:
         facts = json.loads(described.stdout)
@@ -265,13 +267,13 @@ def _convert(path: Path, name: str, target: Path, deadline: Deadline) -> None:
 
 
 def _check_qcow2(path: Path, name: str, deadline: Deadline) -> None:
-    """Raise `JobError` for a qcow2 image without all of its data: qemu-img reads it as zeros."""
+    """Raise `JobError` for a qcow2 image that lacks data: qemu-img reads zeros in its place."""
     command = ["qemu-img", "check", "-q", "-f", "qcow2", str(path)]
     try:
         is_whole = run_tool(command, deadline).returncode in (0, _LEAKS)
-    except TooMuchOutput:  # a line for each cluster that is missing
+    except TooMuchOutput:  # it prints a line for each missing cluster
         is_whole = False
-    # The check finds whole clusters behind the end of the file, the map a part of the last one.
+    # `check` finds whole clusters behind the end of the file, `map` a part of the last one.
     if not is_whole or _end_of_data(path, deadline) > path.stat().st_size:
         raise JobError(
             f"{name} is a damaged qcow2 image",
@@ -280,7 +282,7 @@ def _check_qcow2(path: Path, name: str, deadline: Deadline) -> None:
 
 
 def _end_of_data(path: Path, deadline: Deadline) -> int:
-    """Return the end of the last byte of a qcow2 image that its file must have."""
+    """Return the number of bytes that the file of a qcow2 image must have for its data."""
     command = ["qemu-img", "map", "--output=json", "-f", "qcow2", str(path)]
     mapped = run_tool(command, deadline, limit=_MAX_MAP)
     extents = json.loads(mapped.stdout) if mapped.returncode == 0 else []
@@ -289,11 +291,11 @@ def _end_of_data(path: Path, deadline: Deadline) -> int:
 
 
 _SPARSE_HEAD = struct.Struct("<12xII8x")
-"""Of an Android sparse image: the bytes of a block, and the number of blocks when unpacked."""
+"""Fields of an Android sparse image: bytes of a block, and number of blocks when unpacked."""
 
 
 def _expand(path: Path, name: str, target: Path, deadline: Deadline) -> None:
-    """Make a raw image of an Android sparse image."""
+    """Convert an Android sparse image to a raw image."""
     head = head_of(path)
     if len(head) < _SPARSE_HEAD.size:
         raise EOFError("it ends within its header")
