@@ -285,13 +285,12 @@ class Driver:
     def _open_console(self, deadline: Deadline) -> Console:
         config = self._config
         stream = _open_stream(config.connection_command, config.connection_timeout, deadline)
-        console = Console(stream, self._setup.recorder, watch=self._setup.watch).__enter__()
-        try:
+        setup = self._setup
+        with ExitStack() as unwinding:
+            console = unwinding.enter_context(Console(stream, setup.recorder, watch=setup.watch))
             if config.connection_command_pattern and isinstance(stream, ProcessStream):
                 self._await_banner(console, deadline)
-        except BaseException:
-            console.close()
-            raise
+            unwinding.pop_all()
         return console
 
     def _await_banner(self, console: Console, deadline: Deadline) -> None:

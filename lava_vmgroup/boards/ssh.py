@@ -6,6 +6,7 @@ In LAVA v1 they have ``client_type = dummy`` and ``dummy_driver = ssh``.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from lava_vmgroup.base.deadline import Deadline
@@ -14,7 +15,7 @@ from lava_vmgroup.boards import BoardSetup
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.attached import AttachedStream
 from lava_vmgroup.connections.known_hosts import known_keys
-from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.ssh_access import Access, Address
 from lava_vmgroup.connections.ssh_keys import KeyFile
 from lava_vmgroup.console.console import Console
@@ -40,8 +41,7 @@ class Driver:
         self._access = _access(setup.config)
         if setup.watch is not None:
             setup.watch.hears_kernel = False
-        self._link: SshLink | None = None
-        self._console: Console | None = None
+        self._session = ExitStack()
 
     def configure(self, config: DeviceConfig) -> None:
         """See `Board.configure`."""
@@ -66,29 +66,26 @@ class Driver:
         config = self._config
         self._setup.log.event("state", "connecting to the host", state="connecting")
         limit = deadline.sub("SSH to the host", config.boot_linaro_timeout)
-        self._link = dial(self._access.address, self._access.key, limit)
-        self._console = Console(
-            AttachedStream(["sh", "-l", "-i"], self._link, limit),
+        link = dial(self._access.address, self._access.key, limit)
+        self._session.enter_context(link)
+        console = Console(
+            AttachedStream(["sh", "-l", "-i"], link, limit),
             self._setup.recorder,
             typing_delay_s=config.typing_delay_s("test_shell"),
             watch=self._setup.watch,
-        ).__enter__()
+        )
+        self._session.enter_context(console)
         # From here on the host's shell writes no history of the typed commands.
         for command in ("unset HISTFILE", *config.login_commands):
-            self._console.send_line(command, limit)
-        return Shell.prepare(self._console, limit)
+            console.send_line(command, limit)
+        return Shell.prepare(console, limit)
 
     def power_off(self, deadline: Deadline) -> None:
         """Do nothing: the host stays up."""
 
     def close(self) -> None:
         """Close the console and the connection."""
-        console, self._console = self._console, None
-        if console is not None:
-            console.close()
-        link, self._link = self._link, None
-        if link is not None:
-            link.close()
+        self._session.close()
 
     def _refusal(self) -> JobError:
         return JobError(

@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lava_vmgroup.multinode.member import Hold, Member, Message, Released
 from lava_vmgroup.multinode.standstill import Standstill
 from lava_vmgroup.multinode.syncs import Sync
 from lava_vmgroup.multinode.wire import Command, Reply, Request, RequestRefused, Response
@@ -48,38 +49,6 @@ ACK = Reply(response=Response.ACK)
 WAIT = Reply(response=Response.WAIT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Hold:
-    """A request that is answered later."""
-
-    request: Request
-    since: float
-    """Time of the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    number: int
-    """Position among the group's messages, from 1."""
-    data: Mapping[str, Any]
-
-
-Released = tuple[Hold, Reply]
-"""A held request with its answer."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Member:
-    """A member as its first request describes it."""
-
-    role: str
-    hostname: str
-    instance: str | None
-    """The one program that may speak for the member; None for clients that give none."""
-    came: int
-    """Number of messages sent before the member came; its `lava_wait` does not return them."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Group:
     """The state of a group; times are those of the caller's clock, in seconds."""
@@ -92,7 +61,7 @@ class Group:
     patience_s: float = PATIENCE_S
     members: dict[str, Member] = field(default_factory=dict)
     messages: int = 0
-    sent: dict[str | None, dict[str, _Message]] = field(default_factory=dict)
+    sent: dict[str | None, dict[str, Message]] = field(default_factory=dict)
     """The last message of each sender, by message id."""
     syncs: dict[str | None, Sync] = field(default_factory=dict)
     bundles: dict[str, Any] = field(default_factory=dict)
@@ -282,7 +251,7 @@ class Group:
     def _send(self, request: Request) -> Reply:
         self._weigh(("message", request.message_id, request.client), request.size)
         self.messages += 1
-        message = _Message(self.messages, request.message)
+        message = Message(self.messages, request.message)
         self.sent.setdefault(request.message_id, {})[request.client] = message
         self.changed = True
         return ACK

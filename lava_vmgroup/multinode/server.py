@@ -22,8 +22,8 @@ from typing import Any
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.vanished_peer import notice_vanished_peer
 from lava_vmgroup.multinode.exchange import SILENCE_S
-from lava_vmgroup.multinode.group import Hold, Released
 from lava_vmgroup.multinode.groups import Groups
+from lava_vmgroup.multinode.member import Hold, Released
 from lava_vmgroup.multinode.wire import (
     Command,
     FrameDecoder,

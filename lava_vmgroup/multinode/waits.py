@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from lava_vmgroup.multinode.group import STOP_MESSAGE_ID, Group, Hold, Released
+from lava_vmgroup.multinode.group import STOP_MESSAGE_ID, Group
+from lava_vmgroup.multinode.member import Hold, Released
 from lava_vmgroup.multinode.standstill import Standstill
 from lava_vmgroup.multinode.wire import Command, Reply, Request, Response
 

@@ -8,16 +8,13 @@ comes next on the host (another test shell, a reboot, the end) finds them closed
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 from lava_vmgroup import boards
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import (
-    InfrastructureError,
     JobError,
     NodeSkipped,
     PeerFailed,
@@ -28,7 +25,6 @@ from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.ssh import SshLink, dial
 from lava_vmgroup.connections.ssh_access import Access
-from lava_vmgroup.connections.stream import CHUNK, ByteStream
 from lava_vmgroup.console.access import open_to_ssh
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deploy.tftp import KernelFiles
@@ -38,15 +34,12 @@ from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.fitness import check_requires, questions_of
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
-from lava_vmgroup.testdefs.overlay import unpacking_s
-from lava_vmgroup.testshell.collected import MAX_BYTES, size_to_fetch
+from lava_vmgroup.systems.over_ssh import OverSsh
 from lava_vmgroup.vms.facts import ask
 from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.host import DIAL_S
-from lava_vmgroup.vms.images import StoredFile
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id, no_offer
 from lava_vmgroup.vms.network import bridge_of, make_network
-from lava_vmgroup.vms.spool import SpooledStream
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 
 _HELLO_S = 60.0
@@ -78,11 +71,8 @@ class HostNode(Node):
         if not self._board.deploys:
             _refuse_deployments(job, self._device.hostname)
         self._touched = False
-        self._link: SshLink | None = None
-        self._heartbeat: Heartbeat | None = None
         self._group = shared.group.target_group
         self._supervisor = Supervisor(job_folder(self._device.vm_folder, self._group))
-        self._records_read = 0
         self._vms_started = False
         self._vms_waited_for = False
 
@@ -106,69 +96,13 @@ class HostNode(Node):
         """Boot the board, open it to the VMs, and tell them to start."""
         self._board.configure(settings.over(self.config))
         self._stop_using_system(deadline)
-        self._shell = self._board.boot(deadline)
-        self.watch.came_up(self._shell, deadline)
-        self._open_to_vms(self._shell, deadline)
+        shell = self._board.boot(deadline)
+        self.watch.came_up(shell, deadline)
+        self._system = system = self._reached(shell, deadline)
+        self._open_to_vms(system, deadline)
         if self.job.auto_start_vms and not self._vms_started:
             self.client.send(VM_START, {"host_ip": self.attributes["host_ip"]}, deadline)
             self._vms_started = True
-
-    def unpack(
-        self, archive: bytes, directory: str, deadline: Deadline, trees: Sequence[StoredFile] = ()
-    ) -> None:
-        """See `Node.unpack`."""
-        assert self._link is not None, "a booted host has its link"
-        arguments = (directory, self._supervisor.ledger, str(_LEFTOVERS_S))
-        words = sh_command("nodes/claim_folder.sh", *arguments)
-        claiming = deadline.sub("an earlier job's files to be removed", _LEFTOVERS_S + DIAL_S)
-        claimed = self._link.run(words, claiming)
-        if claimed.status == _FOREIGN:
-            raise JobError(
-                f"the host has other files in {directory}, which is removed when the job ends",
-                hint="give lava_test_dir a folder that is not there yet",
-            )
-        if claimed.status == _LEFT_OVER:
-            raise InfrastructureError(
-                f"an earlier job has left files in {directory} on the host, which are still to be "
-                "removed",
-                hint="end what uses them on the host; the next job removes them",
-            )
-        if claimed.status != 0:
-            raise InfrastructureError(f"the host takes no tests: {claimed.output.strip()}")
-        size = len(archive) + sum(tree.path.stat().st_size for tree in trees)
-        limit = deadline.sub("unpacking the tests", unpacking_s(size))
-        command = ["sh", "-c", 'tar -xf - -C / && [ -d "$0" ]', directory]
-        self._link.check_run(command, limit, stdin=archive)
-        for number, tree in enumerate(trees):
-            command = ["tar", "-xf", "-", "-C", f"{directory}/trees/{number}"]
-            with tree.path.open("rb") as file:
-                self._link.check_run(command, limit, stdin=iter(partial(file.read, CHUNK), b""))
-
-    def collect(self, directory: str, deadline: Deadline) -> bytes:
-        """See `Node.collect`."""
-        assert self._link is not None, "a booted host has its link"
-        words = sh_command("nodes/pack_results.sh", directory, str(MAX_BYTES))
-        size = size_to_fetch(self._link.check_run(words, deadline))
-        packed = f"{directory}/results.tar"
-        archive = self._link.get_bytes(packed, size, deadline)
-        self._link.check_run(["rm", "-f", packed], deadline)
-        return archive
-
-    @contextmanager
-    def records(self, deadline: Deadline) -> Iterator[ByteStream]:
-        """See `Node.records`: what is added to a file, over SSH."""
-        assert self._link is not None, "a booted host has its link"
-        stream = SpooledStream(self._supervisor.records, self._link, deadline, self._records_read)
-        try:
-            yield stream
-        finally:
-            stream.close()
-            self._records_read = stream.position
-
-    @property
-    def records_file(self) -> str:
-        """See `Node.records_file`."""
-        return self._supervisor.records.path
 
     def message_sent(self, message_id: str) -> None:
         """The host's test may start the VMs itself."""
@@ -229,15 +163,23 @@ class HostNode(Node):
         self.watch.expect_reset()
         self._touched = True
 
-    def _open_to_vms(self, shell: Shell, deadline: Deadline) -> None:
-        """Connect to the host by SSH, and offer it to the VMs."""
+    def _reached(self, shell: Shell, deadline: Deadline) -> OverSsh:
+        """Connect to the booted host by SSH; with the system ends what the job has left there."""
         access = self._board.access or self._make_access(shell, deadline)
         self.shared.lab_key = access.key
-        self._link = link = dial(access.address, access.key, deadline.sub(_DIALING, DIAL_S))
+        link = dial(access.address, access.key, deadline.sub(_DIALING, DIAL_S))
+        system = OverSsh(shell, link, access, self._supervisor)
+        system.resources.enter_context(link)
+        system.resources.callback(self._clean_up, link)
+        return system
+
+    def _open_to_vms(self, system: OverSsh, deadline: Deadline) -> None:
+        """Have the host supervised, and offer it to the VMs."""
+        link, shell, access = system.link, system.shell, system.access
         host_ip = self.attributes.setdefault("host_ip", link.peer_ip())
         self.log.event("host", f"the host is reachable at {host_ip}", host_ip=host_ip)
-        self._be_supervised(link, access.keys_file, deadline)
-        self.watch.ask_of_resets(self._was_reset)
+        self._be_supervised(system, deadline)
+        self.watch.ask_of_resets(lambda: self._was_reset(link))
         self._check_requires(link, deadline)
         # What tests leave in the background ends with the job.
         shell.run(f"export {shlex.quote(self._supervisor.mark('.host'))}", deadline)
@@ -256,10 +198,9 @@ class HostNode(Node):
         )
         self.client.send(OFFER_ID, offer.to_message(), deadline)
 
-    def _was_reset(self) -> bool:
+    def _was_reset(self, link: SshLink) -> bool:
         limit = Deadline.after("the host after its firmware's words", _ALIVE_S)
-        link = self._link
-        return link is None or not self._supervisor.sees_same_boot(link, limit)
+        return not self._supervisor.sees_same_boot(link, limit)
 
     def _check_requires(self, link: SshLink, deadline: Deadline) -> None:
         """Skip the group when the host lacks what the job requires of it; nothing is launched."""
@@ -276,21 +217,22 @@ class HostNode(Node):
             self.client.send(VM_START, {}, deadline)
             raise
 
-    def _be_supervised(self, link: SshLink, keys_file: str, deadline: Deadline) -> None:
+    def _be_supervised(self, system: OverSsh, deadline: Deadline) -> None:
         """Have all that the job leaves on the host removed, even if this process dies."""
+        link, keys_file = system.link, system.access.keys_file
         bridge, patience_s = bridge_of(self._group), self._device.host_heartbeat_timeout
         told = self._supervisor.start(
             link, deadline, patience_s=patience_s, bridge=bridge, keys_file=keys_file
         )
-        self._records_read = 0
         for line in told:
             self.log.warning("leftovers", f"an earlier job was not cleaned up: {line}")
-        self._heartbeat = Heartbeat(
+        heartbeat = Heartbeat(
             self._supervisor.listen(link, deadline),
             lambda limit: self._supervisor.listen(link, limit, again=True),
             patience_s,
             self.host_is_lost,
         )
+        system.resources.callback(heartbeat.stop)
 
     def _hellos(self, deadline: Deadline) -> list[Hello]:
         vms = [name for name, _ in self.members if name != self.name]
@@ -320,24 +262,21 @@ class HostNode(Node):
         return opened.access
 
     def _leave_system(self) -> None:
+        system, self._system = self._system, None
+        if system is not None:
+            system.close()
+
+    def _clean_up(self, link: SshLink) -> None:
         """Remove the job's folder and key from the running host, as far as it still answers."""
-        link, self._link = self._link, None
-        heartbeat, self._heartbeat = self._heartbeat, None
-        self._shell = None
-        if link is None:
-            return
         limit = self.shared.cleanup("cleaning up the host")
         if self.watch.system_died:
             limit = limit.exactly("cleaning up a host whose system has died", _DEAD_S)
-        with link:
-            if heartbeat is not None:
-                heartbeat.stop()
-            try:
-                if self.shared.host_loss is not None:
-                    raise self.shared.host_loss
-                self._supervisor.end(link, limit)
-            except VMGroupError as error:
-                self.log.warning("cleanup", f"the host could not be cleaned up: {error}")
+        try:
+            if self.shared.host_loss is not None:
+                raise self.shared.host_loss
+            self._supervisor.end(link, limit)
+        except VMGroupError as error:
+            self.log.warning("cleanup", f"the host could not be cleaned up: {error}")
 
 
 def _refuse_deployments(job: NodeJob, hostname: str) -> None:
@@ -347,8 +286,3 @@ def _refuse_deployments(job: NodeJob, hostname: str) -> None:
             f"{deploying.place}: the host {hostname} is up already, nothing can be deployed to it",
             hint=f"give {deploying.command} the role of the VMs it is for",
         )
-
-
-_FOREIGN, _LEFT_OVER = 3, 4
-_LEFTOVERS_S = 120
-"""Seconds to wait for the supervisor of an earlier job, which has yet to notice the dead job."""

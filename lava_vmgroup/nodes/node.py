@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 
 from lava_vmgroup.base.cancel import CancelToken
@@ -14,7 +13,6 @@ from lava_vmgroup.base.errors import InfrastructureError, JobError, VMGroupError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.settings import BOOT_COMMANDS, DEFAULT_BOOT, BootSettings, DeploySettings
-from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deploy.tftp import KernelFiles
@@ -23,31 +21,17 @@ from lava_vmgroup.multinode import api
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.standstill import Standstill
 from lava_vmgroup.nodes.console_watch import NodeWatch
-from lava_vmgroup.nodes.room import check_room, place
 from lava_vmgroup.nodes.shared import Shared
-from lava_vmgroup.testdefs.overlay import (
-    OverlaySpec,
-    OverlayTest,
-    build_overlay,
-    placed_bytes,
-    placing_command,
-    runner_command,
-    trees_apart,
-    unpacking_s,
-)
+from lava_vmgroup.systems.system import System
+from lava_vmgroup.systems.test_run import TestRun
+from lava_vmgroup.testdefs.overlay import OverlaySpec, OverlayTest, placed_bytes, trees_apart
 from lava_vmgroup.testdefs.tree import size_of
 from lava_vmgroup.testshell.calls import IfBlocked
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
-from lava_vmgroup.testshell.feed import Feed
 from lava_vmgroup.testshell.replies import Reply
 from lava_vmgroup.testshell.runs import RunRecorder
-from lava_vmgroup.testshell.session import Session
-from lava_vmgroup.vms.images import StoredFile
 from lava_vmgroup.vms.introduction import is_introduction
 
-_COLLECT_S = 120.0
-_AFTERMATH_S = 20.0
-_INTERRUPT_S = 10.0
 _TELL_S = 5.0
 _TEST_SHELL = "lava_test_shell"
 _RUNNING = "running the tests"
@@ -88,7 +72,7 @@ class Node(abc.ABC):
         self._lab_config = config
         _refuse_unknown_options(job, config)
         self._settings = DeploySettings()
-        self._shell: Shell | None = None
+        self._system: System | None = None
         self._shells_to_come = sum(action.command == _TEST_SHELL for action in job.actions)
         self._tests_ended = False
         """True while the group counts the tests of this node as ended."""
@@ -127,32 +111,6 @@ class Node(abc.ABC):
         del carried, placed
 
     @abc.abstractmethod
-    def unpack(
-        self, archive: bytes, directory: str, deadline: Deadline, trees: Sequence[StoredFile] = ()
-    ) -> None:
-        """Unpack a tar archive at the root of the node's file system; makes `directory`.
-
-        The `trees`, tar archives too, go to ``trees/0``, ``trees/1`` and so on in it.
-        """
-
-    @abc.abstractmethod
-    def collect(self, directory: str, deadline: Deadline) -> bytes:
-        """What the tests of the last run left in `directory`, as a tar of its results folder."""
-
-    def records(self, deadline: Deadline) -> AbstractContextManager[ByteStream | None]:
-        """The way by which the node's tests record beside its console, if there is one.
-
-        It goes on where the last one ended.
-        """
-        del deadline
-        return nullcontext()
-
-    @property
-    def records_file(self) -> str:
-        """Where the node's tests write for `records`; empty where they find a port for that."""
-        return ""
-
-    @abc.abstractmethod
     def close(self) -> None:
         """Stop what runs and remove what was left; never raises, blocks for a limited time."""
 
@@ -179,15 +137,20 @@ class Node(abc.ABC):
         """Learn that the node's test has sent a message to the group."""
 
     @property
+    def system(self) -> System:
+        """The booted system.  Raises `InfrastructureError` before the first boot."""
+        if self._system is None:
+            raise InfrastructureError("the system has not been booted")
+        return self._system
+
+    @property
     def shell(self) -> Shell:
         """The shell on the node's console, once it has booted."""
-        if self._shell is None:
-            raise InfrastructureError("the system has not been booted")
-        return self._shell
+        return self.system.shell
 
     def ensure_booted(self, deadline: Deadline) -> None:
         """Boot unless that was done since the last deployment."""
-        if self._shell is None:
+        if self._system is None:
             self.boot(deadline)
 
     def run_tests(
@@ -203,10 +166,32 @@ class Node(abc.ABC):
         `directory` is where the tests go on the node, with a name of its own for each node by
         default; `repeat_count` is what they learn as REPEAT_COUNT.
         """
-        size, trees = placed_bytes(tests), trees_apart(tests)
-        self.expect_tests(sum(map(size_of, trees)), size)
+        trees = trees_apart(tests)
+        self.expect_tests(sum(map(size_of, trees)), placed_bytes(tests))
         self.ensure_booted(deadline)
-        spec = OverlaySpec(
+        run = TestRun(
+            system=self.system,
+            spec=self._spec(tests, directory, repeat_count),
+            recorder=self.recorder,
+            records_log=self._records_log,
+            log=self.log,
+        )
+        run.install([self.shared.packed(tree, deadline) for tree in trees], deadline)
+        self.recorder.expect_tests(tests)
+        self._tell_tests(deadline, begin=True)
+        self.log.event("state", _RUNNING, state=_RUNNING)
+        try:
+            with self.watch.running_tests():
+                run.run(self._answer, self.client.who_waits, deadline)
+        except VMGroupError:
+            run.collect_after_failure(deadline)
+            raise
+        self._shells_to_come -= 1
+        self._tell_tests(deadline)
+        run.collect(deadline)
+
+    def _spec(self, tests: list[OverlayTest], directory: str, repeat_count: int) -> OverlaySpec:
+        return OverlaySpec(
             node=self.name,
             role=self.job.role,
             group=self.members,
@@ -220,34 +205,8 @@ class Node(abc.ABC):
             server_ip=self.shared.lab.dispatcher.lava_server_ip,
             exports=self.shared.lab.dispatcher.proxy_variables,
             repeat_count=repeat_count,
-            records_file=self.records_file,
+            records_file=self.system.records_file,
         )
-        self.log.event("state", "installing the tests", state="installing the tests")
-        if trees:
-            check_room(self.shell, str(spec.directory), size, deadline)
-        packed = [self.shared.packed(tree, deadline) for tree in trees]
-        self.unpack(build_overlay(spec), str(spec.directory), deadline, packed)
-        if trees:
-            limit = deadline.sub("giving each test its files", unpacking_s(size))
-            place(self.shell, placing_command(spec), limit)
-        self.recorder.expect_tests(tests)
-        self._tell_tests(deadline, begin=True)
-        self.log.event("state", _RUNNING, state=_RUNNING)
-        try:
-            with self.watch.running_tests(), self._feed(deadline) as feed:
-                who_waits = self.client.who_waits
-                session = Session(
-                    self.shell, self.recorder, self._answer, self.log, feed, who_waits
-                )
-                session.run(runner_command(spec), deadline)
-        except VMGroupError:
-            # The deadline may be what ended the tests; what they left is worth a moment more.
-            after = deadline.beyond("collecting the results of a failure", _AFTERMATH_S)
-            self._collect(spec, after, interrupted=True)
-            raise
-        self._shells_to_come -= 1
-        self._tell_tests(deadline)
-        self._collect(spec, deadline.sub("collecting the results", _COLLECT_S))
 
     def _tell_tests(self, deadline: Deadline, *, begin: bool = False) -> None:
         """Tell the group when no test of this node answers any more, or does again."""
@@ -261,42 +220,6 @@ class Node(abc.ABC):
         except VMGroupError as error:
             deadline.check()
             self.log.debug("multinode", f"the group does not know of the tests: {error.message}")
-
-    @contextmanager
-    def _feed(self, deadline: Deadline) -> Iterator[Feed | None]:
-        """What the node's tests record beside its console."""
-        with self.records(deadline) as stream:
-            if stream is None:
-                yield None
-                return
-            with Feed(stream, self.shell.console, self._records_log) as feed:
-                yield feed
-
-    def _collect(self, spec: OverlaySpec, deadline: Deadline, *, interrupted: bool = False) -> None:
-        """Bring what the tests left to the recorder; results need nothing of it."""
-        if interrupted and self.token.reason is not None:
-            return
-        self.log.event("state", "collecting the results", state="collecting the results")
-        try:
-            if interrupted:
-                self._interrupt(deadline.sub("interrupting the tests", _INTERRUPT_S))
-            archive = self.collect(str(spec.directory), deadline)
-            if not archive:
-                raise InfrastructureError("nothing was packed")
-        except VMGroupError as error:
-            if self.token.reason is not None and not interrupted:
-                raise
-            text = f"the files that the tests left are missing: {error.describe()}"
-            self.log.warning("collect", text)
-        else:
-            self.recorder.add_results(archive)
-
-    def _interrupt(self, deadline: Deadline) -> None:
-        """End what still runs of the tests; a node may have other ways than its console."""
-        try:
-            self.shell.interrupt(deadline)
-        except VMGroupError as error:
-            self.log.warning("collect", f"the tests cannot be interrupted: {error.describe()}")
 
     def _answer(
         self, call: MultiNodeCall, token: CancelToken, deadline: Deadline, if_blocked: IfBlocked

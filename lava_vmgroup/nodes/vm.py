@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, JobError, NodeSkipped, Unfit, VMGroupError
+from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.commands import names_root
 from lava_vmgroup.config.device import QemuArch, QemuNetwork
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.ssh import SshLink
-from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
@@ -25,10 +25,11 @@ from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.nodes.fitness import Cargo, check_host, check_requires, config_of, guest_of
 from lava_vmgroup.nodes.node import Node
-from lava_vmgroup.nodes.room import refuse_in_memory
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.nodes.vm_kernel import check_kernel, fitting_tree, with_right_root
 from lava_vmgroup.nodes.vm_plan import Deployed, VMPlan, qemu_ended
+from lava_vmgroup.systems.over_disk import OverDisk
+from lava_vmgroup.systems.room import refuse_in_memory
 from lava_vmgroup.vms.accelerator import UNKNOWN_ACCELERATOR, Accelerator, HostFacts
 from lava_vmgroup.vms.folder import LAUNCH, OVERLAY, VMFolder, launch_program
 from lava_vmgroup.vms.heartbeat import Heartbeat
@@ -36,10 +37,33 @@ from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import StoredFile, stored
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
 from lava_vmgroup.vms.network import HOOK
-from lava_vmgroup.vms.overlay_disk import OverlayDisk, StoredTar, refuse_large
+from lava_vmgroup.vms.overlay_disk import OverlayDisk, refuse_large
 from lava_vmgroup.vms.qemu import Machine, argv, argv_around
 
 _NETWORK_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachedHost:
+    """The host of a VM, and the VM's own connection to it."""
+
+    host: VMHost
+    link: SshLink
+    log: NodeLog
+    heartbeat: Heartbeat | None
+    """The VM's own, if its host is run by another process."""
+
+    def store(self, file: StoredFile, deadline: Deadline) -> str:
+        """Put a file into the host's image store; return its path there."""
+        return self.host.store.put(file.path, file.digest, self.link, self.log, deadline)
+
+    def store_given(self, file: StoredFile | None, deadline: Deadline) -> str | None:
+        """Put a file, if there is one, into the host's image store; return its path there."""
+        return None if file is None else self.store(file, deadline)
+
+    def store_all(self, files: Iterable[StoredFile], deadline: Deadline) -> tuple[str, ...]:
+        """Put files into the host's image store; return their paths there."""
+        return tuple(self.store(file, deadline) for file in files)
 
 
 class VMNode(Node):
@@ -47,13 +71,10 @@ class VMNode(Node):
 
     def __init__(self, job: NodeJob, name: str, shared: Shared, token: CancelToken) -> None:
         super().__init__(job, name, shared, token, config_of(job, shared.lab))
-        self._link: SshLink | None = None
+        self._reached: ReachedHost | None = None
         self._deployed: Deployed | None = None
-        self._console: Console | None = None
+        self._running = ExitStack()
         self._folder: VMFolder | None = None
-        self._records_read = 0
-        self._host: VMHost | None = None
-        self._heartbeat: Heartbeat | None = None
 
     def join(self, deadline: Deadline) -> None:
         """Introduce the VM to the host, too."""
@@ -78,28 +99,28 @@ class VMNode(Node):
         if kernel is not None:
             fitting_tree(None, self.job, self.config, self.log)
             check_kernel(kernel.path, self.job, self.config, None, self.log)
-        link = self._reach_host(deadline)
+        at = self._reach_host(deadline)
         cargo = Cargo(
             files=(prepared.disk, kernel, initrd, *flash),
             layer=image.stat().st_size,
             wants_firmware=not flash and kernel is None,
             kernel=kernel,
         )
-        self._check_host(cargo, link, deadline)
+        self._check_host(cargo, at, deadline)
         self._stop(deadline)
         append, root = prepared.append, self._settings.root_part or prepared.partition
         if append is None:
             arguments = self.config.kernel_arguments("boot_cmds")
             append = arguments.replace(self.config.root_device, f"/dev/vda{root or ''}")
         self._deployed = Deployed(
-            disk=self._store(prepared.disk, link, deadline),
+            disk=at.store(prepared.disk, deadline),
             disk_size=image.stat().st_size,
-            kernel=self._store(kernel, link, deadline),
-            initrd=self._store(initrd, link, deadline),
+            kernel=at.store_given(kernel, deadline),
+            initrd=at.store_given(initrd, deadline),
             append=append if kernel else "",
             layout=prepared.layout if kernel else None,
             root=root,
-            pflash=self._store_all(flash, link, deadline),
+            pflash=at.store_all(flash, deadline),
         )
 
     def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
@@ -116,16 +137,16 @@ class VMNode(Node):
         root = layout.root() if layout else None
         if files.kernel is not None:
             check_kernel(files.kernel, self.job, self.config, None, self.log)
-        link = self._reach_host(deadline)
+        at = self._reach_host(deadline)
         cargo = Cargo(
             files=(*given.values(), *flash),
             layer=disk_size,
             wants_firmware=not (files.kernel or files.firmware or flash),
             kernel=given.get("kernel"),
         )
-        self._check_host(cargo, link, deadline)
+        self._check_host(cargo, at, deadline)
         self._stop(deadline)
-        remote = {name: self._store(file, link, deadline) for name, file in given.items()}
+        remote = {name: at.store(file, deadline) for name, file in given.items()}
         self._deployed = Deployed(
             disk=remote.get("rootfs"),
             disk_size=disk_size,
@@ -139,13 +160,13 @@ class VMNode(Node):
             layout=layout if files.kernel else None,
             root=self._settings.root_part or (root.number if root else None),
             firmware=remote.get("firmware"),
-            pflash=self._store_all(flash, link, deadline),
+            pflash=at.store_all(flash, deadline),
         )
 
     def boot(self, deadline: Deadline, settings: BootSettings = DEFAULT_BOOT) -> None:
         """Launch the VM on the host and bring the guest to a shell on its console."""
         config = settings.over(self.config)
-        link = self._reach_host(deadline)
+        at = self._reach_host(deadline)
         deployed = self._deployed
         if deployed is None:
             if not self.job.launch_with:
@@ -153,7 +174,7 @@ class VMNode(Node):
                     "there is nothing to boot on this VM",
                     hint=f"give role {self.job.role!r} a deploy action, or the VM an image",
                 )
-            self._check_host(Cargo(), link, deadline)
+            self._check_host(Cargo(), at, deadline)
             deployed = Deployed()
         self._stop(deadline)
         if settings.chooses_commands:
@@ -164,21 +185,23 @@ class VMNode(Node):
         self.watch.expect_boot(
             ramdisk_is_system=is_ramdisk and not names_root(deployed.append or "")
         )
-        self._console = self._launch(deployed, link, deadline)
+        folder = self._folder = VMFolder(self.name, at.host.supervisor, at.link)
+        console = self._launch(folder, deployed, at, deadline)
         prompts = (self.job.shell_prompt,) if self.job.shell_prompt else ()
         limit = deadline.sub("the VM's shell prompt", config.boot_linaro_timeout)
         try:
             login = login_of(config, *prompts)
-            reach_shell(self._console, login, limit, silence_s=self.watch.silence_s)
-            self._shell = Shell.prepare(self._console, limit)
+            reach_shell(console, login, limit, silence_s=self.watch.silence_s)
+            shell = Shell.prepare(console, limit)
         except InfrastructureError as error:
             if deadline.is_over:
                 raise
-            raise self._explained(error) from error
-        self.watch.came_up(self._shell, deadline)
+            raise self._explained(error, folder) from error
+        self._system = self._system_in(folder, shell, at)
+        self.watch.came_up(shell, deadline)
         if not self.job.launch_with:
             self.watch.ask_of_resets(lambda: False)  # QEMU ends instead: -no-reboot
-        self._join_network(self._shell, deadline)
+        self._join_network(shell, at.host, deadline)
 
     def expect_tests(self, carried: int, placed: int) -> None:
         """See `Node.expect_tests`."""
@@ -189,34 +212,6 @@ class VMNode(Node):
         if deployed.kernel and not deployed.disk and "nfs" not in deployed.append:
             refuse_in_memory(placed, deployed.initrd_size, self.config.qemu_memory)
 
-    def unpack(
-        self, archive: bytes, directory: str, deadline: Deadline, trees: Sequence[StoredFile] = ()
-    ) -> None:
-        """See `Node.unpack`."""
-        disk, link = self._overlay, self._link
-        assert link is not None, "a booted VM has its link to the host"
-        if not disk.is_found(deadline):
-            disk.type(archive, directory, [tree.path for tree in trees], deadline)
-            return
-        paths = self._store_all(trees, link, deadline)
-        sizes = [tree.path.stat().st_size for tree in trees]
-        disk.unpack(archive, directory, [*map(StoredTar, paths, sizes)], deadline)
-
-    def collect(self, directory: str, deadline: Deadline) -> bytes:
-        """See `Node.collect`."""
-        return self._overlay.collect(directory, deadline)
-
-    @contextmanager
-    def records(self, deadline: Deadline) -> Iterator[ByteStream]:
-        """See `Node.records`: what the guest writes to its port."""
-        assert self._folder is not None, "a booted VM has its folder"
-        stream = self._folder.records(self._records_read, deadline)
-        try:
-            yield stream
-        finally:
-            stream.close()
-            self._records_read = stream.position
-
     def close(self) -> None:
         """Stop QEMU, remove the VM's folder, and tell the group that this VM is gone."""
         self.watch.stop()
@@ -224,10 +219,10 @@ class VMNode(Node):
             self._stop(self.shared.cleanup("stopping the VM"))
         except VMGroupError as error:
             self.log.warning("cleanup", f"the VM could not be removed from the host: {error}")
-        if self._heartbeat is not None:
-            self._heartbeat.stop(leaving=self._folder is None)
-        if self._link is not None:
-            self._link.close()
+        if self._reached is not None:
+            if self._reached.heartbeat is not None:
+                self._reached.heartbeat.stop(leaving=self._folder is None)
+            self._reached.link.close()
         try:
             cleanup = self.shared.cleanup("telling the group that the VM is gone")
             self.client.with_token(cleanup.token).send(VM_STOP, {}, cleanup)
@@ -243,38 +238,33 @@ class VMNode(Node):
     def message_sent(self, message_id: str) -> None:
         """Only the host's messages matter to the host."""
 
-    @property
-    def _on(self) -> VMHost:
-        """The host, once it has been reached."""
-        assert self._host is not None, "a VM that has its link has its host"
-        return self._host
+    def _plan(self, host: VMHost) -> VMPlan:
+        return VMPlan(job=self.job, name=self.name, config=self.config, host=host)
 
-    @property
-    def _plan(self) -> VMPlan:
-        return VMPlan(job=self.job, name=self.name, config=self.config, host=self._on)
+    def _system_in(self, folder: VMFolder, shell: Shell, at: ReachedHost) -> OverDisk:
+        disk = OverlayDisk(f"{folder.path}/{OVERLAY}", at.link, shell, self.log)
 
-    @property
-    def _overlay(self) -> OverlayDisk:
-        assert self._link is not None, "a booted VM has its link to the host"
-        return OverlayDisk(f"{self._plan.folder}/{OVERLAY}", self._link, self.shell, self.log)
+        return OverDisk(shell, folder, disk, at.store)
 
-    def _reach_host(self, deadline: Deadline) -> SshLink:
-        """The VM's own connection to the host, as soon as the host says that VMs may start."""
-        if self._link is None:
+    def _reach_host(self, deadline: Deadline) -> ReachedHost:
+        """Connect to the host, as soon as the host says that VMs may start."""
+        if self._reached is None:
             self.log.event("state", "waiting for the host", state="waiting for the host")
-            self._host = self._meet_host(deadline)
-            self._link = self._host.dial(deadline)
+            host = self._meet_host(deadline)
+            link = host.dial(deadline)
+            heartbeat = None
             if not self.shared.runs_host:
-                self._heartbeat = self._host.heartbeat(self.name, self.host_is_lost, deadline)
-        return self._link
+                heartbeat = host.heartbeat(self.name, self.host_is_lost, deadline)
+            self._reached = ReachedHost(host=host, link=link, log=self.log, heartbeat=heartbeat)
+        return self._reached
 
-    def _check_host(self, cargo: Cargo, link: SshLink, deadline: Deadline) -> None:
+    def _check_host(self, cargo: Cargo, at: ReachedHost, deadline: Deadline) -> None:
         """Refuse a host that cannot carry the VM before anything is sent there."""
-        host, job = self._on, self.job
-        facts = host.facts(link, deadline)
+        host, job = at.host, self.job
+        facts = host.facts(at.link, deadline)
         check_requires(job, self.shared.lab, facts)
         try:
-            check_host(job, self.config, self.shared, host, cargo, link, self.log, deadline)
+            check_host(job, self.config, self.shared, host, cargo, at.link, self.log, deadline)
         except Unfit as error:
             if not job.optional:
                 raise
@@ -282,16 +272,16 @@ class VMNode(Node):
         # Starting QEMU takes a slow host a while, in which the others may upload.
         kind = f"{job.device_type} {job.accelerator.value}"
         if not job.launch_with and (job.skips_without_qemu or host.is_first(kind)):
-            self._accelerator(facts, link, deadline)
+            self._accelerator(facts, at, deadline)
 
-    def _accelerator(self, facts: HostFacts, link: SshLink, deadline: Deadline) -> Accelerator:
+    def _accelerator(self, facts: HostFacts, at: ReachedHost, deadline: Deadline) -> Accelerator:
         """Choose how QEMU runs the VM on this host.
 
         Raises `Unfit`, or `NodeSkipped` if the job goes on without the VM.
         """
         guest = guest_of(self.job, self.config, facts)
         try:
-            return self._on.accelerator(guest, link, self.log, deadline)
+            return at.host.accelerator(guest, at.link, self.log, deadline)
         except Unfit as error:
             if not self.job.skips_without_qemu:
                 raise
@@ -306,53 +296,45 @@ class VMNode(Node):
         group = self.shared.group.target_group
         return self.shared.host_at(Offer.from_message(offers.get(starter, {}), group))
 
-    def _store(self, file: StoredFile | None, link: SshLink, deadline: Deadline) -> str | None:
-        if file is None:
-            return None
-        return self._on.store.put(file.path, file.digest, link, self.log, deadline)
-
-    def _store_all(
-        self, files: Sequence[StoredFile], link: SshLink, deadline: Deadline
-    ) -> tuple[str, ...]:
-        paths = (self._store(file, link, deadline) for file in files)
-        return tuple(path for path in paths if path is not None)
-
-    def _launch(self, deployed: Deployed, link: SshLink, deadline: Deadline) -> Console:
-        """Start the VM in a folder of its own; gives its console."""
-        self._folder = VMFolder(self.name, self._on.supervisor, link)
-        self._records_read = 0
-        machine = self._describe(deployed, link, deadline)
-        programs = {} if self._plan.port is None else {HOOK: self._plan.port.hook}
+    def _launch(
+        self, folder: VMFolder, deployed: Deployed, at: ReachedHost, deadline: Deadline
+    ) -> Console:
+        """Start the VM in its folder; return its console."""
+        plan = self._plan(at.host)
+        machine = self._describe(plan, deployed, at, deadline)
+        programs = {} if plan.port is None else {HOOK: plan.port.hook}
         if self.job.launch_with and machine is not None:
             programs[LAUNCH] = launch_program(*argv_around(machine))
-        self._folder.make(programs, deadline)
-        self._folder.add_flash(deployed.pflash, deadline)
+        folder.make(programs, deadline)
+        folder.add_flash(deployed.pflash, deadline)
         if deployed.disk is not None:
-            self._folder.add_layer(deployed.disk, deployed.disk_size, self.shared.work, deadline)
+            folder.add_layer(deployed.disk, deployed.disk_size, self.shared.work, deadline)
         if self.job.launch_with:
             self.log.event("state", "booting by launch_with", state="booting")
             self.attributes["accelerator"] = UNKNOWN_ACCELERATOR
             limit = deadline.sub("launch_with", self.config.boot_linaro_timeout)
-            environment = self._plan.environment(deployed, can_launch=machine is not None)
-            stream = self._folder.start_by(self.job.launch_with, environment, limit)
+            environment = plan.environment(deployed, can_launch=machine is not None)
+            stream = folder.start_by(self.job.launch_with, environment, limit)
         else:
             assert machine is not None, "without launch_with there is a machine to describe"
             self.log.event("state", f"booting under {machine.accelerator.name}", state="booting")
-            stream = self._folder.start(argv(machine), deadline, disk_bytes=deployed.disk_size)
+            stream = folder.start(argv(machine), deadline, disk_bytes=deployed.disk_size)
         delay_s = self.config.typing_delay_s("test_shell")
-        return Console(
-            stream, self.console_log, typing_delay_s=delay_s, watch=self.watch
-        ).__enter__()
+        return self._running.enter_context(
+            Console(stream, self.console_log, typing_delay_s=delay_s, watch=self.watch)
+        )
 
-    def _describe(self, deployed: Deployed, link: SshLink, deadline: Deadline) -> Machine | None:
+    def _describe(
+        self, plan: VMPlan, deployed: Deployed, at: ReachedHost, deadline: Deadline
+    ) -> Machine | None:
         """The machine to launch, with the accelerator that the host really has.
 
         None for a VM that the job launches itself, on a host without the QEMU for it.
         """
-        config, host = self.config, self._on
+        config, host, link = self.config, at.host, at.link
         facts = host.facts(link, deadline)
         try:
-            accelerator = self._accelerator(facts, link, deadline)
+            accelerator = self._accelerator(facts, at, deadline)
         except (InfrastructureError, NodeSkipped) as error:
             if not self.job.launch_with:
                 raise
@@ -362,11 +344,11 @@ class VMNode(Node):
         if not self.job.launch_with:
             self.attributes.update(accelerator.attributes)
         guest = guest_of(self.job, config, facts)
-        return self._plan.machine(deployed, guest, accelerator, facts, cpus)
+        return plan.machine(deployed, guest, accelerator, facts, cpus)
 
-    def _join_network(self, shell: Shell, deadline: Deadline) -> None:
+    def _join_network(self, shell: Shell, host: VMHost, deadline: Deadline) -> None:
         """Give the guest its address; one that cannot take it goes without, which is said."""
-        port = self._plan.port
+        port = self._plan(host).port
         if port is None:
             return
         limit = deadline.sub("the guest's network", _NETWORK_S)
@@ -379,18 +361,17 @@ class VMNode(Node):
     def _stop(self, deadline: Deadline) -> None:
         """End what runs of the VM on the host and remove the VM's folder there."""
         self.watch.expect_reset()
-        if self._console is not None:
-            self._console.close()
-        self._console = self._shell = None
+        self._running.close()
+        self._system = None
         if self.shared.host_loss is not None:
             raise self.shared.host_loss
         if self._folder is not None:
             self._folder.remove(deadline)
             self._folder = None
 
-    def _explained(self, error: InfrastructureError) -> InfrastructureError:
+    def _explained(self, error: InfrastructureError, folder: VMFolder) -> InfrastructureError:
         """A console that closed early, explained by what QEMU said."""
-        if error is self.shared.host_loss or self._folder is None:
+        if error is self.shared.host_loss:
             return error
-        said = self._folder.complaints(self.shared.cleanup("reading QEMU's messages"))
+        said = folder.complaints(self.shared.cleanup("reading QEMU's messages"))
         return qemu_ended(said, self.config) if said else error

@@ -19,17 +19,14 @@ The rules, and their reasons:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import (
     DeadlineExpired,
-    GroupStuck,
     InfrastructureError,
     LinkLost,
-    MultiNodeError,
-    PeerFailed,
     TestError,
     VMGroupError,
 )
@@ -39,7 +36,6 @@ from lava_vmgroup.console.escapes import without_escapes
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.whereabouts import Whereabouts
 from lava_vmgroup.results.printable import one_line
-from lava_vmgroup.testshell.answers import Answers
 from lava_vmgroup.testshell.calls import Answer, Answered, Calls, Doubted
 from lava_vmgroup.testshell.complaints import Complaints
 from lava_vmgroup.testshell.events import (
@@ -49,7 +45,6 @@ from lava_vmgroup.testshell.events import (
     EndTestCase,
     Event,
     Malformed,
-    MultiNodeApi,
     MultiNodeCall,
     PartWanted,
     Recorded,
@@ -63,18 +58,14 @@ from lava_vmgroup.testshell.events import (
     TestSet,
 )
 from lava_vmgroup.testshell.feed import FedLine, Feed
-from lava_vmgroup.testshell.records import Ledger, Place, enveloped
+from lava_vmgroup.testshell.records import Ledger, Place
 from lava_vmgroup.testshell.replies import (
-    PartsReply,
-    Reply,
-    reply_again,
-    reply_nack,
     reply_sent,
     reply_settle,
 )
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.signals import SignalParser, single_markers
-from lava_vmgroup.testshell.transfer import Transfer
+from lava_vmgroup.testshell.typist import Typist
 
 _SHOWN = 200
 """Characters of a call that the log shows."""
@@ -123,9 +114,8 @@ class Session:
         self._parser = SignalParser()
         self._fed_parser = SignalParser()
         self._ledger = Ledger()
-        self._answers = Answers()
+        self._typist = Typist(shell.console, log)
         self._complaints = Complaints(log, "markers that are damaged or broken")
-        self._transfer: Transfer | None = None
         self._failed_call: VMGroupError | None = None
         self._is_over = False
         """True once the runner has ended."""
@@ -225,7 +215,7 @@ class Session:
     def _take_request(self, told: PartWanted | Blocked, deadline: Deadline) -> None:
         """Serve a helper that waits: type the part that it asks for, or note that it is blocked."""
         if isinstance(told, PartWanted):
-            self._type_part(told, deadline)
+            self._typist.type_part(told, deadline)
         else:
             self._calls.confirm(told.place)
 
@@ -255,7 +245,7 @@ class Session:
         if not self._is_ours(place):
             return
         if not self._ledger.take(place):
-            self._type_again(place, deadline)
+            self._typist.type_again(place, deadline)
             if isinstance(event, MultiNodeCall):
                 self._calls.ask_again(place, deadline)
             return
@@ -267,7 +257,7 @@ class Session:
                 self._await_fed(place.test, deadline)
                 if self._is_over:
                     return  # a shell would take the answer for a command
-                self._type(reply_settle(self._ledger.wanted(place.test)), place, deadline)
+                self._typist.type(reply_settle(self._ledger.wanted(place.test)), place, deadline)
             case MultiNodeCall():
                 self._start_call(event, place, deadline)
             case Malformed():
@@ -296,38 +286,13 @@ class Session:
             "records", f"a record came damaged: {damaged.text[:_SHOWN]!r}", logging.DEBUG
         )
         if damaged.call is not None and not self._ledger.has(damaged.call):
-            self._console.send_line(enveloped(damaged.call, reply_again()), deadline)
-
-    def _type(self, reply: Reply, place: Place | None, deadline: Deadline) -> None:
-        """Type an answer; keep an answer to a record, because it may not arrive."""
-        if isinstance(reply, PartsReply):
-            self._transfer = Transfer(reply, self._console, place)
-            self._transfer.begin(deadline)
-        else:
-            line = reply if place is None else enveloped(place, reply)
-            self._console.send_line(line, deadline)
-        if place is not None:
-            self._answers.keep(place, reply)
-
-    def _type_again(self, place: Place, deadline: Deadline) -> None:
-        """Type the answer to a record again, if there is one and it is not on its way."""
-        reply = self._answers.due(place)
-        under_way = self._transfer is not None and self._transfer.name == place.word
-        if reply is not None and not under_way:
-            self._type(reply, place, deadline)
+            self._typist.ask_again(damaged.call, deadline)
 
     def _complain(self, signal: Malformed, deadline: Deadline, place: Place | None = None) -> None:
         """Log a broken marker; if it was a call, refuse it, because its helper may wait."""
         self._complaints.tell("malformed", f"{signal.reason}: {signal.text[:_SHOWN]!r}")
         if signal.api is not None:
-            self._refuse(signal.api, place, deadline)
-
-    def _refuse(self, api: MultiNodeApi, place: Place | None, deadline: Deadline) -> None:
-        refusal = reply_nack(api)
-        if refusal is None and place is not None:
-            refusal = reply_sent()  # lava-send does not ask if the message was sent
-        if refusal is not None:
-            self._type(refusal, place, deadline)
+            self._typist.refuse(signal.api, place, deadline)
 
     def _next_event(self, deadline: Deadline) -> Line | Posted | None:
         """Wait for the console's next event and return it.
@@ -335,18 +300,15 @@ class Session:
         If the node does not ask for the next part of a reply in time, type the last part again and
         return None.
         """
-        transfer = self._transfer
         try:
             return self._console.next_event(
-                transfer.patience(deadline) if transfer else deadline,
+                self._typist.patience(deadline),
                 may_be_silent=self._calls.are_waiting,
                 nudge=lambda: self._whereabouts.look(deadline),
             )
         except DeadlineExpired:
-            if transfer is None or deadline.is_over:
+            if deadline.is_over or not self._typist.repeat_part(deadline):
                 raise
-        with self._refusing(transfer.api, transfer.place, deadline):
-            transfer.repeat(deadline)
         return None
 
     def _note(self, signal: Event, place: Place | None = None) -> None:
@@ -365,7 +327,7 @@ class Session:
         """Begin a call, which waits in a thread of its own; refuse it if too many wait."""
         if self._calls.are_many:
             self._complaints.tell("multinode", "too many calls at once")
-            self._refuse(call.api, place, deadline)
+            self._typist.refuse(call.api, place, deadline)
             return
         words = one_line(" ".join((call.api.helper, call.message_id, *call.arguments)))
         words = words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
@@ -376,7 +338,7 @@ class Session:
     def _type_answer(self, answered: Answered, deadline: Deadline) -> None:
         api, reply, place = answered.call.api, answered.reply, answered.place
         self._calls.forget(place)
-        with self._refusing(api, place, deadline):
+        with self._typist.refusing(api, place, deadline):
             if answered.error is not None:
                 self._failed_call = answered.error
                 raise answered.error
@@ -384,29 +346,4 @@ class Session:
             if reply is None and place is not None:
                 reply = reply_sent()
         if reply is not None:
-            self._type(reply, place, deadline)
-
-    def _type_part(self, wanted: PartWanted, deadline: Deadline) -> None:
-        """Type the wanted part of the current reply; ignore late requests for earlier replies."""
-        transfer = self._transfer
-        if transfer is None or wanted.transfer != transfer.name:
-            return
-        with self._refusing(transfer.api, transfer.place, deadline):
-            if not transfer.serve(wanted, deadline):
-                self._transfer = None
-
-    @contextmanager
-    def _refusing(
-        self, api: MultiNodeApi, place: Place | None, deadline: Deadline
-    ) -> Iterator[None]:
-        """Refuse a call if the block raises `MultiNodeError`.
-
-        `GroupStuck` and `PeerFailed` pass, because they end the test.
-        """
-        try:
-            yield
-        except (GroupStuck, PeerFailed):
-            raise
-        except MultiNodeError as error:
-            self._log.warning("multinode", error.describe())
-            self._refuse(api, place, deadline)
+            self._typist.type(reply, place, deadline)

@@ -37,7 +37,7 @@ def test_typed_program_is_one_line_that_a_terminal_takes(name: str) -> None:
 
 
 def test_words_of_a_typed_program_are_its_arguments(tmp_path: Path) -> None:
-    line = typed_program("nodes/ask_room.sh", f"'{tmp_path}/not there/yet'")
+    line = typed_program("systems/ask_room.sh", f"'{tmp_path}/not there/yet'")
 
     said = subprocess.run(
         ["sh", "-c", f'set -- kept; {line}; echo "$1"'], capture_output=True, text=True, check=True

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lava_vmgroup.multinode.group import Hold, Released
 from lava_vmgroup.multinode.groups import Groups, Outcome
+from lava_vmgroup.multinode.member import Hold, Released
 
 ACK = {"response": "ack"}
 NACK = {"response": "nack"}

@@ -13,8 +13,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_vmgroup.multinode.group import BROKE_OFF, Hold
+from lava_vmgroup.multinode.group import BROKE_OFF
 from lava_vmgroup.multinode.groups import Groups
+from lava_vmgroup.multinode.member import Hold
 from lava_vmgroup.multinode.wire import Reply, Response
 from tests.unit.multinode.asked import base, held
 

@@ -4,7 +4,7 @@
 import pytest
 
 from lava_vmgroup.base.errors import JobError
-from lava_vmgroup.nodes.room import free_bytes, refuse_in_memory
+from lava_vmgroup.systems.room import free_bytes, refuse_in_memory
 
 MEMORY = "MemAvailable:      10240 kB"
 

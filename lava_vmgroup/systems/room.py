@@ -21,7 +21,7 @@ _MEMORY = re.compile(r"^MemAvailable:\s+(\d+)", re.MULTILINE)
 def check_room(shell: Shell, directory: str, size: int, deadline: Deadline) -> None:
     """Raise `JobError` when the system says that `size` bytes have no room in `directory`."""
     limit = deadline.sub("asking for the free room", _ASK_S)
-    _, said = shell.run(typed_program("nodes/ask_room.sh", shlex.quote(directory)), limit)
+    _, said = shell.run(typed_program("systems/ask_room.sh", shlex.quote(directory)), limit)
     free = free_bytes(said)
     if free is not None and size > free:
         raise JobError(
