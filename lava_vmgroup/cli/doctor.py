@@ -24,30 +24,24 @@ from lava_vmgroup.base.errors import Canceled, JobError
 from lava_vmgroup.base.findings import Finding, Severity
 from lava_vmgroup.base.log import LOGGER
 from lava_vmgroup.base.text import json_text
+from lava_vmgroup.cli.arguments import DOCTOR
 from lava_vmgroup.cli.display import log_to_terminal
 from lava_vmgroup.cli.output import print_document
 from lava_vmgroup.cli.signals import canceling
 from lava_vmgroup.config import files
 from lava_vmgroup.config.dispatcher import load_dispatcher
 from lava_vmgroup.config.inventory import find_device
+from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.doctor import dispatcher
 from lava_vmgroup.doctor.host import Examined, examine
 from lava_vmgroup.job import expand, load_document, parse_job
 from lava_vmgroup.job.model import Group
 from lava_vmgroup.job.sub_job import is_sub_job
-from lava_vmgroup.nodes.shared import Lab
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.runner.admission import admit_job
 from lava_vmgroup.runner.device_lock import exclusive
 
-WORD = "doctor"
-"""The first word of the command line."""
-
 _STYLES = {Severity.OK: "green", Severity.DEGRADED: "yellow", Severity.MISSING: "red"}
-_EPILOG = """\
-exit status: 0 the job can be run, perhaps more slowly or with less, 2 the job is wrong, 3 the
-configuration is wrong, 4 something is missing, 130 and 143 canceled
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,35 +59,11 @@ class _Report:
         return next(missing, 0)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    made = argparse.ArgumentParser(
-        prog=f"lava-dispatch {WORD}",
-        description="Say whether the dispatcher and the host have what a job needs.",
-        epilog=_EPILOG,
-    )
-    made.add_argument("job", type=Path, metavar="JOB", help="the job file, JSON or YAML")
-    made.add_argument(
-        "--boot",
-        action="store_true",
-        help="deploy and boot a host that is not up already, as the job says, and switch it off",
-    )
-    made.add_argument("--json", action="store_true", help="print the findings as JSON")
-    made.add_argument("--config-dir", type=Path, metavar="DIR", help="as for running a job")
-    made.add_argument("--config", type=Path, metavar="FILE", help="as for running a job")
-    made.add_argument("--target", metavar="NAME", help="the device to use as the host")
-    made.add_argument(
-        "--output-dir", type=Path, metavar="DIR", help="keep the record of the host's console here"
-    )
-    return made
-
-
-def run(words: Sequence[str]) -> int:
+def examine_lab(options: argparse.Namespace) -> int:
     """Check the lab for a job, print the findings, and return the exit status.
 
     Raises a `VMGroupError` if the checks cannot begin, such as for an invalid job.
     """
-    options = parser().parse_args(words)
     schemas = actions.parameter_schemas()
     document = load_document(options.job, schemas)
     if is_sub_job(document):
@@ -110,7 +80,7 @@ def run(words: Sequence[str]) -> int:
     )
     LOGGER.setLevel(logging.DEBUG)
     level = logging.INFO if options.boot else logging.ERROR
-    what = f"lava-dispatch {WORD}"
+    what = f"lava-dispatch {DOCTOR}"
     using = exclusive(lab, what, options.output_dir) if options.boot else nullcontext()
     with log_to_terminal(level, sys.stderr), using:
         examined = _examine(group, lab, options.output_dir, boot=options.boot)
@@ -139,7 +109,7 @@ def _examine(group: Group, lab: Lab, output: Path | None, *, boot: bool) -> Exam
         except BaseException as error:  # noqa: BLE001 - raised again by who waits
             inbox.put(error)
 
-    worker = threading.Thread(target=work, name=WORD)
+    worker = threading.Thread(target=work, name=DOCTOR)
     with canceling(inbox.put):
         worker.start()
         event = next_item(inbox)

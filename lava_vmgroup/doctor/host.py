@@ -16,6 +16,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import Canceled, VMGroupError
 from lava_vmgroup.base.findings import Finding, Severity, failure
 from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.config.settings import BOOT_COMMANDS
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.ssh_keys import JobKey
@@ -34,7 +35,7 @@ from lava_vmgroup.nodes.fitness import (
     questions_of,
 )
 from lava_vmgroup.nodes.host import HostNode
-from lava_vmgroup.nodes.shared import Lab, Shared
+from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.nodes.tools import references
 from lava_vmgroup.vms.accelerator import QEMU_PROGRAMS, Guest, HostFacts
 from lava_vmgroup.vms.host import VMHost

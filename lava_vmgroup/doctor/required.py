@@ -7,9 +7,9 @@ import json
 from collections.abc import Sequence
 
 from lava_vmgroup.base.findings import Finding, Severity
+from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.job.model import NodeJob, RequiresPolicy
 from lava_vmgroup.nodes.fitness import lacked_by
-from lava_vmgroup.nodes.shared import Lab
 from lava_vmgroup.vms.accelerator import HostFacts
 from lava_vmgroup.vms.requires import described, offered
 

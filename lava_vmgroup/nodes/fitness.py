@@ -12,10 +12,11 @@ from lava_vmgroup.base.findings import Severity, refuse
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig, QemuArch, QemuNetwork
 from lava_vmgroup.config.inventory import load_vm_type
+from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.job.model import NodeJob, RequiresPolicy
 from lava_vmgroup.job.requires import Kind, Requirement
-from lava_vmgroup.nodes.shared import Lab, Shared
+from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.nodes.vm_kernel import check_kernel
 from lava_vmgroup.vms.accelerator import Arch, Guest, HostFacts, leaves_kvm
 from lava_vmgroup.vms.host import VMHost

@@ -14,8 +14,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import VMGroupError
 from lava_vmgroup.base.once import Once
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.connections.ssh_keys import Identity, JobKey
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.job.model import Group
@@ -25,18 +24,6 @@ from lava_vmgroup.testdefs.tree import Tree, pack
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import ImageLibrary, StoredFile, stored
 from lava_vmgroup.vms.introduction import Offer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lab:
-    """What the dispatcher's configuration contributes to a run."""
-
-    device: DeviceConfig | None
-    """The host's device; None where no host is run."""
-    dispatcher: DispatcherConfig
-    search_path: tuple[Path, ...]
-    vm_config: Path | None = None
-    """A file above the VMs' device types, for a VM that a scheduler has given one."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from lava_vmgroup.base.errors import ConfigurationError, DeviceInUse
 from lava_vmgroup.base.file_lock import try_lock
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.boards import driver_class
-from lava_vmgroup.nodes.shared import Lab
+from lava_vmgroup.config.lab import Lab
 
 _LOOK_S = 0.25
 _NOTING_S = 2.0

@@ -26,6 +26,7 @@ from lava_vmgroup.base.errors import Canceled, DeadlineExpired, VMGroupError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.base.scratch import scratch_folder
 from lava_vmgroup.config.coordinator import Endpoint
+from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.job.model import Group, NodeJob
@@ -33,7 +34,7 @@ from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.fitness import questions_of
 from lava_vmgroup.nodes.host import HostNode
 from lava_vmgroup.nodes.node import Node
-from lava_vmgroup.nodes.shared import Lab, Shared
+from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.results.fold import (
     canceled_itself,

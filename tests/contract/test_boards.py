@@ -18,6 +18,7 @@ from lava_vmgroup.base.errors import InfrastructureError, TestError, VMGroupErro
 from lava_vmgroup.config import files
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
@@ -25,7 +26,6 @@ from lava_vmgroup.multinode.api import VM_START, VM_STOP
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.host import HostNode
-from lava_vmgroup.nodes.shared import Lab
 from lava_vmgroup.runner.group import GroupRun
 
 DRIVERS = sorted(module.name for module in pkgutil.iter_modules(boards.__path__))

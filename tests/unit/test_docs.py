@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from lava_vmgroup import actions, boards, testdefs
-from lava_vmgroup.cli import coordinator, doctor
-from lava_vmgroup.cli.dispatch import _parser, main
+from lava_vmgroup.cli import arguments, coordinator
+from lava_vmgroup.cli.dispatch import main
 from lava_vmgroup.config.coordinator import CoordinatorConfig
 from lava_vmgroup.job.problems import problems
 from lava_vmgroup.job.schema import VM_TYPES
@@ -88,8 +88,8 @@ def test_job_in_the_readme_is_valid() -> None:
 @pytest.mark.parametrize(
     ("parser", "pages"),
     [
-        (_parser(), sorted(DOCS.glob("*.rst"))),
-        (doctor.parser(), [DOCS / "doctor.rst"]),
+        (arguments.parser(), sorted(DOCS.glob("*.rst"))),
+        (arguments.doctors_parser(), [DOCS / "doctor.rst"]),
         (coordinator.parser(), [DOCS / "coordinator.rst"]),
     ],
     ids=["lava-dispatch", "doctor", "coordinator"],

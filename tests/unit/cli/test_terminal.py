@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.cli import coordinator, dispatch
+from lava_vmgroup.cli import coordinator, dispatch, jobs
 
 JOB = Path(__file__).parents[3] / "examples/vm-group/job.json"
 ESCAPE = "\x1b]0;owned\x07"
@@ -59,10 +59,14 @@ def test_reader_that_leaves_changes_no_status() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "words"),
-    [(dispatch, "load_document", ["job.json"]), (coordinator, "ask_status", ["status"])],
+    ("program", "module", "name", "words"),
+    [
+        (dispatch, jobs, "load_document", ["job.json"]),
+        (coordinator, coordinator, "ask_status", ["status"]),
+    ],
 )
 def test_a_bug_is_told_without_escapes(
+    program: object,
     module: object,
     name: str,
     words: list[str],
@@ -75,7 +79,7 @@ def test_a_bug_is_told_without_escapes(
 
     monkeypatch.setattr(module, name, fail)
 
-    status = module.main(words)  # type: ignore[attr-defined]
+    status = program.main(words)  # type: ignore[attr-defined]
 
     told = capsys.readouterr().err
     assert status == 70

@@ -8,9 +8,9 @@ import pytest
 
 from lava_vmgroup.config import files
 from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.job.requires import parse_requirements
 from lava_vmgroup.nodes.fitness import memory_wanted
-from lava_vmgroup.nodes.shared import Lab
 from tests.unit.nodes.test_tools import HOST, VM
 from tests.unit.vms.test_preflight import BOARD
 

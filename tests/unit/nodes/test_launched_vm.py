@@ -15,6 +15,7 @@ from lava_vmgroup.config import files
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.config.settings import BootSettings, DeploySettings
 from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.connections.ssh_keys import JobKey
@@ -24,7 +25,6 @@ from lava_vmgroup.deploy.root_device import Layout, Volume
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
-from lava_vmgroup.nodes.shared import Lab
 from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.runner.group import GroupRun
 from lava_vmgroup.vms.accelerator import Arch

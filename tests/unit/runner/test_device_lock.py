@@ -17,10 +17,10 @@ import pytest
 
 from lava_vmgroup.base.errors import ConfigurationError, DeviceInUse
 from lava_vmgroup.base.file_lock import try_lock
-from lava_vmgroup.cli.dispatch import parse
+from lava_vmgroup.cli.arguments import parse
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.nodes.shared import Lab
+from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.runner import device_lock
 from lava_vmgroup.runner.device_lock import default_folder, exclusive
 
@@ -30,7 +30,7 @@ from pathlib import Path
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.runner.device_lock import exclusive
-from lava_vmgroup.nodes.shared import Lab
+from lava_vmgroup.config.lab import Lab
 
 lab = Lab(
     device=DeviceConfig(hostname="board01", client_type="bootloader"),

@@ -17,11 +17,11 @@ from lava_vmgroup.base.errors import Canceled, JobError, PeerFailed
 from lava_vmgroup.config import files
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
-from lava_vmgroup.nodes.shared import Lab
 from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.results.model import JobResult, NodeState
 from lava_vmgroup.runner.group import GroupRun

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""The command line of ``lava-dispatch``.  This module imports nothing that a run needs."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+from lava_vmgroup import __version__
+
+DOCTOR = "doctor"
+"""The first word of the command line of ``lava-dispatch doctor``."""
+
+OUTPUT = Path("results")
+STANDARD_ERROR = 2
+
+_EPILOG = """\
+exit status: 0 everything ran and passed, 1 test cases failed, 2 the job is wrong, 3 the
+configuration is wrong, 4 the infrastructure failed, 5 a time limit passed, 6 the group did not
+work together, 7 the test shell broke, 70 a bug of this program, 130 and 143 canceled by SIGINT
+and SIGTERM; with a sub-job, failed test cases are no reason for 1, as LAVA's scheduler wants it
+"""
+
+_DOCTORS_EPILOG = """\
+exit status: 0 the job can be run, perhaps more slowly or with less, 2 the job is wrong, 3 the
+configuration is wrong, 4 something is missing, 130 and 143 canceled
+"""
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line of a run."""
+    made = argparse.ArgumentParser(
+        prog="lava-dispatch",
+        description="Run a VM group: a host board and its virtual machines as one test job.",
+        epilog=_EPILOG,
+    )
+    made.add_argument(
+        "job",
+        type=Path,
+        metavar="JOB",
+        help="the job file, JSON or YAML; or a sub-job, whose one node is run; "
+        f"{DOCTOR!r} is a command, see lava-dispatch {DOCTOR} --help, and a job "
+        f"file of that name is ./{DOCTOR}",
+    )
+    only = made.add_mutually_exclusive_group()
+    only.add_argument(
+        "--validate", action="store_true", help="only check the job; touches no device"
+    )
+    only.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only print the expanded sub-jobs as a JSON list; needs no devices and no images",
+    )
+    only.add_argument(
+        "--expand-to",
+        type=Path,
+        metavar="DIR",
+        help="only write each sub-job to a file in DIR, to be run by a lava-dispatch of its own",
+    )
+    made.add_argument(
+        "--output-dir",
+        type=Path,
+        metavar="DIR",
+        help=f"where results and logs go (default: {OUTPUT})",
+    )
+    made.add_argument(
+        "--config-dir",
+        type=Path,
+        metavar="DIR",
+        help="read devices and device types here instead of in /etc/lava-dispatcher and "
+        "~/.config/lava-dispatcher",
+    )
+    made.add_argument(
+        "--config", type=Path, metavar="FILE", help="a device configuration above all others"
+    )
+    made.add_argument(
+        "--coordinator",
+        type=Path,
+        metavar="FILE",
+        help="where the members of a sub-job's group meet, a file like lava-coordinator.conf "
+        "(default: that of the configuration, else /etc/lava-coordinator/lava-coordinator.conf)",
+    )
+    made.add_argument(
+        "--target", metavar="NAME", help="the device to use as the host, or the name of the VM"
+    )
+    made.add_argument(
+        "--wait",
+        type=_seconds,
+        nargs="?",
+        const=math.inf,
+        default=0.0,
+        metavar="SECONDS",
+        help="queue while another process uses the host's device, for that time or without a "
+        "limit (default: end with status 4)",
+    )
+    made.add_argument(
+        "--job-id",
+        type=_job_id,
+        metavar="ID",
+        help="the job's number (default: 0, or what the sub-job says)",
+    )
+    made.add_argument(
+        "--oob-fd",
+        type=int,
+        default=STANDARD_ERROR,
+        metavar="N",
+        help="the file descriptor for what a LAVA scheduler is told of submitted results "
+        "(default: %(default)s)",
+    )
+    made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return made
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line of a run; like argparse, exit for ``--help`` or a wrong option."""
+    return parser().parse_args(_with_limit(words))
+
+
+def _with_limit(words: Sequence[str]) -> list[str]:
+    """Add ``=inf`` to a ``--wait`` without a number: else argparse takes the job's file for it."""
+    return [
+        f"{word}={math.inf}" if word == "--wait" and not _NUMBER.fullmatch(after) else word
+        for word, after in zip_longest(words, words[1:], fillvalue="")
+    ]
+
+
+def _seconds(text: str) -> float:
+    if text != str(math.inf) and not _NUMBER.fullmatch(text):
+        raise argparse.ArgumentTypeError("expected a number of seconds")
+    return float(text)
+
+
+def _job_id(text: str) -> str:
+    from lava_vmgroup.job.schema import NAME_PATTERN
+
+    if not re.fullmatch(NAME_PATTERN, text):
+        raise argparse.ArgumentTypeError("expected letters, digits, '_', '.' and '-'")
+    return text
+
+
+def doctors_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line of ``lava-dispatch doctor``."""
+    made = argparse.ArgumentParser(
+        prog=f"lava-dispatch {DOCTOR}",
+        description="Say whether the dispatcher and the host have what a job needs.",
+        epilog=_DOCTORS_EPILOG,
+    )
+    made.add_argument("job", type=Path, metavar="JOB", help="the job file, JSON or YAML")
+    made.add_argument(
+        "--boot",
+        action="store_true",
+        help="deploy and boot a host that is not up already, as the job says, and switch it off",
+    )
+    made.add_argument("--json", action="store_true", help="print the findings as JSON")
+    made.add_argument("--config-dir", type=Path, metavar="DIR", help="as for running a job")
+    made.add_argument("--config", type=Path, metavar="FILE", help="as for running a job")
+    made.add_argument("--target", metavar="NAME", help="the device to use as the host")
+    made.add_argument(
+        "--output-dir", type=Path, metavar="DIR", help="keep the record of the host's console here"
+    )
+    return made

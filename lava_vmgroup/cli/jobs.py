@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""What ``lava-dispatch`` does with a job: expand it, check it, or run it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+from lava_vmgroup import actions
+from lava_vmgroup.base.errors import (
+    Canceled,
+    ConfigurationError,
+    DeviceInUse,
+    JobError,
+)
+from lava_vmgroup.cli import output_txt
+from lava_vmgroup.cli.arguments import OUTPUT
+from lava_vmgroup.cli.output import print_document
+from lava_vmgroup.config import files
+from lava_vmgroup.config.coordinator import Endpoint, find_coordinator_config
+from lava_vmgroup.config.dispatcher import load_dispatcher
+from lava_vmgroup.config.inventory import backend_type, find_device
+from lava_vmgroup.config.lab import Lab
+from lava_vmgroup.job import expand, load_document, parse_job, to_document
+from lava_vmgroup.job.model import Group
+from lava_vmgroup.job.sub_job import Assignment, is_sub_job, parse_sub_job
+from lava_vmgroup.runner.admission import admit_job, admit_sub_job
+
+
+def dispatch(options: argparse.Namespace) -> int:
+    """Do what the command line says, and return the exit status."""
+    schemas = actions.parameter_schemas()
+    document = load_document(options.job, schemas)
+    folder = options.job.resolve().parent
+    if is_sub_job(document):
+        try:
+            return _dispatch_sub_job(document, folder, options)
+        except (ConfigurationError, DeviceInUse, Canceled) as error:
+            output_txt.add_refusal(options.output_dir or OUTPUT, error)
+            raise
+    job = parse_job(document, folder, schemas)
+    group = expand(job, job_id=options.job_id or "0", target_group=str(uuid.uuid4()))
+    if options.dry_run:
+        documents = [to_document(group, node) for node in group.nodes]
+        print_document(json.dumps(documents, indent=2) + "\n")
+        return 0
+    if options.expand_to is not None:
+        _write_sub_jobs(group, options.expand_to, options.target)
+        return 0
+    search_path = files.search_path(options.config_dir)
+    admit_job(job, search_path)
+    if options.validate:
+        sys.stdout.write(f"{options.job}: valid, {len(group.nodes)} nodes\n")
+        return 0
+    device = find_device(job.host.device_type, search_path, options.target, options.config)
+    lab = Lab(device=device, dispatcher=load_dispatcher(search_path), search_path=search_path)
+    return _run_group(group, lab, None, options)
+
+
+def _dispatch_sub_job(document: Any, folder: Path, options: argparse.Namespace) -> int:
+    if options.dry_run or options.expand_to is not None:
+        raise JobError(f"{options.job} is a sub-job already", hint="give the whole job")
+    is_host = document.get("is_vmhost") is True
+    backend = None if is_host or options.config is None else backend_type(options.config)
+    assignment = Assignment(target=options.target, backend=backend)
+    group = parse_sub_job(document, folder, actions.parameter_schemas(), assignment)
+    [node] = group.nodes
+    search_path = files.search_path(options.config_dir)
+    admit_sub_job(group, search_path)
+    if options.validate:
+        sys.stdout.write(f"{options.job}: valid, 1 node of {group.size}\n")
+        return 0
+    device = None
+    if is_host:
+        device = find_device(node.device_type, search_path, node.target, options.config)
+    lab = Lab(
+        device=device,
+        dispatcher=load_dispatcher(search_path),
+        search_path=search_path,
+        vm_config=None if is_host else options.config,
+    )
+    coordinator = find_coordinator_config(options.coordinator, search_path).endpoint()
+    return _run_group(group, lab, coordinator, options)
+
+
+def _write_sub_jobs(group: Group, folder: Path, target: str | None) -> None:
+    """Write each sub-job to a new file that only this user can read, as it may hold a token."""
+    paths = [folder / f"{node.sub_id}.json" for node in group.nodes]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, node in zip(paths, group.nodes, strict=True):
+            document = to_document(group, node, secrets=True)
+            if node.is_host and target is not None:
+                document["target"] = target
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(json.dumps(document, indent=2) + "\n")
+            sys.stdout.write(f"{path}\n")
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write {error.filename}: {error.strerror}",
+            hint="give --expand-to a folder without the sub-jobs of another job",
+        ) from error
+
+
+def _run_group(
+    group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse.Namespace
+) -> int:
+    # A check of a job needs nothing of what a run imports.
+    from lava_vmgroup.cli.run import run
+
+    return run(group, lab, coordinator, options)

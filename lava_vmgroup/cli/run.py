@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""A run of ``lava-dispatch``: its logs, its results, its summary and its exit status."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import queue
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from lava_vmgroup.base.errors import (
+    Canceled,
+    ConfigurationError,
+)
+from lava_vmgroup.base.log import LOGGER, JsonLinesHandler
+from lava_vmgroup.cli.arguments import OUTPUT, STANDARD_ERROR
+from lava_vmgroup.cli.display import log_to_terminal
+from lava_vmgroup.cli.output_txt import OutputText
+from lava_vmgroup.cli.signals import canceling, pause
+from lava_vmgroup.config.coordinator import Endpoint
+from lava_vmgroup.config.lab import Lab
+from lava_vmgroup.job.model import Group
+from lava_vmgroup.results.summary import render
+from lava_vmgroup.results.writers import write_all
+from lava_vmgroup.runner.device_lock import exclusive
+from lava_vmgroup.runner.group import GroupRun
+
+
+def run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse.Namespace) -> int:
+    """Wait for the host, run the group's nodes, write the results, and show a summary.
+
+    Return the exit status.
+    """
+    output = (options.output_dir or OUTPUT).resolve()
+    announced: list[str] = []
+    level = logging.getLevelNamesMapping()[group.settings.logging_level]
+    with ExitStack() as using:
+        with log_to_terminal(level, sys.stderr):
+            early: queue.SimpleQueue[Canceled] = queue.SimpleQueue()
+            using.enter_context(canceling(early.put))
+            # The process that uses the host may log to the same folder, so lock the host first.
+            what, waiting = f"job {group.settings.name!r}", partial(pause, early)
+            using.enter_context(exclusive(lab, what, output, limit_s=options.wait, pause=waiting))
+            with _logs_in(output) as text:
+                run = GroupRun(
+                    group,
+                    lab,
+                    output,
+                    options.job_id or group.nodes[0].job_id,
+                    coordinator=coordinator,
+                    announce=announced.append,
+                    # The consoles of a whole group would mix their lines.
+                    console_copy=text.console if group.is_sub_job else None,
+                )
+                with canceling(run.cancel):
+                    while not early.empty():
+                        run.cancel(early.get())
+                    result = run.run()
+        try:
+            write_all(result, output)
+        except Exception as error:
+            Console().print(render(result, unwritten=error))
+            raise
+        Console().print(render(result))
+    _announce(announced, options.oob_fd)
+    return result.exit_status
+
+
+@contextmanager
+def _logs_in(output: Path) -> Iterator[OutputText]:
+    """Write the events within the block to ``events.jsonl``, and to ``output.txt`` for LAVA."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        text = OutputText(output)
+        handlers = (text, JsonLinesHandler(output / "events.jsonl"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write to {output}: {error.strerror}", hint="choose another --output-dir"
+        ) from error
+    LOGGER.setLevel(logging.DEBUG)
+    for handler in handlers:
+        LOGGER.addHandler(handler)
+    try:
+        yield text
+    finally:
+        for handler in handlers:
+            LOGGER.removeHandler(handler)
+            handler.close()
+
+
+def _announce(lines: Sequence[str], descriptor: int) -> None:
+    """Write the lines about submitted results to the descriptor that a LAVA scheduler reads."""
+    text = "".join(f"{line}\n" for line in lines)
+    if descriptor == STANDARD_ERROR:
+        sys.stderr.write(text)
+        return
+    try:
+        os.write(descriptor, text.encode())
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write to file descriptor {descriptor}: {error.strerror}",
+            hint="give --oob-fd one that is open",
+        ) from error

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+"""The configuration of one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.dispatcher import DispatcherConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lab:
+    """What the dispatcher's configuration contributes to a run."""
+
+    device: DeviceConfig | None
+    """The host's device; None where no host is run."""
+    dispatcher: DispatcherConfig
+    search_path: tuple[Path, ...]
+    vm_config: Path | None = None
+    """A file above the VMs' device types, for a VM that a scheduler has given one."""
