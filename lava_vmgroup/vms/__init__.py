@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Virtual machines on the host."""
+"""VMs on the host: their QEMU, their files, their network, and the removal of all that."""

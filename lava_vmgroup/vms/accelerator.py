@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Choosing how QEMU runs a guest on a host: which program, which accelerator, which CPU."""
+"""The choice of the QEMU program, the accelerator and the CPU for a guest on a host."""
 
 from __future__ import annotations
 
@@ -26,67 +26,72 @@ _MACHINE_NAMES = {
     "armv8l": Arch.AARCH32,
     "x86_64": Arch.X86_64,
 }
+"""The architectures by the names that ``uname -m`` prints."""
 
 _KVM: Mapping[tuple[Arch, Arch], tuple[str, str]] = {
     (Arch.AARCH32, Arch.AARCH32): ("qemu-system-arm", "host"),
-    # A 64-bit CPU runs 32-bit guests where it has AArch32 at EL1; only this program offers it.
+    # The CPU must have AArch32 at EL1.  Only this program has the option aarch64=off.
     (Arch.AARCH64, Arch.AARCH32): ("qemu-system-aarch64", "host,aarch64=off"),
     (Arch.AARCH64, Arch.AARCH64): ("qemu-system-aarch64", "host"),
     (Arch.X86_64, Arch.X86_64): ("qemu-system-x86_64", "host"),
 }
+"""The program and its ``-cpu`` for KVM, by the architectures of host and guest."""
 
 _TCG: Mapping[Arch, tuple[tuple[str, str], ...]] = {
     Arch.AARCH32: (("qemu-system-arm", "cortex-a15"), ("qemu-system-aarch64", "cortex-a15")),
     Arch.AARCH64: (("qemu-system-aarch64", "cortex-a57"),),
     Arch.X86_64: (("qemu-system-x86_64", "max"),),
 }
+"""The programs and their ``-cpu`` for emulation, by the guest's architecture, best first."""
 
 
 UNKNOWN_ACCELERATOR = "unknown (launch_with)"
-"""The accelerator of a guest that the job's own commands have started."""
+"""The attribute ``accelerator`` of a guest that the job's own commands started."""
 
 QEMU_PROGRAMS = ("qemu-system-arm", "qemu-system-aarch64", "qemu-system-x86_64")
+"""The programs that are looked for on a host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """What a host said of itself."""
+    """The facts about a host, as `lava_vmgroup.vms.facts` reads them."""
 
     machine: str
     """The architecture as ``uname -m`` prints it."""
     memory_mib: int
     kvm_opens: bool
-    """Whether ``/dev/kvm`` is there and opens; not yet whether a given guest runs with it."""
+    """True if ``/dev/kvm`` opens.  Some guests may still not run with KVM."""
     qemu_programs: frozenset[str]
     """The ``qemu-system-*`` programs found on the host."""
     firmware: frozenset[str]
     """Firmware images found on the host, as paths."""
     kvm_exists: bool = False
-    """Whether ``/dev/kvm`` is there at all."""
+    """True if ``/dev/kvm`` exists."""
     kernel_log: tuple[str, ...] = ()
-    """The lines of the kernel about KVM and about the level in which it was started."""
+    """The kernel's lines about KVM, and about the exception level in which it was started."""
     kernel_log_opens: bool = True
-    """The kernel's log can be read."""
+    """True if the kernel's log can be read."""
     cpus: int = 0
     cpu_flags: frozenset[str] = frozenset()
-    """Those of an x86 processor that are for virtualization."""
+    """The flags for virtualization of an x86 processor: ``vmx`` or ``svm``."""
     gic: str = ""
-    """The interrupt controller, such as ``GICv3``, if it can be told."""
+    """The interrupt controller of an ARM host, such as ``GICv3``; empty if it is unknown."""
     available_mib: int = 0
-    """How much of the memory nobody uses."""
+    """The memory that is available to new programs, ``MemAvailable`` in ``/proc/meminfo``."""
     free_bytes: int | None = None
-    """What is free where VMs' files go, if it can be told."""
+    """The free bytes of the file system for VMs' files; None if they are unknown."""
     tools: frozenset[str] = frozenset()
-    """Which of the programs beside QEMU that are used here there are."""
+    """The programs that the host has of `lava_vmgroup.vms.preflight.TOOLS`."""
     sftp: bool = True
+    """True if sshd starts its SFTP server."""
     qemu_versions: Mapping[str, str] = field(default_factory=dict)
-    """The versions of the programs that were asked for one."""
+    """The versions of QEMU programs, by program; only of those that were asked for one."""
     there: frozenset[str] = frozenset()
-    """The words, of those that the host was asked for, that name something it has."""
+    """The words, such as ``module:kvm``, that the host was asked for and has."""
 
     @property
     def known_arch(self) -> Arch | None:
-        """The architecture; None for one that no VM here has."""
+        """The architecture; None if it is none of `Arch`."""
         return _MACHINE_NAMES.get(self.machine)
 
     @property
@@ -96,28 +101,30 @@ class HostFacts:
 
     @property
     def is_arm(self) -> bool:
-        """The processor is an ARM one of any kind."""
+        """True if the processor is an ARM one of any kind."""
         return self.machine.startswith(("arm", "aarch64"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accelerator:
-    """How a guest is to be run."""
+    """The way in which QEMU runs a guest on a host."""
 
     binary: str
+    """The QEMU program."""
     name: str
     """``kvm`` or ``tcg``."""
     cpu: str
+    """The value of QEMU's ``-cpu``."""
     version: str = ""
-    """QEMU's, once it was asked."""
+    """QEMU's version; empty until QEMU was probed."""
     why_not_kvm: str = ""
-    """For an emulated guest: what speaks against KVM."""
+    """The reason why an emulated guest has no KVM."""
     may_fall_back: bool = False
-    """The lab's own options let QEMU take another accelerator than this one."""
+    """True if the lab's own options let QEMU fall back to another accelerator."""
 
     @property
     def attributes(self) -> dict[str, str]:
-        """The attributes by which a guest's results say how it was run."""
+        """The attributes about the accelerator for the guest's results."""
         facts = {
             "accelerator": "unknown (qemu_options)" if self.may_fall_back else self.name,
             "qemu_binary": self.binary,
@@ -130,7 +137,7 @@ class Accelerator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
-    """The machine that a VM's device type wants."""
+    """The machine of a VM, from its device type, and the accelerators that its job allows."""
 
     arch: Arch
     machine: str
@@ -142,18 +149,22 @@ class Guest:
     memory_mib: int
     cpus: int
     has_options: bool = False
-    """Whether the lab has further options, which may make of the machine what it else is not."""
+    """True if the lab has further options for QEMU.
+
+    QEMU is probed without them, and may be able to make the machine only with them.
+    """
     may_fall_back: bool = False
-    """These options let QEMU take another accelerator than KVM."""
+    """True if these options let QEMU fall back to another accelerator than KVM."""
     wanted: WantedAccelerator = WantedAccelerator.ANY
-    """The ways of running it that the job allows."""
+    """The accelerators that the job allows."""
 
     def over(self, choice: Accelerator) -> Accelerator:
-        """A choice with the lab's own in it."""
+        """Return `choice` with the lab's own program and CPU, if it has chosen them, put in."""
         return replace(choice, binary=self.binary or choice.binary, cpu=self.cpu or choice.cpu)
 
 
 _NAMED = re.compile(r"(?:^| )--?accel[ =](?:accel=)?(\w+)|\baccel=([\w:]+)")
+"""The accelerators in options: ``-accel NAME``, and ``accel=NAME:NAME`` of ``-machine``."""
 
 
 def leaves_kvm(options: Sequence[str]) -> bool:
@@ -163,7 +174,10 @@ def leaves_kvm(options: Sequence[str]) -> bool:
 
 
 def arch_of(machine: str) -> Arch:
-    """The architecture behind what ``uname -m`` prints."""
+    """Return the architecture of a `machine`, a name that ``uname -m`` prints.
+
+    Raises `InfrastructureError` for an unknown one.
+    """
     try:
         return _MACHINE_NAMES[machine]
     except KeyError:
@@ -174,7 +188,10 @@ def arch_of(machine: str) -> Arch:
 
 
 def kvm_choice(guest: Arch, facts: HostFacts) -> Accelerator | None:
-    """How KVM would run the guest on this host; None when it cannot."""
+    """Return the way to run the guest with KVM on this host; None if the facts rule KVM out.
+
+    Raises `InfrastructureError` for a host of an unknown architecture.
+    """
     pair = _KVM.get((facts.arch, guest))
     if pair is None or not facts.kvm_opens or pair[0] not in facts.qemu_programs:
         return None
@@ -182,7 +199,7 @@ def kvm_choice(guest: Arch, facts: HostFacts) -> Accelerator | None:
 
 
 def tcg_choice(guest: Arch, facts: HostFacts) -> Accelerator:
-    """How the guest is emulated on this host; `Unfit` when QEMU is not there."""
+    """Return the way to emulate the guest on this host; raise `Unfit` if the host lacks QEMU."""
     for binary, cpu in _TCG[guest]:
         if binary in facts.qemu_programs:
             return Accelerator(binary=binary, name="tcg", cpu=cpu)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# sh -c PROGRAM OWNER: succeed if the host has not been restarted since the supervisor's OWNER file.
+# sh -c PROGRAM OWNER: succeed if the host still runs the boot in the supervisor's file OWNER.
 read -r owner <"$0" && read -r boot </proc/sys/kernel/random/boot_id &&
     [ "${owner##* }" = "$boot" ]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Asking a host what it is and what it has, by one script: a slow host starts few programs."""
+"""The questions to a host about its properties, all in one script.
+
+A slow host takes long to start a program, so the script starts few.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,12 @@ _VERSION = re.compile(r"(?P<program>.+?)=.*?version (?P<version>[0-9]+(?:\.[0-9]
 
 
 def ask(folder: str, questions: Iterable[str], link: SshLink, deadline: Deadline) -> HostFacts:
-    """Ask the host for its facts.
+    """Ask the host for its facts, and return them.
 
-    `questions` are words of ``requires`` and ``version:PROGRAM``, asked beside the usual ones.
-    Blocks for a minute at most; raises `InfrastructureError`.
+    `folder` is the folder for VMs' files; it need not exist yet.  `questions` are words of
+    ``requires`` and ``version:PROGRAM``, asked beside the usual ones.  Blocks for 60 s at most, on
+    usual hardware.  Raises `InfrastructureError` if the script fails, and the errors of
+    `Deadline.check`.
     """
     limit = deadline.sub("looking at the host", _ASK_S)
     firmware = [path for group in FIRMWARE.values() for path in group]
@@ -68,7 +73,10 @@ def ask(folder: str, questions: Iterable[str], link: SshLink, deadline: Deadline
 
 
 def _offers_sftp(link: SshLink, deadline: Deadline) -> bool:
-    """Return True if sshd starts its SFTP server; it may be configured and not installed."""
+    """Return whether sshd starts its SFTP server, which may be configured and not installed.
+
+    Raises `InfrastructureError` if the host runs no command either: then the link has failed.
+    """
     try:
         link.size_of("/", deadline)
     except InfrastructureError:

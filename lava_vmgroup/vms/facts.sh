@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# sh -c PROGRAM FOLDER WORDS_OF_KVM QUESTIONS...: print the host's facts, a line each: a key and a
-# value.  A question is version:PROGRAM, qemu:PROGRAM, or module:, device:, file: or command:NAME.
+# sh -c PROGRAM FOLDER WORDS_OF_KVM QUESTIONS...: print the host's facts, one a line: a key and
+# a value.  FOLDER is the folder for VMs' files, WORDS_OF_KVM a pattern for lines of the kernel's
+# log.  A question is version:PROGRAM, qemu:PROGRAM, or module:, device:, file: or command:NAME.
 . idioms.sh
 folder=$0 words_of_kvm=$1
 shift
@@ -19,8 +20,8 @@ if [ -c /dev/kvm ]; then
     echo kvm-exists
     ( : <>/dev/kvm ) 2>/dev/null && echo kvm
 fi
-# A kernel's log is a ring: lines of the boot may have been overwritten, and are then only in the
-# journal.
+# The kernel's log is a ring buffer: when it has overwritten the lines of the boot, only the journal
+# has them.  On x86 the kernel logs only failures of KVM, so with /dev/kvm no line is missing.
 select_words() { grep -E "$words_of_kvm" | head -n 40; }
 log=$(dmesg 2>/dev/null) && echo log-opens
 log=$(printf '%s\n' "$log" | select_words)
@@ -30,7 +31,7 @@ fi
 [ -z "$log" ] || printf '%s\n' "$log" | sed 's/^/log /'
 sed -n 's/.*\(GICv[0-9]\).*/gic \1/p; s/.* GIC-[0-9]* .*/gic GICv2/p' /proc/interrupts 2>/dev/null |
     head -n 1
-# The folder may not be there yet: its file system is that of the nearest folder above it.
+# If the folder does not exist yet, the nearest folder above it is on the same file system.
 while [ ! -d "$folder" ]; do
     case $folder in */*) folder=${folder%/*} ;; *) folder= ;; esac
     [ -n "$folder" ] || folder=/
@@ -55,6 +56,7 @@ has() {
         *) command -v "${1#*:}" >/dev/null ;;
     esac
 }
+# VMs are launched with the user's own PATH, so QEMU must be found there.
 qemu_path=$PATH
 find_all_programs
 for word in "$@"; do

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""One virtual machine's folder on the host: its own files, its programs, and the end of both.
+"""A VM's folder on the host: its files, its programs, and the removal of both.
 
-Every program of the VM carries the folder in its environment, so that those which went into the
-background are found again by it, and only they.
+Every program of the VM has the folder in its environment, by `Supervisor.mark`.  The supervisor
+finds the VM's programs by this mark, also those that went into the background, and no others.
 """
 
 from __future__ import annotations
@@ -28,34 +28,36 @@ OVERLAY = "overlay.tar"
 """The file behind the guest's disk with the test shell's files."""
 
 LAYER = "disk.qcow2"
-"""What the guest writes to its disk, over the image."""
+"""The copy-on-write layer over the image, which receives the guest's writes to its disk."""
 
 LAUNCH = "launch"
-"""For a VM launched by its job: the program that launches it as usual."""
+"""The program that launches a VM as usual, for the commands of ``launch_with``."""
 
 CONSOLE = "console"
-"""What QEMU's names for the console's two ends begin with."""
+"""The name of the console's pipe; QEMU adds ``.in`` and ``.out`` for its two ends."""
 
 RECORDS = "records.out"
-"""What the guest writes to its port for records."""
+"""The file with the records that the guest writes to its port for them."""
 
 _SAID_BYTES = "65536"
-"""How much of what a program said before its end is of interest."""
+"""Bytes that are read of the end of a program's output."""
 _STOP_S = 10.0
 _SPOOL_BYTES = 4 << 30
-"""How much a VM may write to its console, and as much to its records, in all."""
+"""Bytes by which a VM's files may outgrow its disk: the console and the records only grow."""
 
-# When the job's folder is gone, or the VM's, the job has ended and nothing may start.
+# These commands fail if the job's folder or the VM's is gone.  Then the job has ended, and nothing
+# may start.
 _MAKE = 'mkdir "$0" && cd "$0" && truncate -s "$1" "$2" && : >"$3" && tar -xf -'
 
-# A file takes the output, so that what a command leaves in the background holds nobody up.
+# The output goes to a file: if a program in the background had the SSH channel for its output, the
+# dispatcher would wait for its end.
 _COMMAND = 'cd "$0" && exec sh -c "$1" >launch.log 2>&1 </dev/null'
-# The host's terminal passes on what is typed, and the guest alone echoes it.
+# The host's terminal passes all input on unchanged, and only the guest echoes it.
 _ON_TERMINAL = 'cd "$0" && { stty raw -echo 2>/dev/null; exec sh -c "$1"; }'
 
 
 class VMFolder:
-    """A VM's folder on the host, reached by the VM's own link."""
+    """A VM's folder on the host; its methods use the VM's own link."""
 
     def __init__(self, name: str, supervisor: Supervisor, link: SshLink) -> None:
         self.path = f"{supervisor.folder}/{name}"
@@ -64,14 +66,22 @@ class VMFolder:
         self._mark = supervisor.mark(name)
 
     def make(self, programs: Mapping[str, bytes], deadline: Deadline) -> None:
-        """Make the folder with an empty overlay and these small programs."""
+        """Make the folder with an empty overlay disk, an empty file for records, and `programs`.
+
+        The keys of `programs` are file names, the values contents.  Raises `InfrastructureError` if
+        the job's folder is gone.
+        """
         command = ["sh", "-c", _MAKE, self.path, str(DISK_BYTES), OVERLAY, RECORDS]
         self._link.check_run(command, deadline, stdin=_archive(programs))
 
     def add_layer(self, disk: str, size: int, work: Path, deadline: Deadline) -> None:
-        """Add a copy-on-write layer over a raw `disk` of `size` bytes."""
+        """Add a copy-on-write layer over `disk`, a raw image on the host of `size` bytes.
+
+        `work` is a folder of the dispatcher for the new layer.  Raises `InfrastructureError` if
+        ``qemu-img`` fails.
+        """
         layer = work / f"{Path(self.path).name}.qcow2"
-        # Made here: qemu-img is not on every host that has QEMU.
+        # The dispatcher makes the layer: some hosts have QEMU without qemu-img.
         command = ["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-F", "raw"]
         made = run_tool([*command, "-b", disk, str(layer), str(size)], deadline)
         if made.returncode != 0:
@@ -80,15 +90,17 @@ class VMFolder:
         self._link.put(layer, f"{self.path}/{LAYER}", deadline)
 
     def add_flash(self, stored: Sequence[str], deadline: Deadline) -> None:
-        """Add a copy of each of these files of the host's, for the guest to write to."""
+        """Copy the files `stored` on the host into the folder, as flash for the guest to write."""
         for number, source in enumerate(stored):
             target = f"{self.path}/{flash_name(number)}"
             self._link.check_run(["cp", source, target], deadline)
 
     def start(self, argv: Sequence[str], deadline: Deadline, *, disk_bytes: int = 0) -> ByteStream:
-        """Start a QEMU whose console is the pipe `CONSOLE`; returns the console.
+        """Start QEMU with the command `argv`, and return its console.
 
-        `disk_bytes` is the size of the largest file that it may write.
+        The command makes the pipe `CONSOLE` its console.  `disk_bytes` is the size of the VM's
+        disk, from which the limit for the files that QEMU writes follows.  Raises
+        `InfrastructureError` if the folder is gone.
         """
         blocks = (max(disk_bytes, DISK_BYTES) + _SPOOL_BYTES) // 512
         program = sh_command("vms/launch.sh", self.path, CONSOLE, str(blocks), *argv)
@@ -103,16 +115,17 @@ class VMFolder:
         return SpooledStream(spool, self._link, deadline)
 
     def records(self, position: int, deadline: Deadline) -> SpooledStream:
-        """What the guest writes to its port for records, from a position on."""
+        """Return the guest's records as a stream that begins with the byte at `position`."""
         spool = Spool(folder=self.path, file=RECORDS, mark=self._mark)
         return SpooledStream(spool, self._link, deadline, position)
 
     def start_by(
         self, commands: Sequence[str], environment: Mapping[str, str], deadline: Deadline
     ) -> ByteStream:
-        """Run shell commands one after the other; the last is attached to as the VM's console.
+        """Run shell `commands` one after the other; the last one's terminal is the VM's console.
 
-        Raises `JobError` when one before the last fails.
+        `environment` is added to theirs.  Blocks until all but the last have ended, and returns the
+        console.  Raises `JobError` if one before the last fails.
         """
         variables = [f"{name}={value}" for name, value in environment.items()]
         start = ["env", self._mark, *variables, "sh", "-c"]
@@ -128,11 +141,15 @@ class VMFolder:
         return AttachedStream(last, self._link, deadline)
 
     def complaints(self, deadline: Deadline) -> list[str]:
-        """What the program that `start` started said on its standard error."""
+        """Return the last lines of standard error of the program that `start` started."""
         return self._lines_of("qemu.err", deadline)
 
     def remove(self, deadline: Deadline) -> None:
-        """End the VM's programs, by force where they do not listen; remove its folder and claim."""
+        """End the VM's programs, remove its folder, and free the memory reserved for it.
+
+        Kills programs that ignore SIGTERM.  Blocks for 10 s at most, on usual hardware.  Raises
+        `InfrastructureError` if something remains.
+        """
         limit = deadline.sub("stopping the VM's programs", _STOP_S)
         self._supervisor.remove_vm(self.path, self._link, limit)
 
@@ -142,12 +159,12 @@ class VMFolder:
 
 
 def flash_name(number: int) -> str:
-    """The file behind one of the guest's flash memories."""
+    """Return the name of the file behind a flash memory of the guest; `number` counts from 0."""
     return f"pflash{number}"
 
 
 def launch_program(before: Sequence[str], after: Sequence[str]) -> bytes:
-    """A shell program that runs these words with its own arguments in between."""
+    """Return a shell program that runs the words `before`, its own arguments, and `after`."""
     return f'#!/bin/sh\nexec {shlex.join(before)} "$@" {shlex.join(after)}\n'.encode()
 
 

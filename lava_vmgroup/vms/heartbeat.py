@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The heartbeat: a host's supervisor knows by it that we live, and we that the host does.
+"""The heartbeat, which proves the dispatcher and the host's supervisor to each other.
 
-Each beat is answered, so a link over which nothing goes any more is noticed by both sides.  A link
-that breaks off is made again while the host is patient.
+The rules:
+
+- The dispatcher sends the line ``beat``, and a program of the supervisor answers ``alive``.  So
+  both sides notice a link that stays open and forwards nothing.
+- If the link breaks off, the dispatcher connects again and beats on.
+- If no answer comes for the host's patience (``host_heartbeat_timeout``), the host is lost.
+- If the supervisor notices no beat for that time, it removes the VM or ends the job.  Later beats
+  get the answer ``ended``, and the host is lost, too.
+- A VM that has left nothing on the host sends ``bye``, and the supervisor stops watching it.
 """
 
 from __future__ import annotations
@@ -19,16 +26,16 @@ from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.ssh_channels import LineChannel
 
 _BEATS = 6
-"""How many beats go into the time that a host is patient."""
+"""The least number of beats within the host's patience."""
 _LONGEST_PAUSE_S = 5.0
 _CLOSE_S = 5.0
 
 Listen = Callable[[Deadline], LineChannel]
-"""Opens the way to the supervisor, again."""
+"""A function that opens a new channel to the supervisor after a link broke off."""
 
 
 class Heartbeat:
-    """Beats in a thread of its own until it is stopped, or the host does not answer."""
+    """A thread that sends beats until it is stopped or the host is lost."""
 
     def __init__(
         self,
@@ -38,9 +45,10 @@ class Heartbeat:
         on_loss: Callable[[VMGroupError], None],
         link: SshLink | None = None,
     ) -> None:
-        """`on_loss` is called in the thread, once, when the host was silent for `patience_s`.
+        """Start the thread; after `patience_s` seconds without an answer the host is lost.
 
-        A `link` for the heartbeat alone is closed with it.
+        If the host is lost, the thread calls `on_loss` once, and ends.  `stop` closes `link`, if it
+        is given: a link of the heartbeat alone.
         """
         self._channel = channel
         self._listen_again = listen_again
@@ -53,7 +61,7 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self, *, leaving: bool = False) -> None:
-        """Beat no more; with `leaving` the supervisor need not look after this VM any more.
+        """Stop the thread; with `leaving`, also tell the supervisor to stop watching this VM.
 
         Blocks for some seconds at most.
         """
@@ -82,7 +90,7 @@ class Heartbeat:
             self._token.wait(self._pause_s)
 
     def _ask(self, deadline: Deadline) -> VMGroupError | None:
-        """Beat once; returns why the host is lost, if it is."""
+        """Beat once, over a new channel if the link breaks off; return the error of a lost host."""
         broken: LinkLost | None = None
         while True:
             try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The host as its virtual machines see it: how to reach it, what it can do, what it stores.
+"""The host from the side of its VMs: its address, its facts, its accelerators, its image store.
 
-One `VMHost` is shared by the threads of all VMs that one process runs.  What VMs of other
-processes must know too, such as who uses how much memory, is kept on the host.
+The threads of all VMs that one process runs share one `VMHost`.  Facts that the VMs of other
+processes need, too, such as the reserved memory, are kept in files on the host.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from lava_vmgroup.vms.store import ImageStore
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 
 DIAL_S = 60.0
-"""How long a host may take to let us in."""
+"""Seconds for a host to accept a connection and run a command, on usual hardware."""
 
 _PROBE_S = 60.0
 
-# QEMU makes the guest's CPU before it obeys the monitor, so its exit status tells whether the
-# kernel really offers such a CPU; that /dev/kvm opens does not.  The monitor greets with its
-# version.
+# QEMU makes the guest's CPU before it reads the command for its monitor.  So its exit status is 0
+# only if the kernel really offers this CPU; a /dev/kvm that opens does not prove that.  QEMU's
+# version is in the greeting of the monitor.
 _PROBE = (
     'echo quit | "$0" -nodefaults -no-user-config -display none -S -machine "$1" '
     '-accel "$2" -cpu "$3" -m "$4" -smp "$5" -monitor stdio'
@@ -44,12 +44,15 @@ _VERSION = re.compile(r"QEMU (\S+) monitor")
 
 
 class VMHost:
-    """A booted host with SSH, shared by the VMs that run on it."""
+    """A booted host with SSH, shared by the threads of its VMs, each of which has its own link."""
 
     def __init__(
         self, offer: Offer, key: Identity, job: str, questions: Sequence[str] = ()
     ) -> None:
-        """`questions` are what the host is asked beside the usual; see `lava_vmgroup.vms.facts`."""
+        """Use the host that made `offer` to the group `job`; log in with `key`.
+
+        `questions` are asked beside the usual ones; see `lava_vmgroup.vms.facts`.
+        """
         self.offer = offer
         self._questions = questions
         self._key = key
@@ -65,15 +68,23 @@ class VMHost:
         self.store = ImageStore(offer.folder, job, offer.store_limit_mib)
 
     def dial(self, deadline: Deadline) -> SshLink:
-        """A new connection to the host; one after the other, as sshd limits dials in parallel."""
+        """Return a new connection to the host; for errors see `lava_vmgroup.connections.ssh.dial`.
+
+        Blocks while another thread connects: sshd limits parallel logins (``MaxStartups``).
+        """
         with self._dialing:
             return dial(self.offer.address, self._key, deadline.sub("SSH to the host", DIAL_S))
 
     def heartbeat(
         self, vm: str, on_loss: Callable[[VMGroupError], None], deadline: Deadline
     ) -> Heartbeat:
-        """Have the host's supervisor remove a VM if this process, which runs no host, dies."""
-        # A link of its own: what is uploaded may hold a beat up for longer than the host waits.
+        """Start a heartbeat, by which the supervisor removes a VM if this process dies.
+
+        Only for a process that does not run the host's node: that node's heartbeat covers its VMs.
+        `on_loss` is called once if the host is lost.
+        """
+        # A link of its own: on the VM's link, an upload may delay a beat for longer than the host
+        # waits.
         link = self.dial(deadline)
         channel = self.supervisor.listen(link, deadline, vm)
         return Heartbeat(
@@ -85,7 +96,10 @@ class VMHost:
         )
 
     def facts(self, link: SshLink, deadline: Deadline) -> HostFacts:
-        """What the host is and has; asked once."""
+        """Return the facts about the host; only the first call asks the host.
+
+        Blocks while another thread asks; for errors see `lava_vmgroup.vms.facts.ask`.
+        """
         with self._asking:
             if self._facts is None:
                 self._facts = ask(self.offer.folder, self._questions, link, deadline)
@@ -94,9 +108,11 @@ class VMHost:
     def accelerator(
         self, guest: Guest, link: SshLink, log: NodeLog, deadline: Deadline
     ) -> Accelerator:
-        """How to run a guest here: KVM where it works, else emulation, which is then said.
+        """Return the way to run a guest here: with KVM if that works, otherwise by emulation.
 
-        Raises `Unfit` when QEMU can do neither, or not what the job wants.
+        Starts QEMU to find out, once for each kind of guest, and blocks meanwhile.  If a guest is
+        emulated only because KVM does not work, logs a warning.  Raises `Unfit` if QEMU cannot run
+        the guest with an accelerator that the job allows.
         """
         facts = self.facts(link, deadline)
         with self._probing:
@@ -106,7 +122,10 @@ class VMHost:
             return self._accelerators[guest]
 
     def is_first(self, what: str) -> bool:
-        """True for the first only who comes with this: it does or says what once is enough."""
+        """Return True the first time that this process claims `what`, then False.
+
+        Callers use it to probe or log only once.
+        """
         with self._claiming:
             first = what not in self._claimed
             self._claimed.add(what)
@@ -115,10 +134,12 @@ class VMHost:
     def reserve(
         self, vm: str, mib: int, cpus: Sequence[str], link: SshLink, deadline: Deadline
     ) -> str | None:
-        """Claim memory for a VM, and those of the `cpus` that the fewest others have, if any.
+        """Reserve `mib` MiB of memory and CPUs for a VM, and return the CPUs.
 
-        The claim lasts until the VM's folder is removed.  Raises `InfrastructureError` when the
-        group's VMs together want more memory than the host has.
+        Each of `cpus` is a choice of CPUs in taskset's notation.  Returns the one that the fewest
+        other VMs have, or None if there is no choice.  The reservation lasts until the VM's folder
+        is removed.  Raises `InfrastructureError` if the group's VMs together want more memory than
+        the host has.
         """
         total = self.facts(link, deadline).memory_mib
         words = sh_command("vms/reserve.sh", self.job_folder, vm, str(mib), str(total), *cpus)
@@ -138,6 +159,7 @@ class VMHost:
 def _choose(
     guest: Guest, facts: HostFacts, link: SshLink, log: NodeLog, deadline: Deadline
 ) -> Accelerator:
+    """Probe KVM if the job allows it, then emulation; see `VMHost.accelerator`."""
     if guest.wanted is WantedAccelerator.TCG:
         return _emulated(guest, facts, "the job wants it emulated", link, deadline)
     reason = why_no_kvm(facts)
@@ -164,6 +186,7 @@ def _choose(
 def _emulated(
     guest: Guest, facts: HostFacts, reason: str, link: SshLink, deadline: Deadline
 ) -> Accelerator:
+    """Return emulation for a guest that has no KVM for this `reason`; raise `Unfit` if it fails."""
     emulated = guest.over(tcg_choice(guest.arch, facts))
     result = _probe(emulated, guest, link, deadline)
     if result.status != 0 and not guest.has_options:
@@ -177,6 +200,7 @@ def _emulated(
 
 
 def _probe(choice: Accelerator, guest: Guest, link: SshLink, deadline: Deadline) -> CommandResult:
+    """Start QEMU without a guest, and return its result; see `_PROBE`."""
     kind = machine_option(guest.machine, choice)
     size = [str(guest.memory_mib), str(guest.cpus)]
     command = ["sh", "-c", _PROBE, choice.binary, kind, choice.name, choice.cpu, *size]
@@ -185,7 +209,7 @@ def _probe(choice: Accelerator, guest: Guest, link: SshLink, deadline: Deadline)
 
 def _last_words(result: CommandResult, default: str) -> str:
     lines = result.output.strip().splitlines()
-    # QEMU's own begin with its name; advice may follow.
+    # QEMU's own messages begin with its name, and lines of advice may follow them.
     return [default, *lines, *(line for line in lines if line.startswith("qemu-system"))][-1]
 
 

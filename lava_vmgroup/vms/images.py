@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the dispatcher learns of VM images before they go to the host: once per image."""
+"""The examination of VM images on the dispatcher, before they go to the host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lava_vmgroup.vms.store import digest_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A file on the dispatcher together with the name that its content has in the store."""
+    """A file on the dispatcher, with the SHA-256 that is its name in the host's image store."""
 
     path: Path
     digest: str
@@ -23,32 +23,37 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedImage:
-    """A disk image and what it boots."""
+    """A disk image, and the files that it boots."""
 
     disk: StoredFile
     kernel: StoredFile | None
+    """None if no kernel was found in the image."""
     initrd: StoredFile | None
     append: str | None
+    """The kernel's command line; None if the image does not contain it."""
     partition: int
     """The number of the partition with the system; 0 when the image has no partitions."""
     layout: Layout
     warnings: tuple[str, ...] = ()
-    """About what could not be read, and entries that were passed over."""
+    """Messages about unreadable partitions and skipped boot entries."""
 
 
 class ImageLibrary:
-    """Prepares each image once, however many VMs use it; shared by their threads."""
+    """The prepared images, shared by the threads of the VMs; each image is prepared once."""
 
     def __init__(self, folder: Path) -> None:
+        """Keep the files that are copied out of images below `folder`."""
         self._folder = folder
         self._prepared: Once[tuple[Path, str | None], PreparedImage] = Once()
 
     def prepare(
         self, image: Path, deadline: Deadline, architecture: str | None = None
     ) -> PreparedImage:
-        """The image with its digest and the kernel found in it.
+        """Return the image with its digest and the kernel found in it.
 
-        `architecture` is the VM's, None where it is the host's: then any entry may be the default.
+        `architecture` is the VM's, or None if it is the host's.  Boot entries for another
+        architecture are left out; with None, all count.  Blocks while another thread prepares the
+        image.  Raises `JobError` if none of its boot entries can be booted.
         """
         return self._prepared.get(
             (image.resolve(), architecture),
@@ -82,5 +87,5 @@ def _nothing_found(layout: Layout) -> tuple[str, ...]:
 
 
 def stored(path: Path, deadline: Deadline) -> StoredFile:
-    """The file with the digest of its content."""
+    """Return the file with the digest of its content; for errors see `Deadline.check`."""
     return StoredFile(path=path, digest=digest_of(path, deadline))

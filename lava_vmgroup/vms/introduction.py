@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""What a host and its virtual machines tell each other before a VM may come.
+"""The messages between a host and its VMs before a VM may start.
 
-They say it through the coordinator, as they may be run by different dispatchers, on different
-machines.  Only public things are said: a VM's dispatcher logs in with a key of its own, whose
-public half the host accepts while the job lasts.
+They go through the coordinator, as different dispatchers, on different machines, may run the nodes:
+
+1. Each VM sends its `Hello` when it joins the group.
+2. Once the host has booted, it waits for all of them, makes the network, accepts the VMs' keys, and
+   sends its `Offer`.  A host that is skipped sends `no_offer` in its place, so that no VM waits in
+   vain.
+3. Once VMs may start, each takes the host's address from the offer, and connects.
+
+The messages contain only public data: a VM's dispatcher logs in with a key of its own, and the host
+accepts that key's public half while the job lasts.  Tests may not send them.
 """
 
 from __future__ import annotations
@@ -19,7 +26,7 @@ from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.vms.network import GroupNetwork
 
 OFFER_ID = "lava_vm_host"
-"""The host's message about how to reach it."""
+"""The id of the message with the host's `Offer`."""
 
 _PUBLIC_KEY = re.compile(r"[a-z0-9@.-]{1,60} [A-Za-z0-9+/]{1,8000}={0,3}")
 _MAX_PATIENCE_S = 86_400
@@ -32,32 +39,34 @@ _SKIPPED = "skipped"
 
 
 def no_offer(reason: str) -> dict[str, str]:
-    """The message of a host that is skipped, and its VMs with it, under `OFFER_ID`."""
+    """Return the message, under `OFFER_ID`, of a host that is skipped; its VMs are skipped, too."""
     return {_SKIPPED: reason}
 
 
 def hello_id(vm: str) -> str:
-    """The message by which a VM introduces itself; one of its own, so that none is missed."""
+    """Return the id of a VM's `Hello`; each VM has its own id, so the host misses none."""
     return f"{_HELLO_ID}{vm}"
 
 
 def is_introduction(message_id: str) -> bool:
-    """Whether only dispatchers may send this message, and no test."""
+    """Return whether a message is one of these, which dispatchers may send and tests may not."""
     return message_id == OFFER_ID or message_id.startswith(_HELLO_ID)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """What the host has to know of a VM."""
+    """The message of a VM to the host."""
 
     public_keys: tuple[str, ...] = ()
-    """The keys of the VM's dispatcher as in ``authorized_keys``, of which it logs in with one; none
-    when those of the host's dispatcher will do."""
+    """The keys of the VM's dispatcher as in ``authorized_keys``; it logs in with one of them.
+
+    Empty if one process runs the VM and the host: then the host accepts its key already.
+    """
     wants_network: bool
-    """Whether the VM has a card in the group's network."""
+    """True if the VM has a card in the group's network."""
 
     def to_message(self) -> dict[str, str]:
-        """The data to send."""
+        """Return the data to send."""
         return {
             "public_keys": json.dumps(self.public_keys),
             "wants_network": "true" if self.wants_network else "false",
@@ -65,7 +74,7 @@ class Hello:
 
     @classmethod
     def from_message(cls, data: Mapping[str, str]) -> Hello:
-        """Check what was received; raises `MultiNodeError`."""
+        """Return the message from received data; raise `MultiNodeError` if a key is malformed."""
         text = data.get("public_keys", "[]")
         try:
             keys = tuple(map(str, json.loads(text)))
@@ -79,7 +88,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What a VM has to know of the host."""
+    """The message of the host to its VMs."""
 
     address: Address
     folder: str
@@ -87,10 +96,10 @@ class Offer:
     store_limit_mib: int = 0
     """Size limit of the image store there, in MiB; 0 for three quarters of the disk."""
     network: GroupNetwork | None = None
-    """The VMs' network, if the host made one."""
+    """The group's network; None if no VM wants it."""
 
     def to_message(self) -> dict[str, str]:
-        """The data to send."""
+        """Return the data to send."""
         data = {
             "host": self.address.host,
             "port": str(self.address.port),
@@ -107,9 +116,10 @@ class Offer:
 
     @classmethod
     def from_message(cls, data: Mapping[str, str], group: str) -> Offer:
-        """Check what was received in `group`.
+        """Return the message from data received in `group`.
 
-        Raises `NodeSkipped` if the host takes no VMs, else `MultiNodeError`.
+        Raises `NodeSkipped` if the host is skipped, and `MultiNodeError` if a value is missing or
+        wrong.
         """
         if _SKIPPED in data:
             raise NodeSkipped(f"the host is skipped: {data[_SKIPPED]}")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# Typed, for a MAC address, an address with its prefix, without it, and a netmask: give the guest's
-# interface the address, and the shell two variables.  The interface's name is the guest's affair.
+# Typed, for MAC ADDRESS/PREFIX ADDRESS NETMASK: give the guest's interface its address, and export
+# the names of both.  Systems name interfaces differently, so the MAC address identifies it.
 for d in /sys/class/net/*; do
     read -r a <"$d/address";
     [ "$a" = "$1" ] || continue;

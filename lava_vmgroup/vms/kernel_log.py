@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The words of a host's kernel about KVM and about the level in which it was started.
+"""The lines of a host's kernel about KVM, and about the exception level in which it was started.
 
-On ARM, KVM says at boot why it is not there, or which mode it has::
+On ARM, KVM logs at boot the mode that it has, or the reason why it is missing::
 
     CPU: All CPU(s) started at EL1                        (32-bit: in SVC mode)
     kvm [1]: HYP mode not available
@@ -11,8 +11,8 @@ On ARM, KVM says at boot why it is not there, or which mode it has::
     kvm [1]: Hyp mode initialized successfully            (6.12 on: Hyp nVHE or Hyp hVHE)
     kvm [1]: Protected nVHE mode initialized successfully (6.12 on: or Protected hVHE)
 
-x86 speaks only when something is wrong: ``kvm: disabled by bios``, ``kvm_intel: VMX not supported
-by CPU 0``.
+On x86, the kernel logs only failures: ``kvm: disabled by bios``, ``kvm_intel: VMX not supported by
+CPU 0``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Sequence
 PATTERN = (
     r"(^|[]>] *)(kvm(_intel|_amd)?( \[[01]\])?:|CPU: .*CPU\(s\) started|x86/cpu: VMX|SVM disabled)"
 )
-"""An extended regular expression for ``grep``, which finds these lines."""
+"""The extended regular expression by which ``grep`` finds these lines."""
 
 _STAMP = re.compile(r"^(<\d+>)?(\[[^]]*\] *)*")
 _KVM = re.compile(r"(?:kvm(?: \[1\])?: |(?=kvm_(?:intel|amd): |x86/cpu: VMX|SVM ))(?P<words>.+)")
@@ -37,23 +37,23 @@ _HYPERVISOR_LEVELS = ("EL2", "HYP")
 
 
 def without_stamp(line: str) -> str:
-    """A line without its priority, its time and its origin."""
+    """Return a line without its priority, its time and its origin."""
     return _STAMP.sub("", line).strip()
 
 
 def kvm_words(log: Sequence[str]) -> str:
-    """The last complaint of KVM, or the last thing that it said; empty if it said nothing."""
+    """Return KVM's last line with a complaint, else its last line; empty if it has none."""
     said = _said(log)
     return next(iter([*reversed(list(filter(_COMPLAINT.search, said))), *reversed(said)]), "")
 
 
 def mode_words(log: Sequence[str]) -> str:
-    """The words by which KVM on ARM names its mode; empty if there are none."""
+    """Return the line by which KVM on ARM names its mode; empty if there is none."""
     return next((words for words in _said(log) if _MODE.search(words)), "")
 
 
 def kvm_mode(log: Sequence[str]) -> str:
-    """KVM's mode on ARM, ``vhe``, ``nvhe`` or ``protected``; empty if KVM did not say it."""
+    """Return KVM's mode on ARM, ``vhe``, ``nvhe`` or ``protected``; empty if it is unknown."""
     match = _MODE.search(mode_words(log))
     if match is None:
         return ""
@@ -66,17 +66,17 @@ def level_words(log: Sequence[str]) -> str:
 
 
 def started_in_el2(log: Sequence[str]) -> bool | None:
-    """Return True if an ARM kernel was started in EL2 (HYP mode), None if it does not say."""
+    """Return whether an ARM kernel was started in EL2 (HYP mode); None if the log is silent."""
     match = _LEVEL.match(level_words(log))
     if match is not None:
         return match["level"] in _HYPERVISOR_LEVELS
     said = _said(log)
     if "HYP mode not available" in said:
         return False
-    # KVM looks for EL2 before it looks at the command line.
+    # KVM checks for EL2 before it reads the command line, so this line proves EL2.
     return True if kvm_mode(log) or "KVM disabled from command line" in said else None
 
 
 def _said(log: Sequence[str]) -> list[str]:
-    """All that KVM said, without its name."""
+    """Return the words of KVM's lines, without its name."""
     return [match["words"] for line in log if (match := _KVM.fullmatch(line))]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
 # sh -c PROGRAM FOLDER CONSOLE BLOCKS COMMAND...: start a VM's program, which outlives the link.
-# The two ends of its console begin with CONSOLE; no file of its may have more BLOCKS of 512 bytes.
-# If the folder is gone, the job has ended and nothing may start.
+# Its console is the pipe CONSOLE.in and the file CONSOLE.out.  No file that it writes may have more
+# than BLOCKS of 512 bytes.  If the folder is gone, the job has ended and nothing may start.
 . idioms.sh
 cd "$0" && mkfifo -m 600 "$1.in" && : >"$1.out" || exit 1
 ulimit -f "$2" 2>/dev/null

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# sh -c PROGRAM BRIDGE ADDRESS: make the bridge of a group's network, or say why there is none.
+# sh -c PROGRAM BRIDGE ADDRESS: make the bridge of a group's network, or print the reason and fail.
 . idioms.sh
 find_all_programs
 if [ ! -c /dev/net/tun ] || ! ( : <>/dev/net/tun ); then

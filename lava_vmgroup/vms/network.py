@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The network that the VMs of a group share with each other and with their host.
 
-On a host that lets us make one it is a bridge with an address of the host's, and each VM has a tap
-device on it.  Elsewhere the VMs' QEMUs share a multicast group on the host's loopback, of which
-the host itself is no part.  Addresses follow from a node's number in the group, so nobody has to
-ask a service for one.
+If the host allows a bridge, the bridge has an address of the host, and each VM has a tap device on
+it.  Otherwise the VMs' QEMUs share a multicast group on the host's loopback, and the host itself is
+not in the network.  A node's address follows from its number in the group, so no DHCP is needed.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from lava_vmgroup.base.shell_programs import program_text, sh_command, typed_pro
 from lava_vmgroup.connections.ssh import SshLink
 
 MAX_VMS = 253
-"""A subnet of 256 addresses without the two that have a meaning and the host's."""
+"""The 256 addresses of a subnet, less the host's, the network's own, and the broadcast address."""
 
 _SETUP_S = 30.0
 _CANDIDATES = [ipaddress.IPv4Network(f"10.42.{third}.0/24") for third in range(256)]
@@ -29,35 +28,37 @@ _CANDIDATES = [ipaddress.IPv4Network(f"10.42.{third}.0/24") for third in range(2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """Where one VM is plugged into the group's network."""
+    """The connection of one VM to the group's network."""
 
     mac: str
     address: ipaddress.IPv4Interface
     bridge: str | None
+    """The bridge's name; None if the VMs use `multicast`."""
     multicast: str
+    """Address and port of the multicast group."""
 
     def netdev(self, folder: str) -> str:
-        """QEMU's network backend, without its id; on a bridge it needs the file of `hook`."""
+        """Return QEMU's network backend without its id; for a bridge, `folder` has the `hook`."""
         if self.bridge is None:
             return f"socket,mcast={self.multicast},localaddr=127.0.0.1"
         return f"tap,script={folder}/{HOOK},downscript=no"
 
     @property
     def hook(self) -> bytes:
-        """The program by which QEMU puts its tap device on the bridge; the device dies with it."""
+        """The program that puts QEMU's tap device on the bridge; the device ends with QEMU."""
         bridge = f"BRIDGE={shlex.quote(self.bridge or '')}"
         return "\n".join(("#!/bin/sh", bridge, program_text("vms/join_bridge.sh"))).encode()
 
     @property
     def guest_setup(self) -> str:
-        """The shell line that gives a guest its address, and its shell two variables."""
+        """The shell line that gives a guest its address, and exports its interface and address."""
         address = self.address
         words = (self.mac, address.with_prefixlen, str(address.ip), str(address.netmask))
         return typed_program("vms/join_network.sh", *words)
 
 
 HOOK = "net-up"
-"""The hook's file in a VM's folder."""
+"""The name of the hook's file in a VM's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +68,24 @@ class GroupNetwork:
     group: str
     subnet: ipaddress.IPv4Network
     bridge: str | None
-    """The bridge's name; None where the host allows none."""
+    """The bridge's name; None if the host allows none."""
 
     def address(self, number: int) -> ipaddress.IPv4Interface:
-        """The address of the node with this number in the group, be it a VM or the host."""
+        """Return the address of the node with this number in the group, a VM or the host."""
         return ipaddress.IPv4Interface((self.subnet[1 + number], self.subnet.prefixlen))
 
     def host_setup(self, number: int) -> str:
-        """The shell line that gives the host's shell the variables that the guests have."""
+        """Return the shell line that exports the host's interface and address, as on the guests.
+
+        Without a bridge, the line unsets these variables.
+        """
         if self.bridge is None:
             return "unset LAVA_VM_GROUP_IFACE LAVA_VM_GROUP_IP"
         address = self.address(number)
         return f"export LAVA_VM_GROUP_IFACE={self.bridge} LAVA_VM_GROUP_IP={address.ip}"
 
     def port(self, number: int) -> Port:
-        """The port of the VM with this number in the group."""
+        """Return the port of the VM with this number in the group."""
         digest = _digest(self.group)
         return Port(
             mac=f"52:54:00:67:{digest[0]:02x}:{number:02x}",
@@ -92,21 +96,22 @@ class GroupNetwork:
 
 
 def user_mac(number: int) -> str:
-    """The address of a VM's interface to QEMU's own network, on which it is alone."""
+    """Return the MAC address of a VM's card in QEMU's user network, in which the VM is alone."""
     return f"52:54:00:75:00:{number:02x}"
 
 
 def bridge_of(group: str) -> str:
-    """The name of the bridge that a group's network has on its host, where it has one."""
+    """Return the name of the bridge of a group's network, for a host that allows one."""
     return f"lava-{_digest(group).hex()[:8]}"
 
 
 def make_network(
     group: str, number: int, link: SshLink, log: NodeLog, deadline: Deadline
 ) -> GroupNetwork:
-    """Make the group's network on the host, whose number in the group is `number`.
+    """Make the group's network on the host, and return it; `number` is the host's in the group.
 
-    It is without a bridge where the host allows none.
+    If the host allows no bridge, logs a warning and returns a network without one.  Blocks for 30 s
+    at most, on usual hardware.  Raises the errors of `SshLink.run`.
     """
     limit = deadline.sub("making the VMs' network", _SETUP_S)
     subnet = free_subnet(link.run(sh_command("vms/list_routes.sh"), limit).output)
@@ -126,7 +131,10 @@ def make_network(
 
 
 def free_subnet(routes: str) -> ipaddress.IPv4Network:
-    """The first of our subnets that overlaps none of a host's routes (as ``ip route`` has them)."""
+    """Return the first ``10.42.N.0/24`` that overlaps none of `routes`, printed by ``ip route``.
+
+    If all of them overlap, returns the first of all.
+    """
     taken = list(_networks(routes))
     return next(
         (subnet for subnet in _CANDIDATES if not any(map(subnet.overlaps, taken))), _CANDIDATES[0]

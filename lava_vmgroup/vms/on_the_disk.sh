@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# Typed, for a serial number and further words: call lava_work with these words; it finds the disk
-# with the number in $d, and sets $f to its status.  A process takes a slow guest a tenth of a
-# second, so what the shell has built in is used.
+# Typed, for SERIAL WORDS...: find the disk with this serial number, and call lava_work with WORDS.
+# lava_work gets the disk in $d and sets $f to its status.  To start a process takes a slow guest a
+# tenth of a second, so only commands that the shell has built in look for the disk.
 f=1;
 for d in /sys/block/*; do
     s=;

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The guest's disk that carries test shells in and results out: plain tars, both ways.
+"""The guest's disk that carries tests in and results out: plain tars, both ways.
 
-The disk is a file of the VM's on the host.  It is as large as tests may be, and takes the room of
-its content: the file has holes where nothing was written.  A large tree of tests is in the host's
-store once for all VMs and definitions, and is copied to the disk there.
+The disk is a file in the VM's folder on the host.  It is as large as tests may be, but sparse: it
+takes only the room of its content.  The host's store holds a large tree of tests once for all VMs
+and definitions, and the host copies it to the disk.
 
-A guest that finds no such disk (a ramdisk without the driver) is served by its console, slowly.
+If a guest does not find the disk, such as a ramdisk without the driver, the tests are typed on its
+console, slowly.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from lava_vmgroup.testshell.collected import MAX_BYTES
 from lava_vmgroup.vms.qemu import OVERLAY_SERIAL
 
 DISK_BYTES = 1 << 30
-"""The disk's size: programs of 32-bit systems take files of less than 2 GiB."""
+"""The disk's size.  Some programs of 32-bit systems refuse files of 2 GiB or more."""
 
 _LOOK_S = 60.0
 _TYPED_BYTES = 1 << 20
@@ -37,14 +38,14 @@ _TYPED_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class StoredTar:
-    """A tar archive on the host."""
+    """A tar archive on the host, with its size in bytes."""
 
     path: str
     size: int
 
 
 def refuse_large(size: int) -> None:
-    """Raise `JobError` for tests of `size` bytes when no disk is large enough for them."""
+    """Raise `JobError` if tests of `size` bytes do not fit the disk."""
     if size > DISK_BYTES:
         raise JobError(
             f"the tests and their repositories have {size >> 20} MiB, "
@@ -71,14 +72,15 @@ class OverlayDisk:
     def unpack(
         self, archive: bytes, directory: str, trees: Sequence[StoredTar], deadline: Deadline
     ) -> None:
-        """Have the guest unpack a tar archive at its root, which makes `directory`.
+        """Put a tar archive on the disk; the guest unpacks it at ``/``, which makes `directory`.
 
-        The `trees` are unpacked in its folders ``trees/0``, ``trees/1`` and so on.  Raises
-        `JobError` when all that is larger than the disk.
+        Then unpacks the `trees` in the folders ``trees/0``, ``trees/1`` and so on of `directory`.
+        Blocks until the guest has finished.  Raises `JobError` if all that is larger than the disk,
+        and `InfrastructureError` if the host or the guest fails.
         """
         refuse_large(len(archive) + sum(tree.size for tree in trees))
         self._link.put_bytes(archive, self._path, deadline)
-        # The runner renames the list of work, so a list is that of this archive.
+        # lava-test-runner renames its list of work, so this file can only be from this archive.
         made = f"{directory}/lava-test-runner.conf"
         position = self._read(0, len(archive), "/", made, deadline)
         for number, tree in enumerate(trees):
@@ -89,7 +91,10 @@ class OverlayDisk:
     def type(
         self, archive: bytes, directory: str, trees: Sequence[Path], deadline: Deadline
     ) -> None:
-        """Do the same by the guest's console; raises `JobError` for what is too much for that."""
+        """Do the same as `unpack`, by typing on the console; `trees` are on the dispatcher.
+
+        Logs a warning.  Raises `JobError` if the archives are too large to be typed.
+        """
         self._log.warning("overlay", "the guest sees no overlay disk: typing the tests, slowly")
         folders = [f"{directory}/trees/{number}" for number, _ in enumerate(trees)]
         packed = [path.read_bytes() for path in trees]
@@ -97,7 +102,11 @@ class OverlayDisk:
         TypedFiles(self._shell, directory).unpack(archives, deadline)
 
     def collect(self, directory: str, deadline: Deadline) -> bytes:
-        """The tar that the guest packs of the results in `directory`."""
+        """Have the guest pack the results in `directory`, and return the tar.
+
+        The tar comes by the disk, or by the console if the guest does not find the disk.  The tar
+        has 64 MiB or 1 MiB at most, and names the results that do not fit.
+        """
         pack = typed_program("vms/pack_disk.sh")
         command = _on_the_disk(pack, shlex.quote(directory), str(MAX_BYTES))
         _, output = self._shell.run(command, deadline)
@@ -108,7 +117,7 @@ class OverlayDisk:
         return TypedFiles(self._shell, directory).read(pack, _TYPED_BYTES, deadline)
 
     def _copy(self, tree: StoredTar, position: int, deadline: Deadline) -> None:
-        """Copy a stored archive to a record of the disk, over what is there."""
+        """Copy a stored archive to the disk, over the old content, from record `position` on."""
         words = ["dd", f"if={tree.path}", f"of={self._path}", f"bs={tarfile.RECORDSIZE}"]
         command = [*words, f"seek={position}", "conv=notrunc"]
         limit = deadline.sub("copying the tests to the VM's disk", unpacking_s(tree.size))
@@ -120,9 +129,10 @@ class OverlayDisk:
             )
 
     def _read(self, position: int, size: int, folder: str, made: str, deadline: Deadline) -> int:
-        """Have the guest unpack the archive at a record of the disk; return the one after it.
+        """Have the guest unpack, in `folder`, the archive of `size` bytes at a record of the disk.
 
-        `made` is there when that succeeds.
+        Returns the number of the record after the archive.  Raises `InfrastructureError` if the
+        guest fails, or if the path `made` does not exist afterwards.
         """
         records = -(-size // tarfile.RECORDSIZE)
         numbers = map(str, (tarfile.RECORDSIZE, position, records))
@@ -140,7 +150,7 @@ class OverlayDisk:
 
 
 def _on_the_disk(work: str, *words: str) -> str:
-    """Return a line of shell that does `work`, for `words`, with the disk $d; it sets $f."""
+    """Return a shell line that finds the disk and does `work` for `words`; see on_the_disk.sh."""
     program = typed_program("vms/on_the_disk.sh", OVERLAY_SERIAL, *words)
     return f"lava_work() {{ {work}; }}; {program}"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether a host can carry a VM: decisions from facts, before anything is sent to the host."""
+"""The checks of a host's facts against the needs of a VM, before any file is sent to the host."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ FIRMWARE = {
     Arch.AARCH32: ("/usr/lib/u-boot/qemu_arm/u-boot.bin",),
     Arch.X86_64: (),
 }
-"""Firmware that serves an image without a boot configuration, best first.  x86 QEMU has its own."""
+"""Firmware for images without a boot configuration, best first.  QEMU for x86 has its own."""
 
 TOOLS = ("flock", "ip", "tar", "taskset", "truncate")
-"""Programs of the host's, beside QEMU, that something here is done with."""
+"""The programs, beside QEMU, that the package uses on a host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VMNeeds:
-    """What one VM, or several equal ones, want of their host."""
+    """The needs of one VM, or of several equal ones, that the host has to meet."""
 
     guest: Arch
     memory_mib: int
-    """What the VM and those that go before it want together."""
+    """The memory for the VM together with the VMs that go before it."""
     launches_itself: bool = False
-    """Whether the job says how to start the VM, which then needs no QEMU."""
+    """True if the job's own commands start the VM, which then needs no QEMU."""
     pins_cpus: bool = False
+    """True if the VM runs on chosen CPUs of the host."""
     wants_network: bool = False
     wants_firmware: bool = False
-    """Whether what it boots has no kernel of its own."""
+    """True if no kernel is known for the VM, so that firmware has to boot it."""
 
 
 def look(needs: VMNeeds, facts: HostFacts) -> list[Finding]:
-    """All that can be told without starting QEMU."""
+    """Return the findings of all checks that need no start of QEMU."""
     findings = [_sftp(facts), _programs(needs, facts), _lock(facts)]
     if needs.wants_network:
         findings.append(_network(facts))
@@ -54,7 +55,12 @@ def look(needs: VMNeeds, facts: HostFacts) -> list[Finding]:
 
 
 def disk(needed: int, layers: int, free: int | None, folder: str) -> Finding:
-    """Whether images of `needed` bytes, and `layers` once they are full, have room in `folder`."""
+    """Return the finding about the room in `folder`, of which `free` bytes are free.
+
+    The images take `needed` bytes; the guests may write `layers` bytes more.  The finding is
+    MISSING if the images do not fit, and DEGRADED if only the layers do not.  If `free` is unknown,
+    None, it is OK.
+    """
     if free is None:
         return Finding(what="disk", found=f"how much is free below {folder} cannot be told")
     there = f"the host's disk has {free >> 20} MiB free below {folder}"
@@ -77,14 +83,14 @@ def disk(needed: int, layers: int, free: int | None, folder: str) -> Finding:
 
 
 def why_no_kvm(facts: HostFacts) -> str:
-    """Why a guest cannot have KVM, as far as the facts say it."""
+    """Return the reason why a guest cannot have KVM, as far as the facts contain it."""
     if not facts.kvm_opens:
         return why_kvm_does_not_open(facts)
     return f"the {facts.arch.value} host has no KVM for it, or not the QEMU that uses it"
 
 
 def why_kvm_does_not_open(facts: HostFacts) -> str:
-    """Return the state of ``/dev/kvm`` with the kernel's own words about it."""
+    """Return the state of a ``/dev/kvm`` that does not open, with the kernel's words about it."""
     state = "there and does not open" if facts.kvm_exists else "missing"
     if words := kvm_words(facts.kernel_log):
         return f"/dev/kvm is {state}; the kernel says: {words}"
@@ -97,9 +103,10 @@ def why_kvm_does_not_open(facts: HostFacts) -> str:
 
 
 def firmware_of(guest: Arch, facts: HostFacts) -> str | None:
-    """The best firmware on the host for an image without a kernel; None where QEMU has its own.
+    """Return the best firmware on the host for an image without a kernel.
 
-    Raises `InfrastructureError` when there is none.
+    Returns None for an architecture whose QEMU has its own firmware.  Raises `InfrastructureError`
+    if the host has none.
     """
     known = FIRMWARE[guest]
     found = next((path for path in known if path in facts.firmware), None)
@@ -112,7 +119,7 @@ def firmware_of(guest: Arch, facts: HostFacts) -> str | None:
 
 
 def kvm_remedy(facts: HostFacts) -> str | None:
-    """What may give the host a KVM that works."""
+    """Return advice for a host without a working KVM; None if ``/dev/kvm`` opens."""
     if facts.kvm_opens:
         return None
     words = kvm_words(facts.kernel_log).lower()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The QEMU command line of a virtual machine: a pure function of its description."""
+"""The QEMU command line of a VM: a pure function of the VM's description."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ OVERLAY_SERIAL = "lava-overlay"
 """The serial number by which a guest finds the disk with the test shell's files."""
 
 STDIO = "stdio,signal=off"
-"""QEMU's own input and output, as a character device."""
+"""QEMU's standard input and output as a character device; Ctrl-C goes to the guest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkCard:
-    """One virtio network card."""
+    """One network card of a VM."""
 
     name: str
     netdev: str
@@ -29,44 +29,48 @@ class NetworkCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """One virtual machine; all paths are on the host."""
+    """The description of one VM; all paths are on the host."""
 
     name: str
     machine: str
+    """QEMU's machine type."""
     memory_mib: int
     cpus: int
     accelerator: Accelerator
     disk: str | None
-    """A qcow2 image."""
+    """A qcow2 image; None for a VM without a disk."""
     overlay: str
     """A raw file that holds the test shell's files as a tar archive."""
     console: str
     """The character device, without an id, behind the serial console."""
     records: str
-    """A file for what the guest writes to its port for records."""
+    """The file for the records that the guest writes to its port for them."""
     kernel: str | None = None
     initrd: str | None = None
     dtb: str | None = None
     append: str = ""
     firmware: str | None = None
     pflash: Sequence[str] = ()
-    """Files of flash memories, written by the guest; the first holds its firmware."""
+    """Files of flash memories, which the guest may write; the first holds its firmware."""
     cards: Sequence[NetworkCard] = ()
-    """In the order in which the guest finds them."""
+    """The cards, in the order in which the guest finds them."""
     host_cpus: str | None = None
     """The host's CPUs to run on, in taskset's notation; None for all."""
     options: Sequence[str] = ()
-    """Further options of the lab's; their devices are found after all others."""
+    """Further options of the lab; the guest finds their devices after all others."""
 
 
 def argv(machine: Machine) -> list[str]:
-    """The words that launch `machine`."""
+    """Return the words of the command that launches `machine`."""
     before, after = argv_around(machine)
     return [*before, *after]
 
 
 def argv_around(machine: Machine) -> tuple[list[str], list[str]]:
-    """The same words in two parts: a device added between them is the last that Linux finds."""
+    """Return the same words in two parts.
+
+    Linux finds a device that is added between them after the VM's disks and cards.
+    """
     accelerator = machine.accelerator
     words = ["taskset", "-c", machine.host_cpus] if machine.host_cpus is not None else []
     words += [
@@ -94,7 +98,7 @@ def argv_around(machine: Machine) -> tuple[list[str], list[str]]:
     if machine.dtb is not None:
         words += ["-dtb", machine.dtb]
     if _is_vexpress(machine.machine):
-        words += ["-audiodev", "none,id=silence"]  # its sound chip would use the host's
+        words += ["-audiodev", "none,id=silence"]  # otherwise its sound chip uses the host's
     devices = [*_drives(machine), *_cards(machine), *_records_port(machine)]
     if _by_mmio(machine):
         return [*words, *machine.options], devices
@@ -102,7 +106,7 @@ def argv_around(machine: Machine) -> tuple[list[str], list[str]]:
 
 
 def is_virt(machine: str) -> bool:
-    """Return whether a machine type is ARM's ``virt``, of whatever version and options."""
+    """Return whether a machine type is ARM's ``virt``, of any version and with any options."""
     return re.match(r"virt(-\d|,|$)", machine) is not None
 
 
@@ -115,14 +119,17 @@ def _has_no_pci(machine: str) -> bool:
 
 
 def machine_option(machine: str, accelerator: Accelerator) -> str:
-    """The machine type; ARM's ``virt`` must use the interrupt controller that the host has."""
+    """Return the value of QEMU's ``-machine``.
+
+    With KVM, ARM's ``virt`` must have the interrupt controller of the host.
+    """
     if not is_virt(machine) or "gic-version=" in machine:
         return machine
     return f"{machine},gic-version={'host' if accelerator.name == 'kvm' else '2'}"
 
 
 def _drives(machine: Machine) -> list[str]:
-    """The disk, which has to be the guest's first one, and the overlay."""
+    """Return the options of the disk, which must be the guest's first, and of the overlay."""
     drives = [_drive(machine, "overlay", machine.overlay, "raw", OVERLAY_SERIAL)]
     if machine.disk is not None:
         drives.insert(0, _drive(machine, "disk", machine.disk, "qcow2", "lava-disk"))
@@ -145,7 +152,7 @@ def _records_port(machine: Machine) -> list[str]:
 
 
 def _cards(machine: Machine) -> list[str]:
-    # A PCI card would look for a boot ROM, which not every host has.
+    # Without romfile=, QEMU wants a boot ROM for a PCI card, and some hosts lack the file.
     rom = "" if _by_mmio(machine) else ",romfile="
     device = f"virtio-net-{_bus(machine)}"
     cards = [
@@ -156,14 +163,14 @@ def _cards(machine: Machine) -> list[str]:
         for card in machine.cards
     ]
     if _is_vexpress(machine.machine) and len(cards) > 1:
-        # It has four places for virtio devices, and a network card of its own.
+        # It has only four places for virtio devices, but a network card of its own.
         first = machine.cards[0]
         cards[0] = ["-nic", f"{first.netdev},model=lan9118,mac={first.mac}"]
     return _as_linux_finds_them(machine, cards)
 
 
 def _by_mmio(machine: Machine) -> bool:
-    # Without PCI, virt serves 32-bit kernels too, which may not reach where it puts PCI.
+    # virt has PCI, too, but at addresses that a 32-bit kernel may not reach.
     return _has_no_pci(machine.machine)
 
 
@@ -172,12 +179,12 @@ def _bus(machine: Machine) -> str:
 
 
 def _as_linux_finds_them(machine: Machine, devices: list[list[str]]) -> list[str]:
-    """The options of devices of one kind, so that Linux numbers them in the order given."""
+    """Return the options of devices of one kind; Linux numbers the devices in the order given."""
     if _by_mmio(machine):
-        devices.reverse()  # virt's virtio devices are found from the last to the first
+        devices.reverse()  # Linux finds virt's virtio devices from the last to the first
     return [word for device in devices for word in device]
 
 
 def _escaped(path: str) -> str:
-    """A comma would end the option's value; QEMU takes two for one."""
+    """Return a path with its commas doubled for QEMU: a single one would end the option's value."""
     return path.replace(",", ",,")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The requirements that a host does not meet, with the evidence; decided from facts."""
+"""The comparison of a job's ``requires`` with the facts about its host."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from lava_vmgroup.vms.kernel_log import (
 from lava_vmgroup.vms.preflight import why_kvm_does_not_open
 
 _ASKED = (Kind.MODULE, Kind.DEVICE, Kind.COMMAND, Kind.FILE)
-"""Kinds whose word the host is asked for."""
+"""The kinds of words that are themselves questions to the host."""
 
 
 def questions(requirements: Iterable[Requirement], qemu_binary: str = "") -> list[str]:
-    """The questions that requirements need beside the usual ones; see `lava_vmgroup.vms.facts`.
+    """Return the questions for requirements beside the usual ones; see `lava_vmgroup.vms.facts`.
 
     `qemu_binary` is the lab's own choice of QEMU, if it has one.
     """
@@ -37,23 +37,24 @@ def questions(requirements: Iterable[Requirement], qemu_binary: str = "") -> lis
 def lacking(
     requirements: Iterable[Requirement], facts: HostFacts, qemu_binary: str = ""
 ) -> dict[Requirement, str]:
-    """The requirements that the host does not meet, each with the evidence.
+    """Return the requirements that the host does not meet, each with the evidence.
 
-    One of which it cannot be told whether it is met is not met.
+    A requirement that the facts leave open counts as not met.  `qemu_binary` is as in `questions`.
     """
     found = ((one, _evidence(one, facts, qemu_binary)) for one in requirements)
     return {one: evidence for one, evidence in found if evidence is not None}
 
 
 def described(missing: Mapping[Requirement, str]) -> str:
-    """The requirements that are not met, in one line."""
+    """Return the requirements that are not met, in one line."""
     return "; ".join(f"requires {one}: {evidence}" for one, evidence in missing.items())
 
 
 def offered(facts: HostFacts) -> list[str]:
-    """The words of ``requires`` that the host has, but for modules and others to be asked for.
+    """Return the words of ``requires`` that the host meets.
 
-    A version of QEMU is among them if it was asked for.
+    Modules, devices, commands and files are left out.  QEMU's version, that of the oldest program,
+    is included if it was asked for.
     """
     words = []
     if facts.kvm_opens:
@@ -78,6 +79,7 @@ def offered(facts: HostFacts) -> list[str]:
 
 
 def _evidence(requirement: Requirement, facts: HostFacts, qemu_binary: str) -> str | None:
+    """Return the evidence that a requirement is not met; None if it is met."""
     if requirement.kind in _ASKED:
         there = str(requirement) in facts.there
         return None if there else _ABSENT[requirement.kind].format(requirement.value)
@@ -165,7 +167,7 @@ def _programs(qemu_binary: str, usual: Iterable[str]) -> list[str]:
 
 
 def _qemu(value: str, facts: HostFacts, programs: Collection[str]) -> str | None:
-    """The oldest of the programs counts: any of them may be the one that is used."""
+    """Return the evidence that one of the programs, any of which may run, is older than `value`."""
     if not programs:
         return f"the host has none of {', '.join(sorted(QEMU_PROGRAMS))}"
     for name in programs:

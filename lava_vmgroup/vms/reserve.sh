@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# sh -c PROGRAM FOLDER VM MIB TOTAL CPUS...: claim memory for a VM of the job in FOLDER, and those
-# of the CPUS that the fewest others have.  Prints "reserved CPUS", or "full MIB" of the others.
-# A VM's claim is a file beside its folder; the folder of all is the lock.
+# sh -c PROGRAM FOLDER VM MIB TOTAL CPUS...: reserve memory for a VM of the job in FOLDER, and those
+# of the CPUS that the fewest other VMs have.  Print "reserved CPUS".  If the job's VMs together
+# want more than TOTAL, print "full" and the MiB of the others.
+# The reservation is a file beside the VM's folder; the lock is on the job's FOLDER.
 . idioms.sh
 cd "$0" || exit 1
 vm=$1 mib=$2 total=$3

@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What a program on the host writes to a file, as a stream that outlives the link to the host.
+"""A stream from and to a program on the host that outlives the link to the host.
 
-The program knows nothing of links: it writes a file, and reads a named pipe if it reads at all.
-Whenever the link breaks off, the stream goes on over the next one with the byte that is due.
+The rules:
+
+- The program writes to a file, and reads from a named pipe or not at all.  So a link that breaks
+  off does not disturb it.
+- The stream counts the bytes that it has read.  If the link breaks off, the stream opens the file
+  again over a new link, and goes on with the next byte.
+- Input that was under way when the link broke off may be lost.
+- The stream frees the room on the host's disk of the bytes that it has read.
 """
 
 from __future__ import annotations
@@ -20,49 +26,57 @@ from lava_vmgroup.connections.ssh_channels import ChannelStream
 
 _LOOK_S = 0.2
 _ROOM_BYTES = 16 << 20
-"""How much is read before its room on the host is given back."""
+"""Bytes that are read before their room on the host is freed."""
 _ROOM_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spool:
-    """Where a program on the host writes to, and what it reads; names in one folder."""
+    """The file that a program on the host writes and the pipe that it reads, in one folder."""
 
     folder: str
     file: str
     mark: str
-    """What stands in the environment of all that belongs to the program."""
+    """The variable that also marks the command that reads the file; see `Supervisor.mark`."""
     pipe: str = "/dev/null"
+    """The named pipe; ``/dev/null`` for a program that reads nothing."""
     pid_file: str = ""
-    """Has the process with whose end the stream ends; without it that is open."""
+    """The file with the number of a process; the stream ends with it, or never if this is empty."""
 
     @property
     def path(self) -> str:
-        """The file."""
+        """The path of the file on the host."""
         return f"{self.folder}/{self.file}"
 
     def words(self, position: int) -> Sequence[str]:
-        """The command that prints the file from `position` on, and feeds the pipe."""
+        """Return the command that prints the file and copies its own input to the pipe.
+
+        It begins with the byte at `position`, and goes on with all that is added to the file.
+        """
         names = (self.file, self.pipe, str(position + 1), self.pid_file)
         return ["env", self.mark, *sh_command("vms/follow.sh", self.folder, *names)]
 
 
 class SpooledStream:
-    """A `ByteStream` from and to a program on the host, over links that come and go."""
+    """A `ByteStream` from and to a program on the host, over one link after the other."""
 
     def __init__(self, spool: Spool, link: SshLink, deadline: Deadline, position: int = 0) -> None:
-        """Begin with the byte at `position`."""
+        """Open the stream; `position` counts from 0, and is that of the first byte to read."""
         self._spool = spool
         self._link = link
         self.position = position
-        """How many bytes of the file were read."""
+        """The position in the file of the next byte."""
         self._room_at = position + _ROOM_BYTES
         self._ended = CancelToken()
         self._attaching = threading.Lock()
         self._stream: ChannelStream | None = self._attach(deadline)
 
     def read(self) -> bytes:
-        """See `ByteStream.read`; blocks for as long as the host is out of reach, too."""
+        """See `ByteStream.read`.
+
+        If the link breaks off, blocks until the host is reached again.  If that fails within
+        `SshLink.patience_s`, returns ``b""``.
+        """
         while (stream := self._attached()) is not None:
             if data := stream.read():
                 self.position += len(data)
@@ -76,7 +90,8 @@ class SpooledStream:
     def write(self, data: bytes, deadline: Deadline) -> None:
         """See `ByteStream.write`.
 
-        What was under way when a link broke off may be lost; whoever needs an answer asks again.
+        Data that was under way when a link broke off may be lost, so a caller that needs an answer
+        asks again.
         """
         while (stream := self._attached(deadline)) is not None:
             try:
@@ -96,7 +111,10 @@ class SpooledStream:
             stream.close()
 
     def _attached(self, deadline: Deadline | None = None) -> ChannelStream | None:
-        """The stream over the link that there is; None when there is none any more."""
+        """Return the channel, a new one if the link broke off; None if the stream has ended.
+
+        Blocks while it or another thread opens a new channel.
+        """
         while not self._attaching.acquire(timeout=_LOOK_S):
             if deadline is not None:
                 deadline.check()
@@ -115,14 +133,14 @@ class SpooledStream:
         return self._link.open_stream_again(self._spool.words(self.position), deadline)
 
     def _lose(self, stream: ChannelStream) -> None:
-        """Take a stream for gone, unless another thread did, and has another one already."""
+        """Close a channel that broke off and forget it; keep a newer one of another thread."""
         stream.close()
         with self._attaching:
             if self._stream is stream:
                 self._stream = None
 
     def _make_room(self) -> None:
-        """Give back the room of what was read, where the host's tools and file system can."""
+        """Free the room of the bytes that were read, if the host's tools and file system can."""
         if self.position < self._room_at:
             return
         self._room_at = self.position + _ROOM_BYTES

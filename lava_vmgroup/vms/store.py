@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The images on the host: each content once, however many virtual machines use it."""
+"""The image store on the host: each content once, however many VMs use it.
+
+The host's part of it is ``store.sh``.  The life of a file:
+
+1. A node claims the file for its job.  From then on, nothing removes it until the job ends.
+2. If the file is missing, the node locks the store, makes room, and uploads the file under a name
+   of its own.  To make room, it removes the least recently used files that no job uses.
+3. A complete upload is flushed to the disk and then gets its name, the SHA-256 of its content.  So
+   nothing uses the rest of a broken transfer or of a power cut.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +32,7 @@ from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 
 _CLEAN_S = 5.0
 _LOOK_S = 0.5
-"""How often to look whether another dispatcher still fills the store."""
+"""Seconds between two tries to lock the store."""
 
 _TAKEN = "taken"
 
@@ -33,29 +42,31 @@ _DAMAGED = "damaged"
 
 
 def digest_of(path: Path, deadline: Deadline) -> str:
-    """SHA-256 of a file's content, in hex."""
+    """Return the SHA-256 of a file's content, in hex; for errors see `Deadline.check`."""
     return sha256_of(path, lambda _done, _size: deadline.check())
 
 
 @dataclass(slots=True)
 class _Entry:
+    """One file of the job, with the nodes that use it; sizes are in bytes."""
+
     size: int = 0
     bytes_sent: int = 0
     used_by: list[str] = field(default_factory=list)
 
 
 class ImageStore:
-    """Content-addressed files on the host, filled over the links of the nodes that need them.
+    """Files on the host by their SHA-256, uploaded over the links of the nodes that need them.
 
-    A file appears under its digest only when it is whole and on the disk, so what a broken transfer
-    or a power cut leaves is never used.  When there is no more room, files go that no job uses.
-
-    Other dispatchers may fill the same store: one after the other, and where the host
-    has no locks at the same time, each under names of its own.
+    Any thread may call the methods.  Other dispatchers may fill the same store: one after the
+    other, or at the same time if the host has no ``flock``.
     """
 
     def __init__(self, root: str, job: str, limit_mib: int = 0) -> None:
-        """Limit the files to `limit_mib` MiB; 0 for three quarters of the disk."""
+        """Use the folder `root` on the host for the group `job`.
+
+        All files together may have `limit_mib` MiB; 0 stands for three quarters of the disk.
+        """
         self._root = root
         self._limit_mib = limit_mib
         self._folder = f"{root}/sha256"
@@ -73,9 +84,10 @@ class ImageStore:
         link: SshLink,
         deadline: Deadline,
     ) -> int:
-        """Return the bytes that this process will send with these files, named by their digests.
+        """Return the bytes that this process will send, for `files` and those of earlier calls.
 
-        The files stay reserved for later calls unless they exceed `free`.
+        `files` are digests and paths; those that the host has already do not count.  If the sum
+        exceeds `free` bytes, later calls forget these files.
         """
         wanted = {
             digest: path.stat().st_blocks * 512
@@ -92,7 +104,8 @@ class ImageStore:
     def room(self, free: int | None, link: SshLink, deadline: Deadline) -> int | None:
         """Return the bytes that this process's files may take in all, or None if `free` is None.
 
-        `free` bytes were free before the first file; unused files of the store add to them.
+        `free` bytes were free before the first file; files of the store that no job uses add to
+        them, because they can be removed.
         """
         if free is None:
             return None
@@ -101,9 +114,10 @@ class ImageStore:
         )
 
     def put(self, local: Path, digest: str, link: SshLink, log: NodeLog, deadline: Deadline) -> str:
-        """Make sure that the host has the file; returns its path there.
+        """Upload the file if the host does not have it, and return its path there.
 
-        Blocks while another node sends the same content.
+        Blocks while another node sends the same content, and while another dispatcher fills the
+        store.  Raises `InfrastructureError` if there is no room or the upload fails.
         """
         with self._lock:
             entry = self._entries[digest]
@@ -127,11 +141,11 @@ class ImageStore:
         log: NodeLog,
         deadline: Deadline,
     ) -> int:
-        """Send the file unless it is there; returns how many bytes went over the network."""
+        """Upload the file if the host does not have it; return the number of bytes sent."""
         if self._claim(local, digest, link, log, deadline):
             return 0
         supervisor = Supervisor(job_folder(self._root, self._job))
-        # The folder is the lock, so nothing has to be tidied up.
+        # The lock is on the folder itself, so no lock file is left behind.
         lock = ["env", supervisor.mark(log.node), *sh_command("vms/hold_store.sh", self._folder)]
         with _held(lock, link, log, deadline):
             if self._claim(local, digest, link, log, deadline):
@@ -144,7 +158,8 @@ class ImageStore:
     ) -> bool:
         """Return whether the host has the file; it then stays until the job ends.
 
-        Blocks while the host checks a file that a power cut may have damaged.
+        Blocks while the host checks a file that a power cut may have damaged, and logs a warning if
+        it was.
         """
         match self._ask(link, deadline, "claim", digest, self._job).split():
             case [said, size] if said == _STORED:
@@ -155,7 +170,10 @@ class ImageStore:
         return False
 
     def _ask(self, link: SshLink, deadline: Deadline, *words: str) -> str:
-        """Have the host's part of the store do something; returns its answer."""
+        """Run a command of ``store.sh`` on the host, and return its output.
+
+        Raises `InfrastructureError` if it fails.
+        """
         answer = link.run_again(sh_command("vms/store.sh", self._root, *words), deadline)
         if answer.status != 0:
             said = answer.output.strip().splitlines() or [f"status {answer.status}"]
@@ -163,7 +181,7 @@ class ImageStore:
         return answer.output
 
     def uploads(self) -> tuple[Upload, ...]:
-        """What was put into the store by this job, in the order of first use."""
+        """Return the files of the store that this process uses, in the order of first use."""
         with self._lock:
             return tuple(
                 Upload(
@@ -184,6 +202,10 @@ class ImageStore:
         log: NodeLog,
         deadline: Deadline,
     ) -> int:
+        """Upload the file under a name of its own, check it, and give it its final name.
+
+        Returns the number of bytes sent.  Removes the upload if any of that fails.
+        """
         size = local.stat().st_size
         log.event("state", f"uploading {local.name}", state=f"uploading {local.name}")
         part = f"{remote}.part-{self._job}-{log.node}"
@@ -203,7 +225,7 @@ class ImageStore:
             self._check_arrival(local, part, digest, link, deadline)
             self._ask(link, deadline, "keep", part, digest)
         except BaseException as error:
-            # Where the host is out of reach its supervisor does it, and the error stands.
+            # If the host is out of reach, its supervisor removes the upload later.
             with suppress(VMGroupError):
                 limit_s = _CLEAN_S * deadline.scale
                 cleaning = Deadline.after("removing an unfinished upload", limit_s)
@@ -216,14 +238,14 @@ class ImageStore:
     def _check_arrival(
         self, local: Path, part: str, digest: str, link: SshLink, deadline: Deadline
     ) -> None:
-        """Raise `InfrastructureError` for what arrived damaged, where the host's tools can tell."""
+        """Raise `InfrastructureError` if the upload is damaged; a host may lack ``sha256sum``."""
         found = link.run_again(["sha256sum", part], deadline)
         if found.status != 0 or found.output.split()[:1] == [digest]:
             return
         raise InfrastructureError(f"{local.name} arrived damaged on the host")
 
     def _with_room(self, message: str, link: SshLink) -> InfrastructureError:
-        """The error of a failed upload, with how much room there is: servers do not say that."""
+        """Return the error of a failed upload with the free room: SFTP servers do not report it."""
         with suppress(VMGroupError):
             limit = Deadline.after("looking at the host's disk", _CLEAN_S)
             free, _, _ = self._make_room_for(0, link, limit)
@@ -231,7 +253,10 @@ class ImageStore:
         return InfrastructureError(message, hint="is the host's disk full, or broken?")
 
     def _make_room(self, local: Path, link: SshLink, deadline: Deadline) -> None:
-        """Remove what no job uses, and refuse an upload for which there is no room even then."""
+        """Make room for `local`, if necessary by removing files that no job uses.
+
+        Raises `InfrastructureError` if that is not enough.
+        """
         needed = local.stat().st_blocks * 512
         free, used, limit = self._make_room_for(needed, link, deadline)
         if needed > free:
@@ -252,7 +277,7 @@ class ImageStore:
     ) -> tuple[int, int, int]:
         """Remove files that no job uses until `needed` bytes fit.
 
-        Returns the bytes that are free on the disk, that are stored, and that may be stored.
+        Returns three numbers of bytes: free on the disk, used by the store, allowed to the store.
         """
         words = ["room", str(-(-needed // 1024)), str(self._limit_mib * 1024)]
         free, used, limit = self._sizes(link, deadline, 3, *words)
@@ -268,9 +293,10 @@ class ImageStore:
 
 @contextmanager
 def _held(lock: Sequence[str], link: SshLink, log: NodeLog, deadline: Deadline) -> Iterator[None]:
-    """Hold a lock on the host for us alone; the host's kernel lets go of it however we end.
+    """Hold the lock of the store during the block, by the command `lock`.
 
-    On a host without ``flock`` nothing is held.  Blocks while somebody else holds it.
+    Blocks while another process holds it, and logs that once.  The host's kernel frees the lock
+    however this process ends.  On a host without ``flock``, there is no lock.
     """
     told = False
     while True:

@@ -2,16 +2,18 @@
 # shellcheck shell=sh
 # The image store of a host, for any POSIX shell on Linux: files named by their SHA-256.
 #
-#   sh -c PROGRAM ROOT claim DIGEST JOB        has a file for a job: says "stored SIZE", "damaged"
-#                                              or "absent"; it stays while the job is there
-#   sh -c PROGRAM ROOT room KIB LIMIT          removes files until KIB fit: prints the KiB that are
-#                                              free, are used, and may be used
-#   sh -c PROGRAM ROOT spare                   prints the KiB that no running job uses
-#   sh -c PROGRAM ROOT keep PART DIGEST        gives an upload that is whole its name
+#   sh -c PROGRAM ROOT claim DIGEST JOB        notes that a job uses a file, which then stays until
+#                                              the job ends; prints "stored SIZE", "damaged" or
+#                                              "absent"
+#   sh -c PROGRAM ROOT room KIB LIMIT          removes files until KIB fit; prints three sizes in
+#                                              KiB: free on the disk, used, allowed
+#   sh -c PROGRAM ROOT spare                   prints the KiB of files that no running job uses
+#   sh -c PROGRAM ROOT keep PART DIGEST        gives a complete upload its name
 #
-# The least recently used files go first; a use sets a file's time.  LIMIT is in KiB, 0 for three
-# quarters of the disk.  ROOT/job-JOB/.supervisor/uses names the files that a job uses.  After a
-# power cut the supervisor calls them all DIGEST.doubtful.
+# A claim sets the file's time, and room removes the least recently used files first.  LIMIT is in
+# KiB, 0 for three quarters of the disk.  ROOT/job-JOB/.supervisor/uses names the files that a job
+# uses.  After a power cut, a supervisor renames files to DIGEST.doubtful, and the next claim checks
+# them.
 
 . idioms.sh
 
@@ -21,7 +23,7 @@ shift
 cd "$root/sha256" 2>/dev/null || { [ "$command" = spare ] && echo 0 && exit; } || exit 1
 exec 8<"$root"
 
-# No process removes a claimed file, so the lock is not held while a large file is read.
+# No process removes a claimed file, so the check of a large file needs no lock.
 claim() {
     lock 8
     [ ! -d "$root/job-$2/.supervisor" ] || echo "$1" >>"$root/job-$2/.supervisor/uses"
@@ -48,7 +50,7 @@ kib_of() {
     echo "$1"
 }
 
-# Sets $total and $free, in KiB.  A file system in memory may have no size; then nothing is in the way.
+# Set $total and $free, in KiB.  A file system in memory may report no size; then both are endless.
 look_at_disk() {
     # shellcheck disable=SC2046 # into words
     set -- $(df -Pk . | tail -n 1)
@@ -58,7 +60,7 @@ look_at_disk() {
     esac
 }
 
-# The names of files that no job uses and nobody has locked, the least recently used first.
+# Print the names of files that no job uses and no process has locked, least recently used first.
 unused() {
     uses=$(cat "$root"/job-*/.supervisor/uses 2>/dev/null)
     # shellcheck disable=SC2045 # the names are digests, and only ls sorts by time
@@ -70,7 +72,7 @@ unused() {
     done
 }
 
-# look_at_store KIB LIMIT: succeeds if KIB fit.
+# look_at_store KIB LIMIT: set $free, $used and $limit, in KiB; succeed if KIB fit.
 look_at_store() {
     look_at_disk
     used=$(kib_of .) limit=$2
@@ -93,8 +95,8 @@ spare() {
     echo "$sum"
 }
 
-# A file that was not flushed may read as zeros after a power cut, so sync it.  An earlier call may
-# have moved the file already, if its connection broke off before the answer.
+# Without sync, the file may read as zeros after a power cut.  If an earlier call's connection broke
+# off before the answer, that call may have moved the file already.
 keep() {
     [ -e "$1" ] || [ ! -e "$2" ] || return 0
     sync "$1" || return 1

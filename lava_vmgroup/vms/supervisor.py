@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What a job leaves on its host, and the supervisor there that removes it, whatever becomes of us.
+"""The supervisor of a job on its host, which ends the job's programs and removes its files there.
 
-The supervisor is a shell program on the host that outlives every connection.  It acts when it is
-told to, or when it has not heard a dispatcher's heartbeat for too long.
+The supervisor is a shell program, ``supervisor.sh``, that outlives every connection.  The rules:
+
+- Each job has one supervisor, which runs before any of its VMs.
+- It ends the job if the host's dispatcher tells it to, or if that dispatcher's heartbeat stops.  It
+  removes a VM of another dispatcher if the heartbeat for this VM stops.
+- It finds the programs of a job or of a VM by a variable in their environment, `Supervisor.mark`.
+- If a supervisor itself dies, the next job on the host takes care of its job.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from lava_vmgroup.vms.spool import Spool
 
 _START_S = 60.0
 
-# Where the program is gone the job has ended, and nothing is left of it.
+# If the program is gone, the job has ended, and nothing of it is left: that counts as success.
 _DO = '[ ! -e "$0" ] || exec sh "$0" "$@"'
 
 
@@ -31,23 +36,23 @@ class Supervisor:
         self._program = f"{job_folder}/.supervisor/program"
 
     def mark(self, vm: str) -> str:
-        """What stands in the environment of programs that end with this VM, and with the job."""
+        """Return the variable that marks a program, which then ends with this VM or the job."""
         return f"LAVA_VM_MARK={self.folder}/{vm}/"
 
     @property
     def ledger(self) -> str:
-        """The file on the host to which ``folder PATH`` is added for a folder to be removed."""
+        """The file on the host that lists things to remove, such as ``folder PATH``, one a line."""
         return f"{self.folder}/.supervisor/ledger"
 
     @property
     def records(self) -> Spool:
-        """The file on the host to which the host's tests write records."""
+        """The spool with the file on the host to which the host's tests write records."""
         folder = f"{self.folder}/.supervisor"
         return Spool(folder=folder, file="records", mark=self.mark(".supervisor"))
 
     @property
     def owner(self) -> str:
-        """The file on the host that is there once the supervisor runs."""
+        """The file on the host that identifies the supervisor, from its start on."""
         return f"{self.folder}/.supervisor/owner"
 
     def start(
@@ -59,12 +64,12 @@ class Supervisor:
         bridge: str = "",
         keys_file: str = DEFAULT_KEYS_FILE,
     ) -> Sequence[str]:
-        """Make the job's folder with a living supervisor that removes it and the `bridge`.
+        """Make the job's folder, and start a supervisor that removes it.
 
-        It removes the job's keys from `keys_file`, too.
-
-        It gives the job up after `patience_s` seconds without a heartbeat.  Returns what was done
-        about earlier jobs that nobody has cleaned up.
+        The supervisor also removes the `bridge` and the job's keys in `keys_file`.  It gives the
+        job up after about `patience_s` seconds without a heartbeat.  Blocks until the supervisor
+        runs.  Returns a line for each dead job that was found and taken care of.  Raises
+        `InfrastructureError` if the start fails.
         """
         arguments = (self.folder, self.folder, str(patience_s), bridge, keys_file)
         words = sh_command("vms/start_supervisor.sh", *arguments)
@@ -75,38 +80,46 @@ class Supervisor:
     def listen(
         self, link: SshLink, deadline: Deadline, vm: str | None = None, *, again: bool = False
     ) -> LineChannel:
-        """Open the way for the heartbeats of the job, or of a `vm` of its own dispatcher.
+        """Open a channel for heartbeats of the host's dispatcher, or of the dispatcher of `vm`.
 
-        `again` goes on with those that were heard before.
+        With `again`, the channel replaces one that broke off: it answers ``ended`` if the
+        supervisor has given the job or the VM up meanwhile.
         """
         name = "beat" if vm is None else f"vms/{vm}"
         words = ["env", self.mark(".supervisor"), "sh", self._program, "beat", self.folder, name]
         return link.open_lines([*words, "1"] if again else words, deadline)
 
     def sees_same_boot(self, link: SshLink, deadline: Deadline) -> bool:
-        """Return whether the host answers, and has not been restarted since `start`."""
+        """Return whether the host answers in time, and has not been restarted since `start`."""
         try:
             return link.run(sh_command("vms/check_boot.sh", self.owner), deadline).status == 0
         except (DeadlineExpired, InfrastructureError):
             return False
 
     def remove_vm(self, vm_folder: str, link: SshLink, deadline: Deadline) -> None:
-        """End the programs of a VM, by force where they do not listen; remove its folder."""
+        """End the programs of a VM, and remove its folder; kill programs that ignore SIGTERM.
+
+        Raises `InfrastructureError` if something remains.
+        """
         words = ["sh", "-c", _DO, self._program, "remove", vm_folder]
         _said("ending the VM", link.run_again(words, deadline))
 
     def end(self, link: SshLink, deadline: Deadline) -> None:
-        """Have everything of the job ended and removed, with the supervisor."""
+        """End and remove everything of the job, including the supervisor.
+
+        Blocks until that is done.  Raises `InfrastructureError` if something remains.
+        """
         words = ["sh", "-c", _DO, self._program, "end", self.folder]
         _said("cleaning up", link.run_again(words, deadline))
 
 
 def job_folder(folder: str, job: str) -> str:
-    """Where everything of one job's VMs is below the host's folder for VMs, but for the images."""
+    """Return the folder of a job, below the host's `folder` for VMs; images are not in it."""
     return f"{folder}/job-{job}"
 
 
 def _said(doing: str, result: CommandResult) -> list[str]:
+    """Return a command's output as lines; raise `InfrastructureError` if the command failed."""
     said = result.output.strip().splitlines()
     if result.status != 0:
         reason = said[-1] if said else f"status {result.status}"

@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# The supervisor of a job on its host, for any POSIX shell on Linux.  It ends what runs of the job
-# and removes what is there of it: when it is told to, or when the dispatcher is not heard any more.
+# The supervisor of a job on its host, for any POSIX shell on Linux.  It ends the job's programs and
+# removes the job's files if it is told to, or if the heartbeat of the host's dispatcher stops.
 #
 #   start FOLDER LIMIT BRIDGE KEYS ROOT
 #                                   takes care of dead jobs, then starts the job's supervisor, which
-#                                   removes its keys from the file KEYS; of a ROOT that was made for
-#                                   it, nothing stays if nobody uses it
-#   beat FOLDER NAME [HEARD]        hears a dispatcher's heartbeat, a line each, and answers; it may
-#                                   have been HEARD before
+#                                   at the end removes BRIDGE, the job's keys from the file KEYS,
+#                                   and ROOT, a folder made for this job, if it is empty
+#   beat FOLDER NAME [HEARD]        reads a dispatcher's heartbeats, a line each, and answers; HEARD
+#                                   is 1 if earlier heartbeats came over another connection
 #   remove FOLDER                   ends a VM
 #   end FOLDER                      ends the job
-#   watch FOLDER [NAME]             is the supervisor; FOLDER gets its NAME with it
+#   watch FOLDER [NAME]             is the supervisor; it renames a new FOLDER to NAME
 #
 # The folder job-GROUP has a folder for each VM, and in .supervisor:
-#   program    this
-#   owner      who the supervisor is: process, when that started, boot of the host
-#   ledger     what else is to be removed, and for how many looks to be patient
+#   program    this program
+#   owner      the supervisor's identity: its process, the start of that, the boot of the host
+#   ledger     the limit of missed heartbeats, and further things to remove
 #   beat       the last heartbeat of the host's dispatcher
-#   records    what the host's tests have recorded
-#   vms/NAME   the last heartbeat of a VM's dispatcher, where that is another one
+#   records    the records of the host's tests
+#   vms/NAME   the last heartbeat of a VM's dispatcher, if that is another one
 #   uses       the stored files that the job uses
-#   said       why something could not be removed
+#   said       the errors of the removal
 
 . idioms.sh
 find_all_programs
@@ -30,11 +30,12 @@ look_at_boot() {
     { read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null || boot=unknown
 }
 
-# A process number comes again, and so do the starting times of another boot.
+# identity PID: print the number of a process, its start and the boot of the host.  All three are
+# needed: numbers come again, and a process of another boot may have the same number and start.
 identity() {
     { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
     look_at_boot
-    # A program's name may have spaces and brackets.
+    # The program's name, in brackets, may itself have spaces and brackets.
     # shellcheck disable=SC2086 # into words
     set -- "$1" ${stat##*)}
     [ "$2" != Z ] && echo "$1 ${21} $boot"
@@ -50,26 +51,27 @@ is_supervised() {
     owner_of "$1" && [ "$(identity "${owner%% *}")" = "$owner" ]
 }
 
-# A process that ends loses its environment first, then becomes a zombie, and holds its files and
-# devices until its last thread is gone.  Shells drop the NULs between an environment's variables,
-# which busybox's grep would stop at.
 wait_a_little() {
     [ "$tries" -lt 80 ] || return 1
     tries=$((tries + 1))
     sleep 0.1
 }
 
+# A process that ends loses its environment first, and becomes a zombie.  It holds its files and
+# devices until its last thread is gone.
 is_empty_zombie() {
     set -- /proc/"$1"/task/*
     [ $# -eq 1 ] && grep -qs '^State:[[:space:]]*Z' "$1/status"
 }
 
-# In seconds, by a clock that nobody sets.
+# Set $now, in seconds of a clock that nobody sets.
 look_at_clock() {
     read -r now _ </proc/uptime
     now=${now%%.*}
 }
 
+# marked FOLDER: print the processes that have the folder in their environment.  The shell drops the
+# NULs between the variables, at which busybox's grep would stop.
 marked() {
     for process in /proc/[0-9]*; do
         while IFS= read -r variables || [ -n "$variables" ]; do
@@ -78,8 +80,9 @@ marked() {
     done 2>/dev/null
 }
 
-# stop_programs FOLDER LOOKS: end what belongs to a folder, and look so often whether zombies go.
-# A busy host may take a second for each look.
+# stop_programs FOLDER LOOKS: end the programs of a folder, after 20 looks or 3 seconds by SIGKILL,
+# as a busy host may take a second for each look.  Then wait until the processes have disappeared,
+# but for zombies only LOOKS looks.
 stop_programs() {
     tries=0 signaled=
     look_at_clock
@@ -95,7 +98,7 @@ stop_programs() {
     looks=0
     for pid in $signaled; do
         while [ -e "/proc/$pid/task" ]; do
-            # Whoever lists processes sees it until its parent has noticed.
+            # A zombie disappears when its parent asks for its status, which may take long.
             is_empty_zombie "$pid" && [ $((looks += 1)) -gt "$2" ] && break
             wait_a_little || { echo "a process that does not end: $pid" >&2; return 1; }
         done
@@ -108,7 +111,7 @@ remove_vm() {
         remove_files "$1" "$1" "$1.reserved" "${job%/*}"/sha256/*.part-"${job##*/job-}-${1##*/}"
 }
 
-# Other jobs change the file, too.
+# remove_keys GROUP FILE: remove the job's keys; the lock is for other jobs that change the file.
 remove_keys() (
     file=$(at_home "$2")
     [ -e "$file" ] || exit 0
@@ -120,8 +123,8 @@ remove_keys() (
     [ -s "$file" ] || rm "$file"
 )
 
-# The host stopped in the midst of a job.  Stored files are checked before they are used again,
-# except those of jobs that have started since.
+# doubt_store ROOT: the host stopped in the midst of a job, so stored files may be damaged.  Rename
+# them, except those of jobs that have started since; the next claim checks a renamed file.
 doubt_store() (
     cd "$1" && exec 9<. || exit 1
     lock 9
@@ -136,7 +139,8 @@ doubt_store() (
     done
 )
 
-# remove_files JOB PATH...: tries again, as a program may start after the others were stopped.
+# remove_files FOLDER PATH...: remove paths.  A program of FOLDER may have started after the others
+# were stopped, and may add files.  So if the removal fails, stop the programs again and retry.
 remove_files() {
     owning=$1 again=0
     shift
@@ -148,7 +152,7 @@ remove_files() {
     done
 }
 
-# The owner is the last to go, or what a power cut leaves would be nobody's.
+# Remove the file owner last: adopt finds the rest that a power cut leaves only by this file.
 remove_job() {
     group=${1##*/job-} ended=0 root='' keys=~/.ssh/authorized_keys
     look_at_boot
@@ -170,7 +174,8 @@ remove_job() {
     return "$ended"
 }
 
-# What does not change for too many looks is dead.  Looks are counted, as a host's clock may jump.
+# A heartbeat that does not change for $limit looks has stopped.  Looks are counted, not seconds,
+# because a host's clock may jump.
 look() {
     heard=
     for file in "$1/.supervisor/beat" "$1"/.supervisor/vms/*; do
@@ -198,7 +203,8 @@ watch() {
     while read -r kind value; do
         [ "$kind" != limit ] || limit=$value
     done <"$1/.supervisor/ledger"
-    # On a full disk, to remove what a dead job has left is what helps.
+    # An adopted job, without NAME, is watched even if the disk is too full for the file owner: the
+    # removal of a dead job makes room.
     { identity $$ >"$1/.supervisor/owner.new" &&
         mv "$1/.supervisor/owner.new" "$1/.supervisor/owner"; } || [ -z "$2" ] || exit 1
     [ -z "$2" ] || { mv "$1" "$2" && shift; } || exit 1
@@ -211,13 +217,13 @@ watch() {
     [ ! -d "$1/.supervisor" ] || remove_job "$1" 2>"$1/.supervisor/said"
 }
 
-# It must outlive the connection.
+# The supervisor must outlive the connection that starts it.
 launch() {
     become sh "$1/.supervisor/program" watch "$@" </dev/null >/dev/null 2>&1 &
 }
 
-# What a dead job has left of this boot of the host may be one whose supervisor alone has died: it
-# gets another one, which finds out.
+# adopt ROOT: take care of jobs without a supervisor.  If a job is of this boot of the host, perhaps
+# only its supervisor has died.  So it gets a new one, which ends it if no heartbeat comes.
 adopt() {
     for owner_file in "$1"/job-*/.supervisor/owner; do
         folder=${owner_file%/.supervisor/owner}
@@ -242,7 +248,7 @@ start() {
         [ -z "$4" ] || echo "keys $4"
         [ -z "$5" ] || echo "root $5"
     } >"$new/.supervisor/ledger"
-    # Create the files for the end at the beginning: the disk may get full.
+    # Create these files now: at the end of the job, the disk may be full.
     : >"$new/.supervisor/beat" && : >"$new/.supervisor/records" && : >"$new/.supervisor/said"
     mv "$0" "$new/.supervisor/program" && launch "$new" "$1" || return 1
     tries=0
@@ -268,7 +274,7 @@ beat() {
     while read -r said; do
         case $said in
             beat)
-                # Whom the supervisor gave up for dead does not come back.
+                # If the supervisor has removed the file, it has given this node up for good.
                 if [ "$2" = beat ] || [ "$count" -gt 0 ]; then [ -e "$file" ]; fi &&
                     { echo "$$.$count" >"$file"; } 2>/dev/null && echo alive || echo ended
                 count=$((count + 1))
