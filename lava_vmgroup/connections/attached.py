@@ -9,13 +9,13 @@ from contextlib import suppress
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, LinkLost, VMGroupError
-from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.link import Link
 
 
 class AttachedStream:
     """A `ByteStream` to a program on the host; the program ends if its connection breaks off."""
 
-    def __init__(self, argv: Sequence[str], link: SshLink, deadline: Deadline) -> None:
+    def __init__(self, argv: Sequence[str], link: Link, deadline: Deadline) -> None:
         """Start the program `argv` on a terminal of the host."""
         self._stream = link.open_stream(argv, deadline, terminal=True)
         self._link = link
@@ -24,7 +24,7 @@ class AttachedStream:
     def read(self) -> bytes:
         """See `ByteStream.read`.
 
-        If the connection broke off, blocks for up to `SshLink.patience_s` to wait for the host,
+        If the connection broke off, blocks for up to `Link.patience_s` to wait for the host,
         then raises `LinkLost`.
         """
         data = self._stream.read()

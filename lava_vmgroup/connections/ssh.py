@@ -6,13 +6,10 @@ Commands are lists of words here; `ssh_commands` quotes them once, when it sends
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Self, TypeVar
 
 import paramiko
 
@@ -20,16 +17,17 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, LinkLost
 from lava_vmgroup.base.sparse import data_blocks
 from lava_vmgroup.connections import ssh_commands
+from lava_vmgroup.connections.link import TRIES, CommandResult, Link, Result
 from lava_vmgroup.connections.ssh_access import Access, Address, connect
 from lava_vmgroup.connections.ssh_channels import (
     CONNECTION_ERRORS,
     ChannelStream,
-    LineChannel,
+    SshLines,
     broke_off,
     send,
     shut,
 )
-from lava_vmgroup.connections.ssh_connections import TRIES, Connections, has_ended
+from lava_vmgroup.connections.ssh_connections import Connections, has_ended
 from lava_vmgroup.connections.ssh_files import FILE_ERRORS, open_sftp
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.connections.stream import CHUNK
@@ -43,42 +41,21 @@ MAX_OUTPUT = 16 << 20
 _SHELL_S = 30.0
 """Seconds for a login shell to read its start-up files and start a command."""
 
-Result = TypeVar("Result")
 
-
-@dataclass(frozen=True, slots=True)
-class CommandResult:
-    """The exit status of a command on the host, and its standard output and error in one text."""
-
-    status: int
-    output: str
-
-
-class SshLink:
-    """An SSH connection to the host; if it breaks off, the next use connects again.
-
-    A command that has not begun, a command that may run twice (`run_again`) and the work on files
-    go on over the new connection.  Any other command that was running raises `LinkLost`.  Any
-    thread may start commands; only one thread may work on files.
-    """
+class SshLink(Link):
+    """A link over SSH: connections with sessions, and one session of SFTP."""
 
     def __init__(self, transport: paramiko.Transport, access: Access) -> None:
         self._connections = Connections(transport, access)
         self._sftp: paramiko.SFTPClient | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     @property
     def patience_s(self) -> int:
-        """Seconds for which the host may be out of reach before a use of it fails."""
+        """See `Link.patience_s`."""
         return self._connections.patience_s
 
     def close(self) -> None:
-        """Close the connection and all its channels for good; any thread may call this."""
+        """See `Link.close`."""
         self._connections.close()
 
     def check_shell(self, deadline: Deadline) -> None:
@@ -97,13 +74,7 @@ class SshLink:
         *,
         stdin: bytes | Iterable[bytes] = b"",
     ) -> CommandResult:
-        """Run a command, send it `stdin`, block until it ends, and return its result.
-
-        `stdin` may come in pieces.  An exit status other than 0 is not an error.  Raises `LinkLost`
-        if the connection breaks off while the command runs, `InfrastructureError` if the command
-        cannot be started or prints more than `MAX_OUTPUT` bytes, and the errors of
-        `Deadline.check`.
-        """
+        """See `Link.run`.  A command may print `MAX_OUTPUT` bytes."""
         channel = self._started(argv, deadline, merge=True)
         try:
             with deadline.ending(partial(shut, channel)):
@@ -122,10 +93,6 @@ class SshLink:
         finally:
             shut(channel)
 
-    def run_again(self, argv: Sequence[str], deadline: Deadline) -> CommandResult:
-        """Run a command that may run twice; if the connection breaks off under it, run it again."""
-        return _begun_again(lambda: self.run(argv, deadline))
-
     def _lost(self, program: str) -> LinkLost:
         return LinkLost(f"{self._connections.name} broke off while {program} ran there")
 
@@ -137,34 +104,9 @@ class SshLink:
                 raise InfrastructureError(f"{program} on the host says more than it may")
         return bytes(output)
 
-    def check_run(
-        self,
-        argv: Sequence[str],
-        deadline: Deadline,
-        *,
-        stdin: bytes | Iterable[bytes] = b"",
-    ) -> str:
-        """Run a command that must succeed, and return its output; see `run`.
-
-        Raises `InfrastructureError` if its exit status is not 0.
-        """
-        result = self.run(argv, deadline, stdin=stdin)
-        if result.status != 0:
-            said = result.output.splitlines()[-20:]
-            why = f": {said[-1]}" if said else ""
-            raise InfrastructureError(
-                f"on the host, {shlex.join(argv)[:200]!r} ended with status {result.status}{why}",
-                last_lines=said,
-            )
-        return result.output
-
     @contextmanager
     def holding(self, argv: Sequence[str], deadline: Deadline) -> Iterator[str]:
-        """Start a command, yield the first text that it prints, and end its input after the block.
-
-        This is for a command that takes something, such as a lock, reports that, and keeps it until
-        its input ends.
-        """
+        """See `Link.holding`."""
         channel = self._started(argv, deadline)
         try:
             with deadline.ending(partial(shut, channel)):
@@ -179,26 +121,20 @@ class SshLink:
     def open_stream(
         self, argv: Sequence[str], deadline: Deadline, *, terminal: bool = False
     ) -> ChannelStream:
-        """Start a command, and return its standard input and output as a byte stream.
-
-        With `terminal` they are a terminal of the host, for programs that need one.
-        """
+        """See `Link.open_stream`."""
         return ChannelStream(self._started(argv, deadline, terminal=terminal))
 
-    def open_stream_again(self, argv: Sequence[str], deadline: Deadline) -> ChannelStream:
-        """Open the stream of a command that may be started twice; see `run_again`."""
-        return _begun_again(lambda: self.open_stream(argv, deadline))
+    def open_lines(self, argv: Sequence[str], deadline: Deadline) -> SshLines:
+        """See `Link.open_lines`."""
+        return SshLines(self._started(argv, deadline))
 
-    def open_lines(self, argv: Sequence[str], deadline: Deadline) -> LineChannel:
-        """Start a command that answers each line with a line; any thread may use the channel."""
-        return LineChannel(self._started(argv, deadline))
-
+    @property
     def peer_ip(self) -> str:
-        """Return the IP address of the host."""
+        """See `Link.peer_ip`."""
         return self._connections.peer_ip
 
     def size_of(self, remote: str, deadline: Deadline) -> int | None:
-        """Return the size of a file on the host in bytes, or None if there is no such file."""
+        """See `Link.size_of`."""
 
         def look(files: paramiko.SFTPClient) -> int | None:
             try:
@@ -215,11 +151,7 @@ class SshLink:
         deadline: Deadline,
         progress: Callable[[int], None] | None = None,
     ) -> int:
-        """Copy `local` to the host, runs of zeros as holes, and return the number of bytes sent.
-
-        Calls `progress` with the position reached, in bytes.  If the connection breaks off, copies
-        the file again from its beginning.
-        """
+        """See `Link.put`."""
 
         def copy(files: paramiko.SFTPClient) -> int:
             sent, last, last_byte = 0, 0, b""
@@ -240,7 +172,7 @@ class SshLink:
         return self._on_files(f"copying {local.name} to {remote}", deadline, copy)
 
     def put_bytes(self, data: bytes, remote: str, deadline: Deadline) -> None:
-        """Write `data` over the beginning of an existing file on the host; the rest of it stays."""
+        """See `Link.put_bytes`."""
 
         def write(files: paramiko.SFTPClient) -> None:
             with files.open(remote, "r+b") as target:
@@ -251,7 +183,7 @@ class SshLink:
         self._on_files(f"writing {remote}", deadline, write)
 
     def get_bytes(self, remote: str, size: int, deadline: Deadline) -> bytes:
-        """Return the first `size` bytes of a file on the host; fewer if the file is shorter."""
+        """See `Link.get_bytes`."""
 
         def read(files: paramiko.SFTPClient) -> bytes:
             with files.open(remote, "rb") as source:
@@ -259,10 +191,6 @@ class SshLink:
                 return source.read(size)
 
         return self._on_files(f"reading {remote}", deadline, read)
-
-    def rename(self, old: str, new: str, deadline: Deadline) -> None:
-        """Rename a file on the host; a file that has the new name is replaced."""
-        self._on_files(f"renaming {old}", deadline, lambda files: files.posix_rename(old, new))
 
     def _started(
         self,
@@ -331,7 +259,7 @@ def _write_surely(target: paramiko.SFTPFile, position: int, byte: bytes) -> None
         target.write(byte)
 
 
-def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
+def dial(address: Address, key: Identity, deadline: Deadline) -> Link:
     """Connect to a host and check that it runs commands; see `connect` and `check_shell`."""
     access = Access(address=address, key=key)
     link = SshLink(connect(access, deadline), access)
@@ -341,14 +269,6 @@ def dial(address: Address, key: Identity, deadline: Deadline) -> SshLink:
         link.close()
         raise
     return link
-
-
-def _begun_again(work: Callable[[], Result]) -> Result:
-    """Call `work`; if it raises `LinkLost`, call it again, `TRIES` times in all."""
-    for _ in range(TRIES - 1):
-        with suppress(LinkLost):
-            return work()
-    return work()
 
 
 def _feed(channel: paramiko.Channel, pieces: Iterable[bytes]) -> None:

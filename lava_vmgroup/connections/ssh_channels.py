@@ -75,7 +75,7 @@ class ChannelStream:
         shut(self._channel)
 
 
-class LineChannel:
+class SshLines:
     """A channel to a command on the host that answers each line with a line."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
@@ -88,11 +88,7 @@ class LineChannel:
         return self._channel.closed
 
     def ask(self, question: str, deadline: Deadline) -> str:
-        """Send the line `question`, and block until the command answers; return its line.
-
-        Raises `DeadlineExpired`, `InfrastructureError` when the command has ended or prints too
-        much, and `LinkLost` when the connection broke off.
-        """
+        """See `LineChannel.ask`."""
         try:
             self._channel.settimeout(max(deadline.remaining_s, 0.001))
             send(self._channel, f"{question}\n".encode())

@@ -12,11 +12,10 @@ import paramiko
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, LinkLost
+from lava_vmgroup.connections.link import TRIES
 from lava_vmgroup.connections.ssh_access import Access, connect
 from lava_vmgroup.connections.ssh_channels import CONNECTION_ERRORS, shut
 
-TRIES = 3
-"""Number of times that an operation is tried if its connection breaks off."""
 _MOST = 16
 """Limit of connections; a node needs fewer sessions at once."""
 _LOOK_S = 0.2

@@ -18,7 +18,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError
 from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.base.sparse import data_blocks
-from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.link import Link
 
 _BLOCK = 4 << 20
 _LOOK_S = 60.0
@@ -35,7 +35,7 @@ class Written:
 def write_disk(
     image: Path,
     disk: str,
-    link: SshLink,
+    link: Link,
     deadline: Deadline,
     progress: Callable[[int, int], None],
 ) -> Written:
@@ -80,7 +80,7 @@ def _runs(
         yield first[0], itertools.chain([first], run)  # noqa: B031 - the first, then the rest
 
 
-def _check_disk(disk: str, size: int, link: SshLink, deadline: Deadline) -> None:
+def _check_disk(disk: str, size: int, link: Link, deadline: Deadline) -> None:
     limit = deadline.sub("looking at the board's disk", _LOOK_S)
     result = link.run(sh_command("deploy/check_disk.sh", disk), limit)
     words = result.output.split("\n")
@@ -98,7 +98,7 @@ def _check_disk(disk: str, size: int, link: SshLink, deadline: Deadline) -> None
         )
 
 
-def _write(disk: str, start: int, data: Iterator[bytes], link: SshLink, deadline: Deadline) -> None:
+def _write(disk: str, start: int, data: Iterator[bytes], link: Link, deadline: Deadline) -> None:
     command = sh_command("deploy/write_disk.sh", disk, str(_BLOCK), str(start // _BLOCK))
     said = link.check_run(command, deadline, stdin=_compressed(data))
     if "unpacked: 0" not in said:
@@ -114,7 +114,7 @@ def _compressed(data: Iterator[bytes]) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def _zero(disk: str, start: int, end: int, link: SshLink, deadline: Deadline) -> None:
+def _zero(disk: str, start: int, end: int, link: Link, deadline: Deadline) -> None:
     if start < end:
         words = (disk, str(start), str(end - start), str(_BLOCK))
         link.check_run(sh_command("deploy/zero_disk.sh", *words), deadline)

@@ -18,7 +18,7 @@ from lava_vmgroup.base.findings import Finding, Severity, failure
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.config.settings import BOOT_COMMANDS
-from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.link import Link
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deploy.fetch import JobFiles, local_path
 from lava_vmgroup.deploy.unpack import SUFFIXES
@@ -60,7 +60,7 @@ class _Reached:
     """A booted host, with the link and the limit for questions to it."""
 
     host: VMHost
-    link: SshLink
+    link: Link
     node: HostNode
     deadline: Deadline
 

@@ -13,7 +13,7 @@ from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig, QemuArch, QemuNetwork
 from lava_vmgroup.config.inventory import load_vm_type
 from lava_vmgroup.config.lab import Lab
-from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.link import Link
 from lava_vmgroup.job.model import NodeJob, RequiresPolicy
 from lava_vmgroup.job.requires import Kind, Requirement
 from lava_vmgroup.nodes.shared import Shared
@@ -130,7 +130,7 @@ def check_host(
     shared: Shared,
     host: VMHost,
     cargo: Cargo,
-    link: SshLink,
+    link: Link,
     log: NodeLog,
     deadline: Deadline,
 ) -> None:

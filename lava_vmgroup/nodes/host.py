@@ -23,7 +23,8 @@ from lava_vmgroup.base.errors import (
 )
 from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
-from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.link import Link
+from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.ssh_access import Access
 from lava_vmgroup.console.access import open_to_ssh
 from lava_vmgroup.console.shell import Shell
@@ -176,7 +177,7 @@ class HostNode(Node):
     def _open_to_vms(self, system: OverSsh, deadline: Deadline) -> None:
         """Have the host supervised, and offer it to the VMs."""
         link, shell, access = system.link, system.shell, system.access
-        host_ip = self.attributes.setdefault("host_ip", link.peer_ip())
+        host_ip = self.attributes.setdefault("host_ip", link.peer_ip)
         self.log.event("host", f"the host is reachable at {host_ip}", host_ip=host_ip)
         self._be_supervised(system, deadline)
         self.watch.ask_of_resets(lambda: self._was_reset(link))
@@ -198,11 +199,11 @@ class HostNode(Node):
         )
         self.client.send(OFFER_ID, offer.to_message(), deadline)
 
-    def _was_reset(self, link: SshLink) -> bool:
+    def _was_reset(self, link: Link) -> bool:
         limit = Deadline.after("the host after its firmware's words", _ALIVE_S)
         return not self._supervisor.sees_same_boot(link, limit)
 
-    def _check_requires(self, link: SshLink, deadline: Deadline) -> None:
+    def _check_requires(self, link: Link, deadline: Deadline) -> None:
         """Skip the group when the host lacks what the job requires of it; nothing is launched."""
         if not self.job.requires:
             return
@@ -239,7 +240,7 @@ class HostNode(Node):
         said = [self.client.wait(hello_id(vm), deadline).get(vm, {}) for vm in vms]
         return [Hello.from_message(data) for data in said]
 
-    def _let_in(self, keys: Sequence[str], file: str, link: SshLink, deadline: Deadline) -> None:
+    def _let_in(self, keys: Sequence[str], file: str, link: Link, deadline: Deadline) -> None:
         """Have the host accept the keys of VMs that other processes run."""
         if keys:
             lines = "".join(f"{key} lava-vmgroup-{self._group}\n" for key in keys)
@@ -266,7 +267,7 @@ class HostNode(Node):
         if system is not None:
             system.close()
 
-    def _clean_up(self, link: SshLink) -> None:
+    def _clean_up(self, link: Link) -> None:
         """Remove the job's folder and key from the running host, as far as it still answers."""
         limit = self.shared.cleanup("cleaning up the host")
         if self.watch.system_died:

@@ -15,7 +15,7 @@ from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.commands import names_root
 from lava_vmgroup.config.device import QemuArch, QemuNetwork
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
-from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.link import Link
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
@@ -48,7 +48,7 @@ class ReachedHost:
     """The host of a VM, and the VM's own connection to it."""
 
     host: VMHost
-    link: SshLink
+    link: Link
     log: NodeLog
     heartbeat: Heartbeat | None
     """The VM's own, if its host is run by another process."""

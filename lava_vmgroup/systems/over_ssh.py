@@ -10,7 +10,7 @@ from functools import partial
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, JobError
 from lava_vmgroup.base.shell_programs import sh_command
-from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.link import Link
 from lava_vmgroup.connections.ssh_access import Access
 from lava_vmgroup.connections.stream import CHUNK, ByteStream
 from lava_vmgroup.console.shell import Shell
@@ -30,7 +30,7 @@ _CLAIMING_S = _LEFTOVERS_S + 60.0
 class OverSsh(System):
     """A booted host behind a link."""
 
-    def __init__(self, shell: Shell, link: SshLink, access: Access, supervisor: Supervisor) -> None:
+    def __init__(self, shell: Shell, link: Link, access: Access, supervisor: Supervisor) -> None:
         super().__init__(shell)
         self.link = link
         self.access = access

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.base.shell_programs import sh_command
-from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.link import Link
 from lava_vmgroup.vms.accelerator import QEMU_PROGRAMS, HostFacts
 from lava_vmgroup.vms.kernel_log import PATTERN, without_stamp
 from lava_vmgroup.vms.preflight import FIRMWARE, TOOLS
@@ -23,7 +23,7 @@ _ASK_S = 60.0
 _VERSION = re.compile(r"(?P<program>.+?)=.*?version (?P<version>[0-9]+(?:\.[0-9]+)*)")
 
 
-def ask(folder: str, questions: Iterable[str], link: SshLink, deadline: Deadline) -> HostFacts:
+def ask(folder: str, questions: Iterable[str], link: Link, deadline: Deadline) -> HostFacts:
     """Ask the host for its facts, and return them.
 
     `folder` is the folder for VMs' files; it need not exist yet.  `questions` are words of
@@ -72,7 +72,7 @@ def ask(folder: str, questions: Iterable[str], link: SshLink, deadline: Deadline
     )
 
 
-def _offers_sftp(link: SshLink, deadline: Deadline) -> bool:
+def _offers_sftp(link: Link, deadline: Deadline) -> bool:
     """Return whether sshd starts its SFTP server, which may be configured and not installed.
 
     Raises `InfrastructureError` if the host runs no command either: then the link has failed.

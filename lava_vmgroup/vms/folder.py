@@ -17,8 +17,8 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, JobError
 from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.connections.attached import AttachedStream
+from lava_vmgroup.connections.link import Link
 from lava_vmgroup.connections.program import run_tool
-from lava_vmgroup.connections.ssh import SshLink
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.vms.overlay_disk import DISK_BYTES
 from lava_vmgroup.vms.spool import Spool, SpooledStream
@@ -59,7 +59,7 @@ _ON_TERMINAL = 'cd "$0" && { stty raw -echo 2>/dev/null; exec sh -c "$1"; }'
 class VMFolder:
     """A VM's folder on the host; its methods use the VM's own link."""
 
-    def __init__(self, name: str, supervisor: Supervisor, link: SshLink) -> None:
+    def __init__(self, name: str, supervisor: Supervisor, link: Link) -> None:
         self.path = f"{supervisor.folder}/{name}"
         self._supervisor = supervisor
         self._link = link

@@ -22,8 +22,7 @@ from contextlib import suppress
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, LinkLost, VMGroupError
-from lava_vmgroup.connections.ssh import SshLink
-from lava_vmgroup.connections.ssh_channels import LineChannel
+from lava_vmgroup.connections.link import LineChannel, Link
 
 _BEATS = 6
 """The least number of beats within the host's patience."""
@@ -43,7 +42,7 @@ class Heartbeat:
         listen_again: Listen,
         patience_s: float,
         on_loss: Callable[[VMGroupError], None],
-        link: SshLink | None = None,
+        link: Link | None = None,
     ) -> None:
         """Start the thread; after `patience_s` seconds without an answer the host is lost.
 

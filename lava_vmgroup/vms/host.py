@@ -16,7 +16,8 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, Unfit, VMGroupError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.base.shell_programs import sh_command
-from lava_vmgroup.connections.ssh import CommandResult, SshLink, dial
+from lava_vmgroup.connections.link import CommandResult, Link
+from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.ssh_keys import Identity
 from lava_vmgroup.job.model import WantedAccelerator
 from lava_vmgroup.vms.accelerator import Accelerator, Guest, HostFacts, kvm_choice, tcg_choice
@@ -67,7 +68,7 @@ class VMHost:
         self.supervisor = Supervisor(self.job_folder)
         self.store = ImageStore(offer.folder, job, offer.store_limit_mib)
 
-    def dial(self, deadline: Deadline) -> SshLink:
+    def dial(self, deadline: Deadline) -> Link:
         """Return a new connection to the host; for errors see `lava_vmgroup.connections.ssh.dial`.
 
         Blocks while another thread connects: sshd limits parallel logins (``MaxStartups``).
@@ -95,7 +96,7 @@ class VMHost:
             link,
         )
 
-    def facts(self, link: SshLink, deadline: Deadline) -> HostFacts:
+    def facts(self, link: Link, deadline: Deadline) -> HostFacts:
         """Return the facts about the host; only the first call asks the host.
 
         Blocks while another thread asks; for errors see `lava_vmgroup.vms.facts.ask`.
@@ -106,7 +107,7 @@ class VMHost:
             return self._facts
 
     def accelerator(
-        self, guest: Guest, link: SshLink, log: NodeLog, deadline: Deadline
+        self, guest: Guest, link: Link, log: NodeLog, deadline: Deadline
     ) -> Accelerator:
         """Return the way to run a guest here: with KVM if that works, otherwise by emulation.
 
@@ -132,7 +133,7 @@ class VMHost:
             return first
 
     def reserve(
-        self, vm: str, mib: int, cpus: Sequence[str], link: SshLink, deadline: Deadline
+        self, vm: str, mib: int, cpus: Sequence[str], link: Link, deadline: Deadline
     ) -> str | None:
         """Reserve `mib` MiB of memory and CPUs for a VM, and return the CPUs.
 
@@ -157,7 +158,7 @@ class VMHost:
 
 
 def _choose(
-    guest: Guest, facts: HostFacts, link: SshLink, log: NodeLog, deadline: Deadline
+    guest: Guest, facts: HostFacts, link: Link, log: NodeLog, deadline: Deadline
 ) -> Accelerator:
     """Probe KVM if the job allows it, then emulation; see `VMHost.accelerator`."""
     if guest.wanted is WantedAccelerator.TCG:
@@ -184,7 +185,7 @@ def _choose(
 
 
 def _emulated(
-    guest: Guest, facts: HostFacts, reason: str, link: SshLink, deadline: Deadline
+    guest: Guest, facts: HostFacts, reason: str, link: Link, deadline: Deadline
 ) -> Accelerator:
     """Return emulation for a guest that has no KVM for this `reason`; raise `Unfit` if it fails."""
     emulated = guest.over(tcg_choice(guest.arch, facts))
@@ -199,7 +200,7 @@ def _emulated(
     return replace(emulated, version=_version_in(result.output), why_not_kvm=reason)
 
 
-def _probe(choice: Accelerator, guest: Guest, link: SshLink, deadline: Deadline) -> CommandResult:
+def _probe(choice: Accelerator, guest: Guest, link: Link, deadline: Deadline) -> CommandResult:
     """Start QEMU without a guest, and return its result; see `_PROBE`."""
     kind = machine_option(guest.machine, choice)
     size = [str(guest.memory_mib), str(guest.cpus)]

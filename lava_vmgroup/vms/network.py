@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.base.shell_programs import program_text, sh_command, typed_program
-from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.link import Link
 
 MAX_VMS = 253
 """The 256 addresses of a subnet, less the host's, the network's own, and the broadcast address."""
@@ -106,12 +106,12 @@ def bridge_of(group: str) -> str:
 
 
 def make_network(
-    group: str, number: int, link: SshLink, log: NodeLog, deadline: Deadline
+    group: str, number: int, link: Link, log: NodeLog, deadline: Deadline
 ) -> GroupNetwork:
     """Make the group's network on the host, and return it; `number` is the host's in the group.
 
     If the host allows no bridge, logs a warning and returns a network without one.  Blocks for 30 s
-    at most, on usual hardware.  Raises the errors of `SshLink.run`.
+    at most, on usual hardware.  Raises the errors of `Link.run`.
     """
     limit = deadline.sub("making the VMs' network", _SETUP_S)
     subnet = free_subnet(link.run(sh_command("vms/list_routes.sh"), limit).output)

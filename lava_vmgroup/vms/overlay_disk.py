@@ -22,7 +22,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, JobError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.base.shell_programs import typed_program
-from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.link import Link
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.typed_files import Typed, TypedFiles
 from lava_vmgroup.testdefs.overlay import unpacking_s
@@ -57,7 +57,7 @@ def refuse_large(size: int) -> None:
 class OverlayDisk:
     """The overlay disk of a running guest."""
 
-    def __init__(self, path: str, link: SshLink, shell: Shell, log: NodeLog) -> None:
+    def __init__(self, path: str, link: Link, shell: Shell, log: NodeLog) -> None:
         """`path` is the disk's file on the host."""
         self._path = path
         self._link = link

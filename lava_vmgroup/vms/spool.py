@@ -21,8 +21,7 @@ from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, VMGroupError
 from lava_vmgroup.base.shell_programs import sh_command
-from lava_vmgroup.connections.ssh import SshLink
-from lava_vmgroup.connections.ssh_channels import ChannelStream
+from lava_vmgroup.connections.link import Link, LinkStream
 
 _LOOK_S = 0.2
 _ROOM_BYTES = 16 << 20
@@ -60,7 +59,7 @@ class Spool:
 class SpooledStream:
     """A `ByteStream` from and to a program on the host, over one link after the other."""
 
-    def __init__(self, spool: Spool, link: SshLink, deadline: Deadline, position: int = 0) -> None:
+    def __init__(self, spool: Spool, link: Link, deadline: Deadline, position: int = 0) -> None:
         """Open the stream; `position` counts from 0, and is that of the first byte to read."""
         self._spool = spool
         self._link = link
@@ -69,13 +68,13 @@ class SpooledStream:
         self._room_at = position + _ROOM_BYTES
         self._ended = CancelToken()
         self._attaching = threading.Lock()
-        self._stream: ChannelStream | None = self._attach(deadline)
+        self._stream: LinkStream | None = self._attach(deadline)
 
     def read(self) -> bytes:
         """See `ByteStream.read`.
 
         If the link breaks off, blocks until the host is reached again.  If that fails within
-        `SshLink.patience_s`, returns ``b""``.
+        `Link.patience_s`, returns ``b""``.
         """
         while (stream := self._attached()) is not None:
             if data := stream.read():
@@ -110,7 +109,7 @@ class SpooledStream:
         if (stream := self._stream) is not None:
             stream.close()
 
-    def _attached(self, deadline: Deadline | None = None) -> ChannelStream | None:
+    def _attached(self, deadline: Deadline | None = None) -> LinkStream | None:
         """Return the channel, a new one if the link broke off; None if the stream has ended.
 
         Blocks while it or another thread opens a new channel.
@@ -129,10 +128,10 @@ class SpooledStream:
         finally:
             self._attaching.release()
 
-    def _attach(self, deadline: Deadline) -> ChannelStream:
+    def _attach(self, deadline: Deadline) -> LinkStream:
         return self._link.open_stream_again(self._spool.words(self.position), deadline)
 
-    def _lose(self, stream: ChannelStream) -> None:
+    def _lose(self, stream: LinkStream) -> None:
         """Close a channel that broke off and forget it; keep a newer one of another thread."""
         stream.close()
         with self._attaching:

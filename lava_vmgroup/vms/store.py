@@ -25,7 +25,7 @@ from lava_vmgroup.base.errors import InfrastructureError, VMGroupError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.base.once import Once
 from lava_vmgroup.base.shell_programs import sh_command
-from lava_vmgroup.connections.ssh import SshLink
+from lava_vmgroup.connections.link import Link
 from lava_vmgroup.deploy.digests import sha256_of
 from lava_vmgroup.results.model import Upload
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
@@ -81,7 +81,7 @@ class ImageStore:
         self,
         files: Iterable[tuple[str, Path]],
         free: int | None,
-        link: SshLink,
+        link: Link,
         deadline: Deadline,
     ) -> int:
         """Return the bytes that this process will send, for `files` and those of earlier calls.
@@ -101,7 +101,7 @@ class ImageStore:
                 self._planned = planned
             return needed
 
-    def room(self, free: int | None, link: SshLink, deadline: Deadline) -> int | None:
+    def room(self, free: int | None, link: Link, deadline: Deadline) -> int | None:
         """Return the bytes that this process's files may take in all, or None if `free` is None.
 
         `free` bytes were free before the first file; files of the store that no job uses add to
@@ -113,7 +113,7 @@ class ImageStore:
             self._root, lambda: self._sizes(link, deadline, 1, "spare")[0], deadline
         )
 
-    def put(self, local: Path, digest: str, link: SshLink, log: NodeLog, deadline: Deadline) -> str:
+    def put(self, local: Path, digest: str, link: Link, log: NodeLog, deadline: Deadline) -> str:
         """Upload the file if the host does not have it, and return its path there.
 
         Blocks while another node sends the same content, and while another dispatcher fills the
@@ -137,7 +137,7 @@ class ImageStore:
         local: Path,
         remote: str,
         digest: str,
-        link: SshLink,
+        link: Link,
         log: NodeLog,
         deadline: Deadline,
     ) -> int:
@@ -154,7 +154,7 @@ class ImageStore:
             return self._send(local, remote, digest, link, log, deadline)
 
     def _claim(
-        self, local: Path, digest: str, link: SshLink, log: NodeLog, deadline: Deadline
+        self, local: Path, digest: str, link: Link, log: NodeLog, deadline: Deadline
     ) -> bool:
         """Return whether the host has the file; it then stays until the job ends.
 
@@ -169,7 +169,7 @@ class ImageStore:
                 log.warning("store", text)
         return False
 
-    def _ask(self, link: SshLink, deadline: Deadline, *words: str) -> str:
+    def _ask(self, link: Link, deadline: Deadline, *words: str) -> str:
         """Run a command of ``store.sh`` on the host, and return its output.
 
         Raises `InfrastructureError` if it fails.
@@ -198,7 +198,7 @@ class ImageStore:
         local: Path,
         remote: str,
         digest: str,
-        link: SshLink,
+        link: Link,
         log: NodeLog,
         deadline: Deadline,
     ) -> int:
@@ -236,7 +236,7 @@ class ImageStore:
         return sent
 
     def _check_arrival(
-        self, local: Path, part: str, digest: str, link: SshLink, deadline: Deadline
+        self, local: Path, part: str, digest: str, link: Link, deadline: Deadline
     ) -> None:
         """Raise `InfrastructureError` if the upload is damaged; a host may lack ``sha256sum``."""
         found = link.run_again(["sha256sum", part], deadline)
@@ -244,7 +244,7 @@ class ImageStore:
             return
         raise InfrastructureError(f"{local.name} arrived damaged on the host")
 
-    def _with_room(self, message: str, link: SshLink) -> InfrastructureError:
+    def _with_room(self, message: str, link: Link) -> InfrastructureError:
         """Return the error of a failed upload with the free room: SFTP servers do not report it."""
         with suppress(VMGroupError):
             limit = Deadline.after("looking at the host's disk", _CLEAN_S)
@@ -252,7 +252,7 @@ class ImageStore:
             message = f"{message} ({free >> 20} MiB are free below {self._folder})"
         return InfrastructureError(message, hint="is the host's disk full, or broken?")
 
-    def _make_room(self, local: Path, link: SshLink, deadline: Deadline) -> None:
+    def _make_room(self, local: Path, link: Link, deadline: Deadline) -> None:
         """Make room for `local`, if necessary by removing files that no job uses.
 
         Raises `InfrastructureError` if that is not enough.
@@ -272,9 +272,7 @@ class ImageStore:
                 hint="raise vm_store_limit of the host, or run fewer jobs on it at a time",
             )
 
-    def _make_room_for(
-        self, needed: int, link: SshLink, deadline: Deadline
-    ) -> tuple[int, int, int]:
+    def _make_room_for(self, needed: int, link: Link, deadline: Deadline) -> tuple[int, int, int]:
         """Remove files that no job uses until `needed` bytes fit.
 
         Returns three numbers of bytes: free on the disk, used by the store, allowed to the store.
@@ -283,7 +281,7 @@ class ImageStore:
         free, used, limit = self._sizes(link, deadline, 3, *words)
         return free, used, limit
 
-    def _sizes(self, link: SshLink, deadline: Deadline, number: int, *words: str) -> list[int]:
+    def _sizes(self, link: Link, deadline: Deadline, number: int, *words: str) -> list[int]:
         """Return the host's answer of `number` sizes, in bytes; the host sends KiB."""
         answer = self._ask(link, deadline, *words)
         if not re.fullmatch(rf"(\d{{1,15}}\s+){{{number}}}", answer):
@@ -292,7 +290,7 @@ class ImageStore:
 
 
 @contextmanager
-def _held(lock: Sequence[str], link: SshLink, log: NodeLog, deadline: Deadline) -> Iterator[None]:
+def _held(lock: Sequence[str], link: Link, log: NodeLog, deadline: Deadline) -> Iterator[None]:
     """Hold the lock of the store during the block, by the command `lock`.
 
     Blocks while another process holds it, and logs that once.  The host's kernel frees the lock

@@ -17,9 +17,8 @@ from collections.abc import Sequence
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError
 from lava_vmgroup.base.shell_programs import program_text, sh_command
-from lava_vmgroup.connections.ssh import CommandResult, SshLink
+from lava_vmgroup.connections.link import CommandResult, LineChannel, Link
 from lava_vmgroup.connections.ssh_access import DEFAULT_KEYS_FILE
-from lava_vmgroup.connections.ssh_channels import LineChannel
 from lava_vmgroup.vms.spool import Spool
 
 _START_S = 60.0
@@ -57,7 +56,7 @@ class Supervisor:
 
     def start(
         self,
-        link: SshLink,
+        link: Link,
         deadline: Deadline,
         *,
         patience_s: int,
@@ -78,7 +77,7 @@ class Supervisor:
         return _said("starting the supervisor", link.run(words, limit, stdin=program))
 
     def listen(
-        self, link: SshLink, deadline: Deadline, vm: str | None = None, *, again: bool = False
+        self, link: Link, deadline: Deadline, vm: str | None = None, *, again: bool = False
     ) -> LineChannel:
         """Open a channel for heartbeats of the host's dispatcher, or of the dispatcher of `vm`.
 
@@ -89,14 +88,14 @@ class Supervisor:
         words = ["env", self.mark(".supervisor"), "sh", self._program, "beat", self.folder, name]
         return link.open_lines([*words, "1"] if again else words, deadline)
 
-    def sees_same_boot(self, link: SshLink, deadline: Deadline) -> bool:
+    def sees_same_boot(self, link: Link, deadline: Deadline) -> bool:
         """Return whether the host answers in time, and has not been restarted since `start`."""
         try:
             return link.run(sh_command("vms/check_boot.sh", self.owner), deadline).status == 0
         except (DeadlineExpired, InfrastructureError):
             return False
 
-    def remove_vm(self, vm_folder: str, link: SshLink, deadline: Deadline) -> None:
+    def remove_vm(self, vm_folder: str, link: Link, deadline: Deadline) -> None:
         """End the programs of a VM, and remove its folder; kill programs that ignore SIGTERM.
 
         Raises `InfrastructureError` if something remains.
@@ -104,7 +103,7 @@ class Supervisor:
         words = ["sh", "-c", _DO, self._program, "remove", vm_folder]
         _said("ending the VM", link.run_again(words, deadline))
 
-    def end(self, link: SshLink, deadline: Deadline) -> None:
+    def end(self, link: Link, deadline: Deadline) -> None:
         """End and remove everything of the job, including the supervisor.
 
         Blocks until that is done.  Raises `InfrastructureError` if something remains.

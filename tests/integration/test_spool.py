@@ -14,7 +14,8 @@ import pytest
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError
-from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.link import Link
+from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.vms import spool as spool_module
 from lava_vmgroup.vms.folder import VMFolder
@@ -47,7 +48,7 @@ class Far:
     """A host behind a network that may fail."""
 
     network: Relay
-    link: SshLink
+    link: Link
     folder: VMFolder
 
 

@@ -13,7 +13,8 @@ from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, PeerFailed
 from lava_vmgroup.base.log import LOGGER, NodeLog
-from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.link import Link
+from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.vms.store import ImageStore, digest_of
 from tests.support.sshd import Server
@@ -24,12 +25,12 @@ def soon(token: CancelToken | None = None) -> Deadline:
 
 
 @pytest.fixture
-def link(sshd: Server) -> Iterator[SshLink]:
+def link(sshd: Server) -> Iterator[Link]:
     with dial(sshd.address, sshd.key, soon()) as link:
         yield link
 
 
-def test_words_of_a_command_arrive_as_they_are(link: SshLink) -> None:
+def test_words_of_a_command_arrive_as_they_are(link: Link) -> None:
     words = ["a b", "$HOME", "`id`", "'", '"', "*", "", "ä\n;"]
 
     output = link.check_run(["printf", "<%s>", *words], soon())
@@ -37,7 +38,7 @@ def test_words_of_a_command_arrive_as_they_are(link: SshLink) -> None:
     assert output == "".join(f"<{word}>" for word in words)
 
 
-def test_command_gets_its_input_and_tells_its_status(link: SshLink) -> None:
+def test_command_gets_its_input_and_tells_its_status(link: Link) -> None:
     data = os.urandom(300_000).hex().encode()
 
     result = link.run(["sh", "-c", "cat; echo oops >&2; exit 9"], soon(), stdin=data)
@@ -50,7 +51,7 @@ def test_command_gets_its_input_and_tells_its_status(link: SshLink) -> None:
     assert caught.value.last_lines == ("why",)
 
 
-def test_stream_carries_bytes_both_ways_until_it_is_closed(link: SshLink) -> None:
+def test_stream_carries_bytes_both_ways_until_it_is_closed(link: Link) -> None:
     stream = link.open_stream(["cat"], soon())
     stream.write(b"\x00\xff raw", soon())
     data = stream.read()
@@ -64,7 +65,7 @@ def test_stream_carries_bytes_both_ways_until_it_is_closed(link: SshLink) -> Non
     assert (data, reader_saw) == (b"\x00\xff raw", [b""])
 
 
-def test_cancel_ends_a_running_command(link: SshLink) -> None:
+def test_cancel_ends_a_running_command(link: Link) -> None:
     token = CancelToken()
     threading.Timer(0.2, token.cancel, [PeerFailed("the host died")]).start()
 
@@ -73,12 +74,12 @@ def test_cancel_ends_a_running_command(link: SshLink) -> None:
     assert link.check_run(["echo", "still there"], soon()) == "still there\n"
 
 
-def test_late_command_is_a_named_time_out(link: SshLink) -> None:
+def test_late_command_is_a_named_time_out(link: Link) -> None:
     with pytest.raises(DeadlineExpired, match="timed out: looking at the host, limit 0.3 s"):
         link.run(["sleep", "20"], Deadline.after("looking at the host", 0.3))
 
 
-def test_zeros_of_a_file_are_not_sent_but_arrive(link: SshLink, tmp_path: Path) -> None:
+def test_zeros_of_a_file_are_not_sent_but_arrive(link: Link, tmp_path: Path) -> None:
     local, remote = tmp_path / "disk.img", tmp_path / "copy.img"
     with local.open("wb") as file:
         file.write(b"boot" * 1000)
@@ -93,7 +94,7 @@ def test_zeros_of_a_file_are_not_sent_but_arrive(link: SshLink, tmp_path: Path) 
     assert remote.stat().st_blocks * 512 < 1_000_000
 
 
-def test_canceled_upload_leaves_the_link_usable(link: SshLink, tmp_path: Path) -> None:
+def test_canceled_upload_leaves_the_link_usable(link: Link, tmp_path: Path) -> None:
     local = tmp_path / "big.img"
     local.write_bytes(os.urandom(20_000_000))
     token = CancelToken()
@@ -153,7 +154,7 @@ def test_store_takes_each_content_once(sshd: Server, tmp_path: Path) -> None:
     assert sorted(upload.used_by) == ["vm0", "vm1", "vm2", "vm3"]
 
 
-def test_store_uses_what_the_host_has_from_before(link: SshLink, tmp_path: Path) -> None:
+def test_store_uses_what_the_host_has_from_before(link: Link, tmp_path: Path) -> None:
     image = tmp_path / "vm.img"
     image.write_bytes(b"image" * 1000)
     digest = digest_of(image, soon())
@@ -177,7 +178,7 @@ class CancelOnProgress(logging.Handler):
             self._token.cancel(PeerFailed("stop"))
 
 
-def test_broken_upload_leaves_nothing_in_the_store(link: SshLink, tmp_path: Path) -> None:
+def test_broken_upload_leaves_nothing_in_the_store(link: Link, tmp_path: Path) -> None:
     image = tmp_path / "vm.img"
     image.write_bytes(os.urandom(5_000_000))
     store = ImageStore(str(tmp_path / "store"), "job")
@@ -196,7 +197,7 @@ def test_broken_upload_leaves_nothing_in_the_store(link: SshLink, tmp_path: Path
     assert list((tmp_path / "store/sha256").iterdir()) == []
 
 
-def test_the_start_of_a_file_is_read(link: SshLink, tmp_path: Path) -> None:
+def test_the_start_of_a_file_is_read(link: Link, tmp_path: Path) -> None:
     data = os.urandom(3_000_000)
     (tmp_path / "file").write_bytes(data)
 
@@ -219,9 +220,7 @@ def test_host_without_sftp_is_refused_with_the_remedy(sshd: Server) -> None:
     assert "openssh-sftp-server" in str(caught.value.hint)
 
 
-def test_upload_whose_last_bytes_do_not_fit_fails(
-    link: SshLink, sshd: Server, tmp_path: Path
-) -> None:
+def test_upload_whose_last_bytes_do_not_fit_fails(link: Link, sshd: Server, tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(os.urandom(1_000_000))
     (tmp_path / "small").touch()
     sshd.limit_files(999_000)

@@ -92,7 +92,7 @@ def test_vms_get_a_way_in_that_needs_no_new_key(host: Callable[..., Board], sshd
     assert board.access is not None
     with dial(board.access.address, board.access.key, soon()) as link:
         assert link.check_run(["echo", "in"], soon()) == "in\n"
-        assert link.peer_ip() == "127.0.0.1"
+        assert link.peer_ip == "127.0.0.1"
     assert sshd.authorized_keys.read_text() == authorized
 
 

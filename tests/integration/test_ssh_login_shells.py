@@ -9,7 +9,8 @@ import pytest
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections import ssh
-from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.link import Link
+from lava_vmgroup.connections.ssh import dial
 from tests.integration.test_whole_jobs import HEAD
 from tests.support.local_lab import entry, local_lab, shell_action, write_job
 from tests.support.sshd import Server
@@ -58,7 +59,7 @@ def soon() -> Deadline:
     return Deadline.after("the test", 60.0)
 
 
-def works(link: SshLink, folder: Path) -> None:
+def works(link: Link, folder: Path) -> None:
     """Check all that a job does with a link."""
     assert link.check_run(["printf", "<%s>", *WORDS], soon()) == "".join(f"<{w}>" for w in WORDS)
     done = link.run(["sh", "-c", "cat; echo oops >&2; exit 9"], soon(), stdin=b"input\n")

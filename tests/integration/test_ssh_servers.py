@@ -14,7 +14,8 @@ import pytest
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections import ssh
-from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.link import Link
+from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.vms.spool import Spool, SpooledStream
 from tests.support.dropbear import dropbear
@@ -34,7 +35,7 @@ def refusal(server: Server) -> str:
 
 
 @contextmanager
-def busy(link: SshLink, folder: Path) -> Iterator[SpooledStream]:
+def busy(link: Link, folder: Path) -> Iterator[SpooledStream]:
     """Open a job's sessions at once: heartbeat, console, records, a lock, files, and commands."""
     spool = Spool(folder=str(folder), file="spooled", mark="MARK=1")
     (folder / "spooled").write_text("first line\n")

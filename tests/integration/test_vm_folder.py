@@ -12,7 +12,8 @@ import pytest
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, JobError
-from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.link import Link
+from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.vms.folder import VMFolder, launch_program
 from lava_vmgroup.vms.supervisor import Supervisor
@@ -28,7 +29,7 @@ def soon() -> Deadline:
 
 
 @pytest.fixture
-def link(sshd: Server) -> Iterator[SshLink]:
+def link(sshd: Server) -> Iterator[Link]:
     with dial(sshd.address, sshd.key, soon()) as link:
         yield link
 
@@ -53,7 +54,7 @@ def pid_in(path: Path) -> int:
 
 
 def test_removing_ends_what_went_into_the_background_and_nothing_else(
-    link: SshLink, supervisor: Supervisor, tmp_path: Path
+    link: Link, supervisor: Supervisor, tmp_path: Path
 ) -> None:
     ours = VMFolder("vm1", supervisor, link)
     neighbour = VMFolder("vm1x", supervisor, link)
@@ -95,7 +96,7 @@ def test_stubborn_program_is_ended_in_time_on_a_host_on_which_all_takes_long(
 
 
 def test_last_command_is_attached_to_on_a_terminal_that_adds_nothing(
-    link: SshLink, supervisor: Supervisor, tmp_path: Path
+    link: Link, supervisor: Supervisor, tmp_path: Path
 ) -> None:
     folder = VMFolder("vm1", supervisor, link)
     folder.make({}, soon())
@@ -111,7 +112,7 @@ def test_last_command_is_attached_to_on_a_terminal_that_adds_nothing(
 
 
 def test_command_that_fails_is_told_with_its_words(
-    link: SshLink, supervisor: Supervisor, tmp_path: Path
+    link: Link, supervisor: Supervisor, tmp_path: Path
 ) -> None:
     folder = VMFolder("vm1", supervisor, link)
     folder.make({}, soon())
@@ -124,7 +125,7 @@ def test_command_that_fails_is_told_with_its_words(
 
 
 def test_nothing_starts_when_the_folder_is_gone(
-    link: SshLink, supervisor: Supervisor, tmp_path: Path
+    link: Link, supervisor: Supervisor, tmp_path: Path
 ) -> None:
     folder = VMFolder("vm1", supervisor, link)
     folder.make({}, soon())
@@ -136,7 +137,7 @@ def test_nothing_starts_when_the_folder_is_gone(
 
 
 def test_usual_launch_takes_more_options(
-    link: SshLink, supervisor: Supervisor, tmp_path: Path
+    link: Link, supervisor: Supervisor, tmp_path: Path
 ) -> None:
     folder = VMFolder("vm1", supervisor, link)
     usual = launch_program(["printf", "<%s>", "a b"], ["$HOME"])

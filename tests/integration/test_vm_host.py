@@ -12,7 +12,8 @@ import pytest
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError
 from lava_vmgroup.base.log import NodeLog
-from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.link import Link
+from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.vms.accelerator import HostFacts
 from lava_vmgroup.vms.folder import VMFolder
 from lava_vmgroup.vms.host import VMHost
@@ -35,7 +36,7 @@ def soon(limit_s: float = 60.0) -> Deadline:
 
 
 @pytest.fixture
-def link(sshd: Server) -> Iterator[SshLink]:
+def link(sshd: Server) -> Iterator[Link]:
     with dial(sshd.address, sshd.key, soon()) as made:
         yield made
 
@@ -51,12 +52,12 @@ def process(
         yield lambda: VMHost(offer, sshd.key, "group")
 
 
-def end(host: VMHost, vm: str, link: SshLink) -> None:
+def end(host: VMHost, vm: str, link: Link) -> None:
     VMFolder(vm, host.supervisor, link).remove(soon())
 
 
 def test_each_vm_gets_the_cpus_that_the_fewest_others_have(
-    process: Callable[[], VMHost], link: SshLink
+    process: Callable[[], VMHost], link: Link
 ) -> None:
     choices = ("0", "1")
 
@@ -68,7 +69,7 @@ def test_each_vm_gets_the_cpus_that_the_fewest_others_have(
     assert process().reserve("vm5", 1, (), link, soon()) is None
 
 
-def test_memory_is_promised_only_once(process: Callable[[], VMHost], link: SshLink) -> None:
+def test_memory_is_promised_only_once(process: Callable[[], VMHost], link: Link) -> None:
     process().reserve("vm1", 1500, (), link, soon())
     process().reserve("vm1", 1400, (), link, soon())  # a VM that boots again
 
@@ -127,7 +128,7 @@ def test_image_that_several_processes_want_is_sent_by_one(sshd: Server, tmp_path
     assert [path.name for path in (tmp_path / "store/sha256").iterdir()] == [digest]
 
 
-def test_wait_for_another_process_has_an_end(sshd: Server, link: SshLink, tmp_path: Path) -> None:
+def test_wait_for_another_process_has_an_end(sshd: Server, link: Link, tmp_path: Path) -> None:
     image, digest = image_in(tmp_path)
     folder = tmp_path / "store/sha256"
     folder.mkdir(parents=True)
@@ -144,7 +145,7 @@ def test_wait_for_another_process_has_an_end(sshd: Server, link: SshLink, tmp_pa
 
 
 def test_host_without_locks_takes_the_same_image_twice(
-    link: SshLink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lava_vmgroup.vms.store._LOCK", "echo none")
     image, digest = image_in(tmp_path)
@@ -155,7 +156,7 @@ def test_host_without_locks_takes_the_same_image_twice(
 
 
 def test_image_for_which_the_disk_has_no_room_is_refused_with_the_reason(
-    sshd: Server, link: SshLink, tmp_path: Path
+    sshd: Server, link: Link, tmp_path: Path
 ) -> None:
     image, digest = image_in(tmp_path)
     sshd.limit_files(1_000_000)

@@ -15,8 +15,9 @@ import pytest
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, PeerFailed
+from lava_vmgroup.connections.link import Link
 from lava_vmgroup.connections.process import run_configured
-from lava_vmgroup.connections.ssh import SshLink, dial
+from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.stream import FdStream
 from lava_vmgroup.connections.tcp import connect
 from tests.support.processes import is_running, until
@@ -102,12 +103,12 @@ def test_host_that_speaks_another_ssh_is_not_tried_again(sshd: Server) -> None:
     assert len(sshd.processes) == 1
 
 
-def hold(link: SshLink, deadline: Deadline) -> None:
+def hold(link: Link, deadline: Deadline) -> None:
     with link.holding(["cat"], deadline):
         pass
 
 
-ASKING: dict[str, Callable[[SshLink, Deadline], object]] = {
+ASKING: dict[str, Callable[[Link, Deadline], object]] = {
     "command": lambda link, deadline: link.run(["true"], deadline),
     "stream": lambda link, deadline: link.open_stream(["cat"], deadline),
     "terminal": lambda link, deadline: link.open_stream(["cat"], deadline, terminal=True),
@@ -118,7 +119,7 @@ ASKING: dict[str, Callable[[SshLink, Deadline], object]] = {
 
 @pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING)
 def test_host_that_falls_silent_in_midst_of_a_question_is_given_up(
-    ask: Callable[[SshLink, Deadline], object], sshd: Server, monkeypatch: pytest.MonkeyPatch
+    ask: Callable[[Link, Deadline], object], sshd: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_session = paramiko.Transport.open_session
     with (

@@ -10,7 +10,7 @@ import pytest
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import Unfit
 from lava_vmgroup.base.log import NodeLog
-from lava_vmgroup.connections.ssh import CommandResult, SshLink
+from lava_vmgroup.connections.link import CommandResult, Link
 from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.job.model import WantedAccelerator
@@ -58,7 +58,7 @@ def choose(
     guest = replace(GUEST, wanted=wanted, **more)
     limit = Deadline.after("the test", 60)
     host = host or host_with(facts)
-    return host.accelerator(guest, cast(SshLink, qemu), NodeLog("vm"), limit)
+    return host.accelerator(guest, cast(Link, qemu), NodeLog("vm"), limit)
 
 
 @pytest.mark.parametrize("wanted", [ANY, KVM])

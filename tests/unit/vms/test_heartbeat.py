@@ -9,7 +9,7 @@ import pytest
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, LinkLost, VMGroupError
-from lava_vmgroup.connections.ssh_channels import LineChannel
+from lava_vmgroup.connections.link import LineChannel
 from lava_vmgroup.vms.heartbeat import Heartbeat
 
 PATIENCE_S = 3.0

@@ -7,7 +7,7 @@ import pytest
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError
-from lava_vmgroup.connections.ssh import CommandResult, SshLink
+from lava_vmgroup.connections.link import CommandResult, Link
 from lava_vmgroup.vms.store import ImageStore
 
 
@@ -33,14 +33,14 @@ class Host:
     ],
 )
 def test_answer_that_is_no_size_is_the_hosts_fault(status: int, output: str, message: str) -> None:
-    link = cast("SshLink", Host(status, output))
+    link = cast("Link", Host(status, output))
 
     with pytest.raises(InfrastructureError, match=message):
         ImageStore("/vms", "job").room(1, link, Deadline.after("the test", 60.0))
 
 
 def test_room_is_what_is_free_and_what_may_go() -> None:
-    link = cast("SshLink", Host(0, "3\n"))
+    link = cast("Link", Host(0, "3\n"))
     store = ImageStore("/vms", "job")
 
     assert store.room(1000, link, Deadline.after("the test", 60.0)) == 1000 + 3 * 1024
