@@ -13,11 +13,13 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.job.model import Action, Group, Job, Scope
-from lava_vmgroup.nodes.node import Node
+
+if TYPE_CHECKING:
+    from lava_vmgroup.nodes.node import Node
 
 
 class Command(Protocol):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.config.settings import DEPLOY_PARAMETERS, DeploySettings, deploy_problems
@@ -13,7 +13,9 @@ from lava_vmgroup.deploy.fetch import reference_problems
 from lava_vmgroup.deploy.unpack import Unpack
 from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.job.reference import FILE_SCHEMA, FileReference
-from lava_vmgroup.nodes.node import Node
+
+if TYPE_CHECKING:
+    from lava_vmgroup.nodes.node import Node
 
 ALIASES = ("deploy_image",)
 

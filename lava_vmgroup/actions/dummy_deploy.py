@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.job.model import Action, Scope
-from lava_vmgroup.nodes.node import Node
+
+if TYPE_CHECKING:
+    from lava_vmgroup.nodes.node import Node
 
 PARAMETERS: Mapping[str, Any] = {
     "type": "object",

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lava_vmgroup.base.clock import now
 from lava_vmgroup.base.console_faults import Severity
@@ -15,12 +15,14 @@ from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, LinkL
 from lava_vmgroup.base.user_pattern import UserPattern, pattern_problem
 from lava_vmgroup.console.framing import MAX_LINE, typed_length
 from lava_vmgroup.job.model import Action, Scope
-from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Attachment, Outcome, TestCase, TestRun
 from lava_vmgroup.testdefs.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
 from lava_vmgroup.testshell.run import MAX_RESULTS
 from lava_vmgroup.testshell.runs import fault_case
 from lava_vmgroup.testshell.signals import parse_line
+
+if TYPE_CHECKING:
+    from lava_vmgroup.nodes.node import Node
 
 RUN_NAME = "lava-command"
 _MAX_LOG = 16 << 20

@@ -6,17 +6,19 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.testdefs.loading import Loader
 from lava_vmgroup.testdefs.overlay import directory_problem
 from lava_vmgroup.testdefs.source import SOURCE_SCHEMA, Source, SourceKind, parse_source
 from lava_vmgroup.testdefs.steps import SkipInstall
+
+if TYPE_CHECKING:
+    from lava_vmgroup.nodes.node import Node
 
 PARAMETERS: Mapping[str, Any] = {
     "type": "object",

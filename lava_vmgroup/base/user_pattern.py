@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-
-import regex
+from typing import TYPE_CHECKING
 
 from lava_vmgroup.base.errors import JobError
+
+if TYPE_CHECKING:
+    import regex
 
 MATCH_S = 5.0
 """Seconds of processor time for one match, which usually takes microseconds."""
@@ -69,7 +71,7 @@ class UserPattern:
     def _compiled(self) -> regex.Pattern[str]:
         try:
             return _compiled(self.pattern, self.flags)
-        except regex.error as error:
+        except re.error as error:
             raise JobError(f"{self.pattern!r} is no regular expression: {error}") from error
 
     def _too_slow(self) -> JobError:
@@ -82,8 +84,13 @@ class UserPattern:
 
 @lru_cache
 def _compiled(pattern: str, flags: int) -> regex.Pattern[str]:
-    with _quietly():
-        return regex.compile(_flags_first(pattern), flags)
+    import regex  # most jobs have no expression, and need not wait for this
+
+    try:
+        with _quietly():
+            return regex.compile(_flags_first(pattern), flags)
+    except regex.error as error:
+        raise re.error(str(error)) from error
 
 
 def _flags_first(text: str) -> str:
@@ -127,8 +134,8 @@ def expression_problem(text: str) -> str | None:
         with _quietly():
             text = _flags_first(text)
             re.compile(text)
-            regex.compile(text)
-    except (re.error, regex.error, RecursionError, OverflowError) as error:
+            _compiled(text, 0)
+    except (re.error, RecursionError, OverflowError) as error:
         return f"expected a regular expression: {error}"
     if has_nested_quantifiers(text):
         return (

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import (
@@ -26,7 +27,6 @@ from lava_vmgroup.boards import BoardSetup
 from lava_vmgroup.config.commands import BootCommand, CommandKind, names_root, substitute
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import ProcessStream, run_configured
-from lava_vmgroup.connections.ssh_access import Access
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.connections.tcp import open_tcp
 from lava_vmgroup.console.console import Console
@@ -35,6 +35,9 @@ from lava_vmgroup.console.login import Login, login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deploy import media, tftp
 from lava_vmgroup.deploy.tftp import KernelFiles, Offer
+
+if TYPE_CHECKING:
+    from lava_vmgroup.connections.ssh_access import Access
 
 _POWER_S = 120.0
 _COMMAND_PAUSE_S = 1.0

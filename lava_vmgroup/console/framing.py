@@ -10,9 +10,12 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lava_vmgroup.console.console import Match
 from lava_vmgroup.console.escapes import without_escapes
+
+if TYPE_CHECKING:
+    from lava_vmgroup.console.console import Match
 
 MAX_LINE = 4095
 """Bytes of a line that a terminal accepts; it drops the rest (N_TTY_BUF_SIZE of Linux)."""

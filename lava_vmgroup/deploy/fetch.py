@@ -10,9 +10,10 @@ import shutil
 import stat
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import asdict, replace
+from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote, urlsplit
 
 from lava_vmgroup.base.deadline import Deadline
@@ -24,12 +25,15 @@ from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deploy import scp
 from lava_vmgroup.deploy.cache import Area, Cache
 from lava_vmgroup.deploy.digests import digests_of, sha256_of
-from lava_vmgroup.deploy.http import HttpClient, Part, Version
 from lava_vmgroup.deploy.layers import layer_of_file
+from lava_vmgroup.deploy.part import Part, Version
 from lava_vmgroup.deploy.recognition import check_is_disk, check_is_no_page
 from lava_vmgroup.deploy.sizes import check_is_whole
 from lava_vmgroup.deploy.unpack import SUFFIXES, Unpack, unpack, wants_unpacking
 from lava_vmgroup.job.reference import FileReference
+
+if TYPE_CHECKING:
+    from lava_vmgroup.deploy.http import HttpClient
 
 _REMOTE = ("http", "https", "scp")
 _UNPACKING = 3
@@ -130,7 +134,6 @@ class JobFiles:
         self._config = config
         self._work = work
         self._cache = Cache(config.lava_cachedir, config.lava_cache_mib << 20)
-        self._http = HttpClient(config)
         self._found: Once[FileReference, tuple[Path, str | None]] = Once()
         self._ready: Once[tuple[FileReference, Unpack], Path] = Once()
         self._derived: Once[Hashable, Path] = Once()
@@ -141,6 +144,13 @@ class JobFiles:
 
     def __exit__(self, *_: object) -> None:
         self._cache.close()
+
+    @cached_property
+    def _http(self) -> HttpClient:
+        # The check of a job downloads nothing, and need not wait for the import.
+        from lava_vmgroup.deploy.http import HttpClient
+
+        return HttpClient(self._config)
 
     def fetch(
         self,

@@ -3,12 +3,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Self
 from urllib.parse import urlsplit
 
 import requests
@@ -21,6 +17,7 @@ from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.base.progress import Progress
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deploy.http_connections import session
+from lava_vmgroup.deploy.part import MAX_DOWNLOAD, Part, Version
 from lava_vmgroup.job.reference import FileReference
 
 _SILENCE_S = 30.0
@@ -28,69 +25,9 @@ _PATIENCE_S = 300.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _CHUNK = 65536
-MAX_DOWNLOAD = 64 << 30
-"""Limit of bytes of a file: more than any card or image has, to stop an endless answer."""
 
 # 501 and 505 are left out: the server does not support the request, and will not later.
 _TRY_AGAIN = frozenset({408, 429, *range(500, 600)}) - {501, 505}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
-    """The headers by which a server distinguishes the versions of a file."""
-
-    etag: str | None = None
-    last_modified: str | None = None
-
-    @classmethod
-    def of(cls, noted: Any) -> Self:
-        """The version in a note; none where the note is of something else."""
-        try:
-            return cls(**noted)
-        except TypeError:
-            return cls()
-
-    @property
-    def exact(self) -> str | None:
-        """The header that proves that the rest of a file fits its beginning; None if none does."""
-        strong = self.etag is not None and not self.etag.startswith("W/")
-        return self.etag if strong else self.last_modified
-
-    def may_be(self, other: Version) -> bool:
-        """Return whether `other` can be the same version: no header that both have differs."""
-        pairs = ((self.etag, other.etag), (self.last_modified, other.last_modified))
-        return all(mine == theirs for mine, theirs in pairs if mine and theirs)
-
-
-class Part:
-    """The beginning of a file that is being downloaded, kept together with its version."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._note = path.with_suffix(".version")
-
-    @property
-    def size(self) -> int:
-        """Number of bytes after which the download can continue; 0 without an exact version."""
-        return self.path.stat().st_size if self.version.exact and self.path.exists() else 0
-
-    @property
-    def version(self) -> Version:
-        """The version of the file that the bytes are from; empty if it is unknown."""
-        try:
-            return Version.of(json.loads(self._note.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            return Version()
-
-    def begin(self, version: Version) -> None:
-        """Remove the bytes, and begin with `version`."""
-        self.path.write_bytes(b"")
-        self._note.write_text(json.dumps(asdict(version)), encoding="utf-8")
-
-    def discard(self) -> None:
-        """Remove the bytes and their version."""
-        self.path.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
 
 
 class _TroubleError(Exception):

@@ -13,7 +13,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, JobError
 from lava_vmgroup.base.progress import Progress
 from lava_vmgroup.connections.program import ProgramOutput
-from lava_vmgroup.deploy.http import MAX_DOWNLOAD
+from lava_vmgroup.deploy.part import MAX_DOWNLOAD
 from lava_vmgroup.job.reference import FileReference
 
 _CHUNK = 1 << 20

@@ -23,7 +23,8 @@ from lava_vmgroup.base.log import LOGGER, NodeLog
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deploy import http
 from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.deploy.http import HttpClient, Part
+from lava_vmgroup.deploy.http import HttpClient
+from lava_vmgroup.deploy.part import Part
 from lava_vmgroup.deploy.unpack import Unpack
 from lava_vmgroup.job.reference import FileReference
 from tests.support.http_server import Site
