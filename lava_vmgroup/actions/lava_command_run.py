@@ -3,37 +3,16 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lava_vmgroup.base.clock import now
-from lava_vmgroup.base.console_faults import Severity
 from lava_vmgroup.base.deadline import Deadline
-from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, LinkLost, TestError
-from lava_vmgroup.base.user_pattern import UserPattern, pattern_problem
+from lava_vmgroup.base.user_pattern import pattern_problem
 from lava_vmgroup.console.framing import MAX_LINE, typed_length
 from lava_vmgroup.job.model import Action, Scope
-from lava_vmgroup.results.model import Attachment, Outcome, TestCase, TestRun
-from lava_vmgroup.testdefs.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
-from lava_vmgroup.testshell.run import MAX_RESULTS
-from lava_vmgroup.testshell.runs import fault_case
-from lava_vmgroup.testshell.signals import parse_line
 
 if TYPE_CHECKING:
     from lava_vmgroup.nodes.node import Node
-
-RUN_NAME = "lava-command"
-_MAX_LOG = 16 << 20
-"""Characters of output that ``stdout.log`` keeps, beside the console's own log."""
-_INTERRUPT_S = 60.0
-_FAILURES = {0: None, None: "the shell did not run it to its end"}
-"""Failure message by exit status, which is None if the command did not end."""
-_DEFAULT_PATTERN = (
-    r"(?P<test_case_id>.*-*)\s+:\s+"
-    r"(?P<result>PASS|pass|FAIL|fail|SKIP|skip|UNKNOWN|unknown)"
-)
 
 PARAMETERS: Mapping[str, Any] = {
     "type": "object",
@@ -101,150 +80,8 @@ def run(action: Action, node: Node, deadline: Deadline) -> None:
 
     The test run is recorded even if an error ends it.
     """
+    # The check of a job need not wait for what a run imports.
+    from lava_vmgroup.systems.command_run import CommandRun
+
     node.ensure_booted(deadline)
-    commands = _Commands(node, action.parameters)
-    node.log.event("run-start", f"test run {RUN_NAME} begins", name=RUN_NAME)
-    finished = False
-    try:
-        with node.watch.running_tests():
-            for _ in range(action.parameters.get("iterations", 1)):
-                for command in action.parameters["commands"]:
-                    commands.run(command, deadline)
-        finished = True
-    finally:
-        node.watch.settle()
-        node.recorder.running_case = None
-        node.recorder.add_run(commands.result(finished=finished))
-        node.log.event("run-end", f"test run {RUN_NAME} ends", name=RUN_NAME, finished=finished)
-
-
-class _Commands:
-    """The commands of one action, and their results so far."""
-
-    def __init__(self, node: Node, parameters: Mapping[str, Any]) -> None:
-        self._node = node
-        self._limit_s: float | None = parameters.get("timeout")
-        self._rules = _rules(parameters)
-        self._cases: list[TestCase] = []
-        self._faults_before = len(node.watch.faults)
-        self._log: list[str] = []
-        self._log_room = _MAX_LOG
-        self._left_out = 0
-        self._started_at, self._started = now(), time.monotonic()
-
-    def run(self, command: str, deadline: Deadline) -> None:
-        """Run one command, and record its result and the results that it printed.
-
-        If the command's own time limit passes, it is interrupted and fails.  Raises `TestError` if
-        the shell is gone, and `LinkLost` or the deadline's error.
-        """
-        shell = self._node.shell
-        self._node.recorder.running_case = command
-        self._keep(f"$ {command}\n")
-        limit = deadline
-        if self._limit_s is not None:
-            limit = deadline.exactly(f"the command {command!r}", self._limit_s)
-        try:
-            status, output = shell.run(command, limit)
-        except DeadlineExpired as error:
-            if deadline.is_over:
-                raise
-            self._keep(f"({error.message})\n")
-            shell.interrupt(deadline.sub("ending the command", _INTERRUPT_S))
-            self._record(_verdict(command, error.message))
-            return
-        except InfrastructureError as error:
-            if deadline.token is not None:
-                deadline.token.check()  # an unreachable host is not the command's fault
-            if isinstance(error, LinkLost):
-                raise
-            self._record(_verdict(command, error.message))
-            raise TestError(
-                f"the shell went away during the command {command!r}: {error.message}",
-                hint="a command that ends or replaces the shell ends the node",
-                last_lines=error.last_lines,
-            ) from error
-        self._keep(f"{output}\n" if output else "")
-        self._record(_verdict(command, _FAILURES.get(status, f"exit code {status}")))
-        self._parse(output)
-
-    def result(self, *, finished: bool) -> TestRun:
-        """Return everything recorded so far as a test run."""
-        return TestRun(
-            name=RUN_NAME,
-            uuid=str(uuid.uuid4()),
-            started_at=self._started_at,
-            duration_s=time.monotonic() - self._started,
-            cases=(*self._cases, *self._faults()),
-            finished=finished,
-            missing_records=self._left_out,
-            attachments=(
-                Attachment(
-                    pathname="stdout.log",
-                    mime_type="text/plain",
-                    content="".join(self._log).encode(),
-                ),
-            ),
-        )
-
-    def _faults(self) -> Iterator[TestCase]:
-        """Yield a failed test case for each fault that the console showed during the commands."""
-        for fault in self._node.watch.faults[self._faults_before :]:
-            if fault.severity is not Severity.NOTE:
-                name, message = fault_case(fault)
-                yield TestCase(
-                    name=name, outcome=Outcome.FAIL, message=message, recorded_at=fault.seen_at
-                )
-
-    def _parse(self, output: str) -> None:
-        for line in output.splitlines():
-            found = parse_line(self._rules, line)
-            if found is not None:
-                self._record(
-                    TestCase(
-                        name=found.test_case_id,
-                        outcome=found.result,
-                        measurement=found.measurement,
-                        units=found.units if found.measurement is not None else None,
-                        message=found.message,
-                        recorded_at=now(),
-                    )
-                )
-
-    def _keep(self, text: str) -> None:
-        """Append to the log, as far as there is room."""
-        self._log.append(text[: self._log_room])
-        self._log_room -= len(self._log[-1])
-
-    def _record(self, case: TestCase) -> None:
-        """Add and log a test case; beyond `MAX_RESULTS`, only count it."""
-        if len(self._cases) >= MAX_RESULTS:
-            self._left_out += 1
-            return
-        self._cases.append(case)
-        result = case.outcome.value
-        self._node.log.event("test-case", f"{case.name}: {result}", name=case.name, result=result)
-
-
-def _verdict(command: str, failure: str | None) -> TestCase:
-    return TestCase(
-        name=command,
-        outcome=Outcome.PASS if failure is None else Outcome.FAIL,
-        message=failure,
-        recorded_at=now(),
-    )
-
-
-def _rules(parameters: Mapping[str, Any]) -> TestDefinition:
-    """Return the rules by which results are read from output, as a test definition has them."""
-    parser = parameters.get("parser")
-    fixups = dict(word.rsplit(":", 1) for word in parameters.get("fixupdict", ()))
-    return TestDefinition(
-        name=RUN_NAME,
-        format="",
-        description="",
-        parse=ParseRules(
-            pattern=UserPattern(parser or _DEFAULT_PATTERN),
-            fixups=fixups if parser else DEFAULT_FIXUPS,
-        ),
-    )
+    CommandRun(node.shell, node.recorder, node.watch, node.log, action.parameters).run(deadline)

@@ -16,6 +16,7 @@ import io
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from lava_vmgroup.base.errors import ConfigurationError
@@ -192,6 +193,25 @@ def _parser() -> configparser.ConfigParser:
 
 
 def _parse(file: Path) -> configparser.ConfigParser | None:
+    """Return the content of a file, or None if there is none; an unchanged file is read once."""
+    try:
+        found = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    return _read(file, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+def _unreadable(file: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"cannot read {file}: {error.strerror}", hint="make it readable")
+
+
+@lru_cache
+def _read(
+    file: Path,
+    version: tuple[int, ...],  # noqa: ARG001 - a part of the cache's key
+) -> configparser.ConfigParser | None:
     parser = _parser()
     try:
         lines = io.StringIO(decoded(file.read_bytes()), newline=None)
@@ -199,9 +219,7 @@ def _parse(file: Path) -> configparser.ConfigParser | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ConfigurationError(
-            f"cannot read {file}: {error.strerror}", hint="make it readable"
-        ) from error
+        raise _unreadable(file, error) from error
     except ValueError as error:
         raise ConfigurationError(f"{file} {error}") from error
     except configparser.ParsingError as error:

@@ -83,12 +83,6 @@ def known_devices(search_path: tuple[Path, ...]) -> dict[str, str]:
     return {name: _device_type(name, search_path) for name in names}
 
 
-def known_device_types(search_path: tuple[Path, ...]) -> dict[str, str]:
-    """Return the name of each device type with its ``client_type``."""
-    names = files.names_in("device-types", search_path)
-    return {name: _type_layers(name, search_path).get("client_type") for name in names}
-
-
 def find_device(
     device_type: str,
     search_path: tuple[Path, ...],

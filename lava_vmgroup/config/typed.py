@@ -19,6 +19,7 @@ import shlex
 import types
 import typing
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -73,7 +74,7 @@ def read_keys(kind: type[Instance], layers: Layers, **others: Any) -> Instance:
 
     Raises ConfigurationError, naming file and key, for a value that does not fit its field's type.
     """
-    hints = typing.get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     present = frozenset(layers.keys())
     values = {
         field.name: _convert(field, hints[field.name], layers)
@@ -81,6 +82,11 @@ def read_keys(kind: type[Instance], layers: Layers, **others: Any) -> Instance:
         if field.name in present or "text" in field.metadata
     }
     return kind(**values, **others)
+
+
+@cache
+def _hints(kind: type[DataclassInstance]) -> Mapping[str, Any]:
+    return typing.get_type_hints(kind, include_extras=True)
 
 
 def _key_fields(kind: type[DataclassInstance]) -> list[dataclasses.Field[Any]]:

@@ -20,8 +20,8 @@ from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode import api
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.standstill import Standstill
-from lava_vmgroup.nodes.console_watch import NodeWatch
 from lava_vmgroup.nodes.shared import Shared
+from lava_vmgroup.systems.console_watch import NodeWatch
 from lava_vmgroup.systems.system import System
 from lava_vmgroup.systems.test_run import TestRun
 from lava_vmgroup.testdefs.overlay import OverlaySpec, OverlayTest, placed_bytes, trees_apart

@@ -19,9 +19,6 @@ from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.base.shell_programs import program_text, sh_command, typed_program
 from lava_vmgroup.connections.link import Link
 
-MAX_VMS = 253
-"""The 256 addresses of a subnet, less the host's, the network's own, and the broadcast address."""
-
 _SETUP_S = 30.0
 _CANDIDATES = [ipaddress.IPv4Network(f"10.42.{third}.0/24") for third in range(256)]
 

@@ -27,7 +27,7 @@ from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.job.model import ConsoleWatch
-from lava_vmgroup.nodes.console_watch import NodeWatch
+from lava_vmgroup.systems.console_watch import NodeWatch
 from lava_vmgroup.testdefs.definition import TestDefinition
 from lava_vmgroup.testdefs.overlay import OverlayTest
 from lava_vmgroup.testshell.events import MultiNodeCall

@@ -20,9 +20,9 @@ from lava_vmgroup.console.login import Login, reach_shell
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.job.model import Action, ConsoleWatch
-from lava_vmgroup.nodes.console_watch import NodeWatch
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.systems.console_watch import NodeWatch
 from lava_vmgroup.testshell.runs import RunRecorder
 
 PASS, FAIL = Outcome.PASS, Outcome.FAIL

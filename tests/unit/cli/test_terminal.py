@@ -18,7 +18,7 @@ ESCAPE = "\x1b]0;owned\x07"
 
 def test_what_a_library_logs_of_the_other_side_is_not_shown() -> None:
     program = (
-        "import logging, lava_vmgroup.cli.dispatch\n"
+        "import logging, lava_vmgroup.cli.run\n"
         "logging.getLogger('paramiko.transport').error('banner: \\x1b]0;owned\\x07')\n"
     )
 

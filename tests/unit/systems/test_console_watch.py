@@ -15,7 +15,7 @@ from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.job.model import ConsoleWatch
-from lava_vmgroup.nodes.console_watch import NodeWatch
+from lava_vmgroup.systems.console_watch import NodeWatch
 from lava_vmgroup.testshell.runs import RunRecorder
 
 
