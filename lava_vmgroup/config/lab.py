@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.config.inventory import load_vm_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,3 +21,7 @@ class Lab:
     search_path: tuple[Path, ...]
     vm_config: Path | None = None
     """A file above the VMs' device types, for a VM that a scheduler has given one."""
+
+    def type_of(self, device_type: str) -> DeviceConfig:
+        """Return the configuration of a VM's device type; for errors see `load_vm_type`."""
+        return load_vm_type(device_type, self.search_path, self.vm_config)

@@ -13,7 +13,7 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deploy import media
 from lava_vmgroup.job.model import Group
-from lava_vmgroup.nodes import tools
+from lava_vmgroup.systems import tools
 
 _SMALL_BYTES = 1 << 30
 

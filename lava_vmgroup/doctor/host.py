@@ -15,10 +15,8 @@ from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import Canceled, VMGroupError
 from lava_vmgroup.base.findings import Finding, Severity, failure
-from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.config.settings import BOOT_COMMANDS
-from lava_vmgroup.connections.link import Link
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deploy.fetch import JobFiles, local_path
 from lava_vmgroup.deploy.unpack import SUFFIXES
@@ -27,21 +25,19 @@ from lava_vmgroup.job.expansion import IMAGE_COMMANDS
 from lava_vmgroup.job.model import Group, NodeJob, WantedAccelerator
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.multinode.coordinator import Coordinator
-from lava_vmgroup.nodes.fitness import (
-    config_of,
-    guest_of,
-    memory_wanted,
-    needs_of,
-    questions_of,
-)
 from lava_vmgroup.nodes.host import HostNode
 from lava_vmgroup.nodes.shared import Shared
-from lava_vmgroup.nodes.tools import references
-from lava_vmgroup.vms.accelerator import QEMU_PROGRAMS, Guest, HostFacts
-from lava_vmgroup.vms.host import VMHost
+from lava_vmgroup.systems.tools import references
+from lava_vmgroup.vms.backends.qemu_accelerator import Guest
+from lava_vmgroup.vms.backends.qemu_fitness import guest_of, memory_wanted, needs_of
+from lava_vmgroup.vms.backends.qemu_preflight import disk, look
+from lava_vmgroup.vms.backends.qemu_probe import accelerator_of
+from lava_vmgroup.vms.facts import QEMU_PROGRAMS, HostFacts
 from lava_vmgroup.vms.images import ImageLibrary
 from lava_vmgroup.vms.introduction import OFFER_ID, Offer
-from lava_vmgroup.vms.preflight import disk, kvm_remedy, look
+from lava_vmgroup.vms.kvm import kvm_remedy
+from lava_vmgroup.vms.reached import ReachedHost
+from lava_vmgroup.vms.requires import questions_of
 
 _PREPARING = (*IMAGE_COMMANDS, *BOOT_COMMANDS, "dummy_deploy")
 
@@ -53,16 +49,6 @@ class Examined:
     findings: tuple[Finding, ...] = ()
     not_looked_at: tuple[str, ...] = ()
     """The things that could not be checked, in words for people."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reached:
-    """A booted host, with the link and the limit for questions to it."""
-
-    host: VMHost
-    link: Link
-    node: HostNode
-    deadline: Deadline
 
 
 def examine(
@@ -131,14 +117,14 @@ def _examined(group: Group, lab: Lab, node: HostNode, token: CancelToken) -> Exa
     )
     host = node.shared.host_at(offer)
     with host.dial(deadline) as link:
-        reached = _Reached(host=host, link=link, node=node, deadline=deadline)
-        facts = host.facts(link, deadline)
+        at = ReachedHost(host=host, link=link, log=node.log)
+        facts = at.facts(deadline)
         findings, skipped = required(group.nodes, lab, facts)
         vms = [one for one in group.nodes if not (one.is_host or one in skipped)]
         sizes = _Sizes(vms, group.settings.folder)
         for vm in vms:
             wanted_mib = memory_wanted(vm, vms, lab, facts)
-            findings += _of_vm(vm, lab, facts, wanted_mib, reached)
+            findings += _of_vm(vm, lab, wanted_mib, at, deadline)
         if vms:
             free = host.store.room(facts.free_bytes, link, deadline)
             findings.append(disk(sizes.images, sizes.layers, free, offer.folder))
@@ -153,15 +139,15 @@ def _host(facts: HostFacts) -> Finding:
 
 
 def _of_vm(
-    job: NodeJob, lab: Lab, facts: HostFacts, wanted_mib: int, reached: _Reached
+    job: NodeJob, lab: Lab, wanted_mib: int, at: ReachedHost, deadline: Deadline
 ) -> list[Finding]:
-    config = config_of(job, lab)
+    config, facts = lab.type_of(job.device_type), at.facts(deadline)
     findings = look(needs_of(job, config, facts, wanted_mib), facts)
     has_qemu = not any(
         one.what.startswith("QEMU") and one.severity is Severity.MISSING for one in findings
     )
     if has_qemu and not job.launch_with:
-        found = _acceleration(guest_of(job, config, facts), config, facts, reached)
+        found = _acceleration(guest_of(job, config, facts), job.device_type, at, deadline)
         findings.append(_skipping(found, job) if job.skips_without_qemu else found)
     return [_skipping(one, job) for one in findings] if job.optional else findings
 
@@ -175,13 +161,11 @@ def _skipping(finding: Finding, job: NodeJob) -> Finding:
     return replace(finding, severity=Severity.DEGRADED, found=found)
 
 
-def _acceleration(
-    guest: Guest, config: DeviceConfig, facts: HostFacts, reached: _Reached
-) -> Finding:
+def _acceleration(guest: Guest, device_type: str, at: ReachedHost, deadline: Deadline) -> Finding:
     """Ask the host's QEMU how it would run a guest of this type, and return the finding."""
-    what = f"{config.device_type} ({guest.machine})"
+    what = f"{device_type} ({guest.machine})"
     try:
-        choice = reached.host.accelerator(guest, reached.link, reached.node.log, reached.deadline)
+        choice = accelerator_of(guest, at, deadline)
     except Canceled:
         raise
     except VMGroupError as error:
@@ -195,7 +179,7 @@ def _acceleration(
         what=what,
         severity=Severity.DEGRADED,
         found=f"{program} emulates it, slowly: {choice.why_not_kvm}",
-        remedy=kvm_remedy(facts),
+        remedy=kvm_remedy(at.facts(deadline)),
     )
 
 

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from lava_vmgroup.base.findings import Finding, Severity
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.job.model import NodeJob, RequiresPolicy
-from lava_vmgroup.nodes.fitness import lacked_by
-from lava_vmgroup.vms.accelerator import HostFacts
-from lava_vmgroup.vms.requires import described, offered
+from lava_vmgroup.vms.facts import HostFacts
+from lava_vmgroup.vms.requires import described, lacked_by, offered
 
 
 def required(

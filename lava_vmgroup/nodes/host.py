@@ -32,7 +32,6 @@ from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.job.expansion import IMAGE_COMMANDS
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
-from lava_vmgroup.nodes.fitness import check_requires, questions_of
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.systems.over_ssh import OverSsh
@@ -41,6 +40,7 @@ from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.host import DIAL_S
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id, no_offer
 from lava_vmgroup.vms.network import bridge_of, make_network
+from lava_vmgroup.vms.requires import check_requires, questions_of
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 
 _HELLO_S = 60.0

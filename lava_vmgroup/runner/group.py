@@ -31,7 +31,6 @@ from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.job.model import Group, NodeJob
 from lava_vmgroup.multinode.coordinator import Coordinator
-from lava_vmgroup.nodes.fitness import questions_of
 from lava_vmgroup.nodes.host import HostNode
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
@@ -47,6 +46,7 @@ from lava_vmgroup.runner.gathering import Gathering
 from lava_vmgroup.runner.node import NodeRun
 from lava_vmgroup.runner.submission import submissions_of, submitted
 from lava_vmgroup.vms.images import ImageLibrary
+from lava_vmgroup.vms.requires import questions_of
 
 _HURRY_S = 5.0
 _SUBMIT_S = 300.0

@@ -18,9 +18,9 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import Canceled, NodeSkipped, PeerFailed, VMGroupError
 from lava_vmgroup.base.findings import refuse
 from lava_vmgroup.job.model import Action
-from lava_vmgroup.nodes import tools
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import ActionResult, NodeResult, NodeState
+from lava_vmgroup.systems import tools
 
 _ASSEMBLE_S = 90.0
 _ASSEMBLE_ELSEWHERE_S = 600.0

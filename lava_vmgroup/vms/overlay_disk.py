@@ -27,7 +27,9 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.typed_files import Typed, TypedFiles
 from lava_vmgroup.testdefs.overlay import unpacking_s
 from lava_vmgroup.testshell.collected import MAX_BYTES
-from lava_vmgroup.vms.qemu import OVERLAY_SERIAL
+
+OVERLAY_SERIAL = "lava-overlay"
+"""The serial number by which a guest finds the disk with the test shell's files."""
 
 DISK_BYTES = 1 << 30
 """The disk's size.  Some programs of 32-bit systems refuse files of 2 GiB or more."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from lava_vmgroup.base.errors import NodeSkipped, Unfit
+from lava_vmgroup.config.lab import Lab
+from lava_vmgroup.job.model import NodeJob, RequiresPolicy
 from lava_vmgroup.job.requires import Kind, Requirement
-from lava_vmgroup.vms.accelerator import QEMU_PROGRAMS, Arch, HostFacts
+from lava_vmgroup.vms.facts import QEMU_PROGRAMS, Arch, HostFacts
 from lava_vmgroup.vms.kernel_log import (
     kvm_mode,
     kvm_words,
@@ -14,7 +17,7 @@ from lava_vmgroup.vms.kernel_log import (
     mode_words,
     started_in_el2,
 )
-from lava_vmgroup.vms.preflight import why_kvm_does_not_open
+from lava_vmgroup.vms.kvm import kvm_remedy, why_kvm_does_not_open
 
 _ASKED = (Kind.MODULE, Kind.DEVICE, Kind.COMMAND, Kind.FILE)
 """The kinds of words that are themselves questions to the host."""
@@ -43,6 +46,36 @@ def lacking(
     """
     found = ((one, _evidence(one, facts, qemu_binary)) for one in requirements)
     return {one: evidence for one, evidence in found if evidence is not None}
+
+
+def questions_of(nodes: Iterable[NodeJob], lab: Lab) -> list[str]:
+    """The questions to their host, beside the usual ones, that the nodes' requirements need."""
+    return [
+        question for node in nodes for question in questions(node.requires, _qemu_of(node, lab))
+    ]
+
+
+def lacked_by(job: NodeJob, lab: Lab, facts: HostFacts) -> dict[Requirement, str]:
+    """The requirements of a node that the host does not meet, each with the evidence."""
+    return lacking(job.requires, facts, _qemu_of(job, lab))
+
+
+def check_requires(job: NodeJob, lab: Lab, facts: HostFacts) -> None:
+    """Raise `NodeSkipped` if the host lacks what a node requires; `Unfit` if the job says so."""
+    missing = lacked_by(job, lab, facts)
+    if not missing:
+        return
+    if job.requires_policy is RequiresPolicy.SKIP:
+        raise NodeSkipped(described(missing))
+    wants_kvm = any(one.kind in (Kind.KVM, Kind.EL2, Kind.KVM_MODE) for one in missing)
+    raise Unfit(described(missing), hint=kvm_remedy(facts) if wants_kvm else None)
+
+
+def _qemu_of(job: NodeJob, lab: Lab) -> str:
+    """The lab's own choice of QEMU for a VM; empty for none."""
+    if job.is_host or not job.requires:
+        return ""
+    return lab.type_of(job.device_type).qemu_binary
 
 
 def described(missing: Mapping[Requirement, str]) -> str:

@@ -14,7 +14,7 @@ from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.link import Link
 from lava_vmgroup.connections.ssh import dial
-from lava_vmgroup.vms.accelerator import HostFacts
+from lava_vmgroup.vms.facts import HostFacts
 from lava_vmgroup.vms.folder import VMFolder
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import Offer

@@ -23,7 +23,7 @@ from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.runner.group import GroupRun
-from lava_vmgroup.vms.accelerator import HostFacts
+from lava_vmgroup.vms.facts import HostFacts
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import OFFER_ID, Offer
 from tests.support.processes import is_running

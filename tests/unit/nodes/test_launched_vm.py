@@ -27,16 +27,15 @@ from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.runner.group import GroupRun
-from lava_vmgroup.vms.accelerator import Arch
+from lava_vmgroup.vms.facts import FIRMWARE, Arch
 from lava_vmgroup.vms.folder import VMFolder
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import ImageLibrary, PreparedImage, StoredFile
 from lava_vmgroup.vms.introduction import Offer
-from lava_vmgroup.vms.preflight import FIRMWARE
 from lava_vmgroup.vms.store import ImageStore
-from tests.unit.nodes.test_vm_kernel import ARM64
-from tests.unit.vms.test_choice import Qemu
-from tests.unit.vms.test_preflight import BOARD
+from tests.unit.vms.backends.test_qemu_kernel import ARM64
+from tests.unit.vms.backends.test_qemu_preflight import BOARD
+from tests.unit.vms.backends.test_qemu_probe import Qemu
 
 TYPE = """
 client_type = qemu

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from lava_vmgroup.job.requires import parse_requirement, parse_requirements
-from lava_vmgroup.vms.accelerator import HostFacts
+from lava_vmgroup.vms.facts import HostFacts
 from lava_vmgroup.vms.kernel_log import without_stamp
-from lava_vmgroup.vms.preflight import kvm_remedy
+from lava_vmgroup.vms.kvm import kvm_remedy
 from lava_vmgroup.vms.requires import described, lacking, offered, questions
 
 STARTED_EL1 = "[    0.630078] CPU: All CPU(s) started at EL1"

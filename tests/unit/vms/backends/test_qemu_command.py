@@ -7,15 +7,9 @@ from pathlib import Path
 import pytest
 
 from lava_vmgroup.base.errors import InfrastructureError
-from lava_vmgroup.vms.accelerator import (
-    Accelerator,
-    Arch,
-    HostFacts,
-    arch_of,
-    kvm_choice,
-    tcg_choice,
-)
-from lava_vmgroup.vms.qemu import Machine, NetworkCard, argv
+from lava_vmgroup.vms.backends.qemu_accelerator import Accelerator, kvm_choice, tcg_choice
+from lava_vmgroup.vms.backends.qemu_command import Machine, NetworkCard, argv
+from lava_vmgroup.vms.facts import Arch, HostFacts, arch_of
 
 ARM_BOTH = frozenset({"qemu-system-arm", "qemu-system-aarch64"})
 BOARD = HostFacts(

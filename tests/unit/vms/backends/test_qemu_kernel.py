@@ -13,10 +13,10 @@ from lava_vmgroup.config.device import DeviceConfig, QemuArch
 from lava_vmgroup.deploy.device_tree import compatible
 from lava_vmgroup.deploy.filesystems import Partition
 from lava_vmgroup.deploy.root_device import Layout, Volume
-from lava_vmgroup.nodes.vm_kernel import check_kernel, fitting_tree, with_right_root
-from lava_vmgroup.nodes.vm_plan import Deployed
-from lava_vmgroup.vms.accelerator import Arch
-from tests.unit.nodes.test_tools import VM
+from lava_vmgroup.vms.backends.qemu_kernel import check_kernel, fitting_tree, with_right_root
+from lava_vmgroup.vms.facts import Arch
+from lava_vmgroup.vms.load import Deployed
+from tests.unit.systems.test_tools import VM
 
 ARM64 = b"MZ" + bytes(0x36) + b"ARM\x64" + bytes(600)
 ARM = DeviceConfig(client_type="qemu", qemu_arch=QemuArch.AARCH32, qemu_machine="virt")

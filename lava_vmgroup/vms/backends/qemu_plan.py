@@ -8,35 +8,17 @@ from dataclasses import dataclass
 
 from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.config.device import DeviceConfig, QemuNetwork
-from lava_vmgroup.deploy.root_device import Layout, last_console
+from lava_vmgroup.deploy.root_device import last_console
 from lava_vmgroup.job.model import NodeJob
-from lava_vmgroup.vms.accelerator import Accelerator, Arch, Guest, HostFacts
+from lava_vmgroup.vms.backends.qemu_accelerator import Accelerator, Guest
+from lava_vmgroup.vms.backends.qemu_command import STDIO, Machine, NetworkCard
+from lava_vmgroup.vms.backends.qemu_preflight import firmware_of
+from lava_vmgroup.vms.facts import Arch, HostFacts
 from lava_vmgroup.vms.folder import CONSOLE, LAUNCH, LAYER, OVERLAY, RECORDS, flash_name
-from lava_vmgroup.vms.host import VMHost
+from lava_vmgroup.vms.load import Deployed
 from lava_vmgroup.vms.network import Port, user_mac
-from lava_vmgroup.vms.preflight import firmware_of
-from lava_vmgroup.vms.qemu import STDIO, Machine, NetworkCard
 
 _CONSOLES = {Arch.AARCH32: "ttyAMA0", Arch.AARCH64: "ttyAMA0", Arch.X86_64: "ttyS0"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployed:
-    """What the next boot uses; paths on the host."""
-
-    disk: str | None = None
-    disk_size: int = 0
-    kernel: str | None = None
-    initrd: str | None = None
-    initrd_size: int = 0
-    dtb: str | None = None
-    append: str = ""
-    layout: Layout | None = None
-    """The disk's, if it is known."""
-    root: int | None = None
-    """The number of the partition with the system, if it is known."""
-    firmware: str | None = None
-    pflash: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,34 +26,24 @@ class VMPlan:
     """How a VM is put together."""
 
     job: NodeJob
-    name: str
     config: DeviceConfig
-    host: VMHost
-
-    @property
-    def folder(self) -> str:
-        """The VM's folder on the host."""
-        return f"{self.host.job_folder}/{self.name}"
-
-    @property
-    def port(self) -> Port | None:
-        """Where the VM is on the group's network, if it is there."""
-        network = self.host.offer.network
-        wanted = QemuNetwork.GROUP in self.config.qemu_networks
-        return network.port(self.job.number) if network is not None and wanted else None
+    folder: str
+    """The VM's folder on the host."""
+    port: Port | None
+    """The VM's place on the group's network, if it has one."""
 
     def machine(
         self,
+        name: str,
         deployed: Deployed,
         guest: Guest,
         accelerator: Accelerator,
         facts: HostFacts,
-        cpus: str | None,
     ) -> Machine:
-        """The machine to launch."""
+        """Return the machine to launch."""
         config = self.config
         return Machine(
-            name=self.name,
+            name=name,
             machine=guest.machine,
             memory_mib=config.qemu_memory,
             cpus=config.qemu_smp,
@@ -88,15 +60,14 @@ class VMPlan:
             firmware=self._firmware(deployed, guest.arch, facts),
             pflash=[f"{self.folder}/{flash_name(n)}" for n, _ in enumerate(deployed.pflash)],
             cards=self._cards(),
-            host_cpus=cpus,
             options=config.qemu_options,
         )
 
-    def environment(self, deployed: Deployed, *, can_launch: bool) -> dict[str, str]:
+    def environment(self, name: str, deployed: Deployed, *, can_launch: bool) -> dict[str, str]:
         """What launch_with's commands can refer to; empty is what there is not."""
         port = self.port
         return {
-            "LAVA_VM_NAME": self.name,
+            "LAVA_VM_NAME": name,
             "LAVA_VM_DIR": self.folder,
             "LAVA_VM_LAUNCH": f"{self.folder}/{LAUNCH}" if can_launch else "",
             "LAVA_VM_DISK": f"{self.folder}/{LAYER}" if deployed.disk else "",

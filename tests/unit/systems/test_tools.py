@@ -8,7 +8,7 @@ import pytest
 
 from lava_vmgroup.base.findings import Severity
 from lava_vmgroup.job.model import Action, NodeJob
-from lava_vmgroup.nodes import tools
+from lava_vmgroup.systems import tools
 
 VM = NodeJob(
     target="vm1",

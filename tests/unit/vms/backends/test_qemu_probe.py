@@ -14,10 +14,13 @@ from lava_vmgroup.connections.link import CommandResult, Link
 from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.job.model import WantedAccelerator
-from lava_vmgroup.vms.accelerator import Accelerator, Arch, Guest, HostFacts, leaves_kvm
+from lava_vmgroup.vms.backends.qemu_accelerator import Accelerator, Guest, leaves_kvm
+from lava_vmgroup.vms.backends.qemu_probe import accelerator_of
+from lava_vmgroup.vms.facts import Arch, HostFacts
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import Offer
-from tests.unit.vms.test_preflight import BOARD
+from lava_vmgroup.vms.reached import ReachedHost
+from tests.unit.vms.backends.test_qemu_preflight import BOARD
 
 ANY, KVM, TCG = WantedAccelerator.ANY, WantedAccelerator.KVM, WantedAccelerator.TCG
 GUEST = Guest(arch=Arch.AARCH64, machine="virt", memory_mib=512, cpus=1)
@@ -58,7 +61,8 @@ def choose(
     guest = replace(GUEST, wanted=wanted, **more)
     limit = Deadline.after("the test", 60)
     host = host or host_with(facts)
-    return host.accelerator(guest, cast(Link, qemu), NodeLog("vm"), limit)
+    at = ReachedHost(host=host, link=cast(Link, qemu), log=NodeLog("vm"))
+    return accelerator_of(guest, at, limit)
 
 
 @pytest.mark.parametrize("wanted", [ANY, KVM])

@@ -7,22 +7,8 @@ from dataclasses import dataclass
 
 from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.base.findings import Finding, Severity, failure
-from lava_vmgroup.vms.accelerator import Arch, HostFacts, kvm_choice, tcg_choice
-from lava_vmgroup.vms.kernel_log import kvm_words, level_words, started_in_el2
-
-FIRMWARE = {
-    Arch.AARCH64: (
-        "/usr/share/AAVMF/AAVMF_CODE.fd",
-        "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
-        "/usr/lib/u-boot/qemu_arm64/u-boot.bin",
-    ),
-    Arch.AARCH32: ("/usr/lib/u-boot/qemu_arm/u-boot.bin",),
-    Arch.X86_64: (),
-}
-"""Firmware for images without a boot configuration, best first.  QEMU for x86 has its own."""
-
-TOOLS = ("flock", "ip", "tar", "taskset", "truncate")
-"""The programs, beside QEMU, that the package uses on a host."""
+from lava_vmgroup.vms.backends.qemu_accelerator import kvm_choice, tcg_choice
+from lava_vmgroup.vms.facts import FIRMWARE, Arch, HostFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,26 +68,6 @@ def disk(needed: int, layers: int, free: int | None, folder: str) -> Finding:
     return Finding(what="disk", found=f"{there}, {wanted}")
 
 
-def why_no_kvm(facts: HostFacts) -> str:
-    """Return the reason why a guest cannot have KVM, as far as the facts contain it."""
-    if not facts.kvm_opens:
-        return why_kvm_does_not_open(facts)
-    return f"the {facts.arch.value} host has no KVM for it, or not the QEMU that uses it"
-
-
-def why_kvm_does_not_open(facts: HostFacts) -> str:
-    """Return the state of a ``/dev/kvm`` that does not open, with the kernel's words about it."""
-    state = "there and does not open" if facts.kvm_exists else "missing"
-    if words := kvm_words(facts.kernel_log):
-        return f"/dev/kvm is {state}; the kernel says: {words}"
-    if started_in_el2(facts.kernel_log) is False:
-        return f"/dev/kvm is {state}; the kernel says: {level_words(facts.kernel_log)}"
-    if facts.known_arch is Arch.X86_64 and not facts.cpu_flags:
-        return f"/dev/kvm is {state}; the processor shows neither vmx nor svm"
-    log = "says nothing of KVM" if facts.kernel_log_opens else "cannot be read"
-    return f"/dev/kvm is {state}; the kernel's log {log}"
-
-
 def firmware_of(guest: Arch, facts: HostFacts) -> str | None:
     """Return the best firmware on the host for an image without a kernel.
 
@@ -116,22 +82,6 @@ def firmware_of(guest: Arch, facts: HostFacts) -> str | None:
             hint=f"install one of {', '.join(known)} on the host, or use deploy_linaro_kernel",
         )
     return found
-
-
-def kvm_remedy(facts: HostFacts) -> str | None:
-    """Return advice for a host without a working KVM; None if ``/dev/kvm`` opens."""
-    if facts.kvm_opens:
-        return None
-    words = kvm_words(facts.kernel_log).lower()
-    if "command line" in words:
-        return "take kvm-arm.mode=none off the command line of the host's kernel"
-    if "bios" in words:
-        return "switch virtualization on in the setup of the host's firmware"
-    if started_in_el2(facts.kernel_log) is False:
-        return "have the boot loader start the host's kernel in EL2 (HYP mode)"
-    if facts.kvm_exists:
-        return "let the host's user into the group kvm, or log in as root"
-    return "use a kernel with KVM on the host, started where it may use virtualization"
 
 
 def _sftp(facts: HostFacts) -> Finding:

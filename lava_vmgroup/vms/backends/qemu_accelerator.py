@@ -3,30 +3,13 @@
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from lava_vmgroup.base.errors import InfrastructureError, Unfit
+from lava_vmgroup.base.errors import Unfit
 from lava_vmgroup.job.model import WantedAccelerator
-
-
-class Arch(enum.Enum):
-    """The instruction set of a host or a guest."""
-
-    AARCH32 = "aarch32"
-    AARCH64 = "aarch64"
-    X86_64 = "x86_64"
-
-
-_MACHINE_NAMES = {
-    "aarch64": Arch.AARCH64,
-    "armv7l": Arch.AARCH32,
-    "armv8l": Arch.AARCH32,
-    "x86_64": Arch.X86_64,
-}
-"""The architectures by the names that ``uname -m`` prints."""
+from lava_vmgroup.vms.facts import Arch, HostFacts
 
 _KVM: Mapping[tuple[Arch, Arch], tuple[str, str]] = {
     (Arch.AARCH32, Arch.AARCH32): ("qemu-system-arm", "host"),
@@ -47,62 +30,6 @@ _TCG: Mapping[Arch, tuple[tuple[str, str], ...]] = {
 
 UNKNOWN_ACCELERATOR = "unknown (launch_with)"
 """The attribute ``accelerator`` of a guest that the job's own commands started."""
-
-QEMU_PROGRAMS = ("qemu-system-arm", "qemu-system-aarch64", "qemu-system-x86_64")
-"""The programs that are looked for on a host."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostFacts:
-    """The facts about a host, as `lava_vmgroup.vms.facts` reads them."""
-
-    machine: str
-    """The architecture as ``uname -m`` prints it."""
-    memory_mib: int
-    kvm_opens: bool
-    """True if ``/dev/kvm`` opens.  Some guests may still not run with KVM."""
-    qemu_programs: frozenset[str]
-    """The ``qemu-system-*`` programs found on the host."""
-    firmware: frozenset[str]
-    """Firmware images found on the host, as paths."""
-    kvm_exists: bool = False
-    """True if ``/dev/kvm`` exists."""
-    kernel_log: tuple[str, ...] = ()
-    """The kernel's lines about KVM, and about the exception level in which it was started."""
-    kernel_log_opens: bool = True
-    """True if the kernel's log can be read."""
-    cpus: int = 0
-    cpu_flags: frozenset[str] = frozenset()
-    """The flags for virtualization of an x86 processor: ``vmx`` or ``svm``."""
-    gic: str = ""
-    """The interrupt controller of an ARM host, such as ``GICv3``; empty if it is unknown."""
-    available_mib: int = 0
-    """The memory that is available to new programs, ``MemAvailable`` in ``/proc/meminfo``."""
-    free_bytes: int | None = None
-    """The free bytes of the file system for VMs' files; None if they are unknown."""
-    tools: frozenset[str] = frozenset()
-    """The programs that the host has of `lava_vmgroup.vms.preflight.TOOLS`."""
-    sftp: bool = True
-    """True if sshd starts its SFTP server."""
-    qemu_versions: Mapping[str, str] = field(default_factory=dict)
-    """The versions of QEMU programs, by program; only of those that were asked for one."""
-    there: frozenset[str] = frozenset()
-    """The words, such as ``module:kvm``, that the host was asked for and has."""
-
-    @property
-    def known_arch(self) -> Arch | None:
-        """The architecture; None if it is none of `Arch`."""
-        return _MACHINE_NAMES.get(self.machine)
-
-    @property
-    def arch(self) -> Arch:
-        """The architecture; raises `InfrastructureError` for an unknown one."""
-        return arch_of(self.machine)
-
-    @property
-    def is_arm(self) -> bool:
-        """True if the processor is an ARM one of any kind."""
-        return self.machine.startswith(("arm", "aarch64"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,20 +98,6 @@ def leaves_kvm(options: Sequence[str]) -> bool:
     """Return True if options name an accelerator other than KVM; QEMU may fall back to it."""
     found = _NAMED.findall(" ".join(options))
     return any({*one.split(":")} - {"kvm", ""} for pair in found for one in pair)
-
-
-def arch_of(machine: str) -> Arch:
-    """Return the architecture of a `machine`, a name that ``uname -m`` prints.
-
-    Raises `InfrastructureError` for an unknown one.
-    """
-    try:
-        return _MACHINE_NAMES[machine]
-    except KeyError:
-        raise InfrastructureError(
-            f"the host is of an unknown architecture, {machine!r}",
-            hint=f"known: {', '.join(_MACHINE_NAMES)}",
-        ) from None
 
 
 def kvm_choice(guest: Arch, facts: HostFacts) -> Accelerator | None:

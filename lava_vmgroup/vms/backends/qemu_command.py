@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lava_vmgroup.testdefs.overlay import RECORDS_PORT
-from lava_vmgroup.vms.accelerator import Accelerator
-
-OVERLAY_SERIAL = "lava-overlay"
-"""The serial number by which a guest finds the disk with the test shell's files."""
+from lava_vmgroup.vms.backends.qemu_accelerator import Accelerator
+from lava_vmgroup.vms.overlay_disk import OVERLAY_SERIAL
 
 STDIO = "stdio,signal=off"
 """QEMU's standard input and output as a character device; Ctrl-C goes to the guest."""

@@ -14,9 +14,9 @@ from lava_vmgroup.deploy.kernels import check_architecture, identify
 from lava_vmgroup.deploy.layers import HEAD
 from lava_vmgroup.deploy.root_device import fitted
 from lava_vmgroup.job.model import NodeJob
-from lava_vmgroup.nodes.vm_plan import Deployed
-from lava_vmgroup.vms.accelerator import Arch
-from lava_vmgroup.vms.qemu import is_virt
+from lava_vmgroup.vms.backends.qemu_command import is_virt
+from lava_vmgroup.vms.facts import Arch
+from lava_vmgroup.vms.load import Deployed
 
 _VIRT = "linux,dummy-virt"
 _NEEDS_TREE = "vexpress-"

@@ -10,9 +10,9 @@ from lava_vmgroup.config import files
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.job.requires import parse_requirements
-from lava_vmgroup.nodes.fitness import memory_wanted
-from tests.unit.nodes.test_tools import HOST, VM
-from tests.unit.vms.test_preflight import BOARD
+from lava_vmgroup.vms.backends.qemu_fitness import memory_wanted
+from tests.unit.systems.test_tools import HOST, VM
+from tests.unit.vms.backends.test_qemu_preflight import BOARD
 
 
 @pytest.fixture

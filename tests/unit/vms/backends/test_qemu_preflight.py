@@ -7,17 +7,9 @@ import pytest
 
 from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.base.findings import Severity, refuse
-from lava_vmgroup.vms.accelerator import Arch, HostFacts
-from lava_vmgroup.vms.preflight import (
-    FIRMWARE,
-    TOOLS,
-    VMNeeds,
-    disk,
-    firmware_of,
-    kvm_remedy,
-    look,
-    why_no_kvm,
-)
+from lava_vmgroup.vms.backends.qemu_preflight import VMNeeds, disk, firmware_of, look
+from lava_vmgroup.vms.facts import FIRMWARE, TOOLS, Arch, HostFacts
+from lava_vmgroup.vms.kvm import kvm_remedy, why_no_kvm
 
 BOARD = HostFacts(
     machine="aarch64",
