@@ -65,6 +65,8 @@ class Lab:
 
     folder: Path
     config: Path
+    program: tuple[str, ...] = ("-m", "lava_vmgroup")
+    """The words for Python that run ``lava-dispatch``."""
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -81,8 +83,7 @@ class Lab:
 
     def command(self, *words: str) -> list[str]:
         """The command line of ``lava-dispatch`` in this lab."""
-        program = [sys.executable, "-m", "lava_vmgroup"]
-        return [*program, "--config-dir", str(self.config), *words]
+        return [sys.executable, *self.program, "--config-dir", str(self.config), *words]
 
     def start(self, job: Path, *options: str, output: str = "results") -> subprocess.Popen[str]:
         """Start ``lava-dispatch`` on a job."""
