@@ -22,6 +22,7 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.job.model import Action, ConsoleWatch
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.systems import command_run
 from lava_vmgroup.systems.console_watch import NodeWatch
 from lava_vmgroup.testshell.runs import RunRecorder
 
@@ -201,8 +202,8 @@ def test_second_action_has_results_of_its_own(bash: ShellNode) -> None:
 def test_commands_that_print_and_report_without_end_are_kept_up_to_a_limit(
     bash: ShellNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lava_command_run, "_MAX_LOG", 1000)
-    monkeypatch.setattr(lava_command_run, "MAX_RESULTS", 5)
+    monkeypatch.setattr(command_run, "_MAX_LOG", 1000)
+    monkeypatch.setattr(command_run, "MAX_RESULTS", 5)
     command = "for n in 1 2 3 4; do echo case-$n : PASS; done; seq 1000"
 
     run(bash, commands=[command], iterations=3)
