@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make demo   run the main job on the emulated board
 # make test   run everything that decides whether the project is whole
+# make test-quick   run the tests that need neither a board nor a guest nor a server
 # Both install what they need: Debian packages (as root, or they say which), and a .venv.
 
 PYTHON ?= python3
@@ -21,7 +22,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) android-sdk-libsparse-utils btrfs-progs busybo
 # Else each of the programs that tests start would compile the whole package.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint docs images lava-dispatcher clean demo-packages test-packages
+.PHONY: demo test test-quick lint docs images lava-dispatcher clean demo-packages test-packages
 
 demo: demo-packages $(VENV)/.installed images
 	@test ! -e $(BOARD) || $(PYTHON) $(BOARD_PY) destroy $(BOARD)
@@ -34,6 +35,10 @@ test: test-packages $(VENV)/.installed-test lint images lava-dispatcher docs
 
 SHELL_PROGRAMS = $(shell git ls-files -co --exclude-standard '*.sh' .ci/run lava_vmgroup/testdefs/scripts \
 	examples/emulated-board/recipe | xargs grep -lE '^\#!/bin/(ba)?sh|^\# shellcheck shell=sh')
+
+test-quick: test-packages $(VENV)/.installed-test
+	$(BIN)/ruff check -q .
+	$(BIN)/pytest -q -n 4 tests/unit
 
 lint: test-packages $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What ``lava-dispatch`` does with a job: expand it, check it, or run it."""
+"""The ways of ``lava-dispatch`` with a job: expand it, check it, or run it."""
 
 from __future__ import annotations
 

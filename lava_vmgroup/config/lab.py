@@ -13,7 +13,7 @@ from lava_vmgroup.config.inventory import load_vm_type
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lab:
-    """What the dispatcher's configuration contributes to a run."""
+    """The dispatcher's configuration for a run."""
 
     device: DeviceConfig | None
     """The host's device; None where no host is run."""

@@ -45,10 +45,9 @@ from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 
 _HELLO_S = 60.0
 _DEAD_S = 2.0
-"""For a system that died as far as its console tells; one that lives answers in time, and no
-slowness excuses one that does not."""
+"""Seconds for a system whose console showed a fatal fault; not scaled by ``timeout_scale``."""
 _ALIVE_S = 5.0
-"""For a host whose console shows firmware's words: it answers by SSH unless it was reset."""
+"""Seconds for a host whose console shows text of firmware: if it was not reset, it answers."""
 _DIALING = "SSH to the host"
 
 
@@ -79,7 +78,7 @@ class HostNode(Node):
 
     @property
     def is_up(self) -> bool:
-        """Whether the host needs no boot to be reached, and is left as it is."""
+        """True if the host is up already; the job does not boot it and leaves it as it is."""
         return not self._board.deploys
 
     def deploy_image(self, image: Path, deadline: Deadline, pflash: Sequence[Path] = ()) -> None:
@@ -106,7 +105,7 @@ class HostNode(Node):
             self._vms_started = True
 
     def message_sent(self, message_id: str) -> None:
-        """The host's test may start the VMs itself."""
+        """See `Node.message_sent`: a test of the host may start the VMs by ``lava-start-vms``."""
         if message_id == VM_START:
             self._vms_started = True
 
@@ -120,7 +119,10 @@ class HostNode(Node):
         self._wait_for_vms(deadline)
 
     def finish(self, deadline: Deadline) -> None:
-        """Be there for the VMs to the end, even when the host has nothing to run itself."""
+        """Stay up until the VMs have ended, even if the host runs nothing itself.
+
+        Raises `TestError` if the host's tests should have started the VMs and did not.
+        """
         self.ensure_booted(deadline)
         if not self._vms_started:
             raise TestError(
@@ -130,7 +132,7 @@ class HostNode(Node):
         self._wait_for_vms(deadline)
 
     def close(self) -> None:
-        """Let the VMs leave, take the job's traces off the host, and switch it off."""
+        """Wait for the VMs to leave, remove the job's traces from the host, and switch it off."""
         self.watch.stop()
         try:
             limit = self.shared.cleanup("telling the VMs to leave")
@@ -165,7 +167,7 @@ class HostNode(Node):
         self._touched = True
 
     def _reached(self, shell: Shell, deadline: Deadline) -> OverSsh:
-        """Connect to the booted host by SSH; with the system ends what the job has left there."""
+        """Connect to the booted host by SSH; closing the system removes the job from the host."""
         access = self._board.access or self._make_access(shell, deadline)
         self.shared.lab_key = access.key
         link = dial(access.address, access.key, deadline.sub(_DIALING, DIAL_S))
@@ -182,7 +184,7 @@ class HostNode(Node):
         self._be_supervised(system, deadline)
         self.watch.ask_of_resets(lambda: self._was_reset(link))
         self._check_requires(link, deadline)
-        # What tests leave in the background ends with the job.
+        # Programs that tests leave in the background end with the job.
         shell.run(f"export {shlex.quote(self._supervisor.mark('.host'))}", deadline)
         hellos = self._hellos(deadline.sub("the VMs to introduce themselves", _HELLO_S))
         network = None
@@ -204,7 +206,7 @@ class HostNode(Node):
         return not self._supervisor.sees_same_boot(link, limit)
 
     def _check_requires(self, link: Link, deadline: Deadline) -> None:
-        """Skip the group when the host lacks what the job requires of it; nothing is launched."""
+        """Raise `NodeSkipped` for the whole group if the host lacks a requirement of the job."""
         if not self.job.requires:
             return
         lab = self.shared.lab
@@ -213,13 +215,13 @@ class HostNode(Node):
         try:
             check_requires(self.job, lab, facts)
         except NodeSkipped as skipped:
-            # The VMs wait for both, wherever they are run, and whatever coordinator they meet at.
+            # The VMs wait for both messages, also those of other dispatchers.
             self.client.send(OFFER_ID, no_offer(skipped.message), deadline)
             self.client.send(VM_START, {}, deadline)
             raise
 
     def _be_supervised(self, system: OverSsh, deadline: Deadline) -> None:
-        """Have all that the job leaves on the host removed, even if this process dies."""
+        """Start the supervisor, which removes the job from the host even if this process dies."""
         link, keys_file = system.link, system.access.keys_file
         bridge, patience_s = bridge_of(self._group), self._device.host_heartbeat_timeout
         told = self._supervisor.start(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What actions do with a node, the same for host and virtual machine."""
+"""A member of the group: its machine, its place among the others, and its booted system."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _RUNNING = "running the tests"
 
 
 class Node(abc.ABC):
-    """One participant; made by the runner, used by its own thread only."""
+    """One member of the group; the runner makes it, and only its own thread uses it."""
 
     def __init__(
         self, job: NodeJob, name: str, shared: Shared, token: CancelToken, config: DeviceConfig
@@ -83,17 +83,17 @@ class Node(abc.ABC):
         self._tell_tests(deadline)
 
     def configure(self, settings: DeploySettings) -> None:
-        """Take what the job says of the system that is deployed next."""
+        """Use these settings of the job for the system that is deployed next."""
         self._settings = settings
 
     @property
     def config(self) -> DeviceConfig:
-        """The node's configuration, with the job's settings for what is deployed."""
+        """The node's configuration, with the job's settings for the deployed system."""
         return self._settings.over(self._lab_config)
 
     @abc.abstractmethod
     def deploy_image(self, image: Path, deadline: Deadline, pflash: Sequence[Path] = ()) -> None:
-        """Put a disk image where the next boot finds it; `pflash` is a VM's flash memory."""
+        """Put a disk image where the next boot finds it; `pflash` are files for a VM's flash."""
 
     @abc.abstractmethod
     def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
@@ -112,20 +112,23 @@ class Node(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Stop what runs and remove what was left; never raises, blocks for a limited time."""
+        """Stop the machine and remove all that the job left; never raises.
+
+        Blocks for the time limits of the clean-up at most.
+        """
 
     def host_is_lost(self, error: VMGroupError) -> None:
-        """End the node as its host is out of reach; from any thread."""
+        """End the node because its host is out of reach; any thread may call this."""
         self.shared.host_loss = error
         self.token.cancel(error)
 
     @abc.abstractmethod
     def finish(self, deadline: Deadline) -> None:
-        """Do what the node still owes the group after its last action."""
+        """Do the node's duties towards the group after its last action."""
 
     @abc.abstractmethod
     def test_shell_ended(self, deadline: Deadline) -> None:
-        """Do what follows each test shell."""
+        """Do the node's duties after each test shell."""
 
     @property
     def waits_after_tests(self) -> bool:
@@ -134,7 +137,7 @@ class Node(abc.ABC):
 
     @abc.abstractmethod
     def message_sent(self, message_id: str) -> None:
-        """Learn that the node's test has sent a message to the group."""
+        """Note that the node's test has sent a message to the group."""
 
     @property
     def system(self) -> System:
@@ -161,7 +164,7 @@ class Node(abc.ABC):
         directory: str = "",
         repeat_count: int = 0,
     ) -> None:
-        """Run test definitions in the node's shell; results are in `recorder` as they come.
+        """Run test definitions in the node's system; `recorder` takes the results as they come.
 
         `directory` is where the tests go on the node, with a name of its own for each node by
         default; `repeat_count` is what they learn as REPEAT_COUNT.
@@ -209,7 +212,7 @@ class Node(abc.ABC):
         )
 
     def _tell_tests(self, deadline: Deadline, *, begin: bool = False) -> None:
-        """Tell the group when no test of this node answers any more, or does again."""
+        """Tell the group when this node's tests end, or begin again."""
         ended = not begin and (self._shells_to_come <= 0 or self.waits_after_tests)
         if ended == self._tests_ended:
             return
@@ -242,7 +245,7 @@ class Node(abc.ABC):
         return reply
 
     def _tell_standstill(self, standstill: Standstill) -> None:
-        """Warn that everybody waits, once in this process."""
+        """Log that every member waits, once in this process."""
         lines = "; ".join(standstill.lines)
         own = [line for line in standstill.lines if self.name in line] or [lines]
         self.log.debug("state", own[0], state=own[0])
@@ -259,14 +262,14 @@ class Node(abc.ABC):
 
 
 def _place_in_group(member: tuple[str, str]) -> tuple[int, str]:
-    """Hosts before VMs, which have their numbers in their names."""
+    """Return the order of members: the host, then the VMs by the numbers in their names."""
     name = member[0]
     number = name.rpartition(".")[2] if "-job" in name else ""
     return (int(number) if number.isdecimal() else -1, name)
 
 
 def _refuse_unknown_options(job: NodeJob, config: DeviceConfig) -> None:
-    """Raise the `JobError` for a boot option now that a boot action would meet in the end."""
+    """Raise `JobError` now for an unknown boot option, which a boot action would meet later."""
     for action in job.actions:
         if action.command in BOOT_COMMANDS:
             try:

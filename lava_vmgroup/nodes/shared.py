@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the nodes share that one process runs of a group."""
+"""The common ground of the nodes that one process runs of a group."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ class Shared:
     lab: Lab
     coordinator: Endpoint
     output: Path
-    """Where results and logs go; each node has a folder in it."""
+    """The folder for results and logs; each node has a folder in it."""
     work: Path
     """Scratch space, removed at the end."""
     key: JobKey
-    """What this process logs in to the host with, unless the lab has a key for it."""
+    """The key with which this process logs in to the host, unless the lab has one for it."""
     files: JobFiles
-    """What the job names, fetched."""
+    """The files that the job names."""
     images: ImageLibrary
     questions: Sequence[str] = ()
     """The questions to the host beside the usual ones; see `lava_vmgroup.vms.facts`."""
     lab_key: Identity | None = None
     """The key by which the host, when it is run here, is reached; its VMs here use it too."""
     console_copy: Callable[[bytes], None] | None = None
-    """Takes all that consoles say, beside each node's own record."""
+    """Takes the text of all consoles, beside each node's own record."""
     grace_s: float = 30.0
-    """How long a step of the clean-up may take on usual hardware."""
+    """Seconds for a step of the clean-up on usual hardware."""
     timeout_scale: float = 1.0
-    """Stretches all limits that the job's author has not given; the runner sets it."""
+    """Factor for all time limits that the job does not give itself; the runner sets it."""
     host_loss: VMGroupError | None = None
-    """Why the host is out of reach for good; its supervisor then removes what is there."""
+    """The reason why the host is lost; its supervisor then removes the job from it."""
     checkouts: Checkouts = field(default_factory=Once)
     """The repositories of tests that were fetched."""
     _packed: Once[Tree, StoredFile] = field(default_factory=Once)
@@ -64,11 +64,11 @@ class Shared:
 
     @property
     def runs_host(self) -> bool:
-        """Whether the group's host is run by this process."""
+        """True if this process runs the group's host."""
         return any(node.is_host for node in self.group.nodes)
 
     def host_at(self, offer: Offer) -> VMHost:
-        """The host that made an offer; the same for all VMs of this process."""
+        """Return the host that made an offer, one object for all VMs of this process."""
         with self._lock:
             if self._host is None or self._host.offer != offer:
                 key = self.lab_key or self.key
@@ -76,7 +76,7 @@ class Shared:
             return self._host
 
     def packed(self, tree: Tree, deadline: Deadline) -> StoredFile:
-        """A tree of tests as a tar archive, made once for all nodes."""
+        """Return a tree of tests as a tar archive, made once for all nodes."""
 
         def pack_tree() -> StoredFile:
             with NamedTemporaryFile(
@@ -93,14 +93,14 @@ class Shared:
         return self._host.store.uploads() if self._host is not None else ()
 
     def is_new(self, text: str) -> bool:
-        """Return True the first time that a node of this process has this text for its user."""
+        """Return True the first time that this process asks for `text`, then False."""
         with self._lock:
             is_new = text not in self._told
             self._told.add(text)
             return is_new
 
     def cleanup(self, name: str) -> Deadline:
-        """A deadline for one step of the clean-up, which no cancel of the job ends."""
+        """Return a deadline for one step of the clean-up, which no cancel of the job ends."""
         return Deadline.after(name, self.cleanup_s, self._cleaning, self.timeout_scale)
 
     def hurry(self, grace_s: float) -> CancelToken:
@@ -111,5 +111,5 @@ class Shared:
 
     @property
     def cleanup_s(self) -> float:
-        """How long one step of the clean-up may take."""
+        """Seconds for one step of the clean-up."""
         return self.grace_s * self.timeout_scale

@@ -156,13 +156,13 @@ class VMNode(Node):
             self.log.warning("cleanup", f"the group does not know that this VM is gone: {error}")
 
     def finish(self, deadline: Deadline) -> None:
-        """A VM owes nothing: its group learns that it is gone when it is."""
+        """Do nothing: the group learns of the VM's end from `close`."""
 
     def test_shell_ended(self, deadline: Deadline) -> None:
-        """Nothing follows; the VM stays up for the next action."""
+        """Do nothing: the VM stays up for the next action."""
 
     def message_sent(self, message_id: str) -> None:
-        """Only the host's messages matter to the host."""
+        """Do nothing: only the host notes its messages."""
 
     def _reach_host(self, deadline: Deadline) -> ReachedHost:
         """Connect to the host, as soon as the host says that VMs may start."""
@@ -184,7 +184,7 @@ class VMNode(Node):
         return at
 
     def _meet_host(self, deadline: Deadline) -> VMHost:
-        """Learn how to reach the host once it lets VMs start, be it by a test of its own."""
+        """Wait until the host, or a test of it, starts the VMs; return the host from its offer."""
         starter, told = next(iter(self.client.wait(VM_START, deadline).items()), ("", {}))
         offers = self.client.wait(OFFER_ID, deadline)
         if "host_ip" in told:
@@ -193,7 +193,7 @@ class VMNode(Node):
         return self.shared.host_at(Offer.from_message(offers.get(starter, {}), group))
 
     def _join_network(self, shell: Shell, at: ReachedHost, deadline: Deadline) -> None:
-        """Give the guest its address; one that cannot take it goes without, which is said."""
+        """Give the guest its address on the group's network; log a warning if it takes none."""
         port = self._backend.port(at.host)
         if port is None:
             return
@@ -205,7 +205,7 @@ class VMNode(Node):
             self.log.warning("network", "the guest took no address on the group's network")
 
     def _stop(self, deadline: Deadline) -> None:
-        """End what runs of the VM on the host and remove the VM's folder there."""
+        """End the VM's programs on the host and remove its folder there."""
         self.watch.expect_reset()
         self._running.close()
         self._system = None

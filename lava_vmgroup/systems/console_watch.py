@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What becomes of a fault that a node's console shows."""
+"""The consequences of a fault that a node's console shows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LEVELS = {
 
 
 class NodeWatch(Watch):
-    """Watches a node's console: what is fatal ends the node, whatever its thread is doing."""
+    """The watch of a node's console: a fatal fault ends the node, even while its thread waits."""
 
     def __init__(
         self, settings: ConsoleWatch, token: CancelToken, recorder: RunRecorder, log: NodeLog
@@ -57,15 +57,15 @@ class NodeWatch(Watch):
         self._error: VMGroupError | None = None
 
     def check(self) -> None:
-        """Raise the error for what was fatal, the last words on the console included."""
+        """Raise the error of a fatal fault, one in the console's last line included."""
         self.settle()
         if self._error is not None:
             raise self._error
 
     def came_up(self, shell: Shell, deadline: Deadline) -> None:
-        """Take the system behind `shell` for booted; raise what its boot has shown against that.
+        """Count the system behind `shell` as booted; raise the error of a fatal fault of the boot.
 
-        Asks for the kernel's clock, by which its messages are known from now on.
+        Asks for the kernel's clock, by which its messages are recognized from now on.
         """
         self.check()
         clock = None
@@ -80,12 +80,12 @@ class NodeWatch(Watch):
 
     @property
     def faults(self) -> tuple[SeenFault, ...]:
-        """What was found so far."""
+        """The faults so far."""
         return tuple(self._faults)
 
     @contextmanager
     def running_tests(self) -> Iterator[None]:
-        """Within the block, the test's owner must act when the system dies."""
+        """Raise `TestError`, not `InfrastructureError`, for a system that dies within the block."""
         self._runs_tests = True
         try:
             yield
@@ -93,7 +93,7 @@ class NodeWatch(Watch):
             self._runs_tests = False
 
     def _found(self, sighting: Sighting) -> None:
-        """Called by the thread that reads the console, or soon after by a timer."""
+        """Record a fault; the thread that reads the console calls this, or a timer soon after."""
         if len(self._faults) >= MAX_FAULTS and sighting.fault.severity is not Severity.FATAL:
             return
         fault = SeenFault(

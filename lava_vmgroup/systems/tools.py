@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The programs of the dispatcher's that a node's actions are carried out with."""
+"""The programs on the dispatcher that a node's actions need."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _BY_SUFFIX = {
 }
 _REPOSITORIES = {SourceKind.GIT: ("git",), SourceKind.BZR: ("bzr", "brz")}
 _FAT_ONLY = ("mdir",)
-"""What is of use only for images with a FAT file system."""
+"""Programs that only images with a FAT file system need."""
 
 
 def look(job: NodeJob) -> list[Finding]:
-    """Whether each tool is there."""
+    """Return a finding for each program that the node's actions need."""
     wanted = dict.fromkeys(names for action in job.actions for names in _tools(action, job))
     return [_finding(names) for names in wanted]
 
 
 def references(action: Action) -> Iterator[FileReference]:
-    """The files that a deploy action names."""
+    """Yield the files that a deploy action names."""
     if action.command not in IMAGE_COMMANDS:
         return
     for name, value in action.parameters.items():
@@ -51,7 +51,7 @@ def references(action: Action) -> Iterator[FileReference]:
 
 
 def _tools(action: Action, job: NodeJob) -> Iterator[tuple[str, ...]]:
-    """The names of each tool that an action needs; one of a tool's names is enough."""
+    """Yield the names of each program that an action needs; one of them is enough."""
     parameters = action.parameters
     is_image = action.command in _IMAGES
     is_looked_into = is_image or "rootfs" in parameters

@@ -49,14 +49,14 @@ def lacking(
 
 
 def questions_of(nodes: Iterable[NodeJob], lab: Lab) -> list[str]:
-    """The questions to their host, beside the usual ones, that the nodes' requirements need."""
+    """Return the questions to the host that the nodes' requirements need, beside the usual ones."""
     return [
         question for node in nodes for question in questions(node.requires, _qemu_of(node, lab))
     ]
 
 
 def lacked_by(job: NodeJob, lab: Lab, facts: HostFacts) -> dict[Requirement, str]:
-    """The requirements of a node that the host does not meet, each with the evidence."""
+    """Return the requirements of a node that the host does not meet, each with the evidence."""
     return lacking(job.requires, facts, _qemu_of(job, lab))
 
 
@@ -72,7 +72,7 @@ def check_requires(job: NodeJob, lab: Lab, facts: HostFacts) -> None:
 
 
 def _qemu_of(job: NodeJob, lab: Lab) -> str:
-    """The lab's own choice of QEMU for a VM; empty for none."""
+    """Return the lab's own choice of QEMU for a VM; "" for none."""
     if job.is_host or not job.requires:
         return ""
     return lab.type_of(job.device_type).qemu_binary

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether the host fits the VMs of a job: their sub-jobs and the lab's configuration against it."""
+"""The comparison of a VM, by its job and its device type, with the facts of its host."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lava_vmgroup.vms.requires import lacked_by
 
 
 def guest_of(job: NodeJob, config: DeviceConfig, facts: HostFacts) -> Guest:
-    """The machine that a VM and its configuration ask for on this host."""
+    """Return the machine that a VM and its configuration ask for on this host."""
     arch = facts.arch if config.qemu_arch is QemuArch.HOST else Arch(config.qemu_arch.value)
     return Guest(
         arch=arch,
@@ -44,7 +44,7 @@ def needs_of(
     *,
     wants_firmware: bool = False,
 ) -> VMNeeds:
-    """What one VM wants; `wanted_mib` is from `memory_wanted`."""
+    """Return the needs of one VM; `wanted_mib` is from `memory_wanted`."""
     return VMNeeds(
         guest=guest_of(job, config, facts).arch,
         memory_mib=wanted_mib,
@@ -56,11 +56,10 @@ def needs_of(
 
 
 def memory_wanted(job: NodeJob, nodes: Iterable[NodeJob], lab: Lab, facts: HostFacts) -> int:
-    """MiB that a VM wants together with those of `nodes` that go before it.
+    """Return the MiB for a VM together with those of `nodes` that go before it.
 
-    The VMs that the job needs go before the optional ones, and these go in their order; those
-    that the job launches itself may do with less, and those whose requirements the host does not
-    meet are not launched.
+    The VMs that the job needs go before the optional ones, which go in their order.  VMs that the
+    job launches itself do not count, nor do those whose requirements the host does not meet.
     """
     return sum(
         lab.type_of(node.device_type).qemu_memory
@@ -74,7 +73,7 @@ def memory_wanted(job: NodeJob, nodes: Iterable[NodeJob], lab: Lab, facts: HostF
 def check_host(
     setup: VMSetup, config: DeviceConfig, load: Load, at: ReachedHost, deadline: Deadline
 ) -> None:
-    """Raise `Unfit` when the host cannot carry a VM; nothing is sent for that.
+    """Raise `Unfit` if the host cannot carry a VM; no file is sent for the check.
 
     A lack that only makes the VM slower, or smaller, is logged once in a process.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a virtual machine is made of, by its job, its type and its host."""
+"""The description of a VM's machine, from its job, its device type and its host."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CONSOLES = {Arch.AARCH32: "ttyAMA0", Arch.AARCH64: "ttyAMA0", Arch.X86_64: "tty
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VMPlan:
-    """How a VM is put together."""
+    """The parts from which a VM's machine is described."""
 
     job: NodeJob
     config: DeviceConfig
@@ -48,7 +48,7 @@ class VMPlan:
             memory_mib=config.qemu_memory,
             cpus=config.qemu_smp,
             accelerator=accelerator,
-            # What a job launches itself is attached to as the job says.
+            # The job's own commands connect QEMU's input and output to the console.
             console=STDIO if self.job.launch_with else f"pipe,path={CONSOLE}",
             records=f"{self.folder}/{RECORDS}",
             disk=f"{self.folder}/{LAYER}" if deployed.disk else None,
@@ -64,7 +64,7 @@ class VMPlan:
         )
 
     def environment(self, name: str, deployed: Deployed, *, can_launch: bool) -> dict[str, str]:
-        """What launch_with's commands can refer to; empty is what there is not."""
+        """Return the variables for the commands of ``launch_with``; "" for a missing part."""
         port = self.port
         return {
             "LAVA_VM_NAME": name,
