@@ -2,7 +2,7 @@
 # make demo   run the main job on the emulated board
 # make test   run everything that decides whether the project is whole
 # make test-quick   run the tests that need neither a board nor a guest nor a server
-# Both install what they need: Debian packages (as root, or they say which), and a .venv.
+# All install what they need: Debian packages (as root, or they say which), and a .venv.
 
 PYTHON ?= python3
 VENV := .venv

@@ -22,8 +22,8 @@ from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.standstill import Standstill
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.systems.console_watch import NodeWatch
+from lava_vmgroup.systems.shell_run import ShellRun
 from lava_vmgroup.systems.system import System
-from lava_vmgroup.systems.test_run import TestRun
 from lava_vmgroup.testdefs.overlay import OverlaySpec, OverlayTest, placed_bytes, trees_apart
 from lava_vmgroup.testdefs.tree import size_of
 from lava_vmgroup.testshell.calls import IfBlocked
@@ -172,7 +172,7 @@ class Node(abc.ABC):
         trees = trees_apart(tests)
         self.expect_tests(sum(map(size_of, trees)), placed_bytes(tests))
         self.ensure_booted(deadline)
-        run = TestRun(
+        run = ShellRun(
             system=self.system,
             spec=self._spec(tests, directory, repeat_count),
             recorder=self.recorder,

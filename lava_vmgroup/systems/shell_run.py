@@ -36,7 +36,7 @@ _INTERRUPT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestRun:
+class ShellRun:
     """The tests of one test shell in a system; the methods are called in their order."""
 
     system: System
