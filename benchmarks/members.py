@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from lava_vmgroup.multinode.wire import REPLY_LIMIT, FrameDecoder, encode_frame
+from lava_vmgroup.multinode.frames import REPLY_LIMIT, FrameDecoder, encode_frame
 
 Address = tuple[str, int]
 

@@ -19,7 +19,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 import pexpect
@@ -30,6 +29,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, LinkLost
 from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.connections.stream import ByteStream
+from lava_vmgroup.console.events import LONGEST_STEP_S, Line, Match, Posted, Quiet
 from lava_vmgroup.console.inbox import Inbox
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.watch import Watch
@@ -48,34 +48,7 @@ _SHOWN = 500
 _JOIN_S = 5.0
 _CATCH_UP_S = 0.5
 _UNREAD_PIECES = 5000
-QUIET_S = 5.0
-"""Seconds without text after which a console is nudged for the first time."""
-LONGEST_STEP_S = 60.0
-"""Seconds between two nudges, at most."""
 _SILENCE = "a sign of life on the console (console_silence)"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One complete line from the console, without its end."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """An item that another thread put into the inbox."""
-
-    item: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """The index of the pattern that matched, the text before the match, and the match."""
-
-    index: int
-    before: str
-    found: re.Match[str]
 
 
 class _Woken(Exception):
@@ -178,7 +151,7 @@ class Console:
         ]
         self._unread, self._partial = self._partial + self._unread, ""
         self._listen(deadline)
-        quiet = _Quiet(nudge, longest_s)
+        quiet = Quiet(nudge, longest_s)
         with deadline.waking(self._wake):
             while True:
                 deadline.check()
@@ -210,7 +183,7 @@ class Console:
         """
         self._partial = self._matcher.take_text() + self._partial
         self._listen(deadline, may_be_silent=may_be_silent)
-        quiet = _Quiet(nudge)
+        quiet = Quiet(nudge)
         with deadline.waking(self._wake):
             while True:
                 if self._posted:
@@ -329,37 +302,6 @@ class Console:
             self._inbox.wait_until_read(_CATCH_UP_S)
             watch.settle()
         self._inbox.put(_END)
-
-
-class _Quiet:
-    """The timer of nudges to a console, which come at growing intervals."""
-
-    def __init__(
-        self, nudge: Callable[[], object] | None, longest_s: float = LONGEST_STEP_S
-    ) -> None:
-        self._nudge = nudge
-        self._longest_s = longest_s
-        self._since = time.monotonic()
-        self._step_s = QUIET_S
-
-    def wait_s(self, heard_at: float, deadline: Deadline) -> float:
-        """Return the seconds until the next nudge or the deadline; text last came at `heard_at`."""
-        if self._nudge is None:
-            return deadline.remaining_s
-        now = time.monotonic()
-        quiet_s = self._step_s - (now - max(heard_at, self._since))
-        loud_s = self._longest_s - (now - self._since)
-        return max(0.0, min(quiet_s, loud_s, deadline.remaining_s))
-
-    def waits_on(self, heard_at: float, deadline: Deadline) -> bool:
-        """Nudge the console if it is time; return False without a nudge or after `deadline`."""
-        if self._nudge is None or deadline.expired:
-            return False
-        if self.wait_s(heard_at, deadline) <= 0.0:
-            self._nudge()
-            self._since = time.monotonic()
-            self._step_s = min(2 * self._step_s, self._longest_s)
-        return True
 
 
 class _Matcher(SpawnBase):  # type: ignore[type-arg]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lava_vmgroup.console.escapes import without_escapes
 
 if TYPE_CHECKING:
-    from lava_vmgroup.console.console import Match
+    from lava_vmgroup.console.events import Match
 
 MAX_LINE = 4095
 """Bytes of a line that a terminal accepts; it drops the rest (N_TTY_BUF_SIZE of Linux)."""

@@ -17,8 +17,9 @@ from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError
 from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.config.commands import BootCommand, CommandKind
 from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.console.console import Console, Match
+from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.escapes import plain
+from lava_vmgroup.console.events import Match
 from lava_vmgroup.console.prompts import Anywhere, LastLine, is_quiet, line_of, swallow
 
 _QUIET_S = 0.3

@@ -15,8 +15,9 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import ConfigurationError, DeadlineExpired
 from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.config.device import KNOWN_PROMPTS, DeviceConfig
-from lava_vmgroup.console.console import Console, Match
+from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.escapes import last_line, plain
+from lava_vmgroup.console.events import Match
 from lava_vmgroup.console.prompts import Anywhere, LastLine, is_quiet, line_of, swallow
 
 _MAX_LOGINS = 3

@@ -16,8 +16,9 @@ from typing import Any
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired
 from lava_vmgroup.base.user_pattern import UserPattern
-from lava_vmgroup.console.console import Console, Match
+from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.escapes import last_line, plain
+from lava_vmgroup.console.events import Match
 
 _LINE = re.compile(r"[^\n]*")
 _NOTHING = re.compile("")

@@ -25,10 +25,11 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from lava_vmgroup.base.console_faults import FAULTS, Fault, Place, Severity
+from lava_vmgroup.base.console_faults import Fault, Place, Severity
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.console.escapes import plain
+from lava_vmgroup.console.fault_matching import BARE, MATCHERS, Matcher, stamps
 
 LINE_LIMIT = 1000
 """Characters of a line that are searched and kept."""
@@ -37,7 +38,6 @@ LINES_AFTER = 60
 AFTERMATH_S = 0.8
 """Seconds to wait for the lines after a fault; a call trace comes at once."""
 
-_STAMP = re.compile(r"(?<!['\"])\[ {0,9}(\d{1,9}\.\d{6})\](?:\[ {0,5}[TC]\d{1,9}\])? ")
 _DISORDER_S = 10.0
 """Seconds that a message may be earlier than the one before: processors write at the same time."""
 _DRIFT = 0.01
@@ -241,14 +241,14 @@ class Watch:
         if not self.hears_kernel:
             return None
         system = self._system
-        for stamp in _stamps(line):
+        for stamp in stamps(line):
             if not self._can_be_now(float(stamp[1])):
                 continue
             system.has_stamps = True
             found = self._at(Place.MESSAGE, line, stamp.end())
             if found is not None and self._is_news(line[stamp.start() :]):
                 return found, line[stamp.end() :]
-        if not system.has_stamps and (found := self._at(Place.MESSAGE, line, 0, _BARE)) is not None:
+        if not system.has_stamps and (found := self._at(Place.MESSAGE, line, 0, BARE)) is not None:
             return found, line
         for place in (Place.START, Place.BOOT):
             if (found := self._at(place, line, 0)) is not None:
@@ -282,13 +282,13 @@ class Watch:
         return None
 
     def _at(
-        self, place: Place, line: str, start: int, matcher: _Matcher | None = None
+        self, place: Place, line: str, start: int, matcher: Matcher | None = None
     ) -> Fault | None:
         """Return the fault at `start` in a line; None if the system's state does not allow it."""
         system = self._system
         if place is Place.BOOT and not system.is_booting:
             return None
-        fault = (matcher or _MATCHERS[place]).at(line, start)
+        fault = (matcher or MATCHERS[place]).at(line, start)
         if fault is None or (fault.when_up and not system.is_up):
             return None
         if fault.after and not any(re.search(fault.after, before) for before in self._before):
@@ -332,34 +332,3 @@ class Watch:
         sighting.room -= 1
         if sighting.room == 0 or _LAST_WORDS in line:
             self.settle()
-
-
-class _Matcher:
-    """All faults of one place as one expression."""
-
-    def __init__(self, place: Place, *, bare: bool = False) -> None:
-        self._faults = [fault for fault in FAULTS if fault.place is place]
-        patterns = [(bare and fault.bare) or fault.pattern for fault in self._faults]
-        parts = [f"(?P<f{number}>{pattern})" for number, pattern in enumerate(patterns)]
-        expression = re.compile("|".join(parts))
-        self._find = expression.search if place is Place.BOOT else expression.match
-
-    def at(self, line: str, start: int) -> Fault | None:
-        """Return the fault whose pattern fits a line at `start`; those of a boot may fit later."""
-        found = self._find(line, start)
-        if found is None or found.lastgroup is None:
-            return None
-        return self._faults[int(found.lastgroup[1:])]
-
-
-_MATCHERS = {place: _Matcher(place) for place in (Place.MESSAGE, Place.START, Place.BOOT)}
-_BARE = _Matcher(Place.MESSAGE, bare=True)
-
-
-def _stamps(line: str) -> list[re.Match[str]]:
-    """Return the time stamps in a line, perhaps in its middle, at which kernel messages begin."""
-    if "[" not in line:
-        return []
-    # A line with a plus sign is a command that a shell prints when it runs it, and no message.
-    shown = line.startswith("+")
-    return [one for one in _STAMP.finditer(line) if not (shown and one.start())]

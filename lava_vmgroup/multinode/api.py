@@ -6,8 +6,8 @@ from __future__ import annotations
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
+from lava_vmgroup.testshell.patterns import parse_arguments
 from lava_vmgroup.testshell.replies import Reply, reply_sync, reply_wait, reply_wait_all
-from lava_vmgroup.testshell.signals import parse_arguments
 
 VM_START = "lava_vm_start"
 """The message by which the host lets the VMs start; carries ``host_ip``."""

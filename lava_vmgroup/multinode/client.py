@@ -31,9 +31,10 @@ from lava_vmgroup.base.errors import (
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.multinode.exchange import FIRST_RETRY_S, LAST_RETRY_S, exchanging
+from lava_vmgroup.multinode.frames import FrameError, encode_frame
 from lava_vmgroup.multinode.presence import SHOWN, OnEnd, blame, present
 from lava_vmgroup.multinode.standstill import Standstill, parse_lines
-from lava_vmgroup.multinode.wire import Command, FrameError, Reply, Response, encode_frame
+from lava_vmgroup.multinode.wire import Command, Reply, Response
 
 BLOCKSIZE = 4096
 """Value of ``blocksize``, which LAVA's clients send in every request; no coordinator uses it."""

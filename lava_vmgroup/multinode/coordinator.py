@@ -14,9 +14,9 @@ from typing import Self
 
 from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.config.coordinator import Endpoint
+from lava_vmgroup.multinode.frames import REQUEST_LIMIT
 from lava_vmgroup.multinode.groups import Groups
 from lava_vmgroup.multinode.server import Limits, Server
-from lava_vmgroup.multinode.wire import REQUEST_LIMIT
 
 LOOPBACK = ("127.0.0.1", 0)
 BACKLOG = 4096

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.connections.vanished_peer import notice_vanished_peer
-from lava_vmgroup.multinode.wire import REPLY_LIMIT, FrameDecoder, Reply
+from lava_vmgroup.multinode.frames import REPLY_LIMIT, FrameDecoder
+from lava_vmgroup.multinode.wire import Reply
 
 CHUNK = 65536
 FIRST_RETRY_S = 0.05

@@ -14,7 +14,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import PeerFailed, VMGroupError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.multinode.exchange import FIRST_RETRY_S, LAST_RETRY_S, exchanging
-from lava_vmgroup.multinode.wire import FrameError, encode_frame
+from lava_vmgroup.multinode.frames import FrameError, encode_frame
 
 OnEnd = Callable[[PeerFailed], None]
 """Callback for the end of the group; the presence thread calls it with the reason."""

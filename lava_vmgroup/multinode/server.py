@@ -22,17 +22,10 @@ from typing import Any
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.vanished_peer import notice_vanished_peer
 from lava_vmgroup.multinode.exchange import SILENCE_S
+from lava_vmgroup.multinode.frames import FrameDecoder, FrameError, encode_frame
 from lava_vmgroup.multinode.groups import Groups
 from lava_vmgroup.multinode.member import Hold, Released
-from lava_vmgroup.multinode.wire import (
-    Command,
-    FrameDecoder,
-    FrameError,
-    Reply,
-    Request,
-    Response,
-    encode_frame,
-)
+from lava_vmgroup.multinode.wire import Command, Reply, Request, Response
 
 CHUNK = 65536
 ACCEPT_BATCH = 100

@@ -16,8 +16,9 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, MultiNodeError
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.multinode.exchange import exchanging
+from lava_vmgroup.multinode.frames import FrameError, encode_frame
 from lava_vmgroup.multinode.standstill import parse_lines
-from lava_vmgroup.multinode.wire import Command, FrameError, Response, encode_frame
+from lava_vmgroup.multinode.wire import Command, Response
 from lava_vmgroup.results.printable import one_line
 
 Status = Mapping[str, Mapping[str, Any]]

@@ -17,7 +17,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import MultiNodeError, VMGroupError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.job.schema import NAME_PATTERN
-from lava_vmgroup.multinode.wire import REQUEST_LIMIT
+from lava_vmgroup.multinode.frames import REQUEST_LIMIT
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.results import portable
 from lava_vmgroup.results.model import NodeResult

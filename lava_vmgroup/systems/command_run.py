@@ -18,9 +18,9 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.results.model import Attachment, Outcome, TestCase, TestRun
 from lava_vmgroup.systems.console_watch import NodeWatch
 from lava_vmgroup.testdefs.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
+from lava_vmgroup.testshell.patterns import parse_line
 from lava_vmgroup.testshell.run import MAX_RESULTS
 from lava_vmgroup.testshell.runs import RunRecorder, fault_case
-from lava_vmgroup.testshell.signals import parse_line
 
 RUN_NAME = "lava-command"
 _MAX_LOG = 16 << 20

@@ -25,9 +25,10 @@ from lava_vmgroup.testshell.events import (
     TestExited,
     TestSet,
 )
+from lava_vmgroup.testshell.patterns import parse_line
 from lava_vmgroup.testshell.records import MAX_WANTED, Place, find_record
 from lava_vmgroup.testshell.run import MAX_RESULTS, Run, folder_name
-from lava_vmgroup.testshell.signals import parse_line, parse_signal
+from lava_vmgroup.testshell.signals import parse_signal
 from lava_vmgroup.testshell.verdicts import OUTCOMES, outcome_of, verdict
 
 INSTALL_CASE = "lava-test-shell-install"

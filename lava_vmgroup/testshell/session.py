@@ -31,8 +31,8 @@ from lava_vmgroup.base.errors import (
     VMGroupError,
 )
 from lava_vmgroup.base.log import NodeLog
-from lava_vmgroup.console.console import Line, Posted
 from lava_vmgroup.console.escapes import without_escapes
+from lava_vmgroup.console.events import Line, Posted
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.whereabouts import Whereabouts
 from lava_vmgroup.results.printable import one_line

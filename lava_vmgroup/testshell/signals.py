@@ -15,11 +15,10 @@ The rules, and their reasons:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from lava_vmgroup.results.printable import one_line
-from lava_vmgroup.testdefs.definition import TestDefinition
 from lava_vmgroup.testshell.events import (
     Blocked,
     Damaged,
@@ -39,13 +38,13 @@ from lava_vmgroup.testshell.events import (
     Settle,
     StartRun,
     StartTestCase,
-    TestCaseSignal,
     TestExited,
     TestRaised,
     TestRemark,
     TestSet,
 )
 from lava_vmgroup.testshell.parts import Part, decode, parse_part
+from lava_vmgroup.testshell.patterns import parse_arguments
 from lava_vmgroup.testshell.records import (
     Place,
     damaged_call,
@@ -58,7 +57,6 @@ from lava_vmgroup.testshell.verdicts import (
     kernel_text_in_value,
     parse_reference,
     parse_test_case,
-    verdict,
 )
 
 MAX_WORDS_LENGTH = 4000
@@ -67,12 +65,6 @@ MAX_WORDS_LENGTH = 4000
 _MAX_OPEN = 16
 """Number of messages of one console that may be incomplete at once."""
 
-_NO_RESULT = "the definition's parse.pattern has no group for the result"
-
-MAX_PATTERN_LINE = 1000
-"""Characters of a line that a test definition's own pattern is tried on."""
-
-# As in LAVA, a word may hold a "<", but not the beginning of another marker.
 _SIGNAL = re.compile(
     r"<LAVA_SIGNAL_([A-Z_]{1,40})"
     rf"(?: ((?:[^<>]|<(?!LAVA_|\d{{1,4}}\.\d{{1,6}}<LAVA_)){{0,{MAX_WORDS_LENGTH}}}))?>"
@@ -219,43 +211,6 @@ def _output(torn: str, line: str, event: Event | None) -> str:
     if isinstance(event, Malformed) or (isinstance(event, Damaged) and " CHECK=" not in line):
         return line  # it does not mend the torn marker
     return ""
-
-
-def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
-    """Return the result that `definition`'s pattern finds in a line of the output, or None.
-
-    Raises `JobError` if the pattern takes too long.
-    """
-    match = definition.parse.pattern.match(line[:MAX_PATTERN_LINE].strip())
-    if match is None:
-        return None
-    groups = match.groupdict()
-    test_case_id = (groups["test_case_id"] or "").strip()
-    if not test_case_id:
-        return None
-    reported = groups.get("result") or ""
-    return verdict(
-        test_case_id,
-        reported,
-        measurement=groups.get("measurement") or None,
-        units=groups.get("units") or None,
-        message=groups.get("message") or (None if "result" in groups else _NO_RESULT),
-        fixups=definition.parse.fixups,
-    )
-
-
-def parse_arguments(words: Iterable[str]) -> dict[str, str]:
-    """Return the data of a lava-send: each word is ``key=value``, split at its first ``=``.
-
-    Raises `ValueError` if a word has no ``=`` or no key.
-    """
-    data = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not key or not equals:
-            raise ValueError(f"{word!r} is not KEY=VALUE")
-        data[key] = value
-    return data
 
 
 def _runner_event(match: re.Match[str]) -> Event:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lava_vmgroup.base.errors import VMGroupError
+from lava_vmgroup.multinode.frames import REPLY_LIMIT, FrameDecoder
 from lava_vmgroup.multinode.server import RESET
-from lava_vmgroup.multinode.wire import REPLY_LIMIT, FrameDecoder, Reply
+from lava_vmgroup.multinode.wire import Reply
 from tests.fuzz.hostile import Attack, Ending
 
 CHUNK = 65536

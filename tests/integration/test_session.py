@@ -10,7 +10,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import TestError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.process import ProcessStream
-from lava_vmgroup.console import console as console_module
+from lava_vmgroup.console import events
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import Login, reach_shell
 from lava_vmgroup.console.recorder import Recorder
@@ -56,7 +56,7 @@ def test_runner_that_says_its_last_words_ends_well(session: Session) -> None:
 def test_login_prompt_in_the_midst_of_a_test_is_named(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(console_module, "QUIET_S", 0.02)
+    monkeypatch.setattr(events, "QUIET_S", 0.02)
     login = "while :; do printf '\\nboard login: '; read name || exit; done"
 
     with pytest.raises(TestError, match="went away.*the console shows a login prompt"):
@@ -66,7 +66,7 @@ def test_login_prompt_in_the_midst_of_a_test_is_named(
 def test_words_of_a_login_in_a_test_are_no_login(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(console_module, "QUIET_S", 0.02)
+    monkeypatch.setattr(events, "QUIET_S", 0.02)
     waiting = "printf 'other login: '; sleep 0.3; echo '<LAVA_TEST_RUNNER>: exiting runner'"
 
     session.run(f'sh -c "{waiting}"', soon())

@@ -18,7 +18,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
-from lava_vmgroup.multinode.wire import FrameDecoder, encode_frame
+from lava_vmgroup.multinode.frames import FrameDecoder, encode_frame
 from tests.support.coordinators import Running, our_coordinator
 
 Address = tuple[str, int]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from lava_vmgroup.multinode.wire import FrameDecoder
+from lava_vmgroup.multinode.frames import FrameDecoder
 
 
 def take(listener: socket.socket) -> tuple[socket.socket, Any]:

@@ -19,7 +19,7 @@ from lava_vmgroup.base.errors import (
 )
 from lava_vmgroup.multinode.client import MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
-from lava_vmgroup.multinode.wire import encode_frame
+from lava_vmgroup.multinode.frames import encode_frame
 from tests.integration.multinode.played import serve, take
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import pytest
 from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.base.log import LOGGER
 from lava_vmgroup.multinode.coordinator import Coordinator, usual_limits
+from lava_vmgroup.multinode.frames import encode_frame
 from lava_vmgroup.multinode.server import RESET
-from lava_vmgroup.multinode.wire import encode_frame
 
 if TYPE_CHECKING:
     from tests.integration.multinode.conftest import Address, Bare

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lava_vmgroup.base.errors import PeerFailed
-from lava_vmgroup.multinode.wire import encode_frame
+from lava_vmgroup.multinode.frames import encode_frame
 from tests.integration.multinode.played import serve, take
 
 if TYPE_CHECKING:

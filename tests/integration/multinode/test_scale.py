@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lava_vmgroup.multinode.wire import FrameDecoder, encode_frame
+from lava_vmgroup.multinode.frames import FrameDecoder, encode_frame
 
 if TYPE_CHECKING:
     from tests.integration.multinode.conftest import Address, Bare

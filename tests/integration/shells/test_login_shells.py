@@ -14,7 +14,7 @@ from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.stream import ByteStream
-from lava_vmgroup.console import console as console_module
+from lava_vmgroup.console import events
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
@@ -53,7 +53,7 @@ def console_on(stream: ByteStream, folder: Path) -> Iterator[Console]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds of silence become hundredths, as do the delays of the prompts."""
-    monkeypatch.setattr(console_module, "QUIET_S", 0.02)
+    monkeypatch.setattr(events, "QUIET_S", 0.02)
 
 
 @pytest.fixture(params=LOGIN_SHELLS)
@@ -149,7 +149,7 @@ def test_command_that_runs_is_asked_nothing_that_it_could_read(
     command: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A shell that has not begun by then is asked, and a busy machine takes a while to begin.
-    monkeypatch.setattr(console_module, "QUIET_S", 0.6)
+    monkeypatch.setattr(events, "QUIET_S", 0.6)
     with console_on(ProcessStream(program), tmp_path) as console:
         shell = Shell.prepare(console, soon())
 

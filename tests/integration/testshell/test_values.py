@@ -25,7 +25,7 @@ from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.testdefs.definition import parse_definition
 from lava_vmgroup.testdefs.overlay import OverlayTest
-from lava_vmgroup.testshell import replies, signals, transfer
+from lava_vmgroup.testshell import patterns, replies, transfer
 from lava_vmgroup.testshell.calls import IfBlocked
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.runs import RunRecorder
@@ -94,7 +94,7 @@ class Group:
     ) -> replies.Reply | None:
         with self._changed:
             if call.api is MultiNodeApi.SEND:
-                self.sent[call.message_id] = signals.parse_arguments(call.arguments)
+                self.sent[call.message_id] = patterns.parse_arguments(call.arguments)
                 self._changed.notify_all()
                 return None
             if call.api is MultiNodeApi.SYNC:

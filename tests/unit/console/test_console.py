@@ -13,7 +13,8 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, JobError, PeerFailed
 from lava_vmgroup.connections.stream import FdStream
 from lava_vmgroup.console import console, inbox
-from lava_vmgroup.console.console import LINE_LIMIT, Console, Line, Posted
+from lava_vmgroup.console.console import LINE_LIMIT, Console
+from lava_vmgroup.console.events import Line, Posted
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.watch import Sighting, Watch
 

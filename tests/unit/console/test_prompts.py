@@ -9,8 +9,9 @@ import pytest
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired
 from lava_vmgroup.console import login
-from lava_vmgroup.console.console import Console, Match
+from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.escapes import last_line, plain
+from lava_vmgroup.console.events import Match
 from lava_vmgroup.console.prompts import Anywhere, LastLine, is_quiet
 
 PROMPTS = [

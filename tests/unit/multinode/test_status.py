@@ -16,8 +16,8 @@ from rich.console import Console
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import MultiNodeError
 from lava_vmgroup.config.coordinator import Endpoint
+from lava_vmgroup.multinode.frames import encode_frame
 from lava_vmgroup.multinode.status import Status, ask_status, render_status
-from lava_vmgroup.multinode.wire import encode_frame
 
 ESCAPE = "\x1b]0;owned\x07\x9b31m\u202e\r"
 MEMBER = {"role": None, "hostname": "h", "failed": None, "cleared": False, "present": True}

@@ -10,17 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lava_vmgroup.multinode.wire import (
-    DEPTH_LIMIT,
-    Command,
-    FrameDecoder,
-    FrameError,
-    Reply,
-    Request,
-    RequestRefused,
-    Response,
-    encode_frame,
-)
+from lava_vmgroup.multinode.frames import DEPTH_LIMIT, FrameDecoder, FrameError, encode_frame
+from lava_vmgroup.multinode.wire import Command, Reply, Request, RequestRefused, Response
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

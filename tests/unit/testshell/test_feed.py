@@ -5,7 +5,8 @@ from pathlib import Path
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.connections.stream import FdStream
-from lava_vmgroup.console.console import Console, Posted
+from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.events import Posted
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.testshell import feed as feed_module
 from lava_vmgroup.testshell.feed import LINE_LIMIT, FedLine, Feed

@@ -10,7 +10,7 @@ import pytest
 from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testdefs.definition import DEFAULT_FIXUPS, ParseRules, TestDefinition
-from lava_vmgroup.testshell import signals
+from lava_vmgroup.testshell import patterns
 from lava_vmgroup.testshell.events import TestCaseSignal
 
 
@@ -59,14 +59,14 @@ OWN = (
     ],
 )
 def test_a_definitions_own_pattern_gives_results(line: str, result: TestCaseSignal | None) -> None:
-    assert signals.parse_line(definition(OWN), line) == result
+    assert patterns.parse_line(definition(OWN), line) == result
 
 
 def test_fixups_translate_the_tests_own_words_and_come_before_lavas() -> None:
     own = definition(OWN, {"OK": "pass", "BAD": "fail", "SKIP": "fail", "pass": "fail"})
     words = ("OK", "BAD", "PASS", "SKIP", "pass", "Pass")
 
-    told = [signals.parse_line(own, f"a: {word}") for word in words]
+    told = [patterns.parse_line(own, f"a: {word}") for word in words]
 
     assert [event.result.value for event in told if event] == [
         *("pass", "fail", "pass", "fail", "fail", "unknown")
@@ -74,14 +74,14 @@ def test_fixups_translate_the_tests_own_words_and_come_before_lavas() -> None:
 
 
 def test_a_match_without_an_id_is_no_result() -> None:
-    assert signals.parse_line(definition("(?P<test_case_id>x)?(?P<result>.+)"), "PASS") is None
+    assert patterns.parse_line(definition("(?P<test_case_id>x)?(?P<result>.+)"), "PASS") is None
 
 
 def test_a_pattern_is_not_tried_beyond_its_limit() -> None:
     own = definition("(?P<test_case_id>a)x*(?P<result>PASS)")
 
-    assert signals.parse_line(own, "a" + "x" * 900 + "PASS") is not None
-    assert signals.parse_line(own, "a" + "x" * 1000 + "PASS") is None
+    assert patterns.parse_line(own, "a" + "x" * 900 + "PASS") is not None
+    assert patterns.parse_line(own, "a" + "x" * 1000 + "PASS") is None
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_pattern_is_not_tried_beyond_its_limit() -> None:
 def test_without_a_pattern_lavas_own_gives_results(line: str, name: str, result: Outcome) -> None:
     plain = TestDefinition(name="plain", format="1.0", description="")
 
-    signal = signals.parse_line(plain, line)
+    signal = patterns.parse_line(plain, line)
 
     assert signal is not None
     assert (signal.test_case_id, signal.result) == (name, result)
@@ -106,4 +106,4 @@ def test_without_a_pattern_lavas_own_gives_results(line: str, name: str, result:
 def test_other_lines_give_no_results(line: str) -> None:
     plain = TestDefinition(name="plain", format="1.0", description="")
 
-    assert signals.parse_line(plain, line) is None
+    assert patterns.parse_line(plain, line) is None

@@ -6,18 +6,18 @@ from __future__ import annotations
 import pytest
 
 from lava_vmgroup.base.errors import MultiNodeError
-from lava_vmgroup.testshell import replies, signals
+from lava_vmgroup.testshell import patterns, replies
 from lava_vmgroup.testshell.events import MultiNodeApi
 
 
 def test_arguments_are_split_at_their_first_equals_sign() -> None:
-    assert signals.parse_arguments(["a=b", "c=d=e", "f="]) == {"a": "b", "c": "d=e", "f": ""}
+    assert patterns.parse_arguments(["a=b", "c=d=e", "f="]) == {"a": "b", "c": "d=e", "f": ""}
 
 
 @pytest.mark.parametrize("word", ["", "a", "=", "=b"])
 def test_arguments_without_a_key_or_an_equals_sign_are_refused(word: str) -> None:
     with pytest.raises(ValueError, match="is not KEY=VALUE"):
-        signals.parse_arguments(["good=1", word])
+        patterns.parse_arguments(["good=1", word])
 
 
 def test_replies_are_lavas_lines() -> None:
