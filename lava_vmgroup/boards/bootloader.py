@@ -26,9 +26,8 @@ from lava_vmgroup.base.errors import (
 from lava_vmgroup.boards import BoardSetup
 from lava_vmgroup.config.commands import BootCommand, CommandKind, names_root, substitute
 from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.connections.configured import open_configured
 from lava_vmgroup.connections.process import ProcessStream, run_configured
-from lava_vmgroup.connections.stream import ByteStream
-from lava_vmgroup.connections.tcp import open_tcp
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.loader import Loader, LoaderFailed, control, key_named
 from lava_vmgroup.console.login import Login, login_of, reach_shell
@@ -46,7 +45,6 @@ _FAREWELL_S = 2.0
 _NEVER = r"(?!)"
 """A pattern that matches nothing, to wait for the end of a console."""
 _CONNECT_TRIES = 3
-_TCP_PREFIX = "tcp://"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +285,7 @@ class Driver:
 
     def _open_console(self, deadline: Deadline) -> Console:
         config = self._config
-        stream = _open_stream(config.connection_command, config.connection_timeout, deadline)
+        stream = open_configured(config.connection_command, config.connection_timeout, deadline)
         setup = self._setup
         with ExitStack() as unwinding:
             console = unwinding.enter_context(Console(stream, setup.recorder, watch=setup.watch))
@@ -338,18 +336,6 @@ class Driver:
 
     def _tell_progress(self, done: int, total: int) -> None:
         self._log.debug("progress", f"{done}/{total}", what="disk", done=done, total=total)
-
-
-def _open_stream(command: str, limit_s: float, deadline: Deadline) -> ByteStream:
-    """Open the console of a ``connection_command``: a program, or ``tcp://host:port``."""
-    if not command.startswith(_TCP_PREFIX):
-        return ProcessStream(command)
-    host, _, port = command.removeprefix(_TCP_PREFIX).rpartition(":")
-    if not host or not port.isdigit():
-        raise ConfigurationError(
-            f"connection_command {command!r} is no address", hint="write tcp://host:port"
-        )
-    return open_tcp(host, int(port), deadline.sub("connecting to the console", limit_s))
 
 
 def _is_ramdisk(system: System, commands: Sequence[BootCommand]) -> bool:

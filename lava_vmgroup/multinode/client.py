@@ -8,7 +8,6 @@ the same request again; its ``call`` lets the coordinator repeat an answer that 
 
 from __future__ import annotations
 
-import json
 import math
 import secrets
 import socket
@@ -30,6 +29,7 @@ from lava_vmgroup.base.errors import (
 )
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.coordinator import Endpoint
+from lava_vmgroup.multinode.answers import Received, nobody_sent_yet, received
 from lava_vmgroup.multinode.exchange import FIRST_RETRY_S, LAST_RETRY_S, exchanging
 from lava_vmgroup.multinode.frames import FrameError, encode_frame
 from lava_vmgroup.multinode.presence import SHOWN, OnEnd, blame, present
@@ -38,9 +38,6 @@ from lava_vmgroup.multinode.wire import Command, Reply, Response
 
 BLOCKSIZE = 4096
 """Value of ``blocksize``, which LAVA's clients send in every request; no coordinator uses it."""
-
-Received = dict[str, dict[str, str]]
-"""The data that a wait returns: sender, then key, then value."""
 
 OnStandstill = Callable[[Standstill], None]
 """Callback that the waiting thread calls when every member of the group waits."""
@@ -140,7 +137,7 @@ class MultiNodeClient:
 
     def wait(self, message_id: str, deadline: Deadline) -> Received:
         """Wait until any member, this one included, has sent the message; return the data."""
-        return _received(self._wait_for(Command.WAIT, deadline, messageID=message_id))
+        return received(self._wait_for(Command.WAIT, deadline, messageID=message_id))
 
     def wait_all(self, message_id: str, deadline: Deadline, role: str | None = None) -> Received:
         """Wait until all members, or all that have `role`, have sent it; return the data.
@@ -148,7 +145,7 @@ class MultiNodeClient:
         All members include this one: it has to send before it waits.
         """
         fields = {"messageID": message_id} | ({} if role is None else {"waitrole": role})
-        return _received(self._wait_for(Command.WAIT_ALL, deadline, **fields))
+        return received(self._wait_for(Command.WAIT_ALL, deadline, **fields))
 
     def sync(self, message_id: str, deadline: Deadline) -> None:
         """Wait until all members have entered this sync."""
@@ -273,7 +270,7 @@ class MultiNodeClient:
                     f"{self._place()} is not a coordinator: {error}",
                     hint="check the coordinator's address",
                 ) from error
-            if reply.response is Response.NACK and not _nobody_sent_yet(command, reply):
+            if reply.response is Response.NACK and not nobody_sent_yet(command, reply):
                 raise self._refusal(request, reply)
             if reply.response not in {Response.WAIT, Response.NACK}:
                 return reply
@@ -348,27 +345,3 @@ class MultiNodeClient:
 
 
 _WAITS = {Command.WAIT, Command.WAIT_ALL, Command.SYNC}
-
-
-def _nobody_sent_yet(command: Command, reply: Reply) -> bool:
-    """Return True for the nack with which LAVA's coordinator answers an early lava_wait_all.
-
-    It has no reason; our coordinator gives one with every refusal.
-    """
-    return command is Command.WAIT_ALL and not reply.failed and reply.reason is None
-
-
-def _received(reply: Reply) -> Received:
-    if not isinstance(reply.message, dict) or not all(
-        isinstance(data, dict) for data in reply.message.values()
-    ):
-        raise MultiNodeError(f"a coordinator answered a wait with {str(reply.message)[:60]!r}")
-    return {
-        sender: {key: _value(value) for key, value in data.items()}
-        for sender, data in reply.message.items()
-    }
-
-
-def _value(value: Any) -> str:
-    """Return a value as text; other programs may send JSON of any kind."""
-    return value if isinstance(value, str) else json.dumps(value)

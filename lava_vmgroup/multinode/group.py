@@ -27,15 +27,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lava_vmgroup.multinode.bundles import Bundles
 from lava_vmgroup.multinode.member import Hold, Member, Message, Released
 from lava_vmgroup.multinode.standstill import Standstill
 from lava_vmgroup.multinode.syncs import Sync
-from lava_vmgroup.multinode.wire import Command, Reply, Request, RequestRefused, Response
+from lava_vmgroup.multinode.wire import ACK, WAIT, Command, Reply, Request, RequestRefused, Response
 
 STOP_MESSAGE_ID = "lava_vm_stop"
 """The message by which each member reports that it has ended its work."""
-AGGREGATE_PAUSE = 2
-"""Further polls for which v1's first node waits after the last bundle, so that it is uploaded."""
 BROKE_OFF = "its connection to the coordinator broke off"
 PATIENCE_S = 24 * 3600.0
 LONGEST_PATIENCE_S = 30 * PATIENCE_S
@@ -44,9 +43,6 @@ ENTRY_SIZE = 500
 """Bytes that a stored message, sync or bundle costs beside the client's data."""
 WEIGHT_LIMIT = 256 * 1024 * 1024
 """Bytes that the members of one group may leave here."""
-
-ACK = Reply(response=Response.ACK)
-WAIT = Reply(response=Response.WAIT)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,8 +60,7 @@ class Group:
     sent: dict[str | None, dict[str, Message]] = field(default_factory=dict)
     """The last message of each sender, by message id."""
     syncs: dict[str | None, Sync] = field(default_factory=dict)
-    bundles: dict[str, Any] = field(default_factory=dict)
-    aggregate_pause: int = AGGREGATE_PAUSE
+    bundles: Bundles = field(default_factory=Bundles)
     failed: dict[str, str] = field(default_factory=dict)
     canceled: set[str] = field(default_factory=set)
     """The failed members that were canceled, or ended because another one was."""
@@ -161,7 +156,9 @@ class Group:
             case Command.SYNC:
                 return self._sync(request)
             case Command.AGGREGATE:
-                self._take_bundle(request)
+                self.bundles.take(request)
+                self._weigh(("bundle", request.client), request.size)
+                self.changed = True
         return self.answer(request)
 
     def answer(self, request: Request) -> Reply | None:
@@ -179,7 +176,7 @@ class Group:
             case Command.SYNC:
                 return self._held_sync(request)
             case Command.AGGREGATE:
-                return self._aggregate(request)
+                return self.bundles.answer(request, self.size, self.cleared)
             case Command.WATCH:
                 return self._watch(request)
             case _:
@@ -344,26 +341,6 @@ class Group:
             # A refused member leaves the round, so that it cannot release the others.
             sync.entered.discard(request.client)
         return reply
-
-    def _take_bundle(self, request: Request) -> None:
-        if not request.has_bundle or request.sub_id is None:
-            raise RequestRefused("aggregate has a bundle and a sub_id")
-        self._weigh(("bundle", request.client), request.size)
-        self.bundles[request.client] = request.bundle
-        self.changed = True
-
-    def _aggregate(self, request: Request) -> Reply:
-        if request.sub_id is None or not request.sub_id.endswith(".0"):
-            return ACK
-        there = self.bundles.keys() | (self.cleared if request.hold else set())
-        if len(there) < self.size:
-            self.aggregate_pause = AGGREGATE_PAUSE
-            return WAIT
-        if self.aggregate_pause and not request.hold:
-            self.aggregate_pause -= 1
-            return WAIT
-        self.aggregate_pause = AGGREGATE_PAUSE
-        return Reply(response=Response.ACK, message={"bundle": dict(self.bundles)})
 
     def _watch(self, request: Request) -> Reply:
         if not request.hold:

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lava_vmgroup.multinode.group import WAIT, Group
+from lava_vmgroup.multinode.group import Group
 from lava_vmgroup.multinode.member import Hold, Released
 from lava_vmgroup.multinode.waits import look_for_standstill, who_waits
 from lava_vmgroup.multinode.wire import (
+    WAIT,
     Command,
     Reply,
     Request,

@@ -267,6 +267,11 @@ class Reply:
         )
 
 
+ACK = Reply(response=Response.ACK)
+WAIT = Reply(response=Response.WAIT)
+"""Every answer that makes a client wait is this very object."""
+
+
 def _standstill(value: Any) -> Standstill | None:
     try:
         return None if value is None else Standstill.parse(value)

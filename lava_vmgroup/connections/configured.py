@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""The connection to a console by the lab's ``connection_command``."""
+
+from __future__ import annotations
+
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import ConfigurationError
+from lava_vmgroup.connections.process import ProcessStream
+from lava_vmgroup.connections.stream import ByteStream
+from lava_vmgroup.connections.tcp import open_tcp
+
+_TCP_PREFIX = "tcp://"
+
+
+def open_configured(command: str, limit_s: float, deadline: Deadline) -> ByteStream:
+    """Open the console of a ``connection_command``: a program, or ``tcp://host:port``."""
+    if not command.startswith(_TCP_PREFIX):
+        return ProcessStream(command)
+    host, _, port = command.removeprefix(_TCP_PREFIX).rpartition(":")
+    if not host or not port.isdigit():
+        raise ConfigurationError(
+            f"connection_command {command!r} is no address", hint="write tcp://host:port"
+        )
+    return open_tcp(host, int(port), deadline.sub("connecting to the console", limit_s))
