@@ -15,7 +15,8 @@ from dataclasses import replace
 from typing import Any
 
 from lava_vmgroup.base.errors import ConfigurationError
-from lava_vmgroup.config.device import DeviceConfig, QemuArch
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.group_keys import QemuArch
 
 _IS_V1 = "-nographic"  # in each of v1's files; here it would take the console away
 _FLAGS = frozenset({_IS_V1, "-enable-kvm", "-no-reboot", "-show-cursor", "-nodefaults"})

@@ -59,6 +59,11 @@ def refers(text: str) -> Mapping[str, Any]:
     return {"text": text}
 
 
+def nothing() -> Mapping[str, Any]:
+    """Return an empty mapping that cannot be changed, for the `default_factory` of a field."""
+    return types.MappingProxyType({})
+
+
 def key_names(kind: type[DataclassInstance]) -> tuple[str, ...]:
     """Return the keys that a dataclass declares."""
     return tuple(field.name for field in _key_fields(kind))

@@ -14,7 +14,8 @@ from typing import Any
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import ConfigurationError, DeadlineExpired
 from lava_vmgroup.base.user_pattern import UserPattern
-from lava_vmgroup.config.device import KNOWN_PROMPTS, DeviceConfig
+from lava_vmgroup.config.boot_keys import KNOWN_PROMPTS
+from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.escapes import last_line, plain
 from lava_vmgroup.console.events import Match

@@ -10,7 +10,8 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.boards import BoardSetup, load
 from lava_vmgroup.boards.bootloader import Driver
-from lava_vmgroup.config.device import DeviceConfig, LoadAddresses
+from lava_vmgroup.config.boot_keys import LoadAddresses
+from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.console.loader import LoaderFailed
 from lava_vmgroup.console.recorder import Recorder

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, NodeSkipped, Unfit
-from lava_vmgroup.config.device import QemuArch, QemuNetwork
+from lava_vmgroup.config.group_keys import QemuArch, QemuNetwork
 from lava_vmgroup.config.settings import BootSettings
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.deploy.root_device import layout_of

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.findings import Severity, refuse
-from lava_vmgroup.config.device import DeviceConfig, QemuArch, QemuNetwork
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.group_keys import QemuArch, QemuNetwork
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.vms.backends import VMSetup

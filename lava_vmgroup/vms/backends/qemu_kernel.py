@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.base.log import NodeLog
-from lava_vmgroup.config.device import DeviceConfig, QemuArch
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.group_keys import QemuArch
 from lava_vmgroup.deploy.device_tree import compatible
 from lava_vmgroup.deploy.kernels import check_architecture, identify
 from lava_vmgroup.deploy.layers import HEAD

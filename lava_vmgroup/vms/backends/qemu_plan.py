@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lava_vmgroup.base.errors import InfrastructureError
-from lava_vmgroup.config.device import DeviceConfig, QemuNetwork
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.group_keys import QemuNetwork
 from lava_vmgroup.deploy.root_device import last_console
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.vms.backends.qemu_accelerator import Accelerator, Guest

@@ -4,7 +4,8 @@
 import pytest
 
 from lava_vmgroup.base.errors import ConfigurationError
-from lava_vmgroup.config.device import DeviceConfig, QemuArch
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.group_keys import QemuArch
 from lava_vmgroup.config.inventory import load_vm_type
 from tests.unit.config.conftest import Lab
 

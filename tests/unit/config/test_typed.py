@@ -8,7 +8,9 @@ import pytest
 
 from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config import files, typed
-from lava_vmgroup.config.device import DeviceConfig, LoadAddresses, QemuArch, QemuNetwork
+from lava_vmgroup.config.boot_keys import LoadAddresses
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.group_keys import QemuArch, QemuNetwork
 
 
 def read(folder: Path, text: str) -> DeviceConfig:

@@ -8,7 +8,8 @@ import pytest
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import ConfigurationError, JobError
-from lava_vmgroup.config.device import DeviceConfig, LoadAddresses
+from lava_vmgroup.config.boot_keys import LoadAddresses
+from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.deploy import tftp, uimage
 from lava_vmgroup.deploy.tftp import KernelFiles, offered
 

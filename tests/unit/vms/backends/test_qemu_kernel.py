@@ -9,7 +9,8 @@ import pytest
 
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.base.log import NodeLog
-from lava_vmgroup.config.device import DeviceConfig, QemuArch
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.group_keys import QemuArch
 from lava_vmgroup.deploy.device_tree import compatible
 from lava_vmgroup.deploy.filesystems import Partition
 from lava_vmgroup.deploy.root_device import Layout, Volume
