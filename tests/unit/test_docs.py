@@ -22,6 +22,7 @@ from lava_vmgroup.job.problems import problems
 from lava_vmgroup.job.schema import VM_TYPES
 from tests.e2e.test_git_repository import make_repository
 from tests.integration.faults.matrix import as_rst
+from tests.unit.results.test_writers import FILES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -77,6 +78,12 @@ def test_every_helper_is_documented() -> None:
 
     assert inner < helpers
     assert helpers - inner - words(text("testshell.rst")) == set()
+
+
+def test_every_file_of_results_is_documented() -> None:
+    page = text("results.rst")
+
+    assert [name for name in sorted(FILES) if f"\n``{name}``\n" not in page] == []
 
 
 def test_job_in_the_readme_is_valid() -> None:
