@@ -30,6 +30,7 @@ setup(
             "default-config/lava-dispatcher/device-types/*.conf",
             "testdefs/scripts/*",
             "*/*.sh",
+            "*/*/*.sh",
             "job/*.json",
         ]
     },

@@ -46,8 +46,8 @@ def check(action: Action, scope: Scope) -> Iterator[str]:  # noqa: ARG001
     except ValueError:
         valid = False
     if not valid:
-        yield "server: expected a URL such as https://user@dashboard.example.org/RPC2/"
+        yield "server: expected a URL such as https://dashboard.example.org/RPC2/"
     elif "token" in action.parameters and not url.username:
-        yield "server: names no user for the token; expected https://user@..."
+        yield "server: names no user for the token; put the name and an @ before the host"
     elif "token" in action.parameters and url.password:
         yield "server: has a password, and there is a token too; remove one of them"

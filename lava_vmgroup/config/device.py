@@ -56,7 +56,7 @@ class DeviceConfig(
 
     @property
     def is_vm(self) -> bool:
-        """True for a kind of VM, False for a board."""
+        """True for a VM of QEMU, False for a board and for other kinds of VM."""
         return self.client_type == "qemu"
 
     def typing_delay_s(self, system: str) -> float:

@@ -96,7 +96,7 @@ class VMFolder:
             self._link.check_run(["cp", source, target], deadline)
 
     def start(self, argv: Sequence[str], deadline: Deadline, *, disk_bytes: int = 0) -> ByteStream:
-        """Start QEMU with the command `argv`, and return its console.
+        """Start the VM's program with the command `argv`, and return its console.
 
         The command makes the pipe `CONSOLE` its console.  `disk_bytes` is the size of the VM's
         disk, from which the limit for the files that QEMU writes follows.  Raises
