@@ -47,6 +47,15 @@ def parser() -> argparse.ArgumentParser:
         f"{DOCTOR!r} is a command, see lava-dispatch {DOCTOR} --help, and a job "
         f"file of that name is ./{DOCTOR}",
     )
+    _add_checks(made)
+    _add_places(made)
+    _add_scheduling(made)
+    made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return made
+
+
+def _add_checks(made: argparse.ArgumentParser) -> None:
+    """Add the options that end before a device is touched."""
     only = made.add_mutually_exclusive_group()
     only.add_argument(
         "--validate", action="store_true", help="only check the job; touches no device"
@@ -62,6 +71,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="only write each sub-job to a file in DIR, to be run by a lava-dispatch of its own",
     )
+
+
+def _add_places(made: argparse.ArgumentParser) -> None:
+    """Add the options about files and devices."""
     made.add_argument(
         "--output-dir",
         type=Path,
@@ -88,6 +101,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--target", metavar="NAME", help="the device to use as the host, or the name of the VM"
     )
+
+
+def _add_scheduling(made: argparse.ArgumentParser) -> None:
+    """Add the options for queues, and for LAVA's scheduler."""
     made.add_argument(
         "--wait",
         type=_seconds,
@@ -112,8 +129,6 @@ def parser() -> argparse.ArgumentParser:
         help="the file descriptor for what a LAVA scheduler is told of submitted results "
         "(default: %(default)s)",
     )
-    made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    return made
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
