@@ -46,6 +46,7 @@ _VALUES = {
     typed.Scale: "number from 1 to 100",
     typed.Count: "whole number, 0 or more",
     typed.Positive: "whole number, 1 or more",
+    typed.Port: "port",
     Path: "absolute path",
     typed.RemoteFolder: "absolute path",
     typed.ShellWords: "words, quoted as in a shell",

@@ -27,6 +27,9 @@ MAX_TEXT = 16 << 20
 _MAX_BITS = 1024
 """Bits of a whole number: Python refuses to print one of some thousand digits."""
 
+_SHOWN = 60
+"""Characters of a value that messages contain."""
+
 _DECIMAL = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
 """A number by JSON's rules that YAML 1.1 takes for text."""
 _AMBIGUOUS = re.compile(r"[-+]?0[0-9_]|.*:")
@@ -56,7 +59,11 @@ class Plain(str):
         tag = loader.resolve(yaml.ScalarNode, str(self), (True, False))  # type: ignore[no-untyped-call]
         if tag not in _VALUES:
             return str(self)
-        value = loader.construct_object(yaml.ScalarNode(tag, str(self)))
+        try:
+            value = loader.construct_object(yaml.ScalarNode(tag, str(self)))
+        except ValueError as error:
+            text = f"{self[:_SHOWN]!r} is no number, or has too many digits"
+            raise ValueError(text) from error
         if isinstance(value, int) and value.bit_length() > _MAX_BITS:
             raise ValueError("a number has too many digits")
         return value
@@ -66,8 +73,8 @@ def load(text: str, *, repeated_keys: bool = False) -> Any:
     """Return the one document in `text` as plain data, with a `Plain` for each bare scalar.
 
     An object with the same key twice is an error; with `repeated_keys` the last one counts.
-    Raises `yaml.YAMLError` for text that is not YAML or is too large, ValueError for a tag whose
-    value is wrong, and RecursionError for data nested too deeply or into themselves.
+    Raises `yaml.YAMLError` for text that is not YAML, is too large, or does not fit its tag, and
+    RecursionError for data nested too deeply or into themselves.
     """
     if len(text) > MAX_TEXT:
         raise yaml.YAMLError(f"more than {MAX_TEXT} characters")
@@ -75,6 +82,8 @@ def load(text: str, *, repeated_keys: bool = False) -> Any:
         document = yaml.load(text, _Loader if repeated_keys else _StrictLoader)  # noqa: S506
     except yaml.reader.ReaderError as error:
         raise _placed(error, text) from error
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise yaml.YAMLError("a value does not fit its tag") from error
     if _size(document, {}) > MAX_VALUES:
         raise _too_many()
     return document
@@ -111,6 +120,16 @@ class _Loader(yaml.SafeLoader):
         if self._nodes > MAX_VALUES:
             raise _too_many()
         return super().compose_node(parent, index)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Call the base class; raise `yaml.YAMLError` for text that its tag does not allow."""
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise yaml.constructor.ConstructorError(
+                problem=f"{str(node.value)[:_SHOWN]!r} is no {node.tag.removeprefix(_TAG)}",
+                problem_mark=node.start_mark,
+            ) from error
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Call the base class, which copies the objects behind ``<<``; then check the size."""

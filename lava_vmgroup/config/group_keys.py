@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lava_vmgroup.config import typed
-from lava_vmgroup.config.typed import Count, Positive, RemoteFolder, ShellWords
+from lava_vmgroup.config.typed import Count, Port, Positive, RemoteFolder, ShellWords
 
 
 class QemuArch(enum.Enum):
@@ -42,7 +42,7 @@ class HostKeys:
     dummy_ssh_host: str = ""
     """LAVA's own name for ``ssh_host``, for a dummy ssh host. The ``ssh_`` keys below are the same
     for every host."""
-    dummy_ssh_port: Positive = 22
+    dummy_ssh_port: Port = 22
     """LAVA's own name for ``ssh_port``."""
     dummy_ssh_username: str = "root"
     """LAVA's own name for ``ssh_username``."""
@@ -50,7 +50,7 @@ class HostKeys:
     """LAVA's own name for ``ssh_identity_file``."""
     ssh_host: str = field(default="", metadata=typed.refers("%(dummy_ssh_host)s"))
     """The address of sshd; without it, the address that the booted host reports."""
-    ssh_port: Positive = field(default=22, metadata=typed.refers("%(dummy_ssh_port)s"))
+    ssh_port: Port = field(default=22, metadata=typed.refers("%(dummy_ssh_port)s"))
     """The port of sshd."""
     ssh_username: str = field(default="root", metadata=typed.refers("%(dummy_ssh_username)s"))
     """The user to log in by SSH."""

@@ -35,6 +35,7 @@ Regex = Annotated[str, "regular expression"]
 ShellWords = Annotated[tuple[str, ...], "shell words"]
 Count = Annotated[int, "0 or more"]
 Positive = Annotated[int, "1 or more"]
+Port = Annotated[int, "1 to 65535"]
 Seconds = Annotated[float, "0 or more"]
 Scale = Annotated[float, "1 to 100"]
 RemoteFolder = Annotated[str, "a folder of another machine"]
@@ -48,6 +49,7 @@ LATE: Mapping[str, Any] = types.MappingProxyType({"late": True})
 """The metadata of a field whose references to unset keys are an error only when it is used."""
 
 _LARGEST_SCALE = 100
+_LAST_PORT = 65535
 _BOOLEANS = {
     **dict.fromkeys(("y", "1", "yes", "on", "true"), True),
     **dict.fromkeys(("n", "0", "no", "off", "false"), False),
@@ -157,6 +159,12 @@ def _whole(minimum: int | None = None) -> Callable[[str], int]:
         return int(text)
 
     return convert
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"\d{1,5}", text) or not 1 <= int(text) <= _LAST_PORT:
+        raise ValueError(f"a port, a whole number from 1 to {_LAST_PORT}")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
@@ -292,6 +300,7 @@ _CONVERTERS: Mapping[Any, Callable[[str], Any]] = {
     int: _whole(),
     Count: _whole(0),
     Positive: _whole(1),
+    Port: _port,
     Seconds: _seconds,
     Scale: _scale,
     bool: _boolean,

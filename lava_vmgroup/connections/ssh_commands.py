@@ -99,7 +99,9 @@ def _command_line(argv: Sequence[str], *, merge: bool) -> str:
     # The mark is in two pieces, so that a login shell that prints its command line does not print
     # the mark.  A TMOUT set by the user would end ``read`` in scripts.
     errors = "2>&1" if merge else ""
-    program = f'unset TMOUT; echo lava-"begin"-{_MARK}; exec {shlex.join(argv)} {errors}'
+    # The output of these commands is data; some shells warn of a locale that the host lacks.
+    locale = "LC_ALL=C; export LC_ALL; " if merge else ""
+    program = f'unset TMOUT; {locale}echo lava-"begin"-{_MARK}; exec {shlex.join(argv)} {errors}'
     return f"""exec /bin/sh -c 'eval "$(printf %b "$0")"' '{_encoded(program)}'"""
 
 

@@ -9,13 +9,26 @@ from pathlib import Path
 from typing import Protocol
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from paramiko.pkey import UnknownKeyType
 
 from lava_vmgroup.base.errors import ConfigurationError
 
 _RSA_BITS = 3072
 """The minimum of strict policies, such as FUTURE of Fedora and RHEL."""
+
+
+_PUBLIC = (b"ssh-", b"ecdsa-", b"sk-")
+_UNUSABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    paramiko.SSHException,
+    UnknownKeyType,
+    UnsupportedAlgorithm,
+)
 
 
 class JobKey:
@@ -50,11 +63,15 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         """Read the file; raise `ConfigurationError` if it holds no usable key."""
         try:
+            if path.read_bytes().startswith(_PUBLIC):
+                raise ValueError("it is a public key")
             self.privates: tuple[paramiko.PKey, ...] = (paramiko.PKey.from_path(path),)
-        except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
+        except _UNUSABLE as error:
             raise ConfigurationError(
-                f"cannot use the SSH key {path}: {error}",
-                hint="set ssh_identity_file to a private key without a passphrase",
+                f"cannot use the SSH key {path}: {str(error) or type(error).__name__}",
+                hint="set ssh_identity_file to a private key of type Ed25519, ECDSA or RSA, "
+                "without a passphrase, as ssh-keygen writes it "
+                "(ssh-keygen -p -f FILE converts one)",
             ) from error
 
 

@@ -24,8 +24,8 @@ def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        if error.errno != socket.EAI_NONAME:
+    except (socket.gaierror, UnicodeError) as error:
+        if isinstance(error, socket.gaierror) and error.errno != socket.EAI_NONAME:
             raise
         raise InfrastructureError(
             f"there is no host {host!r}", hint="is its name right, and known to the dispatcher?"

@@ -19,6 +19,7 @@ from lava_vmgroup.base import safe_yaml
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.base.user_pattern import UserPattern, pattern_problem
 from lava_vmgroup.results.model import Outcome
+from lava_vmgroup.testdefs.quoting import leaves_quote_open
 from lava_vmgroup.testdefs.schema import found, schema_problems
 from lava_vmgroup.testdefs.source import (
     Source,
@@ -147,6 +148,7 @@ def parse_definition(text: str, *, source: str) -> TestDefinition:
     problems += shape
     if isinstance(content, dict):
         problems += _params_problems(content)
+        problems += _step_problems(content)
         problems += _pattern_problems(_section(content, "parse"))
         if not shape:
             problems += _repository_problems(_section(content, "install"))
@@ -302,6 +304,22 @@ def _params_problems(content: Mapping[str, Any]) -> Iterator[str]:
             yield f"{section}.{problem}"
     if "params" in content and "parameters" in content:
         yield "parameters: another word for params; give one of the two"
+
+
+def _step_problems(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the steps that a shell would not run as they stand."""
+    for section in ("install", "run"):
+        for index, step in enumerate(_section(content, section).get("steps") or ()):
+            place = f"{section}.steps[{index}]"
+            if not isinstance(step, str):
+                continue
+            if "\0" in step:
+                yield f"{place}: it has a NUL character, which no shell can take"
+            if leaves_quote_open(step):
+                yield (
+                    f"{place}: it leaves a quote open, by which the shell takes the next step for "
+                    "a part of it; write both as one step, or escape the quote"
+                )
 
 
 def _repository_problems(install: Mapping[str, Any]) -> Iterator[str]:

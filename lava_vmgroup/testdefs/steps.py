@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lava_vmgroup.testdefs.definition import TestDefinition
+from lava_vmgroup.testdefs.quoting import quotes
 
 _OPENEMBEDDED = "oe | openembedded* | poky* | nodistro*"
 
@@ -154,7 +155,15 @@ def _words(entries: tuple[str, ...]) -> str:
 
 
 def _step(step: str) -> str:
-    """Escape ``$1`` in commands for helpers, as LAVA does: the script's own arguments are empty."""
-    if "--shell" in step or "--cmd" in step:
-        return re.sub(r"(?<!\\)\$(?=\d)", r"\\$", step)
-    return step
+    """Escape ``$1`` in commands for helpers, as LAVA does: the script's own arguments are empty.
+
+    Within single quotes the shell expands nothing, and a backslash would get into the command.
+    """
+    if not ("--shell" in step or "--cmd" in step):
+        return step
+    around = list(quotes(step))
+    return re.sub(
+        r"(?<!\\)\$(?=\d)",
+        lambda found: "$" if around[found.start()] == "'" else r"\$",
+        step,
+    )

@@ -36,7 +36,7 @@ _MAX_FIELD = 4000
 _MAX_CONTEXT = 1 << 20
 """Bytes that are read of a file that describes the system."""
 _RUNS_OWN_FILES = ("stdout.log", "testdef.yaml", "return_code", "install_return_code")
-_CASE_FIELDS = frozenset({"result", "measurement", "units", "message", "reference"})
+_CASE_FIELDS = frozenset({"result", "measurement", "units", "message", "reference", "begun"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,8 @@ class KeptCase:
     units: str | None = None
     message: str | None = None
     reference: str | None = None
+    begun: int = 0
+    """Number of times that lava-test-case has begun it."""
     attachments: tuple[Attachment, ...] = ()
 
     def as_signal(self, name: str) -> TestCaseSignal:
@@ -204,9 +206,11 @@ def _cases(files: _Files) -> dict[str, KeptCase]:
 def _case(fields: Mapping[str, str] | None, attachments: tuple[Attachment, ...]) -> KeptCase:
     if fields is None:
         return KeptCase(attachments=attachments)
+    others = {key: value for key, value in fields.items() if key not in ("result", "begun")}
+    begun = len(fields.get("begun", ""))
     # As in LAVA, a case without a result is recorded as unknown.
-    others = {key: value for key, value in fields.items() if key != "result"}
-    return KeptCase(reported=fields.get("result", ""), attachments=attachments, **others)
+    reported = fields.get("result", None if begun and not others else "")
+    return KeptCase(reported=reported, begun=begun, attachments=attachments, **others)
 
 
 def _with_type(files: _Files, path: str, pathname: str) -> Iterator[Attachment]:

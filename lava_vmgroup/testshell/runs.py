@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -31,6 +32,7 @@ from lava_vmgroup.testshell.run import MAX_RESULTS, Run, folder_name
 from lava_vmgroup.testshell.signals import parse_signal
 from lava_vmgroup.testshell.verdicts import OUTCOMES, outcome_of, verdict
 
+_KILLED = "lava-test-case was killed before its verdict"
 INSTALL_CASE = "lava-test-shell-install"
 RUN_CASE = "lava-test-shell-run"
 """LAVA's test cases for install.sh and run.sh; the second is recorded only if its script fails."""
@@ -107,10 +109,15 @@ class RunRecorder:
             run = self._runs.setdefault(uuid, Run(self._tests[uuid], self._log))
             run.left_behind = left
             self._add_records(run, left.records)
-            names = {folder_name(case.name) for case in run.cases}
+            recorded = Counter(folder_name(case.name) for case in run.cases)
             for name, kept in left.cases.items():
-                if kept.reported is not None and folder_name(name) not in names:
+                number = recorded[folder_name(name)]
+                if kept.reported is not None and not number:
                     self._record(run, kept.as_signal(name))
+                elif number < kept.begun and run.finished and not run.missing:
+                    self._record(
+                        run, replace(kept, reported="fail", message=_KILLED).as_signal(name)
+                    )
 
     def _add_records(self, run: Run, lines: Sequence[str]) -> None:
         """Add those records of a run that never came undamaged while it ran."""

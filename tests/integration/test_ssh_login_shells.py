@@ -101,6 +101,13 @@ def test_text_of_start_up_files_is_not_taken_for_the_commands(
         works(link, tmp_path)
 
 
+def test_warnings_of_a_locale_that_the_host_lacks_are_no_output(sshd: Server) -> None:
+    (sshd.home / ".bashrc").write_text("export LC_ALL=xx_XX.UTF-8\n")
+
+    with dial(sshd.address, sshd.key, soon()) as link:
+        assert link.check_run(["perl", "-e", "print 1"], soon()) == "1"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

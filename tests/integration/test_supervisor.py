@@ -15,10 +15,10 @@ from typing import IO, Any
 
 import pytest
 
-from lava_vmgroup.vms import supervisor
+from lava_vmgroup.base.shell_programs import program_text
 from tests.support.processes import is_running, until
 
-PROGRAM = Path(supervisor.__file__).with_suffix(".sh")
+PROGRAM = program_text("vms/supervisor.sh")
 SHELLS = {"dash": ["/usr/bin/dash"], "bash": ["/usr/bin/bash"], "busybox": ["/usr/bin/busybox"]}
 LIMIT_S = 60.0
 PATIENT = 600
@@ -59,7 +59,8 @@ class Host:
         """Start a job's supervisor, which removes the job's keys from `keys_file`."""
         made = Job(host=self, folder=self.folder / f"job-{job}", name=job)
         self.folder.mkdir(exist_ok=True)
-        program = shutil.copy(PROGRAM, self.folder / f"{job}.sh")
+        program = self.folder / f"{job}.sh"
+        program.write_text(PROGRAM)
         words = (made.folder, str(patience), "lava-none", keys_file)
         made.said = self.run("sh", program, "start", *words)
         with self.keys.open("a") as keys:

@@ -94,6 +94,14 @@ def test_name_that_no_host_has_is_not_tried_again(
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("name", ["board..lab", "b" * 64 + ".lab", ".lab"])
+def test_name_that_no_host_can_have_is_told(sshd: Server, name: str) -> None:
+    address = replace(sshd.address, host=name)
+
+    with pytest.raises(InfrastructureError, match=f"there is no host '{name}'"):
+        dial(address, sshd.key, Deadline.after("SSH to the host", 10.0))
+
+
 def test_host_that_speaks_another_ssh_is_not_tried_again(sshd: Server) -> None:
     with (sshd.home.parent / "sshd_config").open("a") as config:
         config.write("Ciphers chacha20-poly1305@openssh.com\n")

@@ -1,15 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""A console that says what it was told to say, whatever is typed."""
+"""Streams that say what they were told to say, whatever is typed."""
 
 from __future__ import annotations
 
+import os
 import queue
 import re
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.connections.stream import ByteStream, FdStream
+
+
+@contextmanager
+def silent_stream() -> Iterator[ByteStream]:
+    """A stream on which nothing comes until its end, with the block."""
+    reading, writing = os.pipe()
+    stream = FdStream(reading)
+    yield stream
+    stream.close()
+    os.close(writing)
 
 
 class Scripted:

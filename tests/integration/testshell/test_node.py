@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,7 +24,9 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.process import ProcessStream
+from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.console import Console
+from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.typed_files import TypedFiles
 from lava_vmgroup.deploy.tftp import KernelFiles
@@ -31,10 +34,12 @@ from lava_vmgroup.job.model import Action, ConsoleWatch, NodeJob
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.results.model import TestRun
+from lava_vmgroup.systems.system import System
 from lava_vmgroup.testdefs.definition import parse_definition
 from lava_vmgroup.testdefs.overlay import OverlayTest
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.vms.images import StoredFile
+from tests.support.scripted import silent_stream
 
 LIMIT_S = 60.0
 
@@ -43,10 +48,36 @@ def never(confirm: object) -> None:
     raise AssertionError("a message waits for nobody")
 
 
-class LocalNode(Node):
-    """This machine as a node: its shell, and a folder for the tests."""
+class LocalSystem(System):
+    """This machine as a booted system: a shell, and a folder for the tests."""
 
     broken = False
+
+    def __init__(self, log: Recorder, deadline: Deadline) -> None:
+        stream = ProcessStream("setsid --ctty --wait env PS1='# ' bash --norc --noprofile -i")
+        with ExitStack() as resources:
+            console = resources.enter_context(Console(stream, log))
+            super().__init__(Shell.prepare(console, deadline))
+            self.resources = resources.pop_all()
+
+    def unpack(
+        self, archive: bytes, directory: str, trees: Sequence[StoredFile], deadline: Deadline
+    ) -> None:
+        subprocess.run(["tar", "-xf", "-", "-C", "/"], input=archive, check=True, timeout=LIMIT_S)
+
+    def collect(self, directory: str, deadline: Deadline) -> bytes:
+        if self.broken:
+            raise InfrastructureError("the disk is gone")
+        pack = f"{directory}/bin/lava-pack-results {directory} 1000000"
+        return TypedFiles(self.shell, directory).read(pack, 1 << 20, deadline)
+
+    def records(self, deadline: Deadline) -> AbstractContextManager[ByteStream]:
+        return silent_stream()
+
+
+class LocalNode(Node):
+    """This machine as a node."""
+
     waits_until: Deadline | None = None
     """Until when the node waits for others after its tests."""
 
@@ -61,26 +92,13 @@ class LocalNode(Node):
     def finish(self, deadline: Deadline) -> None: ...
 
     def boot(self, deadline: Deadline, settings: BootSettings = DEFAULT_BOOT) -> None:
-        stream = ProcessStream("setsid --ctty --wait env PS1='# ' bash --norc --noprofile -i")
-        self._console = Console(stream, self.console_log).__enter__()
-        self._shell = Shell.prepare(self._console, deadline)
-
-    def unpack(
-        self, archive: bytes, directory: str, deadline: Deadline, trees: Sequence[StoredFile] = ()
-    ) -> None:
-        subprocess.run(["tar", "-xf", "-", "-C", "/"], input=archive, check=True, timeout=LIMIT_S)
-
-    def collect(self, directory: str, deadline: Deadline) -> bytes:
-        if self.broken:
-            raise InfrastructureError("the disk is gone")
-        pack = f"{directory}/bin/lava-pack-results {directory} 1000000"
-        return TypedFiles(self.shell, directory).read(pack, 1 << 20, deadline)
+        self._system = LocalSystem(self.console_log, deadline)
 
     def test_shell_ended(self, deadline: Deadline) -> None:
         self.waits_until = deadline
 
     def close(self) -> None:
-        self._console.close()
+        self.system.close()
 
     def run(self, tests: list[OverlayTest], limit_s: float = LIMIT_S, **parameters: Any) -> TestRun:
         """Run tests; returns the run of the first one."""
@@ -202,7 +220,7 @@ def test_a_test_that_raises_an_error_ends_the_job_and_keeps_what_it_left(node: L
 def test_a_failure_to_collect_is_a_warning(
     node: LocalNode, caplog: pytest.LogCaptureFixture
 ) -> None:
-    node.broken = True
+    cast("LocalSystem", node.system).broken = True
 
     with caplog.at_level(logging.WARNING, LOGGER.name):
         run = node.run([smoke(*ATTACH)])

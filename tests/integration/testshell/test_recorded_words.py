@@ -379,3 +379,41 @@ def test_a_folder_from_which_no_program_may_be_run_is_named(node: Node) -> None:
         recorded(node, "true", runner=str(runner))
 
     assert "noexec, give lava_test_dir a folder elsewhere" in failure.value.describe()
+
+
+def test_case_whose_helper_is_killed_has_failed(node: Node) -> None:
+    run = recorded(
+        node,
+        "lava-test-case before --shell true",
+        "lava-test-case load --shell sh -c 'kill -KILL $PPID' || echo flaky",
+        "lava-test-case again --shell true",
+        "lava-test-case again --shell sh -c 'kill -KILL $PPID' || true",
+        "lava-test-case after --shell true",
+    )
+
+    assert sorted((name, outcome.value) for name, outcome in told(run)) == [
+        ("after", "pass"),
+        ("again", "fail"),
+        ("again", "pass"),
+        ("before", "pass"),
+        ("load", "fail"),
+    ]
+    message = "lava-test-case was killed before its verdict"
+    assert one(run, "load").message in (None, message), "dash has killed the command alone"
+
+
+def test_arguments_of_a_command_are_its_own_within_single_quotes(node: Node) -> None:
+    run = recorded(
+        node,
+        """lava-test-case good --shell sh -c 'test "$1" = a' _ a""",
+        """lava-test-case bad --shell sh -c 'test "$1" != a' _ a""",
+        'lava-test-case code --shell "set -- a; test $1 = a"',
+        """lava-test-case awk --shell awk 'BEGIN { exit "$1" == "" }' """,
+    )
+
+    assert told(run) == [
+        ("good", Outcome.PASS),
+        ("bad", Outcome.FAIL),
+        ("code", Outcome.PASS),
+        ("awk", Outcome.PASS),
+    ]

@@ -126,6 +126,7 @@ def test_the_results_have_lavas_layout(node: Node) -> None:
         "results/a/result",
         "results/a/units",
         "results/a/measurement",
+        "results/b/c/begun",
         "results/b/c/result",
         "records/last",
         *(f"records/{number}" for number in range(1, 7)),

@@ -147,6 +147,7 @@ def test_results_are_kept_where_the_test_shell_says(node: Node) -> None:
     assert kept == {
         "results/a/result": "pass\n",
         "results/a/units": "s\n",
+        "results/b/begun": ".",
         "results/b/result": "fail\n",
     }
 

@@ -66,6 +66,8 @@ def test_value_has_the_type_of_its_key(tmp_path: Path, key: str, text: str, expe
         ("boot_retries", "0", "a whole number, 1 or more"),
         ("bootloader_serial_delay_ms", "-1", "a whole number, 0 or more"),
         ("boot_part", "", "a whole number"),
+        ("ssh_port", "70000", "a port, a whole number from 1 to 65535"),
+        ("ssh_port", "0", "a port, a whole number from 1 to 65535"),
         ("bootloader_timeout", "soon", "a number of seconds"),
         ("bootloader_timeout", "-1", "a number of seconds"),
         ("bootloader_timeout", "inf", "a number of seconds"),
