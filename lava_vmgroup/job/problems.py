@@ -7,20 +7,14 @@ own parameters; the caller passes their schemas.
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
-
 from lava_vmgroup.base.masking import masked
+from lava_vmgroup.base.place import list_of, place, shown, unknown
+from lava_vmgroup.base.shape import Wording, violations
 from lava_vmgroup.job.contradictions import contradictions
-from lava_vmgroup.job.place import list_of, place, shown, unknown
 from lava_vmgroup.job.refused import PARAMETERS as REFUSED_PARAMETERS
 from lava_vmgroup.job.refused import command_refusal
 from lava_vmgroup.job.schema import ACTION_PARAMETERS, JOB_SCHEMA
@@ -28,47 +22,7 @@ from lava_vmgroup.job.schema import ACTION_PARAMETERS, JOB_SCHEMA
 MAX_PROBLEMS = 100
 """The most problems that are listed: a file with more of them is not a job at all."""
 
-_TYPE_NAMES = {
-    "object": "an object",
-    "array": "a list",
-    "string": "a string",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-}
-
-_NOT_YET = {
-    "xen": "xen is not supported yet",
-}
-
-
-def _is_integer(_checker: object, value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(_checker: object, value: object) -> bool:
-    is_float = isinstance(value, float) and math.isfinite(value)
-    return is_float or _is_integer(None, value)
-
-
-def _unique_items(
-    _validator: object, wanted: object, items: object, _schema: object
-) -> Iterator[ValidationError]:
-    if wanted and isinstance(items, list):
-        texts = {json.dumps(item, sort_keys=True, default=str) for item in items}
-        if len(texts) < len(items):
-            yield ValidationError("an item stands twice")
-
-
-_Validator = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    # JSON Schema takes 2.0 for a whole number, and NaN would pass every limit.
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"integer": _is_integer, "number": _is_number}
-    ),
-    # The library compares each item with each other one, which is slow for a long list.
-    validators={"uniqueItems": _unique_items},
-)
+_NOT_YET = {"xen": "xen is not supported yet"}
 
 
 def problems(document: Any, parameter_schemas: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -94,7 +48,7 @@ def shape_problems(
     """
     found = chain(
         _text_problems(document, []),
-        _schema_problems(document, schema, ()),
+        violations(document, schema, _WORDING),
         _action_problems(document, parameter_schemas),
     )
     try:
@@ -117,78 +71,6 @@ def _text_problems(value: Any, path: list[Any]) -> Iterator[str]:
             yield from _text_problems(item, [*path, index])
 
 
-def _schema_problems(value: Any, schema: Mapping[str, Any], base: Sequence[Any]) -> Iterator[str]:
-    errors = _Validator(schema).iter_errors(value)
-    for error in sorted(errors, key=lambda one: [str(part) for part in one.absolute_path]):
-        yield from _explain(error, [*base, *error.absolute_path])
-
-
-def _explain(error: ValidationError, path: Sequence[Any]) -> Iterator[str]:
-    """Yield the lines for one validation error, in words that the job's author knows."""
-    where = place(path) or "the job"
-    instance: Any = error.instance
-    rule: Any = error.validator_value
-    schema = _schema_of(error)
-    if error.validator == "additionalProperties":
-        refused = schema.get("x-refused", {})
-        known = list(schema["properties"])
-        notes = tuple(schema.get("patternProperties", ()))
-        unknown = (key for key in instance.keys() - set(known) if not _fits_any(key, notes))
-        for key in sorted(unknown, key=str):
-            reason = refused.get(key) or _unknown(str(key), known, "key")
-            yield f"{place([*path, key])}: {reason}"
-    elif error.validator == "required":
-        missing = next(key for key in rule if f"'{key}'" in error.message)
-        meaning = _meaning(schema.get("properties", {}).get(missing, {}))
-        yield f"{place([*path, missing])}: missing; {where} needs it{meaning}"
-    elif error.validator == "enum" and isinstance(instance, str):
-        yield f"{where}: {_unknown(instance, rule, 'value')}"
-    elif error.validator in ("minItems", "minLength"):
-        yield f"{where}: must not be empty"
-    else:
-        value = masked(instance, path[-1] if path else None)
-        yield f"{where}: expected {_expected(error)}, got {shown(value)}"
-
-
-def _fits_any(key: object, patterns: Sequence[str]) -> bool:
-    return isinstance(key, str) and any(re.search(pattern, key) for pattern in patterns)
-
-
-def _schema_of(error: ValidationError) -> Mapping[str, Any]:
-    return error.schema if isinstance(error.schema, Mapping) else {}
-
-
-def _meaning(schema: Mapping[str, Any]) -> str:
-    """Return the first sentence of a key's description, as the end of a message."""
-    description = str(schema.get("description", "")).replace("``", "")
-    sentence = description.partition(". ")[0].rstrip(".")
-    return f": {sentence[0].lower()}{sentence[1:]}" if sentence else ""
-
-
-def _expected(error: ValidationError) -> str:
-    """Return the value that the failed rule expects, in words; ``x-expected`` overrides them."""
-    own = _schema_of(error).get("x-expected")
-    if own is not None:
-        return str(own)
-    rule: Any = error.validator_value
-    match error.validator:
-        case "type":
-            kinds = [rule] if isinstance(rule, str) else rule
-            return " or ".join(_TYPE_NAMES[kind] for kind in kinds)
-        case "enum":
-            return f"one of {', '.join(repr(value) for value in rule)}"
-        case "minimum":
-            return f"a number of at least {rule}"
-        case "maximum":
-            return f"a number of at most {rule}"
-        case "exclusiveMinimum":
-            return f"a number of more than {rule}"
-        case "uniqueItems":
-            return "no item twice"
-        case _:
-            return f"what {error.validator} {rule!r} allows"
-
-
 def _action_problems(document: Any, schemas: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for index, action in enumerate(list_of(document, "actions")):
         command = action.get("command") if isinstance(action, dict) else None
@@ -201,7 +83,8 @@ def _action_problems(document: Any, schemas: Mapping[str, Mapping[str, Any]]) ->
         parameters = action.get("parameters", {})
         if isinstance(parameters, dict):
             schema = with_common_parameters(command, schemas[command])
-            yield from _schema_problems(parameters, schema, ("actions", index, "parameters"))
+            path = ("actions", index, "parameters")
+            yield from violations(parameters, schema, _WORDING, path)
 
 
 def with_common_parameters(command: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -247,5 +130,36 @@ def _role_problems(document: Any) -> Iterator[str]:
             yield f"{where}: {_unknown(role, known, 'role')}"
 
 
-def _unknown(name: str, known: Sequence[Any], kind: str) -> str:
+def _missing(where: str, schema: Mapping[str, Any]) -> str:
+    """Return the reason for a missing key: the first sentence of its description, if it has one."""
+    description = str(schema.get("description", "")).replace("``", "")
+    sentence = description.partition(". ")[0].rstrip(".")
+    meaning = f": {sentence[0].lower()}{sentence[1:]}" if sentence else ""
+    return f"{where} needs it{meaning}"
+
+
+def _mismatch(expected: str, value: Any, key: object = None) -> str:
+    return f"expected {expected}, got {shown(masked(value, key))}"
+
+
+def _unknown(name: Any, known: Sequence[Any], kind: str) -> str:
+    if not isinstance(name, str):
+        return _mismatch(f"one of {', '.join(map(repr, known))}", name)
     return _NOT_YET.get(name) or unknown(name, known, kind)
+
+
+_WORDING = Wording(
+    document="the job",
+    types={
+        "object": "an object",
+        "array": "a list",
+        "string": "a string",
+        "integer": "a whole number",
+        "number": "a number",
+        "boolean": "true or false",
+    },
+    empty="must not be empty",
+    missing=_missing,
+    unknown=_unknown,
+    mismatch=_mismatch,
+)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from lava_vmgroup.job.place import shown, unknown
+from lava_vmgroup.base.place import shown, unknown
 
 
 class Kind(enum.Enum):

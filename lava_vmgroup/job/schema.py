@@ -3,8 +3,7 @@
 
 - ``description`` explains a key, in reStructuredText.  The reference in the documentation and the
   messages about missing keys are made of it.
-- ``x-expected`` is the text that follows "expected" in messages.
-- ``x-refused`` holds the reasons for keys that are refused.
+- ``x-expected`` and ``x-refused`` give texts to messages: see `base.shape`.
 - Below ``x-text`` every number and truth value is its author's text.
 """
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.place import list_of
 from lava_vmgroup.job.contradictions import expression_problems, watch_problems, wish_problems
 from lava_vmgroup.job.expansion import (
     BACKEND_KEY,
@@ -28,7 +29,6 @@ from lava_vmgroup.job.parse import (
     parse_settings,
     parse_wishes,
 )
-from lava_vmgroup.job.place import list_of
 from lava_vmgroup.job.problems import shape_problems
 from lava_vmgroup.job.schema import (
     ACTION_SCHEMA,

@@ -17,6 +17,7 @@ import yaml
 
 from lava_vmgroup.base import safe_yaml
 from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.place import place
 from lava_vmgroup.base.user_pattern import UserPattern, pattern_problem
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testdefs.quoting import leaves_quote_open
@@ -140,7 +141,7 @@ def parse_definition(text: str, *, source: str) -> TestDefinition:
     """
     problems: list[str] = []
     try:
-        content = _with_text_keys(safe_yaml.load(text), "", problems)
+        content = _with_text_keys(safe_yaml.load(text), (), problems)
         content = _without_empty_sections(content)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise _refusal(source, [_yaml_problem(error)]) from error
@@ -251,22 +252,22 @@ def _yaml_problem(error: Exception) -> str:
     return f"not YAML: {error}"
 
 
-def _with_text_keys(value: Any, place: str, problems: list[str]) -> Any:
+def _with_text_keys(value: Any, path: tuple[str | int, ...], problems: list[str]) -> Any:
     """Return `value` with text for all keys, and add a problem for every key that is no text.
 
     Such keys are null, and those with a tag such as ``!!int``: `safe_yaml` reads others as text.
     """
     if isinstance(value, list):
-        return [
-            _with_text_keys(item, f"{place}[{index}]", problems) for index, item in enumerate(value)
-        ]
+        return [_with_text_keys(item, (*path, index), problems) for index, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
     result = {}
     for key, item in value.items():
-        inner = f"{place}.{key}" if place else str(key)
+        inner = (*path, str(key))
         if not isinstance(key, str):
-            problems.append(f"{inner}: expected text as the key, found {found(key)}; quote it")
+            problems.append(
+                f"{place(inner)}: expected text as the key, found {found(key)}; quote it"
+            )
         result[str(key)] = _with_text_keys(item, inner, problems)
     return result
 

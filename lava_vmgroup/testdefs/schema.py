@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jsonschema
-
 from lava_vmgroup.base.safe_yaml import Plain
+from lava_vmgroup.base.shape import Wording, violations
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testdefs.source import SOURCE_SCHEMA
 
@@ -23,16 +21,6 @@ _STEPS: dict[str, Any] = {
         "x-reason": "it ends in a backslash, by which the shell takes the next step for a part of "
         "it; write both as one step",
     },
-}
-_HANDLER: dict[str, Any] = {  # no value fits
-    "not": {},
-    "x-reason": "in LAVA v1 it named a plug-in of the dispatcher, and there are none here; remove "
-    "it, or do its work in run.steps",
-}
-_EXPECTED_OF_A_PERSON: dict[str, Any] = {
-    "not": {},
-    "x-reason": "in a manual test definition it tells a person the right outcome, and no program "
-    "can run that; test cases that a test must record stand in expected at the top of the file",
 }
 _PARAMS = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
 _GIT_REPO = {
@@ -53,6 +41,10 @@ SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["metadata", "run"],
     "additionalProperties": False,
+    "x-refused": {
+        "handler": "in LAVA v1 it named a plug-in of the dispatcher, and there are none here; "
+        "remove it, or do its work in run.steps",
+    },
     "properties": {
         # Any other key is allowed, as in LAVA: people keep notes such as maintainer and scope here.
         "metadata": {
@@ -87,7 +79,12 @@ SCHEMA: dict[str, Any] = {
             "type": "object",
             "required": ["steps"],
             "additionalProperties": False,
-            "properties": {"steps": _STEPS, "expected": _EXPECTED_OF_A_PERSON},
+            "properties": {"steps": _STEPS},
+            "x-refused": {
+                "expected": "in a manual test definition it tells a person the right outcome, and "
+                "no program can run that; test cases that a test must record stand in expected at "
+                "the top of the file",
+            },
         },
         "parse": {
             "type": "object",
@@ -99,17 +96,7 @@ SCHEMA: dict[str, Any] = {
         },
         "test-case-deps": {"type": "array", "items": SOURCE_SCHEMA},
         "expected": _TEXTS,
-        "handler": _HANDLER,
     },
-}
-
-_KINDS = {
-    "object": "a mapping",
-    "array": "a list",
-    "string": "text",
-    "number": "a number",
-    "boolean": "true or false",
-    "null": "nothing",
 }
 
 
@@ -118,11 +105,7 @@ def schema_problems(content: Any) -> list[str]:
 
     All keys in `content` must be text.
     """
-    errors = sorted(
-        jsonschema.Draft202012Validator(SCHEMA).iter_errors(content),
-        key=lambda error: [str(part) for part in error.absolute_path],
-    )
-    return [problem for error in errors for problem in _problems(error)]
+    return list(violations(content, SCHEMA, _WORDING))
 
 
 def found(value: object) -> str:
@@ -141,55 +124,34 @@ def found(value: object) -> str:
     return f"{shown} ({kind})"
 
 
-def _problems(error: jsonschema.ValidationError) -> Iterator[str]:
-    place = _place(error.absolute_path)
-    rule: Any = error.validator_value
-    instance: Any = error.instance
-    schema: Any = error.schema
-    match error.validator:
-        case "not":
-            yield f"{place}: {schema['x-reason']}"
-        case "required":
-            for key in rule:
-                if key not in instance:
-                    kinds = _kinds(schema["properties"][key]["type"])
-                    yield f"{_inside(place, key)}: missing; expected {kinds}"
-        case "additionalProperties":
-            known = schema["properties"]
-            names = ", ".join(key for key in known if "x-reason" not in known[key])
-            patterns = tuple(schema.get("patternProperties", ()))
-            for key in instance:
-                if key not in known and not any(re.search(one, key) for one in patterns):
-                    yield f"{_inside(place, key)}: unknown key; expected one of {names}"
-        case "minLength":
-            yield f"{place}: expected text that is not empty"
-        case "enum":
-            yield f"{place}: expected one of {', '.join(rule)}, found {found(instance)}"
-        case _:
-            advice = _QUOTE if error.validator == "type" and _was_text(rule, instance) else ""
-            yield f"{place or 'the file'}: expected {_kinds(rule)}, found {found(instance)}{advice}"
+def _missing(_where: str, schema: Mapping[str, Any]) -> str:
+    return f"expected {_WORDING.type_names(schema['type'])}"
+
+
+def _unknown(name: Any, known: Sequence[str], kind: str) -> str:
+    allowed = f"one of {', '.join(known)}"
+    return f"unknown key; expected {allowed}" if kind == "key" else _mismatch(allowed, name)
+
+
+def _mismatch(expected: str, value: Any, _key: object = None) -> str:
+    """Return a message, with advice if a mapping may be meant as text, like ``name : PASS``."""
+    is_text = isinstance(value, dict) and value and "text" in expected.split(" or ")
+    return f"expected {expected}, found {found(value)}{_QUOTE if is_text else ''}"
 
 
 _QUOTE = "; YAML takes a line with ': ' for a key and its value: quote the whole line"
 
-
-def _was_text(rule: str | list[str], instance: object) -> bool:
-    """Return whether a mapping may be meant as text, like a step that prints ``name : PASS``."""
-    return (
-        "string" in rule and "object" not in rule and isinstance(instance, dict) and bool(instance)
-    )
-
-
-def _kinds(types: str | list[str]) -> str:
-    return " or ".join(_KINDS[kind] for kind in ([types] if isinstance(types, str) else types))
-
-
-def _inside(place: str, key: str) -> str:
-    return f"{place}.{key}" if place else key
-
-
-def _place(path: Any) -> str:
-    place = ""
-    for part in path:
-        place = f"{place}[{part}]" if isinstance(part, int) else _inside(place, part)
-    return place
+_WORDING = Wording(
+    document="the file",
+    types={
+        "object": "a mapping",
+        "array": "a list",
+        "string": "text",
+        "boolean": "true or false",
+        "null": "nothing",
+    },
+    empty="expected text that is not empty",
+    missing=_missing,
+    unknown=_unknown,
+    mismatch=_mismatch,
+)

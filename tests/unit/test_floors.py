@@ -21,7 +21,7 @@ DOORS = {
         f"connections.ssh{part}"
         for part in ("", "_access", "_channels", "_commands", "_connections", "_files", "_keys")
     },
-    "jsonschema": {"job.problems", "testdefs.definition", "testdefs.schema"},
+    "jsonschema": {"base.shape"},
     "requests": {"deploy.http", "deploy.http_connections"},
     "regex": {"base.user_pattern"},
     "yaml": {"base.safe_yaml", "job.load", "testdefs.definition"},

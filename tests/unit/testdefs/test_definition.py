@@ -233,6 +233,28 @@ def test_the_message_names_the_file_and_the_problems() -> None:
     )
 
 
+def test_every_missing_section_is_reported_once() -> None:
+    assert problems_of("{}") == (
+        "metadata: missing; expected a mapping",
+        "run: missing; expected a mapping",
+    )
+
+
+def test_a_control_character_in_a_key_is_escaped_in_the_message() -> None:
+    (problem,) = problems_of(f'{minimal()}"a\\eb": 1\n')
+
+    assert problem.startswith(r"'a\x1bb': unknown key; ")
+
+
+def test_text_that_does_not_fit_a_pattern_is_refused() -> None:
+    text = minimal(**{"test-case-deps": [{"url": "x", "recursive": "maybe"}]})
+
+    (problem,) = problems_of(text)
+
+    assert problem.startswith("test-case-deps[0].recursive: expected ")
+    assert problem.endswith(", found 'maybe' (text)")
+
+
 @pytest.mark.parametrize("characters", [*" $&()\"'<>/\\|;`\t\n\x1b\u2028", "  ", " / "])
 def test_a_name_that_cannot_stand_in_a_marker_is_made_to(characters: str) -> None:
     text = minimal(metadata={"name": f"smo{characters}ke", "format": "", "description": ""})

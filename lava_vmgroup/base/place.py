@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Places and values of a job's plain data, as messages quote them."""
+"""Places and values of plain data, as messages quote them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHOWN_LENGTH = 60
 
 
 def place(path: Sequence[Any]) -> str:
-    """Return a path into the job in the notation of messages: ``vm_group.vms[0].count``."""
+    """Return a path into plain data in the notation of messages: ``vm_group.vms[0].count``."""
     text = ""
     for part in path:
         if isinstance(part, int):
