@@ -22,8 +22,9 @@ from lava_vmgroup.results.model import Upload
 from lava_vmgroup.testdefs.loading import Checkouts
 from lava_vmgroup.testdefs.tree import Tree, pack
 from lava_vmgroup.vms.host import VMHost
-from lava_vmgroup.vms.images import ImageLibrary, StoredFile, stored
+from lava_vmgroup.vms.images import ImageLibrary
 from lava_vmgroup.vms.introduction import Offer
+from lava_vmgroup.vms.stored_file import StoredFile, stored
 
 
 @dataclass(slots=True, kw_only=True)

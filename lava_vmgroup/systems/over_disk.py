@@ -11,8 +11,8 @@ from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.systems.system import System
 from lava_vmgroup.vms.folder import VMFolder
-from lava_vmgroup.vms.images import StoredFile
 from lava_vmgroup.vms.overlay_disk import OverlayDisk, StoredTar
+from lava_vmgroup.vms.stored_file import StoredFile
 
 Store = Callable[[StoredFile, Deadline], str]
 """Puts a file into the host's image store; returns its path there."""

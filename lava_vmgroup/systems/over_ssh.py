@@ -17,8 +17,8 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.systems.system import System
 from lava_vmgroup.testdefs.overlay import unpacking_s
 from lava_vmgroup.testshell.collected import MAX_BYTES, size_to_fetch
-from lava_vmgroup.vms.images import StoredFile
 from lava_vmgroup.vms.spool import SpooledStream
+from lava_vmgroup.vms.stored_file import StoredFile
 from lava_vmgroup.vms.supervisor import Supervisor
 
 _FOREIGN, _LEFT_OVER = 3, 4

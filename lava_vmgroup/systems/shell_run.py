@@ -25,7 +25,7 @@ from lava_vmgroup.testshell.calls import Answer
 from lava_vmgroup.testshell.feed import Feed
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
-from lava_vmgroup.vms.images import StoredFile
+from lava_vmgroup.vms.stored_file import StoredFile
 
 WhoWaits = Callable[[], Sequence[str]]
 """Returns a line for each wait of the group."""

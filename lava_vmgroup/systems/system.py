@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.console.shell import Shell
-from lava_vmgroup.vms.images import StoredFile
+from lava_vmgroup.vms.stored_file import StoredFile
 
 
 class System(abc.ABC):

@@ -10,15 +10,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.once import Once
 from lava_vmgroup.deploy.boot_config import extract_boot_files
 from lava_vmgroup.deploy.root_device import Layout, layout_of
-from lava_vmgroup.vms.store import digest_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFile:
-    """A file on the dispatcher, with the SHA-256 that is its name in the host's image store."""
-
-    path: Path
-    digest: str
+from lava_vmgroup.vms.stored_file import StoredFile, stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +76,3 @@ def _nothing_found(layout: Layout) -> tuple[str, ...]:
     if not layout.unreadable:
         return ()
     return (f"no kernel was found; partition {layout.unreadable} cannot be read",)
-
-
-def stored(path: Path, deadline: Deadline) -> StoredFile:
-    """Return the file with the digest of its content; for errors see `Deadline.check`."""
-    return StoredFile(path=path, digest=digest_of(path, deadline))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.config.commands import names_root
 from lava_vmgroup.deploy.root_device import Layout
-from lava_vmgroup.vms.images import StoredFile
 from lava_vmgroup.vms.reached import ReachedHost
+from lava_vmgroup.vms.stored_file import StoredFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from lava_vmgroup.connections.link import Link
 from lava_vmgroup.vms.facts import HostFacts
 from lava_vmgroup.vms.heartbeat import Heartbeat
 from lava_vmgroup.vms.host import VMHost
-from lava_vmgroup.vms.images import StoredFile
+from lava_vmgroup.vms.stored_file import StoredFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class ReachedHost:
 
     def store(self, file: StoredFile, deadline: Deadline) -> str:
         """Put a file into the host's image store; return its path there."""
-        return self.host.store.put(file.path, file.digest, self.link, self.log, deadline)
+        return self.host.store.put(file, self.link, self.log, deadline)
 
     def store_given(self, file: StoredFile | None, deadline: Deadline) -> str | None:
         """Put a file, if there is one, into the host's image store; return its path there."""

@@ -18,7 +18,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, VMGroupError
@@ -26,8 +25,8 @@ from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.base.once import Once
 from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.connections.link import Link
-from lava_vmgroup.deploy.digests import sha256_of
 from lava_vmgroup.results.model import Upload
+from lava_vmgroup.vms.stored_file import StoredFile
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 
 _CLEAN_S = 5.0
@@ -39,11 +38,6 @@ _TAKEN = "taken"
 
 _STORED = "stored"
 _DAMAGED = "damaged"
-
-
-def digest_of(path: Path, deadline: Deadline) -> str:
-    """Return the SHA-256 of a file's content, in hex; for errors see `Deadline.check`."""
-    return sha256_of(path, lambda _done, _size: deadline.check())
 
 
 @dataclass(slots=True)
@@ -79,20 +73,20 @@ class ImageStore:
 
     def plan(
         self,
-        files: Iterable[tuple[str, Path]],
+        files: Iterable[StoredFile],
         free: int | None,
         link: Link,
         deadline: Deadline,
     ) -> int:
         """Return the bytes that this process will send, for `files` and those of earlier calls.
 
-        `files` are digests and paths; those that the host has already do not count.  If the sum
-        exceeds `free` bytes, later calls forget these files.
+        Files that the host has already do not count.  If the sum exceeds `free` bytes, later calls
+        forget these files.
         """
         wanted = {
-            digest: path.stat().st_blocks * 512
-            for digest, path in files
-            if link.size_of(f"{self._folder}/{digest}", deadline) != path.stat().st_size
+            file.digest: file.path.stat().st_blocks * 512
+            for file in files
+            if link.size_of(self._remote(file), deadline) != file.path.stat().st_size
         }
         with self._lock:
             planned = {**wanted, **self._planned}
@@ -113,59 +107,53 @@ class ImageStore:
             self._root, lambda: self._sizes(link, deadline, 1, "spare")[0], deadline
         )
 
-    def put(self, local: Path, digest: str, link: Link, log: NodeLog, deadline: Deadline) -> str:
+    def put(self, file: StoredFile, link: Link, log: NodeLog, deadline: Deadline) -> str:
         """Upload the file if the host does not have it, and return its path there.
 
         Blocks while another node sends the same content, and while another dispatcher fills the
         store.  Raises `InfrastructureError` if there is no room or the upload fails.
         """
         with self._lock:
-            entry = self._entries[digest]
+            entry = self._entries[file.digest]
             if log.node not in entry.used_by:
                 entry.used_by.append(log.node)
-        entry.size = local.stat().st_size
+        entry.size = file.path.stat().st_size
 
         def send() -> str:
-            remote = f"{self._folder}/{digest}"
-            entry.bytes_sent += self._ensure(local, remote, digest, link, log, deadline)
-            return remote
+            entry.bytes_sent += self._ensure(file, link, log, deadline)
+            return self._remote(file)
 
-        return self._sent.get(digest, send, deadline)
+        return self._sent.get(file.digest, send, deadline)
 
-    def _ensure(
-        self,
-        local: Path,
-        remote: str,
-        digest: str,
-        link: Link,
-        log: NodeLog,
-        deadline: Deadline,
-    ) -> int:
+    def _remote(self, file: StoredFile) -> str:
+        """Return the path of the file on the host."""
+        return f"{self._folder}/{file.digest}"
+
+    def _ensure(self, file: StoredFile, link: Link, log: NodeLog, deadline: Deadline) -> int:
         """Upload the file if the host does not have it; return the number of bytes sent."""
-        if self._claim(local, digest, link, log, deadline):
+        if self._claim(file, link, log, deadline):
             return 0
         supervisor = Supervisor(job_folder(self._root, self._job))
         # The lock is on the folder itself, so no lock file is left behind.
         lock = ["env", supervisor.mark(log.node), *sh_command("vms/hold_store.sh", self._folder)]
         with _held(lock, link, log, deadline):
-            if self._claim(local, digest, link, log, deadline):
+            if self._claim(file, link, log, deadline):
                 return 0
-            self._make_room(local, link, deadline)
-            return self._send(local, remote, digest, link, log, deadline)
+            self._make_room(file, link, deadline)
+            return self._send(file, link, log, deadline)
 
-    def _claim(
-        self, local: Path, digest: str, link: Link, log: NodeLog, deadline: Deadline
-    ) -> bool:
+    def _claim(self, file: StoredFile, link: Link, log: NodeLog, deadline: Deadline) -> bool:
         """Return whether the host has the file; it then stays until the job ends.
 
         Blocks while the host checks a file that a power cut may have damaged, and logs a warning if
         it was.
         """
-        match self._ask(link, deadline, "claim", digest, self._job).split():
+        match self._ask(link, deadline, "claim", file.digest, self._job).split():
             case [said, size] if said == _STORED:
-                return size == str(local.stat().st_size)
+                return size == str(file.path.stat().st_size)
             case [said] if said == _DAMAGED:
-                text = f"the host's copy of {local.name} was damaged, as by a power cut: sending it"
+                name = file.path.name
+                text = f"the host's copy of {name} was damaged, as by a power cut: sending it"
                 log.warning("store", text)
         return False
 
@@ -193,37 +181,25 @@ class ImageStore:
                 for digest, entry in self._entries.items()
             )
 
-    def _send(
-        self,
-        local: Path,
-        remote: str,
-        digest: str,
-        link: Link,
-        log: NodeLog,
-        deadline: Deadline,
-    ) -> int:
+    def _send(self, file: StoredFile, link: Link, log: NodeLog, deadline: Deadline) -> int:
         """Upload the file under a name of its own, check it, and give it its final name.
 
         Returns the number of bytes sent.  Removes the upload if any of that fails.
         """
-        size = local.stat().st_size
-        log.event("state", f"uploading {local.name}", state=f"uploading {local.name}")
-        part = f"{remote}.part-{self._job}-{log.node}"
+        name, size = file.path.name, file.path.stat().st_size
+        log.event("state", f"uploading {name}", state=f"uploading {name}")
+        part = f"{self._remote(file)}.part-{self._job}-{log.node}"
         try:
             sent = link.put(
-                local,
+                file.path,
                 part,
                 deadline,
                 lambda done: log.debug(
-                    "progress",
-                    f"{local.name}: {done}/{size}",
-                    what=local.name,
-                    done=done,
-                    total=size,
+                    "progress", f"{name}: {done}/{size}", what=name, done=done, total=size
                 ),
             )
-            self._check_arrival(local, part, digest, link, deadline)
-            self._ask(link, deadline, "keep", part, digest)
+            self._check_arrival(file, part, link, deadline)
+            self._ask(link, deadline, "keep", part, file.digest)
         except BaseException as error:
             # If the host is out of reach, its supervisor removes the upload later.
             with suppress(VMGroupError):
@@ -235,14 +211,12 @@ class ImageStore:
             raise
         return sent
 
-    def _check_arrival(
-        self, local: Path, part: str, digest: str, link: Link, deadline: Deadline
-    ) -> None:
+    def _check_arrival(self, file: StoredFile, part: str, link: Link, deadline: Deadline) -> None:
         """Raise `InfrastructureError` if the upload is damaged; a host may lack ``sha256sum``."""
         found = link.run_again(["sha256sum", part], deadline)
-        if found.status != 0 or found.output.split()[:1] == [digest]:
+        if found.status != 0 or found.output.split()[:1] == [file.digest]:
             return
-        raise InfrastructureError(f"{local.name} arrived damaged on the host")
+        raise InfrastructureError(f"{file.path.name} arrived damaged on the host")
 
     def _with_room(self, message: str, link: Link) -> InfrastructureError:
         """Return the error of a failed upload with the free room: SFTP servers do not report it."""
@@ -252,23 +226,23 @@ class ImageStore:
             message = f"{message} ({free >> 20} MiB are free below {self._folder})"
         return InfrastructureError(message, hint="is the host's disk full, or broken?")
 
-    def _make_room(self, local: Path, link: Link, deadline: Deadline) -> None:
-        """Make room for `local`, if necessary by removing files that no job uses.
+    def _make_room(self, file: StoredFile, link: Link, deadline: Deadline) -> None:
+        """Make room for `file`, if necessary by removing files that no job uses.
 
         Raises `InfrastructureError` if that is not enough.
         """
-        needed = local.stat().st_blocks * 512
+        name, needed = file.path.name, file.path.stat().st_blocks * 512
         free, used, limit = self._make_room_for(needed, link, deadline)
         if needed > free:
             raise InfrastructureError(
                 f"the host's disk has {free >> 20} MiB free below {self._folder}, "
-                f"{local.name} needs {needed >> 20} MiB",
+                f"{name} needs {needed >> 20} MiB",
                 hint="give the host's image more room",
             )
         if used + needed > limit:
             raise InfrastructureError(
                 f"the host's image store may have {limit >> 20} MiB, running jobs use "
-                f"{used >> 20} MiB of it, {local.name} needs {needed >> 20} MiB",
+                f"{used >> 20} MiB of it, {name} needs {needed >> 20} MiB",
                 hint="raise vm_store_limit of the host, or run fewer jobs on it at a time",
             )
 

@@ -13,7 +13,8 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.ssh import dial
-from lava_vmgroup.vms.store import ImageStore, digest_of
+from lava_vmgroup.vms.store import ImageStore
+from lava_vmgroup.vms.stored_file import stored
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 from tests.integration.test_whole_jobs import job
 from tests.support.local_lab import guest, guest_actions, local_lab, only_programs, write_job
@@ -60,13 +61,13 @@ class Jobs:
             local.write_bytes(os.urandom(MIB))
         store = ImageStore(str(self.root), job, limit_mib)
         with dial(self.host.address, self.host.key, soon()) as link:
-            path = store.put(local, digest_of(local, soon()), link, NodeLog(f"vm-{job}"), soon())
+            path = store.put(stored(local, soon()), link, NodeLog(f"vm-{job}"), soon())
         assert Path(path).read_bytes() == local.read_bytes()
         return store.uploads()[0].bytes_sent
 
     def stored(self, image: str) -> Path:
         """An image's file on the host."""
-        return self.root / "sha256" / digest_of(self.images[image], soon())
+        return self.root / "sha256" / stored(self.images[image], soon()).digest
 
     @property
     def kept(self) -> set[str]:

@@ -16,7 +16,8 @@ from lava_vmgroup.base.log import LOGGER, NodeLog
 from lava_vmgroup.connections.link import Link
 from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.ssh_keys import JobKey
-from lava_vmgroup.vms.store import ImageStore, digest_of
+from lava_vmgroup.vms.store import ImageStore
+from lava_vmgroup.vms.stored_file import StoredFile, stored
 from tests.support.sshd import Server
 
 
@@ -134,12 +135,12 @@ def test_store_takes_each_content_once(sshd: Server, tmp_path: Path) -> None:
     image = tmp_path / "vm.img"
     image.write_bytes(b"image" * 100_000)
     store = ImageStore(str(tmp_path / "store"), "job")
-    digest = digest_of(image, soon())
+    file = stored(image, soon())
     paths: list[str] = []
 
     def put(name: str) -> None:
         with dial(sshd.address, sshd.key, soon()) as link:
-            paths.append(store.put(image, digest, link, NodeLog(name), soon()))
+            paths.append(store.put(file, link, NodeLog(name), soon()))
 
     threads = [threading.Thread(target=put, args=(f"vm{number}",)) for number in range(4)]
     for thread in threads:
@@ -148,7 +149,7 @@ def test_store_takes_each_content_once(sshd: Server, tmp_path: Path) -> None:
         thread.join()
 
     (upload,) = store.uploads()
-    assert set(paths) == {f"{tmp_path}/store/sha256/{digest}"}
+    assert set(paths) == {f"{tmp_path}/store/sha256/{file.digest}"}
     assert Path(paths[0]).read_bytes() == image.read_bytes()
     assert (upload.size, upload.bytes_sent) == (500_000, 500_000)
     assert sorted(upload.used_by) == ["vm0", "vm1", "vm2", "vm3"]
@@ -157,11 +158,11 @@ def test_store_takes_each_content_once(sshd: Server, tmp_path: Path) -> None:
 def test_store_uses_what_the_host_has_from_before(link: Link, tmp_path: Path) -> None:
     image = tmp_path / "vm.img"
     image.write_bytes(b"image" * 1000)
-    digest = digest_of(image, soon())
-    ImageStore(str(tmp_path / "store"), "job1").put(image, digest, link, NodeLog("vm1"), soon())
+    file = stored(image, soon())
+    ImageStore(str(tmp_path / "store"), "job1").put(file, link, NodeLog("vm1"), soon())
     second = ImageStore(str(tmp_path / "store"), "job2")
 
-    second.put(image, digest, link, NodeLog("vm1"), soon())
+    second.put(file, link, NodeLog("vm1"), soon())
 
     assert [upload.bytes_sent for upload in second.uploads()] == [0]
 
@@ -189,7 +190,7 @@ def test_broken_upload_leaves_nothing_in_the_store(link: Link, tmp_path: Path) -
     LOGGER.addHandler(handler)
     try:
         with pytest.raises(PeerFailed, match="stop"):
-            store.put(image, "digest", link, NodeLog("vm1"), soon(token))
+            store.put(StoredFile(path=image, digest="digest"), link, NodeLog("vm1"), soon(token))
     finally:
         LOGGER.removeHandler(handler)
         LOGGER.setLevel(level)

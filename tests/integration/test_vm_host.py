@@ -18,7 +18,8 @@ from lava_vmgroup.vms.facts import HostFacts
 from lava_vmgroup.vms.folder import VMFolder
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import Offer
-from lava_vmgroup.vms.store import ImageStore, digest_of
+from lava_vmgroup.vms.store import ImageStore
+from lava_vmgroup.vms.stored_file import StoredFile, stored
 from tests.support.sshd import Server
 from tests.support.supervised import supervised
 
@@ -102,19 +103,19 @@ def store(tmp_path: Path, job: str = "job") -> ImageStore:
     return ImageStore(str(tmp_path / "store"), job)
 
 
-def image_in(tmp_path: Path) -> tuple[Path, str]:
+def image_in(tmp_path: Path) -> StoredFile:
     image = tmp_path / "vm.img"
     image.write_bytes(os.urandom(3_000_000))
-    return image, digest_of(image, soon())
+    return stored(image, soon())
 
 
 def test_image_that_several_processes_want_is_sent_by_one(sshd: Server, tmp_path: Path) -> None:
-    image, digest = image_in(tmp_path)
+    image = image_in(tmp_path)
     stores = [store(tmp_path) for _ in range(4)]
 
     def put(number: int) -> None:
         with dial(sshd.address, sshd.key, soon()) as own:
-            stores[number].put(image, digest, own, NodeLog(f"vm{number}"), soon())
+            stores[number].put(image, own, NodeLog(f"vm{number}"), soon())
 
     threads = [threading.Thread(target=put, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -123,13 +124,13 @@ def test_image_that_several_processes_want_is_sent_by_one(sshd: Server, tmp_path
         thread.join()
 
     sent = [upload.bytes_sent for one in stores for upload in one.uploads()]
-    assert sorted(sent) == [0, 0, 0, image.stat().st_size]
-    assert (tmp_path / "store/sha256" / digest).read_bytes() == image.read_bytes()
-    assert [path.name for path in (tmp_path / "store/sha256").iterdir()] == [digest]
+    assert sorted(sent) == [0, 0, 0, image.path.stat().st_size]
+    assert (tmp_path / "store/sha256" / image.digest).read_bytes() == image.path.read_bytes()
+    assert [path.name for path in (tmp_path / "store/sha256").iterdir()] == [image.digest]
 
 
 def test_wait_for_another_process_has_an_end(sshd: Server, link: Link, tmp_path: Path) -> None:
-    image, digest = image_in(tmp_path)
+    image = image_in(tmp_path)
     folder = tmp_path / "store/sha256"
     folder.mkdir(parents=True)
 
@@ -138,31 +139,31 @@ def test_wait_for_another_process_has_an_end(sshd: Server, link: Link, tmp_path:
         words = ["flock", str(folder), "sh", "-c", "echo held; cat"]
         assert stack.enter_context(other.holding(words, soon())) == "held"
         with pytest.raises(DeadlineExpired):
-            store(tmp_path).put(image, digest, link, NodeLog("vm1"), soon(1.5))
+            store(tmp_path).put(image, link, NodeLog("vm1"), soon(1.5))
 
-    store(tmp_path).put(image, digest, link, NodeLog("vm1"), soon())
-    assert (folder / digest).stat().st_size == image.stat().st_size
+    store(tmp_path).put(image, link, NodeLog("vm1"), soon())
+    assert (folder / image.digest).stat().st_size == image.path.stat().st_size
 
 
 def test_host_without_locks_takes_the_same_image_twice(
     link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lava_vmgroup.vms.store._LOCK", "echo none")
-    image, digest = image_in(tmp_path)
+    image = image_in(tmp_path)
 
-    path = store(tmp_path).put(image, digest, link, NodeLog("vm1"), soon())
+    path = store(tmp_path).put(image, link, NodeLog("vm1"), soon())
 
-    assert Path(path).read_bytes() == image.read_bytes()
+    assert Path(path).read_bytes() == image.path.read_bytes()
 
 
 def test_image_for_which_the_disk_has_no_room_is_refused_with_the_reason(
     sshd: Server, link: Link, tmp_path: Path
 ) -> None:
-    image, digest = image_in(tmp_path)
+    image = image_in(tmp_path)
     sshd.limit_files(1_000_000)
 
     with pytest.raises(InfrastructureError, match=r"MiB are free below .*store/sha256") as caught:
-        store(tmp_path).put(image, digest, link, NodeLog("vm1"), soon())
+        store(tmp_path).put(image, link, NodeLog("vm1"), soon())
 
     assert "full" in str(caught.value.hint)
     assert list((tmp_path / "store/sha256").iterdir()) == []

@@ -22,10 +22,10 @@ from lava_vmgroup.vms.backends.qemu_kernel import check_kernel, fitting_tree, wi
 from lava_vmgroup.vms.backends.qemu_plan import VMPlan, qemu_ended
 from lava_vmgroup.vms.backends.qemu_probe import accelerator_of
 from lava_vmgroup.vms.folder import LAUNCH, VMFolder, launch_program
-from lava_vmgroup.vms.images import stored
 from lava_vmgroup.vms.load import Deployed, Load
 from lava_vmgroup.vms.network import HOOK
 from lava_vmgroup.vms.reached import ReachedHost
+from lava_vmgroup.vms.stored_file import stored
 
 
 class Driver(Backend):

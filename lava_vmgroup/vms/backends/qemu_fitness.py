@@ -85,9 +85,8 @@ def check_host(
     needs = needs_of(job, config, facts, wanted_mib, wants_firmware=load.needs_firmware)
     findings = look(needs, facts)
     refuse(findings)
-    files = [(file.digest, file.path) for file in load.files]
     free = host.store.room(facts.free_bytes, at.link, deadline)
-    needed = host.store.plan(files, free, at.link, deadline)
+    needed = host.store.plan(load.files, free, at.link, deadline)
     findings.append(disk(needed, load.disk_size, free, host.offer.folder))
     refuse(findings)
     for one in findings:

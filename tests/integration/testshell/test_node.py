@@ -38,7 +38,7 @@ from lava_vmgroup.systems.system import System
 from lava_vmgroup.testdefs.definition import parse_definition
 from lava_vmgroup.testdefs.overlay import OverlayTest
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
-from lava_vmgroup.vms.images import StoredFile
+from lava_vmgroup.vms.stored_file import StoredFile
 from tests.support.scripted import silent_stream
 
 LIMIT_S = 60.0

@@ -11,9 +11,9 @@ from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.vms.backends import Backend
 from lava_vmgroup.vms.folder import CONSOLE, VMFolder
-from lava_vmgroup.vms.images import stored
 from lava_vmgroup.vms.load import Deployed, Load
 from lava_vmgroup.vms.reached import ReachedHost
+from lava_vmgroup.vms.stored_file import stored
 
 GUEST = """
 import os, pty, sys

@@ -30,9 +30,10 @@ from lava_vmgroup.runner.group import GroupRun
 from lava_vmgroup.vms.facts import FIRMWARE, Arch
 from lava_vmgroup.vms.folder import VMFolder
 from lava_vmgroup.vms.host import VMHost
-from lava_vmgroup.vms.images import ImageLibrary, PreparedImage, StoredFile
+from lava_vmgroup.vms.images import ImageLibrary, PreparedImage
 from lava_vmgroup.vms.introduction import Offer
 from lava_vmgroup.vms.store import ImageStore
+from lava_vmgroup.vms.stored_file import StoredFile
 from tests.unit.vms.backends.test_qemu_kernel import ARM64
 from tests.unit.vms.backends.test_qemu_preflight import BOARD
 from tests.unit.vms.backends.test_qemu_probe import Qemu
@@ -93,7 +94,7 @@ def make_vm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeVM:
         (VMNode, "_meet_host", lambda *_: host),
         (ImageStore, "room", nothing),
         (ImageStore, "plan", lambda *_: 0),
-        (ImageStore, "put", lambda _self, path, *_: f"/store/{path.name}"),
+        (ImageStore, "put", lambda _self, file, *_: f"/store/{file.path.name}"),
         (VMFolder, "make", nothing),
         (VMFolder, "add_layer", nothing),
         (VMFolder, "remove", nothing),

@@ -22,7 +22,7 @@ from lava_vmgroup.systems.shell_run import ShellRun
 from lava_vmgroup.systems.system import System
 from lava_vmgroup.testdefs.overlay import OverlaySpec
 from lava_vmgroup.testshell.runs import RunRecorder
-from lava_vmgroup.vms.images import StoredFile
+from lava_vmgroup.vms.stored_file import StoredFile
 from tests.support.scripted import silent_stream
 from tests.unit.testshell.test_records import TEST
 
