@@ -12,6 +12,7 @@ import pytest
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError
 from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.base.shell_programs import sh_command
 from lava_vmgroup.connections.link import Link
 from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.vms.facts import HostFacts
@@ -148,7 +149,10 @@ def test_wait_for_another_process_has_an_end(sshd: Server, link: Link, tmp_path:
 def test_host_without_locks_takes_the_same_image_twice(
     link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lava_vmgroup.vms.store._LOCK", "echo none")
+    def without_flock(name: str, *words: str) -> list[str]:
+        return ["echo", "none"] if name == "vms/hold_store.sh" else sh_command(name, *words)
+
+    monkeypatch.setattr("lava_vmgroup.vms.store.sh_command", without_flock)
     image = image_in(tmp_path)
 
     path = store(tmp_path).put(image, link, NodeLog("vm1"), soon())
