@@ -25,7 +25,7 @@ from lava_vmgroup.deploy.boot_entries import (
 from lava_vmgroup.deploy.filesystems import FileSystem
 from lava_vmgroup.deploy.grub_config import default_of, grub
 from lava_vmgroup.deploy.root_device import Layout, layout_of
-from lava_vmgroup.deploy.unpack import Unpack, unpack, wants_unpacking
+from lava_vmgroup.deploy.unpack import Unpack, Unpacking, unpack, wants_unpacking
 
 _CONFIG_LIMIT = 1 << 20
 _MAX_ENTRIES = 100
@@ -203,4 +203,10 @@ def _plain(kernel: Path, name: str, folder: Path, deadline: Deadline, warnings: 
     title = f"the kernel in {name}"
     if not wants_unpacking(kernel, title, Unpack.KERNEL, deadline):
         return kernel
-    return unpack(kernel, title, folder, deadline, lambda *_: deadline.check(), warnings.append)
+    unpacking = Unpacking(
+        name=title,
+        deadline=deadline,
+        tell=lambda *_: deadline.check(),
+        warn=warnings.append,
+    )
+    return unpack(kernel, folder, unpacking)

@@ -29,7 +29,7 @@ from lava_vmgroup.deploy.layers import layer_of_file
 from lava_vmgroup.deploy.part import Part, Version
 from lava_vmgroup.deploy.recognition import check_is_disk, check_is_no_page
 from lava_vmgroup.deploy.sizes import check_is_whole
-from lava_vmgroup.deploy.unpack import SUFFIXES, Unpack, unpack, wants_unpacking
+from lava_vmgroup.deploy.unpack import SUFFIXES, Unpack, Unpacking, unpack, wants_unpacking
 from lava_vmgroup.job.reference import FileReference
 
 if TYPE_CHECKING:
@@ -287,7 +287,8 @@ class JobFiles:
                 def warn(words: str) -> None:
                     warnings.append(f"{name}: {words}")
 
-                made = unpack(path, name, scratch, deadline, progress, warn)
+                unpacking = Unpacking(name=name, deadline=deadline, tell=progress, warn=warn)
+                made = unpack(path, scratch, unpacking)
                 _tell(warnings, log)
                 self._cache.note(digest, {"warnings": warnings})
                 return self._cache.add(Area.UNPACKED, digest, made)

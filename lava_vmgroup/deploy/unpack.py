@@ -13,6 +13,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -107,20 +108,24 @@ def wants_unpacking(path: Path, name: str, purpose: Unpack, deadline: Deadline) 
     return is_bootable(inner) or layer_of(inner) is Layer.ZBOOT
 
 
-def unpack(
-    source: Path,
-    name: str,
-    scratch: Path,
-    deadline: Deadline,
-    tell: Tell,
-    warn: Callable[[str], None],
-) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacking:
+    """The unpacking of one file, for all of its layers."""
+
+    name: str
+    """The file's name in messages."""
+    deadline: Deadline
+    tell: Tell
+    """Called with the progress in a layer."""
+    warn: Callable[[str], None]
+    """Called with the message of a program that ignores a part of the file."""
+
+
+def unpack(source: Path, scratch: Path, unpacking: Unpacking) -> Path:
     """Unpack a file layer by layer into the folder `scratch`, and return the unpacked file.
 
-    Blocks of zeros become holes.  `name` is for messages.  Calls `tell` with the progress in a
-    layer, and `warn` with the message of a program that ignores a part of the file.  A file that is
-    not packed is returned itself.  Raises `JobError` if it is damaged, packed too many times, or an
-    archive that has no single image.
+    Blocks of zeros become holes.  A file that is not packed is returned itself.  Raises `JobError`
+    if it is damaged, packed too many times, or an archive that has no single image.
     """
     path = source
     for depth in range(_MAX_LAYERS):
@@ -128,55 +133,43 @@ def unpack(
         if layer is None:
             return path
         target = scratch / f"layer{depth}"
-        with damage_reported(name):
-            _unpack_layer(layer, path, name, target, deadline, tell, warn)
+        with damage_reported(unpacking.name):
+            _unpack_layer(layer, path, target, unpacking)
         if path != source:
             path.unlink()
         path = target
-    raise JobError(f"{name} is packed more than {_MAX_LAYERS} times")
+    raise JobError(f"{unpacking.name} is packed more than {_MAX_LAYERS} times")
 
 
-def _unpack_layer(
-    layer: Layer,
-    path: Path,
-    name: str,
-    target: Path,
-    deadline: Deadline,
-    tell: Tell,
-    warn: Callable[[str], None],
-) -> None:
+def _unpack_layer(layer: Layer, path: Path, target: Path, unpacking: Unpacking) -> None:
     match layer:
         case Layer.QCOW2:
-            _convert(path, name, target, deadline)
+            _convert(path, unpacking.name, target, unpacking.deadline)
         case Layer.ANDROID_SPARSE:
-            _expand(path, name, target, deadline)
+            _expand(path, unpacking.name, target, unpacking.deadline)
         case Layer.ZIP:
-            _unpack_zip(path, name, target, tell)
+            _unpack_zip(path, unpacking.name, target, unpacking.tell)
         case Layer.ZBOOT:
-            _take_payload(path, name, target)
+            _take_payload(path, unpacking.name, target)
         case _:
-            _unpack_stream(path, name, target, deadline, tell, warn)
+            _unpack_stream(path, target, unpacking)
 
 
-def _unpack_stream(
-    path: Path,
-    name: str,
-    target: Path,
-    deadline: Deadline,
-    tell: Tell,
-    warn: Callable[[str], None],
-) -> None:
+def _unpack_stream(path: Path, target: Path, unpacking: Unpacking) -> None:
     """Decompress a file; if an archive is inside, take the image out of it."""
     size = path.stat().st_size
-    with path.open("rb", buffering=0) as file, decompressed(file, deadline, warn) as stream:
+    with (
+        path.open("rb", buffering=0) as file,
+        decompressed(file, unpacking.deadline, unpacking.warn) as stream,
+    ):
 
         def tell_position() -> None:
-            tell(min(os.lseek(file.fileno(), 0, os.SEEK_CUR), size), size)
+            unpacking.tell(min(os.lseek(file.fileno(), 0, os.SEEK_CUR), size), size)
 
         is_tar = layer_of(stream.peek(HEAD)) is Layer.TAR
-        image = limited(stream, name, MAX_UNPACKED)
+        image = limited(stream, unpacking.name, MAX_UNPACKED)
         if is_tar:
-            _unpack_tar(image, name, target, tell_position)
+            _unpack_tar(image, unpacking.name, target, tell_position)
             while stream.read(_BUFFER):  # read to the end, as damage behind the archive counts, too
                 tell_position()
         else:

@@ -51,9 +51,13 @@ def soon() -> Deadline:
 
 def as_image(path: Path, folder: Path) -> None:
     """As a disk image of a job."""
-    unpack.unpack(
-        path, path.name, folder, soon(), Progress(NodeLog(), "image", soon()), lambda _: None
+    unpacking = unpack.Unpacking(
+        name=path.name,
+        deadline=soon(),
+        tell=Progress(NodeLog(), "image", soon()),
+        warn=lambda _: None,
     )
+    unpack.unpack(path, folder, unpacking)
 
 
 def as_bootable(path: Path, folder: Path) -> None:
