@@ -16,7 +16,7 @@ from lava_vmgroup.boards import bootloader
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.ssh_keys import JobKey
-from lava_vmgroup.console.access import open_to_ssh
+from lava_vmgroup.console.access import KeyOwner, open_to_ssh
 from lava_vmgroup.console.login import Login
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deploy.disk import write_disk
@@ -83,15 +83,8 @@ class Driver(bootloader.Driver):
 
     def _write(self, image: Path, disk: str, shell: Shell, deadline: Deadline) -> None:
         setup = self._setup
-        opened = open_to_ssh(
-            shell,
-            setup.config,
-            setup.dispatcher.lava_server_ip,
-            JobKey(),
-            setup.job,
-            log=self._log,
-            deadline=deadline,
-        )
+        owner = KeyOwner(ip=setup.dispatcher.lava_server_ip, key=JobKey(), job=setup.job)
+        opened = open_to_ssh(shell, setup.config, owner, log=self._log, deadline=deadline)
         self._log.event("state", f"writing {image.name} to {disk}", state="writing the disk")
         access = opened.access
         with dial(

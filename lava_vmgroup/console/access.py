@@ -34,6 +34,19 @@ _OPENWRT_KEYS_FILE = "/etc/dropbear/authorized_keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOwner:
+    """The dispatcher, which logs in to a system with its key."""
+
+    ip: str
+    """The dispatcher's address."""
+    key: JobKey
+    job: str
+    """The group's unique name; it marks the key on the system."""
+    claim: str = ""
+    """A file on the system.  If it does not appear in time, a watch there removes the key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """A system that accepts the job's key."""
 
@@ -43,27 +56,17 @@ class Opened:
 
 
 def open_to_ssh(
-    shell: Shell,
-    config: DeviceConfig,
-    server_ip: str,
-    key: JobKey,
-    job: str,
-    *,
-    claim: str = "",
-    log: NodeLog,
-    deadline: Deadline,
+    shell: Shell, config: DeviceConfig, owner: KeyOwner, *, log: NodeLog, deadline: Deadline
 ) -> Opened:
-    """Find the way to reach the system, and authorize `key`, marked as the key of `job`.
+    """Find the way to reach the system, and authorize the key of `owner`.
 
-    `server_ip` is the dispatcher's address.  If the file `claim` does not appear on the system in
-    time, a watch there removes the key.  Raises `InfrastructureError` when the system has no SSH
-    server or the key cannot be added, and `DeadlineExpired` when it has no address or no host keys
-    in time.
+    Raises `InfrastructureError` when the system has no SSH server or the key cannot be added, and
+    `DeadlineExpired` when it has no address or no host keys in time.
     """
     if not read_host_keys(shell, deadline.sub("the host's SSH keys", _SSHD_S)):
         check_server(shell, deadline)
     log.event("state", "looking for the host's address", state="waiting for network")
-    ip = find_address(shell, server_ip, deadline.sub("the host's network", _NETWORK_S))
+    ip = find_address(shell, owner.ip, deadline.sub("the host's network", _NETWORK_S))
     host, port = config.ssh_host or ip, config.ssh_port
     host_keys = await_host_keys(
         shell,
@@ -71,9 +74,9 @@ def open_to_ssh(
         deadline.sub("the host's SSH keys", _SSHD_S),
     )
     limit = deadline.sub("authorizing the job's key", _SSHD_S)
-    rules = _rules(shell, config.ssh_username, server_ip, limit)
+    rules = _rules(shell, config.ssh_username, owner.ip, limit)
     keys_file = _keys_file(rules, config.ssh_username)
-    _authorize(shell, key, job, claim, keys_file, limit)
+    _authorize(shell, owner, keys_file, limit)
     address = Address(
         host=host,
         port=port,
@@ -82,7 +85,7 @@ def open_to_ssh(
         patience_s=config.host_heartbeat_timeout,
     )
     why_refused = _why_refused(rules, config.ssh_username)
-    access = Access(address=address, key=key, keys_file=keys_file, why_refused=why_refused)
+    access = Access(address=address, key=owner.key, keys_file=keys_file, why_refused=why_refused)
     return Opened(ip=ip, access=access)
 
 
@@ -119,18 +122,16 @@ def _why_refused(rules: Mapping[str, str], user: str) -> str:
     return ""
 
 
-def _authorize(
-    shell: Shell, key: JobKey, job: str, claim: str, keys_file: str, deadline: Deadline
-) -> None:
+def _authorize(shell: Shell, owner: KeyOwner, keys_file: str, deadline: Deadline) -> None:
     file = _quoted(keys_file)
     # The system has just started, so no running job uses a key that is here already.
     shell.run(f"sed -i '/ {_MARK}[^ ]*$/d' {file} 2>/dev/null", deadline)
     # The other keys follow, as a console may not accept so long a line.
-    first, *others = map(shlex.quote, key.authorized_lines(f"{_MARK}{job}"))
+    first, *others = map(shlex.quote, owner.key.authorized_lines(f"{_MARK}{owner.job}"))
     folder = _quoted(str(PurePosixPath(keys_file).parent))
-    ours = shlex.quote(f" {_MARK}{job.replace('.', '[.]')}$")
+    ours = shlex.quote(f" {_MARK}{owner.job.replace('.', '[.]')}$")
     looks = str(round(_UNCLAIMED_S * deadline.scale))
-    words = (file, folder, first, ours, shlex.quote(claim), looks)
+    words = (file, folder, first, ours, shlex.quote(owner.claim), looks)
     status, output = shell.run(typed_program("console/authorize_key.sh", *words), deadline)
     if status != 0:
         said = output.splitlines()

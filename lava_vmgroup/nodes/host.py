@@ -26,7 +26,7 @@ from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.link import Link
 from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.ssh_access import Access
-from lava_vmgroup.console.access import open_to_ssh
+from lava_vmgroup.console.access import KeyOwner, open_to_ssh
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.job.expansion import IMAGE_COMMANDS
@@ -251,16 +251,13 @@ class HostNode(Node):
             link.check_run(words, limit, stdin=lines.encode())
 
     def _make_access(self, shell: Shell, deadline: Deadline) -> Access:
-        opened = open_to_ssh(
-            shell,
-            self._device,
-            self.shared.lab.dispatcher.lava_server_ip,
-            self.shared.key,
-            self._group,
+        owner = KeyOwner(
+            ip=self.shared.lab.dispatcher.lava_server_ip,
+            key=self.shared.key,
+            job=self._group,
             claim=self._supervisor.owner,
-            log=self.log,
-            deadline=deadline,
         )
+        opened = open_to_ssh(shell, self._device, owner, log=self.log, deadline=deadline)
         self.attributes["host_ip"] = opened.ip
         return opened.access
 

@@ -13,7 +13,7 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.console import access
-from lava_vmgroup.console.access import Opened, open_to_ssh
+from lava_vmgroup.console.access import KeyOwner, Opened, open_to_ssh
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
@@ -57,9 +57,8 @@ def shell(tmp_path: Path, home: Path) -> Iterator[Shell]:
 
 def opened(shell: Shell, key: JobKey, claim: str = "", **keys: str) -> Opened:
     config = DeviceConfig(hostname="board01", **keys)  # type: ignore[arg-type]
-    return open_to_ssh(
-        shell, config, SERVER, key, "1.x", claim=claim, log=NodeLog(), deadline=soon()
-    )
+    owner = KeyOwner(ip=SERVER, key=key, job="1.x", claim=claim)
+    return open_to_ssh(shell, config, owner, log=NodeLog(), deadline=soon())
 
 
 def processes(home: Path) -> list[str]:

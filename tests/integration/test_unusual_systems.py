@@ -20,7 +20,7 @@ from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.console import access
-from lava_vmgroup.console.access import Opened, open_to_ssh
+from lava_vmgroup.console.access import KeyOwner, Opened, open_to_ssh
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
@@ -75,9 +75,8 @@ def system(
 
 def opened(shell: Shell, key: JobKey | None = None, server: str = SERVER, **keys: object) -> Opened:
     config = DeviceConfig(hostname="board01", **keys)  # type: ignore[arg-type]
-    return open_to_ssh(
-        shell, config, server, key or JobKey(), "1", claim="", log=NodeLog(), deadline=soon()
-    )
+    owner = KeyOwner(ip=server, key=key or JobKey(), job="1")
+    return open_to_ssh(shell, config, owner, log=NodeLog(), deadline=soon())
 
 
 def own_key(file: Path) -> tuple[str, str]:
