@@ -56,9 +56,8 @@ def run(action: Action, node: Node, deadline: Deadline) -> None:
     reference = FileReference.of(action.parameters["image"])
     image = node.shared.files.fetch(reference, deadline, node.log, Unpack.DISK)
     if changes := customize.changes_of(action.parameters.get("customize", {})):
-        image = customize.customized(
-            image, changes, _partitions(node), node.shared.files, deadline, node.log
-        )
+        wanted = customize.Customization(changes=changes, numbers=_partitions(node))
+        image = customize.customized(image, wanted, node.shared.files, deadline, node.log)
     pflash = [
         node.shared.files.fetch(FileReference.of(value), deadline, node.log)
         for value in action.parameters.get("qemu_pflash", ())

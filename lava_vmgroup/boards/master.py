@@ -20,7 +20,7 @@ from lava_vmgroup.console.access import KeyOwner, open_to_ssh
 from lava_vmgroup.console.login import Login
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deploy.disk import write_disk
-from lava_vmgroup.deploy.lab_files import fetch_configured
+from lava_vmgroup.deploy.lab_files import LabFiles
 from lava_vmgroup.deploy.tftp import KernelFiles, Offer
 from lava_vmgroup.deploy.unpack import Unpack
 
@@ -43,10 +43,10 @@ class Driver(bootloader.Driver):
 
     def _master_files(self, deadline: Deadline) -> KernelFiles:
         setup, config = self._setup, self._setup.config
+        labs = LabFiles(config=config, files=setup.files, log=setup.log)
 
         def fetched(name: str, purpose: Unpack) -> Path | None:
-            key = f"master_{name}"
-            return fetch_configured(config, key, setup.files, setup.log, deadline, purpose)
+            return labs.fetch(f"master_{name}", deadline, purpose)
 
         kernel = fetched("kernel", Unpack.KERNEL)
         if kernel is None:

@@ -24,7 +24,7 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import run_configured
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.loader import Loader
-from lava_vmgroup.deploy.lab_files import fetch_configured
+from lava_vmgroup.deploy.lab_files import LabFiles
 from lava_vmgroup.deploy.tftp import KernelFiles, Offer
 
 _CONTROLLER_S = 120.0
@@ -159,9 +159,9 @@ class Driver(bootloader.Driver):
         )
         firmware = dict(self._firmware)
         if config.vexpress_uefi_path not in firmware:
-            key = "vexpress_uefi_default"
-            labs = fetch_configured(config, key, self._setup.files, self._log, deadline)
-            _replace(uefi, labs or (backup if backup.exists() else None))
+            labs = LabFiles(config=config, files=self._setup.files, log=self._log)
+            default = labs.fetch("vexpress_uefi_default", deadline)
+            _replace(uefi, default or (backup if backup.exists() else None))
         elif uefi.exists() and not backup.exists():
             _replace(backup, uefi)
         for place, source in firmware.items():

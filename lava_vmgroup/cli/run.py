@@ -31,6 +31,7 @@ from lava_vmgroup.results.summary import render
 from lava_vmgroup.results.writers import write_all
 from lava_vmgroup.runner.device_lock import exclusive
 from lava_vmgroup.runner.group import GroupRun
+from lava_vmgroup.runner.outputs import Outputs
 
 
 def run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse.Namespace) -> int:
@@ -49,16 +50,14 @@ def run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse.
             what, waiting = f"job {group.settings.name!r}", partial(pause, early)
             using.enter_context(exclusive(lab, what, output, limit_s=options.wait, pause=waiting))
             with _logs_in(output) as text:
-                run = GroupRun(
-                    group,
-                    lab,
-                    output,
-                    options.job_id or group.nodes[0].job_id,
-                    coordinator=coordinator,
+                outputs = Outputs(
+                    folder=output,
                     announce=announced.append,
                     # The consoles of a whole group would mix their lines.
                     console_copy=text.console if group.is_sub_job else None,
                 )
+                job_id = options.job_id or group.nodes[0].job_id
+                run = GroupRun(group, lab, job_id, outputs, coordinator)
                 with canceling(run.cancel):
                     while not early.empty():
                         run.cancel(early.get())

@@ -64,6 +64,14 @@ class Partitions:
     rootfs: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customization:
+    """The changes to make in an image, in their order, and where its file systems are."""
+
+    changes: tuple[Change, ...]
+    numbers: Partitions
+
+
 def problems(customize: Mapping[str, Sequence[str]], folder: Path) -> Iterator[str]:
     """Yield the problems of a ``customize`` that can be found before the job runs.
 
@@ -111,14 +119,9 @@ def changes_of(customize: Mapping[str, Sequence[str]]) -> tuple[Change, ...]:
 
 
 def customized(
-    image: Path,
-    changes: tuple[Change, ...],
-    numbers: Partitions,
-    files: JobFiles,
-    deadline: Deadline,
-    log: NodeLog,
+    image: Path, wanted: Customization, files: JobFiles, deadline: Deadline, log: NodeLog
 ) -> Path:
-    """Return a copy of `image` with the changes; nodes that want the same changes share it.
+    """Return a copy of `image` with the changes; nodes that want the same ones share it.
 
     Raises `JobError` if a change cannot be made.
     """
@@ -129,14 +132,14 @@ def customized(
             files.fetch(change.source, deadline, log)
             if isinstance(change.source, FileReference)
             else None
-            for change in changes
+            for change in wanted.changes
         ]
         copy_sparse(image, target, deadline.check)
-        opened = _Opened(target, numbers, deadline)
-        for change, source in zip(changes, sources, strict=True):
+        opened = _Opened(target, wanted.numbers, deadline)
+        for change, source in zip(wanted.changes, sources, strict=True):
             _apply(change, source, opened)
 
-    return files.derive((image.resolve(), changes, numbers), image.name, make, deadline)
+    return files.derive((image.resolve(), wanted), image.name, make, deadline)
 
 
 class _Opened:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,30 +16,33 @@ from lava_vmgroup.deploy.unpack import Unpack
 from lava_vmgroup.job.reference import FileReference
 
 
-def fetch_configured(
-    config: DeviceConfig,
-    key: str,
-    files: JobFiles,
-    log: NodeLog,
-    deadline: Deadline,
-    purpose: Unpack = Unpack.NEVER,
-) -> Path | None:
-    """Return the file that a key names by an absolute path or a URL; None if the key is empty.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabFiles:
+    """The files that keys of a device name."""
 
-    Raises `ConfigurationError` if there is no such file.
-    """
-    reference: str = getattr(config, key)
-    if not reference:
-        return None
-    if not urlsplit(reference).scheme and not Path(reference).is_absolute():
-        raise ConfigurationError(
-            f"{config.place(key)}: expected an absolute path or a URL, not {reference!r}",
-            hint="correct it there",
-        )
-    try:
-        return files.fetch(FileReference(url=reference), deadline, log, purpose)
-    except JobError as error:
-        raise ConfigurationError(
-            f"{config.place(key)}: {error.message}",
-            hint=error.hint or "name an existing file or a URL there",
-        ) from error
+    config: DeviceConfig
+    files: JobFiles
+    log: NodeLog
+
+    def fetch(self, key: str, deadline: Deadline, purpose: Unpack = Unpack.NEVER) -> Path | None:
+        """Return the file that a key names by an absolute path or a URL; None if it is empty.
+
+        Blocks while the file is downloaded and unpacked.  Raises `ConfigurationError` if there is
+        no such file.
+        """
+        reference: str = getattr(self.config, key)
+        if not reference:
+            return None
+        place = self.config.place(key)
+        if not urlsplit(reference).scheme and not Path(reference).is_absolute():
+            raise ConfigurationError(
+                f"{place}: expected an absolute path or a URL, not {reference!r}",
+                hint="correct it there",
+            )
+        try:
+            return self.files.fetch(FileReference(url=reference), deadline, self.log, purpose)
+        except JobError as error:
+            raise ConfigurationError(
+                f"{place}: {error.message}",
+                hint=error.hint or "name an existing file or a URL there",
+            ) from error

@@ -53,7 +53,7 @@ def write_image(
                 hint="use a larger card or a smaller image",
             )
         with image.open("rb") as source:
-            _write(fd, source, size, progress, deadline, sparse=room is None)
+            _write(fd, source, progress, deadline, sparse=room is None)
             _verify(fd, source, size, medium, deadline)
     except OSError as error:
         raise InfrastructureError(
@@ -194,12 +194,12 @@ def _mounts(device: Path) -> Iterator[str]:
 def _write(
     fd: int,
     source: BinaryIO,
-    size: int,
     progress: Callable[[int, int], None],
     deadline: Deadline,
     *,
     sparse: bool,
 ) -> None:
+    size = os.fstat(source.fileno()).st_size
     if sparse:
         os.ftruncate(fd, 0)
     for position, block in data_blocks(source, _BLOCK) if sparse else _all_blocks(source):

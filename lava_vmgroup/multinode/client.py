@@ -46,6 +46,16 @@ _LINES_S = 2.0
 """Seconds for which a wait that timed out asks the coordinator for the waits of the group."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """The place of one member in its group; the coordinator refuses a second one of its name."""
+
+    group_name: str
+    group_size: int
+    client_name: str
+    role: str
+
+
 @dataclass(slots=True)
 class _Contact:
     """The state of the connection to the coordinator, shared by all clients of one member."""
@@ -71,43 +81,28 @@ class MultiNodeClient:
     def __init__(
         self,
         endpoint: Endpoint,
-        *,
-        group_name: str,
-        group_size: int,
-        client_name: str,
-        role: str,
+        member: Membership,
         token: CancelToken | None = None,
         on_standstill: OnStandstill | None = None,
     ) -> None:
-        """Make the client of `client_name`; the coordinator refuses any other one of this name.
+        """Make the client of `member`.
 
         `on_standstill` makes the waits those of a test.  Such a wait raises `GroupStuck` when the
         group is at its end.
         """
         self._endpoint = endpoint
-        self._group_name = group_name
-        self._group_size = group_size
-        self._client_name = client_name
-        self._role = role
+        self._member = member
         self._token = token or CancelToken()
         self._on_standstill = on_standstill
         self._instance = secrets.token_hex(16)
         self._contact = _Contact()
-        self._log = NodeLog(client_name)
+        self._log = NodeLog(member.client_name)
 
     def with_token(
         self, token: CancelToken | None, on_standstill: OnStandstill | None = None
     ) -> MultiNodeClient:
         """Return a client of the same member with another token, for calls after a cancel."""
-        twin = MultiNodeClient(
-            self._endpoint,
-            group_name=self._group_name,
-            group_size=self._group_size,
-            client_name=self._client_name,
-            role=self._role,
-            token=token,
-            on_standstill=on_standstill,
-        )
+        twin = MultiNodeClient(self._endpoint, self._member, token, on_standstill)
         twin._instance = self._instance
         twin._contact = self._contact
         return twin
@@ -121,14 +116,16 @@ class MultiNodeClient:
         coordinator refuses the watch; the block then runs without it.
         """
         again = self._base() | {"request": Command.WATCH.value, "ends_group": ends_group}
-        first = {**again, "group_size": self._group_size}
+        first = {**again, "group_size": self._member.group_size}
         return present(self._address, first, again, on_end)
 
     def group_data(self, deadline: Deadline) -> dict[str, str]:
         """Wait until the group is complete, and return each member's role."""
-        reply = self._call(Command.GROUP_DATA, deadline, group_size=self._group_size)
+        reply = self._call(Command.GROUP_DATA, deadline, group_size=self._member.group_size)
         if reply.roles is None:
-            raise MultiNodeError(f"{self._place()} did not say who is in {self._group_name!r}")
+            raise MultiNodeError(
+                f"{self._place()} did not say who is in {self._member.group_name!r}"
+            )
         return dict(reply.roles)
 
     def send(self, message_id: str, data: Mapping[str, str], deadline: Deadline) -> None:
@@ -157,7 +154,7 @@ class MultiNodeClient:
         The member whose `sub_id` ends with ``.0`` waits for the results of all members, and gets
         them by member name.  The others get None at once.
         """
-        fields = {"bundle": bundle, "sub_id": sub_id, "group_size": self._group_size}
+        fields = {"bundle": bundle, "sub_id": sub_id, "group_size": self._member.group_size}
         message = self._wait_for(Command.AGGREGATE, deadline, **fields).message
         if not sub_id.endswith(".0"):
             return None
@@ -176,7 +173,7 @@ class MultiNodeClient:
         deadlines.
         """
         fields = {"reason": reason, "ends_group": ends_group, "canceled": canceled}
-        fields["group_size"] = self._group_size
+        fields["group_size"] = self._member.group_size
         try:
             self._call(Command.FAILED, deadline, **fields)
         except MultiNodeError as error:
@@ -190,7 +187,7 @@ class MultiNodeClient:
         A skipped member has not failed.  Return False if the coordinator refuses, as LAVA's does;
         the others then wait until their deadlines.
         """
-        fields = {"reason": reason, "group_size": self._group_size}
+        fields = {"reason": reason, "group_size": self._member.group_size}
         try:
             self._call(Command.SKIPPED, deadline, **fields)
         except MultiNodeError as error:
@@ -225,7 +222,7 @@ class MultiNodeClient:
 
     def clear(self, deadline: Deadline) -> None:
         """Leave the group; the coordinator drops it when all members have left."""
-        self._call(Command.CLEAR_GROUP, deadline, group_size=self._group_size)
+        self._call(Command.CLEAR_GROUP, deadline, group_size=self._member.group_size)
 
     def _wait_for(self, command: Command, deadline: Deadline, **fields: Any) -> Reply:
         if "messageID" in fields:
@@ -303,10 +300,10 @@ class MultiNodeClient:
             "blocksize": BLOCKSIZE,
             "poll_delay": self._endpoint.poll_delay_s,
             "host": self._endpoint.host,
-            "client_name": self._client_name,
-            "group_name": self._group_name,
+            "client_name": self._member.client_name,
+            "group_name": self._member.group_name,
             "hostname": socket.gethostname(),
-            "role": self._role,
+            "role": self._member.role,
             "hold": True,
             "instance": self._instance,
             **secret,
@@ -328,20 +325,22 @@ class MultiNodeClient:
             else f"is still not there for {command.value} ({deadline.name})"
         )
         return InfrastructureError(
-            f"{self._client_name}: {self._place()} {in_vain}: {error}",
+            f"{self._member.client_name}: {self._place()} {in_vain}: {error}",
             hint="check that the coordinator runs and can be reached",
         )
 
     def _refusal(self, request: Mapping[str, Any], reply: Reply) -> MultiNodeError:
         named = f" {request['messageID']!r}" if "messageID" in request else ""
-        what = f"{request['request']}{named} of {self._client_name}"
+        what = f"{request['request']}{named} of {self._member.client_name}"
         if reply.standstill is not None:
             return GroupStuck(f"nobody can go on: {'; '.join(reply.standstill.lines)}")
         if reply.failed:
             text = f"{what} was given up: {blame(reply.failed)}"
             return PeerFailed(text, canceled=reply.canceled)
         why = f": {reply.reason[:SHOWN]}" if reply.reason else ""
-        return MultiNodeError(f"{self._place()} refused {what} in group {self._group_name!r}{why}")
+        return MultiNodeError(
+            f"{self._place()} refused {what} in group {self._member.group_name!r}{why}"
+        )
 
 
 _WAITS = {Command.WAIT, Command.WAIT_ALL, Command.SYNC}

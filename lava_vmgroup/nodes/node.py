@@ -18,7 +18,7 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.multinode import api
-from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.multinode.client import Membership, MultiNodeClient
 from lava_vmgroup.multinode.standstill import Standstill
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.systems.console_watch import NodeWatch
@@ -26,7 +26,7 @@ from lava_vmgroup.systems.shell_run import ShellRun
 from lava_vmgroup.systems.system import System
 from lava_vmgroup.testdefs.overlay import OverlaySpec, OverlayTest, placed_bytes, trees_apart
 from lava_vmgroup.testdefs.tree import size_of
-from lava_vmgroup.testshell.calls import IfBlocked
+from lava_vmgroup.testshell.calls import GroupSide, IfBlocked
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.replies import Reply
 from lava_vmgroup.testshell.runs import RunRecorder
@@ -63,11 +63,13 @@ class Node(abc.ABC):
         """Name and role of every member of the group, once it is complete."""
         self.client = MultiNodeClient(
             shared.coordinator,
-            group_name=shared.group.target_group,
-            group_size=job.group_size,
-            client_name=name,
-            role=job.role,
-            token=token,
+            Membership(
+                group_name=shared.group.target_group,
+                group_size=job.group_size,
+                client_name=name,
+                role=job.role,
+            ),
+            token,
         )
         self._lab_config = config
         _refuse_unknown_options(job, config)
@@ -185,7 +187,7 @@ class Node(abc.ABC):
         self.log.event("state", _RUNNING, state=_RUNNING)
         try:
             with self.watch.running_tests():
-                run.run(self._answer, self.client.who_waits, deadline)
+                run.run(GroupSide(self._answer, self.client.who_waits), deadline)
         except VMGroupError:
             run.collect_after_failure(deadline)
             raise

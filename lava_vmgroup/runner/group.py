@@ -14,7 +14,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +44,7 @@ from lava_vmgroup.results.fold import (
 from lava_vmgroup.results.model import JobResult, NodeResult
 from lava_vmgroup.runner.gathering import Gathering
 from lava_vmgroup.runner.node import NodeRun
+from lava_vmgroup.runner.outputs import Outputs
 from lava_vmgroup.runner.submission import submissions_of, submitted
 from lava_vmgroup.vms.images import ImageLibrary
 from lava_vmgroup.vms.requires import questions_of
@@ -61,25 +62,16 @@ class GroupRun:
         self,
         group: Group,
         lab: Lab,
-        output: Path,
         job_id: str,
-        *,
+        outputs: Outputs,
         coordinator: Endpoint | None = None,
-        announce: Callable[[str], None] = lambda _line: None,
-        console_copy: Callable[[bytes], None] | None = None,
     ) -> None:
-        """Prepare a run that writes to `output`; without a `coordinator` it has one of its own.
-
-        `announce` is called with each line for LAVA's scheduler, `console_copy` with the bytes
-        that the consoles print.
-        """
+        """Prepare a run; without a `coordinator` it has one of its own."""
         self._group = group
         self._lab = lab
-        self._output = output
+        self._outputs = outputs
         self._job_id = job_id
         self._coordinator = coordinator
-        self._announce = announce
-        self._console_copy = console_copy
         self._log = NodeLog()
         self._inbox: queue.SimpleQueue[NodeResult | Canceled | None] = queue.SimpleQueue()
         self._tokens: list[CancelToken] = []
@@ -134,7 +126,7 @@ class GroupRun:
         )
         limit_s = shared.cleanup_s if isinstance(cause, Canceled) else _SUBMIT_S
         wishes = submissions_of(self._group, result, gathering.submitting)
-        result = submitted(result, wishes, self._output, self._inbox, limit_s, self._announce)
+        result = submitted(result, wishes, self._outputs, self._inbox, limit_s)
         if not self._group.is_sub_job:
             return result
         return replace(result, exit_status=sub_job_status(result, self._group.nodes[0].sub_id))
@@ -171,12 +163,12 @@ class GroupRun:
             group=self._group,
             lab=self._lab,
             coordinator=coordinator,
-            output=self._output,
+            output=self._outputs.folder,
             work=work,
             key=JobKey(),
             files=files,
             images=ImageLibrary(work / "images"),
-            console_copy=self._console_copy,
+            console_copy=self._outputs.console_copy,
             questions=questions_of(self._group.nodes, self._lab),
         )
 

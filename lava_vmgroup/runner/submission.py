@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from lava_vmgroup.results.fold import cause_of, exit_status_of
 from lava_vmgroup.results.model import ActionResult, JobResult, NodeResult
 from lava_vmgroup.results.writers import replace_file
 from lava_vmgroup.runner.dashboard import Submission, Submitted, submit
+from lava_vmgroup.runner.outputs import Outputs
 
 URL_FILE = "result-bundle"
 """The file in which LAVA's scheduler looks for the bundle's URL."""
@@ -55,16 +56,14 @@ def submissions_of(
 def submitted(
     result: JobResult,
     submissions: Sequence[Submission],
-    output: Path,
+    outputs: Outputs,
     inbox: queue.SimpleQueue[NodeResult | Canceled | None],
     limit_s: float,
-    announce: Callable[[str], None],
 ) -> JobResult:
     """Submit the results, and return `result` with the outcome and the bundles' URLs added.
 
     Blocks for little more than `limit_s` seconds at most; a cancel in the runner's `inbox` ends
-    it.  Calls `announce` with each line for LAVA's scheduler.  An error becomes the result's
-    cause, if it has none.
+    it.  An error becomes the result's cause, if it has none.
     """
     if not submissions:
         return result
@@ -84,10 +83,10 @@ def submitted(
     worker.join()
     errors = [one.error for one in outcomes if one.error is not None]
     urls = tuple(one.url for one in outcomes if one.url is not None)
-    errors += _keep(urls, output)
+    errors += _keep(urls, outputs.folder)
     _tell(outcomes)
     for line in _announcements(outcomes, result.job_name):
-        announce(line)
+        outputs.announce(line)
     cause = result.cause or cause_of(errors)
     return replace(
         result,

@@ -21,7 +21,7 @@ from lava_vmgroup.testdefs.overlay import (
     runner_command,
     unpacking_s,
 )
-from lava_vmgroup.testshell.calls import Answer
+from lava_vmgroup.testshell.calls import GroupSide
 from lava_vmgroup.testshell.feed import Feed
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
@@ -62,12 +62,10 @@ class ShellRun:
             limit = deadline.sub("giving each test its files", unpacking_s(size))
             place(system.shell, placing_command(spec), limit)
 
-    def run(
-        self, answer: Answer, who_waits: Callable[[], Sequence[str]], deadline: Deadline
-    ) -> None:
+    def run(self, group: GroupSide, deadline: Deadline) -> None:
         """Run the tests to their end; blocks meanwhile.  Raises as `Session.run`."""
         with self._feed(deadline) as feed:
-            session = Session(self.system.shell, self.recorder, answer, self.log, feed, who_waits)
+            session = Session(self.system.shell, self.recorder, group, self.log, feed)
             session.run(runner_command(self.spec), deadline)
 
     def collect(self, deadline: Deadline) -> None:

@@ -8,7 +8,7 @@ and the expected value.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -18,17 +18,15 @@ import yaml
 from lava_vmgroup.base import safe_yaml
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.base.place import place
-from lava_vmgroup.base.user_pattern import UserPattern, pattern_problem
+from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.results.model import Outcome
-from lava_vmgroup.testdefs.quoting import leaves_quote_open
+from lava_vmgroup.testdefs.checks import other_problems, section
 from lava_vmgroup.testdefs.schema import found, schema_problems
 from lava_vmgroup.testdefs.source import (
     Source,
     made_name,
-    parameter_problems,
     parameter_texts,
     parse_source,
-    path_problem,
 )
 
 DEFAULT_PATTERN = (
@@ -146,14 +144,7 @@ def parse_definition(text: str, *, source: str) -> TestDefinition:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise _refusal(source, [_yaml_problem(error)]) from error
     shape = schema_problems(content)
-    problems += shape
-    if isinstance(content, dict):
-        problems += _params_problems(content)
-        problems += _step_problems(content)
-        problems += _pattern_problems(_section(content, "parse"))
-        if not shape:
-            problems += _repository_problems(_section(content, "install"))
-            problems += _dependency_problems(content.get("test-case-deps", ()))
+    problems += [*shape, *other_problems(content, fits=not shape)]
     if problems:
         raise _refusal(source, problems)
     return _definition(_texts(content))
@@ -188,7 +179,7 @@ def parse_extra_metadata(text: str) -> dict[str, str]:
 
 def _definition(content: Mapping[str, Any]) -> TestDefinition:
     metadata = content["metadata"]
-    install = _section(content, "install")
+    install = section(content, "install")
     name = made_name(metadata["name"])
     renamed = f"the test is called {name}: characters of its metadata.name are not allowed"
     return TestDefinition(
@@ -200,7 +191,7 @@ def _definition(content: Mapping[str, Any]) -> TestDefinition:
         os=tuple(metadata.get("os", ())),
         devices=tuple(metadata.get("devices", ())),
         environment=tuple(metadata.get("environment", ())),
-        params=parameter_texts(_section(content, "params") or _section(content, "parameters")),
+        params=parameter_texts(section(content, "params") or section(content, "parameters")),
         keys=tuple(install.get("keys", ())),
         sources=tuple(install.get("sources", ())),
         dependencies=tuple(install.get("deps", ())),
@@ -213,7 +204,7 @@ def _definition(content: Mapping[str, Any]) -> TestDefinition:
         bzr_repositories=tuple(install.get("bzr-repos", ())),
         install_steps=tuple(install.get("steps", ())),
         run_steps=tuple(content["run"]["steps"]),
-        parse=_rules(_section(content, "parse")),
+        parse=_rules(section(content, "parse")),
         test_case_deps=tuple(map(parse_source, content.get("test-case-deps", ()))),
         expected=tuple(content.get("expected", ())),
     )
@@ -232,15 +223,6 @@ def _repository(entry: str | Mapping[str, Any]) -> RepositoryToInstall:
 
 def _refusal(source: str, problems: list[str]) -> JobError:
     return JobError(f"test definition {source}: {'; '.join(problems)}", problems=problems)
-
-
-def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return a mapping of the definition; empty if it is absent, or no mapping.
-
-    The schema reports the latter.
-    """
-    section = content.get(name)
-    return section if isinstance(section, dict) else {}
 
 
 def _yaml_problem(error: Exception) -> str:
@@ -279,10 +261,10 @@ def _without_empty_sections(content: Any) -> Any:
     """
     if not isinstance(content, dict):
         return content
-    for section in _SECTIONS:
-        inner = content.get(section)
+    for name in _SECTIONS:
+        inner = content.get(name)
         if isinstance(inner, dict):
-            content[section] = {
+            content[name] = {
                 key: [] if value is None and key in _LISTS else value
                 for key, value in inner.items()
                 if value is not None or key not in _OPTIONAL
@@ -297,53 +279,6 @@ def _texts(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _texts(item) for key, item in value.items()}
     return [_texts(item) for item in value] if isinstance(value, list) else value
-
-
-def _params_problems(content: Mapping[str, Any]) -> Iterator[str]:
-    for section in ("params", "parameters"):
-        for problem in parameter_problems(_section(content, section)):
-            yield f"{section}.{problem}"
-    if "params" in content and "parameters" in content:
-        yield "parameters: another word for params; give one of the two"
-
-
-def _step_problems(content: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the steps that a shell would not run as they stand."""
-    for section in ("install", "run"):
-        for index, step in enumerate(_section(content, section).get("steps") or ()):
-            place = f"{section}.steps[{index}]"
-            if not isinstance(step, str):
-                continue
-            if "\0" in step:
-                yield f"{place}: it has a NUL character, which no shell can take"
-            if leaves_quote_open(step):
-                yield (
-                    f"{place}: it leaves a quote open, by which the shell takes the next step for "
-                    "a part of it; write both as one step, or escape the quote"
-                )
-
-
-def _repository_problems(install: Mapping[str, Any]) -> Iterator[str]:
-    for index, entry in enumerate(install.get("git-repos", ())):
-        destination = _repository(entry).destination
-        if destination and (problem := path_problem(destination)):
-            yield f"install.git-repos[{index}].destination: {problem}"
-
-
-def _dependency_problems(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    for index, entry in enumerate(entries):
-        try:
-            parse_source(entry)
-        except JobError as error:
-            for problem in error.problems:
-                yield f"test-case-deps[{index}]: {problem}"
-
-
-def _pattern_problems(parse: Mapping[str, Any]) -> Iterator[str]:
-    pattern = parse.get("pattern")
-    problem = pattern_problem(pattern, without_result=True) if isinstance(pattern, str) else None
-    if problem:
-        yield f"parse.pattern: {problem}"
 
 
 def metadata_text(metadata: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from lava_vmgroup.base.cancel import CancelToken
@@ -27,6 +27,15 @@ IfBlocked = Callable[[Callable[[], None]], None]
 
 Answer = Callable[[MultiNodeCall, CancelToken, Deadline, IfBlocked], Reply | None]
 """Carries out a MultiNode call and returns the reply, if any.  Blocks; the token cancels it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSide:
+    """The functions by which a test shell reaches the group."""
+
+    answer: Answer
+    who_waits: Callable[[], Sequence[str]] = tuple
+    """Returns a line for each wait of the group.  Blocks for a few seconds at most."""
 
 
 @dataclass(frozen=True, slots=True)

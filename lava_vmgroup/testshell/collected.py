@@ -23,7 +23,7 @@ from lava_vmgroup.results.model import Attachment, HardwareDevice
 from lava_vmgroup.testdefs.definition import parse_extra_metadata
 from lava_vmgroup.testshell import contexts
 from lava_vmgroup.testshell.events import TestCaseSignal
-from lava_vmgroup.testshell.verdicts import verdict
+from lava_vmgroup.testshell.verdicts import NO_DETAILS, Details, verdict
 
 MAX_MEMBERS = 50_000
 MAX_BYTES = 64 << 20
@@ -45,24 +45,14 @@ class KeptCase:
 
     reported: str | None = None
     """The word for the result; None if the folder holds only attachments."""
-    measurement: str | None = None
-    units: str | None = None
-    message: str | None = None
-    reference: str | None = None
+    details: Details = NO_DETAILS
     begun: int = 0
     """Number of times that lava-test-case has begun it."""
     attachments: tuple[Attachment, ...] = ()
 
     def as_signal(self, name: str) -> TestCaseSignal:
         """Return the event that the marker of this test case would give."""
-        return verdict(
-            name,
-            self.reported or "",
-            measurement=self.measurement,
-            units=self.units,
-            message=self.message,
-            reference=self.reference,
-        )
+        return verdict(name, self.reported or "", self.details)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,11 +196,15 @@ def _cases(files: _Files) -> dict[str, KeptCase]:
 def _case(fields: Mapping[str, str] | None, attachments: tuple[Attachment, ...]) -> KeptCase:
     if fields is None:
         return KeptCase(attachments=attachments)
-    others = {key: value for key, value in fields.items() if key not in ("result", "begun")}
+    words = {key: value for key, value in fields.items() if key not in ("result", "begun")}
     begun = len(fields.get("begun", ""))
-    # As in LAVA, a case without a result is recorded as unknown.
-    reported = fields.get("result", None if begun and not others else "")
-    return KeptCase(reported=reported, begun=begun, attachments=attachments, **others)
+    return KeptCase(
+        # As in LAVA, a case without a result is recorded as unknown.
+        reported=fields.get("result", None if begun and not words else ""),
+        details=Details(**words),
+        begun=begun,
+        attachments=attachments,
+    )
 
 
 def _with_type(files: _Files, path: str, pathname: str) -> Iterator[Attachment]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from lava_vmgroup.testdefs.definition import TestDefinition
 from lava_vmgroup.testshell.events import TestCaseSignal
-from lava_vmgroup.testshell.verdicts import verdict
+from lava_vmgroup.testshell.verdicts import Details, verdict
 
 _NO_RESULT = "the definition's parse.pattern has no group for the result"
 
@@ -30,14 +30,12 @@ def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
     if not test_case_id:
         return None
     reported = groups.get("result") or ""
-    return verdict(
-        test_case_id,
-        reported,
+    details = Details(
         measurement=groups.get("measurement") or None,
         units=groups.get("units") or None,
         message=groups.get("message") or (None if "result" in groups else _NO_RESULT),
-        fixups=definition.parse.fixups,
     )
+    return verdict(test_case_id, reported, details, definition.parse.fixups)
 
 
 def parse_arguments(words: Iterable[str]) -> dict[str, str]:

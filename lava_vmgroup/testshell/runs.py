@@ -30,9 +30,9 @@ from lava_vmgroup.testshell.patterns import parse_line
 from lava_vmgroup.testshell.records import MAX_WANTED, Place, find_record
 from lava_vmgroup.testshell.run import MAX_RESULTS, Run, folder_name
 from lava_vmgroup.testshell.signals import parse_signal
-from lava_vmgroup.testshell.verdicts import OUTCOMES, outcome_of, verdict
+from lava_vmgroup.testshell.verdicts import OUTCOMES, Details, outcome_of, verdict
 
-_KILLED = "lava-test-case was killed before its verdict"
+_NO_VERDICT = "lava-test-case gave no verdict: it was killed, or still ran at the end of the test"
 INSTALL_CASE = "lava-test-shell-install"
 RUN_CASE = "lava-test-shell-run"
 """LAVA's test cases for install.sh and run.sh; the second is recorded only if its script fails."""
@@ -115,9 +115,7 @@ class RunRecorder:
                 if kept.reported is not None and not number:
                     self._record(run, kept.as_signal(name))
                 elif number < kept.begun and run.finished and not run.missing:
-                    self._record(
-                        run, replace(kept, reported="fail", message=_KILLED).as_signal(name)
-                    )
+                    self._record(run, verdict(name, "fail", Details(message=_NO_VERDICT)))
 
     def _add_records(self, run: Run, lines: Sequence[str]) -> None:
         """Add those records of a run that never came undamaged while it ran."""

@@ -19,7 +19,6 @@ The rules, and their reasons:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from lava_vmgroup.base.deadline import Deadline
@@ -36,7 +35,7 @@ from lava_vmgroup.console.events import Line, Posted
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.whereabouts import Whereabouts
 from lava_vmgroup.results.printable import one_line
-from lava_vmgroup.testshell.calls import Answer, Answered, Calls, Doubted
+from lava_vmgroup.testshell.calls import Answered, Calls, Doubted, GroupSide
 from lava_vmgroup.testshell.complaints import Complaints
 from lava_vmgroup.testshell.events import (
     Blocked,
@@ -93,22 +92,21 @@ class Session:
         self,
         shell: Shell,
         recorder: RunRecorder,
-        answer: Answer,
+        group: GroupSide,
         log: NodeLog,
         feed: Feed | None = None,
-        who_waits: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         """Make a session on the shell's console; `feed` posts records that come beside it.
 
-        `who_waits` returns a line for each wait of the group.  They become part of the error if the
-        time limit passes while the test waits for the group.
+        The waits of the group become part of the error if the time limit passes while the test
+        waits for the group.
         """
         self._shell = shell
         self._console = shell.console
         self._whereabouts = Whereabouts(shell.console)
         self._recorder = recorder
-        self._calls = Calls(answer, shell.console)
-        self._who_waits = who_waits
+        self._calls = Calls(group.answer, shell.console)
+        self._who_waits = group.who_waits
         self._log = log
         self._feed = feed
         self._parser = SignalParser()

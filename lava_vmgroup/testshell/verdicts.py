@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testdefs.definition import DEFAULT_FIXUPS
@@ -30,6 +30,23 @@ KERNEL_TEXT = re.compile(r"\[ {0,8}\d{1,8}\.\d{6}\] ")
 _SHOWN = 100
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """The words of a test beside its verdict.
+
+    None means that the test gave no such word.  An empty text means that it gave an empty one,
+    which becomes one of the doubts.
+    """
+
+    measurement: str | None = None
+    units: str | None = None
+    message: str | None = None
+    reference: str | None = None
+
+
+NO_DETAILS = Details()
+
+
 def outcome_of(word: str, fixups: Mapping[str, str] = DEFAULT_FIXUPS) -> Outcome:
     """Return the meaning of a result in LAVA: `fixups` come first, then LAVA's own words.
 
@@ -42,18 +59,11 @@ def outcome_of(word: str, fixups: Mapping[str, str] = DEFAULT_FIXUPS) -> Outcome
 def verdict(
     test_case_id: str,
     reported: str,
-    *,
-    measurement: str | None = None,
-    units: str | None = None,
-    message: str | None = None,
-    reference: str | None = None,
+    details: Details = NO_DETAILS,
     fixups: Mapping[str, str] = DEFAULT_FIXUPS,
 ) -> TestCaseSignal:
-    """Make the result of a test case from the words of a test; `fixups` explain `reported`.
-
-    None means that the test gave no such word.  An empty text means that it gave an empty one,
-    which becomes one of the doubts.
-    """
+    """Make the result of a test case from the words of a test; `fixups` explain `reported`."""
+    measurement, units, reference = details.measurement, details.units, details.reference
     left_out = []
     if measurement is not None and not _NUMBER.fullmatch(measurement):
         left_out.append(f"the measurement {measurement[:_SHOWN]!r} is no number")
@@ -68,7 +78,7 @@ def verdict(
         reported=reported,
         measurement=measurement,
         units=units or None,
-        message="; ".join(filter(None, [message, *left_out])) or None,
+        message="; ".join(filter(None, [details.message, *left_out])) or None,
         reference=reference or None,
         doubts=tuple(left_out),
     )
@@ -96,9 +106,11 @@ def parse_test_case(words: str) -> TestCaseSignal | None:
         fields["TEST_CASE_ID"],
         # A name may hold "RESULT=", too.  If the results differ, the outcome is unknown.
         fields["RESULT"] if len(results) == 1 else " or ".join(sorted(results)),
-        measurement=fields.get("MEASUREMENT"),
-        units=fields.get("UNITS"),
-        reference=fields.get("REFERENCE"),
+        Details(
+            measurement=fields.get("MEASUREMENT"),
+            units=fields.get("UNITS"),
+            reference=fields.get("REFERENCE"),
+        ),
     )
     return _with_remarks(signal)
 
@@ -121,9 +133,9 @@ def parse_reference(words: str) -> TestCaseSignal | None:
         return parse_test_case(words)
     match words.split():
         case [*name, result, reference] if name:
-            return _with_remarks(verdict(" ".join(name), result, reference=reference))
+            return _with_remarks(verdict(" ".join(name), result, Details(reference=reference)))
         case [name, result]:
-            return verdict(name, result, reference="")
+            return verdict(name, result, Details(reference=""))
         case _:
             return None
 

@@ -23,10 +23,11 @@ from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
-from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.multinode.client import Membership, MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.host import HostNode
 from lava_vmgroup.runner.group import GroupRun
+from lava_vmgroup.runner.outputs import Outputs
 
 DRIVERS = sorted(module.name for module in pkgutil.iter_modules(boards.__path__))
 
@@ -80,16 +81,13 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
         JobFiles(tmp_path, lab.dispatcher, tmp_path / "files") as job_files,
         Coordinator() as coordinator,
     ):
-        run = GroupRun(group, lab, tmp_path, "1")
+        run = GroupRun(group, lab, "1", Outputs(folder=tmp_path))
         shared = run._share(tmp_path, job_files, coordinator.endpoint)
         host = HostNode(group.nodes[0], "board01", shared, CancelToken())
         vm = MultiNodeClient(
             coordinator.endpoint,
-            group_name="group",
-            group_size=2,
-            client_name="vm1",
-            role="guest",
-            token=CancelToken(),
+            Membership(group_name="group", group_size=2, client_name="vm1", role="guest"),
+            CancelToken(),
         )
         assembling = in_thread(lambda: host.join(soon()))
         vm.group_data(soon())

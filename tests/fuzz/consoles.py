@@ -30,6 +30,7 @@ from lava_vmgroup.job.model import ConsoleWatch
 from lava_vmgroup.systems.console_watch import NodeWatch
 from lava_vmgroup.testdefs.definition import TestDefinition
 from lava_vmgroup.testdefs.overlay import OverlayTest
+from lava_vmgroup.testshell.calls import GroupSide
 from lava_vmgroup.testshell.events import MultiNodeCall
 from lava_vmgroup.testshell.records import Place, enveloped
 from lava_vmgroup.testshell.replies import Reply, reply_sync, reply_wait
@@ -74,7 +75,7 @@ def attend(chunks: list[bytes], folder: Path) -> tuple[RunRecorder, VMGroupError
     watch = NodeWatch(ConsoleWatch(), token, recorder, log)
     watch.system_is_up()
     with Console(PlayedShell([chunks]), Recorder(folder / "log"), watch=watch) as console:
-        session = Session(Shell(console), recorder, answer, log)
+        session = Session(Shell(console), recorder, GroupSide(answer), log)
         try:
             session.run("runner", Deadline.after("the test", LIMIT_S, token))
         except VMGroupError as error:

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import MultiNodeError
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.multinode.client import Membership, MultiNodeClient
 from tests.fuzz.hostile import Hostile
 from tests.fuzz.siege import Siege
 from tests.support.coordinators import our_coordinator
@@ -94,10 +94,7 @@ class Group:
     def _client(self, group: str, name: str) -> MultiNodeClient:
         return MultiNodeClient(
             self._endpoint,
-            group_name=group,
-            group_size=len(ROLES),
-            client_name=name,
-            role=ROLES[name],
+            Membership(group_name=group, group_size=len(ROLES), client_name=name, role=ROLES[name]),
         )
 
 

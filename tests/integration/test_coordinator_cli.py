@@ -16,7 +16,7 @@ import pytest
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.cli.coordinator import main
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.multinode.client import Membership, MultiNodeClient
 from tests.integration.multinode.conftest import bare, deadline, start
 from tests.support.coordinators import our_coordinator
 
@@ -31,7 +31,7 @@ TOKEN = "s3cret-token"
 def member(address: Address, name: str, **options: Any) -> MultiNodeClient:
     endpoint = Endpoint(host=address[0], port=address[1], token=options.pop("token", None))
     given = {"group_name": "nightly", "group_size": 2, "role": "guest", **options}
-    return MultiNodeClient(endpoint, client_name=name, **given)
+    return MultiNodeClient(endpoint, Membership(client_name=name, **given))
 
 
 def status(capsys: pytest.CaptureFixture[str], address: Address, *options: str) -> str:

@@ -15,6 +15,7 @@ from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.login import Login, reach_shell
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
+from lava_vmgroup.testshell.calls import GroupSide
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
 
@@ -32,7 +33,7 @@ def session(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session]
         reach_shell(console, Login(test_image_prompts=["root@board:~# "]), soon())
         shell = Shell.prepare(console, soon())
         log = NodeLog("vm1")
-        yield Session(shell, RunRecorder(log), lambda *_: None, log)
+        yield Session(shell, RunRecorder(log), GroupSide(lambda *_: None), log)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from lava_vmgroup.results.fold import exit_status_of
 from lava_vmgroup.results.model import JobResult, NodeResult, NodeState
 from lava_vmgroup.results.writers import write_all
 from lava_vmgroup.runner.dashboard import Submission
+from lava_vmgroup.runner.outputs import Outputs
 from lava_vmgroup.runner.submission import submitted
 from tests.support.bundles import assert_valid
 from tests.support.dashboard import TOKEN, Dashboard, dashboard, self_signed
@@ -75,7 +76,7 @@ def send(
 ) -> JobResult:
     inbox: queue.SimpleQueue[NodeResult | Canceled | None] = queue.SimpleQueue()
     before = set(threading.enumerate())
-    sent = submitted(result, wishes, output, inbox, limit_s, print)
+    sent = submitted(result, wishes, Outputs(folder=output, announce=print), inbox, limit_s)
     assert set(threading.enumerate()) <= before
     return sent
 
@@ -283,7 +284,9 @@ def test_cancel_ends_a_submission(board: Dashboard, tmp_path: Path) -> None:
 
     canceler = threading.Thread(target=cancel)
     canceler.start()
-    result = submitted(GROUP, [wish("vm1", board.server)], tmp_path, inbox, 3600.0, print)
+    result = submitted(
+        GROUP, [wish("vm1", board.server)], Outputs(folder=tmp_path, announce=print), inbox, 3600.0
+    )
     canceler.join()
 
     assert result.exit_status == 130

@@ -19,10 +19,11 @@ from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.multinode.api import VM_START, VM_STOP
-from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.multinode.client import Membership, MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.runner.group import GroupRun
+from lava_vmgroup.runner.outputs import Outputs
 from lava_vmgroup.vms.facts import HostFacts
 from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import OFFER_ID, Offer
@@ -65,16 +66,13 @@ def pair(sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         JobFiles(tmp_path, lab.dispatcher, tmp_path / "files") as job_files,
         Coordinator() as coordinator,
     ):
-        run = GroupRun(group, lab, tmp_path / "out", "1")
+        run = GroupRun(group, lab, "1", Outputs(folder=tmp_path / "out"))
         shared = run._share(tmp_path / "work", job_files, coordinator.endpoint)
         shared.lab_key = sshd.key
         host = MultiNodeClient(
             coordinator.endpoint,
-            group_name="group",
-            group_size=2,
-            client_name="board01",
-            role="host",
-            token=CancelToken(),
+            Membership(group_name="group", group_size=2, client_name="board01", role="host"),
+            CancelToken(),
         )
         node = VMNode(group.nodes[1], "vm1", shared, CancelToken())
         assembling = threading.Thread(target=lambda: node.join(soon()))

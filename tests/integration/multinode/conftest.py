@@ -16,7 +16,7 @@ import pytest
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.multinode.client import Membership, MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.multinode.frames import FrameDecoder, encode_frame
 from tests.support.coordinators import Running, our_coordinator
@@ -88,8 +88,9 @@ def make_client(coordinator: Coordinator) -> MakeClient:
         host, port = options.pop("address", coordinator.address)
         poll_delay_s = options.pop("poll_delay_s", 3600)
         endpoint = Endpoint(host=host, port=port, poll_delay_s=poll_delay_s)
-        given = {"group_size": 2, "role": "tester", **options}
-        return MultiNodeClient(endpoint, group_name="group", client_name=name, **given)
+        rest = [options.pop(key, None) for key in ("token", "on_standstill")]
+        given = {"group_name": "group", "group_size": 2, "role": "tester", **options}
+        return MultiNodeClient(endpoint, Membership(client_name=name, **given), *rest)
 
     return make
 

@@ -11,14 +11,15 @@ import sys
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import PeerFailed
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.multinode.client import Membership, MultiNodeClient
 
 
 def main(host: str, port: str, size: str, name: str, token: str) -> None:
     """Say what happens, one line each."""
     endpoint = Endpoint(host=host, port=int(port), token=token or None)
     client = MultiNodeClient(
-        endpoint, group_name="group", group_size=int(size), client_name=name, role="tester"
+        endpoint,
+        Membership(group_name="group", group_size=int(size), client_name=name, role="tester"),
     )
     deadline = Deadline.after("the test", 120)
     with client.watch(say):

@@ -20,7 +20,7 @@ from lava_vmgroup.base.errors import (
     WaitExpired,
 )
 from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.multinode.client import Membership, MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.multinode.standstill import Standstill
 from tests.support.coordinators import Running, lava_coordinator
@@ -57,10 +57,7 @@ def members(address: Address, group: str) -> list[MultiNodeClient]:
     return [
         MultiNodeClient(
             Endpoint(host=address[0], port=address[1], poll_delay_s=0.05),
-            group_name=group,
-            group_size=len(ROLES),
-            client_name=name,
-            role=role,
+            Membership(group_name=group, group_size=len(ROLES), client_name=name, role=role),
         )
         for name, role in ROLES.items()
     ]
@@ -186,7 +183,8 @@ def test_what_only_ours_knows_of_standstills_is_done_without(
     told: queue.Queue[Standstill] = queue.Queue()
     host.tell_tests(deadline, ended=True)
     waits = [
-        start(vm.with_token(None, told.put).wait, f"for {vm._client_name}", deadline) for vm in vms
+        start(vm.with_token(None, told.put).wait, f"for {vm._member.client_name}", deadline)
+        for vm in vms
     ]
     lines = [
         "vm1 waits in lava-wait 'for vm1' for host, whose tests have ended, and vm2",
@@ -199,7 +197,7 @@ def test_what_only_ours_knows_of_standstills_is_done_without(
         assert list(host.who_waits()) == lines
 
     for vm in vms:
-        host.send(f"for {vm._client_name}", {}, deadline)
+        host.send(f"for {vm._member.client_name}", {}, deadline)
 
     assert [wait.result() for wait in waits] == [{"host": {}}, {"host": {}}]
     assert told.empty()

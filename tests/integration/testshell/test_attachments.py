@@ -123,7 +123,7 @@ def test_results_that_a_tool_wrote_itself_come_back(node: Node) -> None:
         "x/y": Outcome.FAIL,
         "z": Outcome.UNKNOWN,
     }
-    assert cases["z"].measurement == "3"
+    assert cases["z"].details.measurement == "3"
 
 
 def test_only_the_last_runs_results_are_packed(node: Node) -> None:

@@ -21,6 +21,7 @@ from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testdefs.definition import parse_definition
 from lava_vmgroup.testdefs.overlay import OverlayTest
 from lava_vmgroup.testshell import answers, replies, transfer
+from lava_vmgroup.testshell.calls import GroupSide
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
@@ -113,7 +114,7 @@ def run(
     deadline = Deadline.after("the test", limit_s)
     with Console(terminal, Recorder(node.root / "console.log")) as console:
         shell = Shell.prepare(console, deadline)
-        served = Session(shell, recorder, group.answer, log)
+        served = Session(shell, recorder, GroupSide(group.answer), log)
         served.run(f"{node.bin}/lava-test-runner {node.directory}", deadline)
     return recorder, group, terminal
 

@@ -23,6 +23,7 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.results.model import TestRun
 from lava_vmgroup.testdefs.definition import parse_definition
 from lava_vmgroup.testdefs.overlay import OverlayTest
+from lava_vmgroup.testshell.calls import GroupSide
 from lava_vmgroup.testshell.feed import Feed
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
@@ -99,7 +100,7 @@ def run(
     with Console(terminal, Recorder(node.root / "console.log")) as console:
         shell = Shell.prepare(console, deadline)
         with Feed(beside, console, Recorder(node.root / "records.log")) as feed:
-            served = Session(shell, recorder, group.answer, log, feed)
+            served = Session(shell, recorder, GroupSide(group.answer), log, feed)
             served.run(f"{node.bin}/lava-test-runner {node.directory}", deadline)
     (told,) = recorder.runs
     return Told(

@@ -26,7 +26,7 @@ from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.testdefs.definition import parse_definition
 from lava_vmgroup.testdefs.overlay import OverlayTest
 from lava_vmgroup.testshell import patterns, replies, transfer
-from lava_vmgroup.testshell.calls import IfBlocked
+from lava_vmgroup.testshell.calls import GroupSide, IfBlocked
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
@@ -129,7 +129,7 @@ def run(node: Node, *steps: str, value: str = "", **line: object) -> tuple[Group
     definition = parse_definition(text, source="test")
     recorder.expect_tests([OverlayTest(definition=definition, uuid="uuid-0", source=text)])
     with console_of(node, terminal, node.root / "console.log") as shell:
-        session = Session(shell, recorder, group.answer, log)
+        session = Session(shell, recorder, GroupSide(group.answer), log)
         session.run(
             f"{node.bin}/lava-test-runner {node.directory}", Deadline.after("the test", LIMIT_S)
         )

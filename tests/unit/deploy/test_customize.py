@@ -35,8 +35,8 @@ def customized(
     image: Path, spec: Mapping[str, list[str]], files: JobFiles, root_part: int = 2
 ) -> Path:
     numbers = Partitions(boot=1, rootfs=root_part)
-    changes = customize.changes_of(spec)
-    return customize.customized(image, changes, numbers, files, soon(), NodeLog())
+    wanted = customize.Customization(changes=customize.changes_of(spec), numbers=numbers)
+    return customize.customized(image, wanted, files, soon(), NodeLog())
 
 
 def opened(image: Path, number: int) -> FileSystem:

@@ -27,6 +27,7 @@ from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.runner.group import GroupRun
+from lava_vmgroup.runner.outputs import Outputs
 from lava_vmgroup.vms.facts import FIRMWARE, Arch
 from lava_vmgroup.vms.folder import VMFolder
 from lava_vmgroup.vms.host import VMHost
@@ -123,7 +124,7 @@ def make_vm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeVM:
         )
         job = parse_job(document, tmp_path, actions.parameter_schemas())
         group = expand(job, job_id="1", target_group="group")
-        run = GroupRun(group, lab, tmp_path / "out", "1")
+        run = GroupRun(group, lab, "1", Outputs(folder=tmp_path / "out"))
         job_files = JobFiles(tmp_path, lab.dispatcher, tmp_path / "files")
         shared = run._share(tmp_path, job_files, Endpoint(host="127.0.0.1", port=1))
         return VMNode(group.nodes[1], "vm1", shared, CancelToken())

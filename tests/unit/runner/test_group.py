@@ -20,11 +20,12 @@ from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.job.expansion import expand
 from lava_vmgroup.job.parse import parse_job
-from lava_vmgroup.multinode.client import MultiNodeClient
+from lava_vmgroup.multinode.client import Membership, MultiNodeClient
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.results.model import JobResult, NodeState
 from lava_vmgroup.runner.group import GroupRun
+from lava_vmgroup.runner.outputs import Outputs
 from tests.support.bundles import assert_valid
 from tests.support.dashboard import TOKEN, dashboard
 from tests.support.processes import until
@@ -74,7 +75,7 @@ def make_run(
         search_path=files.search_path(folder),
     )
     group = expand(job, job_id="1", target_group="group")
-    return GroupRun(group, lab, folder / "out", "1")
+    return GroupRun(group, lab, "1", Outputs(folder=folder / "out"))
 
 
 def run(folder: Path, **device: Any) -> JobResult:
@@ -232,14 +233,16 @@ def test_sub_job_that_is_canceled_while_it_cleans_up_after_a_peer(
         members = [
             MultiNodeClient(
                 coordinator.endpoint,
-                group_name=group.target_group,
-                group_size=group.size,
-                client_name=name,
-                role=name,
+                Membership(
+                    group_name=group.target_group,
+                    group_size=group.size,
+                    client_name=name,
+                    role=name,
+                ),
             )
             for name in ("board01", "vm1-job1.2")
         ]
-        sub_job = GroupRun(group, whole._lab, tmp_path, "1", coordinator=coordinator.endpoint)
+        sub_job = GroupRun(group, whole._lab, "1", Outputs(folder=tmp_path), coordinator.endpoint)
         results: list[JobResult] = []
         running = threading.Thread(target=lambda: results.append(sub_job.run()))
         running.start()

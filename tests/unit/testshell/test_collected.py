@@ -46,7 +46,7 @@ def test_cases_come_in_the_order_of_their_files_times() -> None:
     cases = read_results(archive).runs["uuid-0"].cases
 
     assert list(cases) == ["early", "late"]
-    assert (cases["early"].reported, cases["early"].message) == ("fail", "too bad")
+    assert (cases["early"].reported, cases["early"].details.message) == ("fail", "too bad")
 
 
 def test_attachments_alone_are_no_result() -> None:

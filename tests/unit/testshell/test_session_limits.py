@@ -20,6 +20,7 @@ from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.results.model import TestRun
 from lava_vmgroup.testshell import calls, run, runs
+from lava_vmgroup.testshell.calls import GroupSide
 from lava_vmgroup.testshell.events import MultiNodeCall
 from lava_vmgroup.testshell.feed import Feed
 from lava_vmgroup.testshell.records import Place, enveloped
@@ -44,7 +45,7 @@ def serve(
     recorder = RunRecorder(log)
     recorder.expect_tests([TEST])
     with Console(stream, Recorder(tmp_path / "console.log")) as console:
-        served = Session(Shell(console), recorder, answer, log)
+        served = Session(Shell(console), recorder, GroupSide(answer), log)
         served.run("lava-test-runner", Deadline.after("the test", 60.0))
     return recorder.runs, stream
 
@@ -141,7 +142,7 @@ def test_end_of_the_tests_is_heard_while_records_are_waited_for(tmp_path: Path) 
         Console(stream, Recorder(tmp_path / "console.log")) as console,
         Feed(FdStream(silent), console, Recorder(tmp_path / "records.log")) as feed,
     ):
-        served = Session(Shell(console), recorder, at_once, log, feed)
+        served = Session(Shell(console), recorder, GroupSide(at_once), log, feed)
         served.run("lava-test-runner", Deadline.after("the test", 60.0))
     os.close(open_end)
 
