@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""The examples, one folder each, as their readers run them."""
+"""The examples, one folder each, as their readers run them.
 
+Where the boot of the board is not the point, they share one that is up.
+"""
+
+import json
 import re
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import UpLab
 from tests.support.lab import IMAGES, ROOT, Ended, Lab
 
 PASSED = {
@@ -53,7 +60,8 @@ PASSED = {
 
 def run(lab: Lab, example: str) -> Ended:
     """Run an example; every node completes, with exactly its test cases, and leaves nothing."""
-    ended = lab.run(ROOT / "examples" / example / "job.json")
+    job = ROOT / "examples" / example / "job.json"
+    ended = lab.run(without_deployment(job, lab.folder) if isinstance(lab, UpLab) else job)
 
     assert ended.status == 0, ended.stderr
     for node in ended.results["nodes"]:
@@ -65,17 +73,27 @@ def run(lab: Lab, example: str) -> Ended:
     return ended
 
 
+def without_deployment(job: Path, folder: Path) -> Path:
+    """Copy an example to `folder`, without the action that puts the host's image on the board."""
+    examples = folder / "examples"
+    shutil.copytree(job.parent, examples / job.parent.name)
+    (examples / "emulated-board").symlink_to(ROOT / "examples/emulated-board")
+    content = json.loads(job.read_text())
+    deploy, *others = content["actions"]
+    assert (deploy["command"], deploy["parameters"]["role"]) == ("deploy_linaro_image", "host")
+    copy = examples / job.parent.name / job.name
+    copy.write_text(json.dumps({**content, "actions": others}))
+    return copy
+
+
 def nodes_of(ended: Ended, role: str) -> list[Mapping[str, Any]]:
     return [node for node in ended.results["nodes"] if node["role"] == role]
 
 
-@pytest.mark.parametrize("example", ["host-starts-vms", "after-the-vms", "kernel-and-ramdisk"])
-def test_example_passes(lab: Lab, example: str) -> None:
-    run(lab, example)
+def test_two_roles_share_one_upload(up_lab: UpLab) -> None:
+    up_lab.on_board("rm -rf /lava-vm-images")
 
-
-def test_two_roles_share_one_upload(lab: Lab) -> None:
-    ended = run(lab, "two-roles")
+    ended = run(up_lab, "two-roles")
 
     workers, (server,) = nodes_of(ended, "worker"), nodes_of(ended, "server")
     assert len(workers) == 2
@@ -85,19 +103,28 @@ def test_two_roles_share_one_upload(lab: Lab) -> None:
     assert 0 < disk["bytes_sent"] < size  # once, and without the image's holes
 
 
-def test_launch_with_and_shell_prompt(lab: Lab) -> None:
+def test_host_is_rebooted_after_the_vms(lab: Lab) -> None:
+    run(lab, "after-the-vms")
+
+
+@pytest.mark.parametrize("example", ["host-starts-vms", "kernel-and-ramdisk"])
+def test_example_passes(up_lab: UpLab, example: str) -> None:
+    run(up_lab, example)
+
+
+def test_launch_with_and_shell_prompt(up_lab: UpLab) -> None:
     # Nothing but the job's own shell_prompt finds the prompt.
-    types = lab.board / "config/device-types/kvm-aarch64.conf"
+    types = up_lab.config / "device-types/kvm-aarch64.conf"
     types.write_text('test_image_prompts = ["never shown"]\n')
 
-    ended = run(lab, "launch-with")
+    ended = run(up_lab, "launch-with")
 
     (bare,) = nodes_of(ended, "bare")
     assert "group_ip" not in bare["attributes"]
 
 
-def test_measured_throughput_between_vms_of_three_kinds(lab: Lab) -> None:
-    ended = run(lab, "client-server")
+def test_measured_throughput_between_vms_of_three_kinds(up_lab: UpLab) -> None:
+    ended = run(up_lab, "client-server")
 
     kinds = {node["device_type"] for node in ended.results["nodes"] if not node["is_host"]}
     assert kinds == {"kvm-arm", "kvm-aarch64", "kvm-aarch32"}

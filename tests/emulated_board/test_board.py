@@ -3,69 +3,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pexpect
 import pytest
 
 from lava_vmgroup.config import inventory
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples/emulated-board"
-BOARD = [sys.executable, str(EXAMPLE / "board.py")]
-COMMAND_TIMEOUT_S = 60.0
-UBOOT_TIMEOUT_S = 30.0
-BOOT_TIMEOUT_S = 120.0
-AUTOBOOT = "Hit any key to stop autoboot"
-
-
-@dataclass
-class Board:
-    """One board under test and its open consoles."""
-
-    folder: Path
-    consoles: list[pexpect.spawn[str]] = field(default_factory=list)
-
-    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*BOARD, command, str(self.folder), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_TIMEOUT_S,
-        )
-
-    def must(self, command: str, *arguments: str) -> None:
-        done = self.run(command, *arguments)
-        assert done.returncode == 0, done.stderr
-
-    def console(self) -> pexpect.spawn[str]:
-        line = pexpect.spawn(
-            BOARD[0],
-            [*BOARD[1:], "console", str(self.folder)],
-            timeout=UBOOT_TIMEOUT_S,
-            encoding="utf-8",
-            codec_errors="replace",
-        )
-        self.consoles.append(line)
-        line.expect(r"Connected\.\r")
-        return line
-
-    def pid(self) -> int:
-        return int((self.folder / "qemu.pid").read_text())
-
-    def clean_up(self) -> None:
-        for line in self.consoles:
-            line.close(force=True)
-        if self.folder.exists():
-            self.must("destroy")
+from tests.support.emulated_board import (
+    AUTOBOOT,
+    BOOT_TIMEOUT_S,
+    UBOOT_TIMEOUT_S,
+    Board,
+    answer,
+    booted_board,
+)
 
 
 @pytest.fixture
@@ -89,40 +45,13 @@ def board(make_board: Callable[[str], Board]) -> Board:
 
 
 @pytest.fixture(scope="module")
-def booted(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+def booted(
+    images: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Board]:
     """A board that its own boot commands brought to a root shell on the serial line."""
-    board = Board(tmp_path_factory.mktemp("booted") / "board")
-    board.must("create", "--images", str(images))
-    try:
-        board.must("insert", "host.img")
-        line = board.console()
-        board.must("on")
-        boot(board, line)
+    with booted_board(tmp_path_factory.mktemp("booted") / "board") as board:
         yield board
-    finally:
-        board.clean_up()
-
-
-def boot(board: Board, line: pexpect.spawn[str]) -> None:
-    device = inventory.load_device("board01", (board.folder / "config",))
-    line.expect_exact(AUTOBOOT)
-    line.send("b")
-    for command in device.boot_commands():
-        line.expect_exact("=> ")
-        line.sendline(command.text)
-    line.expect_exact("Linux version", timeout=BOOT_TIMEOUT_S)
-    line.expect_exact("Freeing unused kernel memory", timeout=BOOT_TIMEOUT_S)
-    line.expect_exact("login: ", timeout=BOOT_TIMEOUT_S)
-    line.sendline("root")
-    line.expect_exact("root@board:~# ")
-
-
-def answer(line: pexpect.spawn[str], command: str) -> str:
-    """What a shell command prints."""
-    line.sendline(command)
-    line.expect_exact("\n")
-    line.expect_exact("root@board:~# ")
-    return str(line.before).strip()
 
 
 def is_alive(pid: int) -> bool:
@@ -293,7 +222,7 @@ def test_folder_may_have_a_long_and_odd_name(make_board: Callable[[str], Board])
 
 
 def test_taken_ssh_port_is_named(board: Board) -> None:
-    port = json.loads((board.folder / "board.json").read_text())["ssh_port"]
+    port = board.ssh_port
     with socket.create_server(("127.0.0.1", port)):
         done = board.run("on")
 
@@ -319,7 +248,7 @@ def test_inserted_card_has_the_holes_of_the_image(board: Board, images: Path) ->
 
 
 def test_booted_host_answers_on_the_ssh_port(booted: Board) -> None:
-    port = json.loads((booted.folder / "board.json").read_text())["ssh_port"]
+    port = booted.ssh_port
 
     with socket.create_connection(("127.0.0.1", port), timeout=UBOOT_TIMEOUT_S) as connection:
         connection.settimeout(UBOOT_TIMEOUT_S)
