@@ -20,10 +20,10 @@ class TwoBoards(LoadScopeScheduling):  # type: ignore[misc]
     """Two workers run all that needs an emulated board, each of which takes a whole processor."""
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith("tests/e2e/test_examples.py"):
-            return "examples"
+        if nodeid.startswith(("tests/e2e/test_examples.py", "tests/e2e/test_panic.py")):
+            return "one board"
         on_board = nodeid.startswith(("tests/e2e/", "tests/emulated_board/"))
-        return "board" if on_board else nodeid
+        return "another board" if on_board else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoBoards:
