@@ -18,6 +18,13 @@ become() {
     exec "$@"
 }
 
+# in_time SECONDS COMMAND...: end the command after this time, where the host has timeout.
+in_time() {
+    command -v timeout >/dev/null || shift
+    ! command -v timeout >/dev/null || set -- timeout "$@"
+    "$@"
+}
+
 # at_home FILE: print the name of a file that may begin with ~/.
 at_home() {
     # shellcheck disable=SC2088 # the tilde itself is looked for

@@ -49,6 +49,8 @@ _SPOOL_BYTES = 4 << 30
 # may start.
 _MAKE = 'mkdir "$0" && cd "$0" && truncate -s "$1" "$2" && : >"$3" && tar -xf -'
 
+_UNDO = 'printf "%s\\n" "$1" >>"$0"'
+
 # The output goes to a file: if a program in the background had the SSH channel for its output, the
 # dispatcher would wait for its end.
 _COMMAND = 'cd "$0" && exec sh -c "$1" >launch.log 2>&1 </dev/null'
@@ -64,6 +66,7 @@ class VMFolder:
         self._supervisor = supervisor
         self._link = link
         self._mark = supervisor.mark(name)
+        self._undo_file = supervisor.undo_file(name)
 
     def make(self, programs: Mapping[str, bytes], deadline: Deadline) -> None:
         """Make the folder with an empty overlay disk, an empty file for records, and `programs`.
@@ -113,6 +116,16 @@ class VMFolder:
             mark=self._mark,
         )
         return SpooledStream(spool, self._link, deadline)
+
+    def will_undo(self, argv: Sequence[str], deadline: Deadline) -> None:
+        """Have the supervisor run `argv` when the VM is removed, after its programs have ended.
+
+        It is for things of the VM that are neither processes nor files of this folder.  Call it
+        before such a thing is made.  The command must succeed if the thing is not there, as it
+        may be run again; it has 30 s.  The last command comes first.  Raises `InfrastructureError`
+        if the job has ended.
+        """
+        self._link.check_run(["sh", "-c", _UNDO, self._undo_file, shlex.join(argv)], deadline)
 
     def records(self, position: int, deadline: Deadline) -> SpooledStream:
         """Return the guest's records as a stream that begins with the byte at `position`."""

@@ -7,6 +7,7 @@ The supervisor is a shell program, ``supervisor.sh``, that outlives every connec
 - It ends the job if the host's dispatcher tells it to, or if that dispatcher's heartbeat stops.  It
   removes a VM of another dispatcher if the heartbeat for this VM stops.
 - It finds the programs of a job or of a VM by a variable in their environment, `Supervisor.mark`.
+- It then runs the commands in the VM's `Supervisor.undo_file`, for what is no process or file.
 - If a supervisor itself dies, the next job on the host takes care of its job.
 """
 
@@ -42,6 +43,10 @@ class Supervisor:
     def ledger(self) -> str:
         """The file on the host that lists things to remove, such as ``folder PATH``, one a line."""
         return f"{self.folder}/.supervisor/ledger"
+
+    def undo_file(self, vm: str) -> str:
+        """Return the file on the host that lists commands which undo what a VM has made."""
+        return f"{self.folder}/.supervisor/undo/{vm}"
 
     @property
     def records(self) -> Spool:

@@ -20,6 +20,7 @@
 #   beat       the last heartbeat of the host's dispatcher
 #   records    the records of the host's tests
 #   vms/NAME   the last heartbeat of a VM's dispatcher, if that is another one
+#   undo/NAME  a command a line that undoes something a VM has made beside files and processes
 #   uses       the stored files that the job uses
 #   said       the errors of the removal
 
@@ -105,9 +106,22 @@ stop_programs() {
     done
 }
 
+# undo JOB NAME: run the commands that undo what a VM has made, the last one first, all of them again
+# if one fails.
+undo() {
+    [ -e "$1/.supervisor/undo/$2" ] || return 0
+    sed '1!G;h;$!d' "$1/.supervisor/undo/$2" | {
+        undone=0
+        while IFS= read -r line; do
+            in_time 30 sh -c "$line" </dev/null >/dev/null || undone=1
+        done
+        exit "$undone"
+    } && rm "$1/.supervisor/undo/$2"
+}
+
 remove_vm() {
     job=${1%/*}
-    stop_programs "$1" 3 &&
+    stop_programs "$1" 3 && undo "$job" "${1##*/}" &&
         remove_files "$1" "$1" "$1.reserved" "${job%/*}"/sha256/*.part-"${job##*/job-}-${1##*/}"
 }
 
@@ -158,6 +172,9 @@ remove_job() {
     look_at_boot
     ! owner_of "$1" || [ "${owner##* }" = "$boot" ] || doubt_store "${1%/*}" || ended=1
     stop_programs "$1" 0 || ended=1
+    for file in "$1"/.supervisor/undo/*; do
+        undo "$1" "${file##*/}" || ended=1
+    done
     while read -r kind value; do
         case $kind in
             bridge) [ ! -e "/sys/class/net/$value" ] || ip link del "$value" ;;
@@ -241,7 +258,7 @@ start() {
     end "$1" || { rm -f "$0" && return 1; }
     adopt "${1%/*}"
     new=${1%/*}/.${1##*/}
-    rm -rf "$new" && mkdir -p "$new/.supervisor/vms" || return 1
+    rm -rf "$new" && mkdir -p "$new/.supervisor/vms" "$new/.supervisor/undo" || return 1
     {
         echo "limit $2"
         [ -z "$3" ] || echo "bridge $3"

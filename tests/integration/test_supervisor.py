@@ -222,6 +222,29 @@ def test_what_nobody_looks_after_ends_and_what_lives_stays(host: Host, tmp_path:
     until(lambda: not any(map(is_running, supervisors)))
 
 
+def test_what_vms_have_made_is_undone_the_last_first_until_that_succeeds(host: Host) -> None:
+    job = host.start("1")
+    said, allowed = host.home / "said", host.home / "is allowed"
+    undo = job.folder / ".supervisor/undo"
+    (undo / "vm1").write_text(f"echo first >>{said}\necho 'and last' >>{said}; cat\n")
+    job.launch("vm1")
+
+    job.do("remove", job.folder / "vm1")
+
+    assert said.read_text() == "and last\nfirst\n"
+    assert list(undo.iterdir()) == []
+
+    (undo / "vm2").write_text(f"cat '{allowed}'\necho vm2 >>{said}\n")
+    with pytest.raises(AssertionError, match="is allowed"):
+        job.do("end", job.folder)
+    job.have_been_before_a_power_cut()
+    allowed.touch()
+    assert host.start("after").said == "removed job-1\n"
+    assert job.is_gone
+
+    assert said.read_text() == "and last\nfirst\nvm2\nvm2\n"
+
+
 @pytest.mark.parametrize("host", ["dash"], indirect=True)
 def test_keys_go_from_the_file_that_the_server_reads(host: Host) -> None:
     file = host.folder.parent / "keys of root"

@@ -8,7 +8,8 @@ A backend's module has a class ``Driver``, which is a `Backend`.  A VM goes thro
 3. `Load.deploy` puts the files into the host's image store.
 4. `choose` settles what the next boot starts.
 5. `launch` starts it in a folder of its own, and returns its console.
-6. The VM ends with its folder, see `VMFolder.remove`.
+6. The VM ends with its folder, see `VMFolder.remove`; for things that are neither processes nor
+   files of the folder, `launch` has called `VMFolder.will_undo`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A kind of VM that needs no hypervisor: the "guest" is a shell on a terminal of the host."""
+"""A kind of VM that needs no hypervisor: the "guest" is a shell on a terminal of the host.
+
+A lease, a folder beside the job's, stands for things that are no process, such as a Xen domain.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,6 +56,9 @@ class Driver(Backend):
     ) -> ByteStream:
         """See `Backend.launch`."""
         folder.make({}, deadline)
+        lease = f"{at.host.offer.folder}/lease of {self.setup.name}"
+        folder.will_undo(["rm", "-rf", lease], deadline)
+        at.link.check_run(["mkdir", lease], deadline)
         self.log.event("state", "booting a shell", state="booting")
         return folder.start(["python3", "-c", GUEST, CONSOLE], deadline)
 
