@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SIGINT and SIGTERM as a request to end in order, with a clean-up and results."""
+"""SIGINT, SIGTERM and SIGHUP as a request to end in order, with a clean-up and results."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from lava_vmgroup.base.errors import Canceled
 
 @contextmanager
 def canceling(cancel: Callable[[Canceled], None]) -> Iterator[None]:
-    """Call `cancel` for SIGINT and SIGTERM within the block, instead of ending the process.
+    """Call `cancel` for SIGINT, SIGTERM and SIGHUP within the block; do not end the process.
 
-    After the block both are ignored: the process ends soon, and a scheduler repeats the signal
-    until then.  A late signal would cost the results or the exit status.
+    SIGHUP stays ignored if it is, as for a program that ``nohup`` started.  After the block all are
+    ignored: the process ends soon, and a scheduler repeats the signal until then.  A late signal
+    would cost the results or the exit status.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
         cancel(Canceled(f"canceled by {signal.Signals(number).name}", signal_number=number))
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     for number in numbers:
         signal.signal(number, handle)
     try:

@@ -23,7 +23,7 @@ from lava_vmgroup.deploy.boot_entries import (
     variables_of,
 )
 from lava_vmgroup.deploy.filesystems import FileSystem
-from lava_vmgroup.deploy.grub_config import default_of, grub
+from lava_vmgroup.deploy.grub_config import default_of, grub, reads_entries, sourced
 from lava_vmgroup.deploy.root_device import Layout, layout_of
 from lava_vmgroup.deploy.unpack import Unpack, Unpacking, unpack, wants_unpacking
 
@@ -122,7 +122,7 @@ def _menus(files: FileSystem, architecture: str | None) -> Iterator[tuple[str, M
         if (text := _text(files, path)) is not None:
             yield path, extlinux(text, _reader(files, path))
     for folder in _ENTRIES:
-        if texts := _entry_texts(files, folder):
+        if (texts := _entry_texts(files, folder)) and _are_read(files, folder):
             variables = _grub_variables(files)
             default = _grub_default(files, variables) or _loader_default(files, folder)
             yield (
@@ -131,7 +131,13 @@ def _menus(files: FileSystem, architecture: str | None) -> Iterator[tuple[str, M
             )
     for path in _GRUB:
         if (text := _text(files, path)) is not None:
-            yield path, grub(text, _grub_variables(files))
+            menu = grub(text, _grub_variables(files))
+            menu.warnings += [
+                f"it reads {name}, too, which is not looked at"
+                for name in sourced(text, str(PurePosixPath(path).parent))
+                if files.read(name)
+            ]
+            yield path, menu
 
 
 def _reader(files: FileSystem, config: str) -> Callable[[str], str | None]:
@@ -142,6 +148,17 @@ def _entry_texts(files: FileSystem, folder: str) -> dict[str, str]:
     names = [name for name in files.names(folder) if name.endswith(".conf")][:_MAX_ENTRIES]
     texts = {name.removesuffix(".conf"): _text(files, f"{folder}/{name}") for name in names}
     return {name: text for name, text in texts.items() if text is not None}
+
+
+def _are_read(files: FileSystem, folder: str) -> bool:
+    """Return whether a boot loader reads the entries in a folder.
+
+    GRUB does so only if its configuration has the command ``blscfg``; systemd-boot, whose own
+    configuration is beside the folder, always does.
+    """
+    texts = [text for path in _GRUB if (text := _text(files, path)) is not None]
+    loader = files.read(posixpath.normpath(f"{folder}/{_LOADER}")) is not None
+    return loader or not texts or any(map(reads_entries, texts))
 
 
 def _loader_default(files: FileSystem, folder: str) -> str:

@@ -61,7 +61,8 @@ def local_path(reference: str, folder: Path) -> Path | None:
             f"cannot fetch {reference!r}: it names a machine, {url.netloc!r}",
             hint="write file:///path for a file on the dispatcher",
         )
-    return folder / unquote(url.path if url.scheme else reference)
+    # Only a URL is encoded: in a path, a percent sign is one.
+    return folder / (unquote(url.path) if url.scheme else reference)
 
 
 def reference_problems(

@@ -26,6 +26,7 @@ _QUOTED = re.compile(r"""'([^']*)'|"((?:\\.|[^"\\])*)"|\\(.)""", re.DOTALL)
 _CONTINUED = re.compile(r"\\\r?\n")
 _WORDS_AHEAD = frozenset({"then", "else", "do"})
 _DEVICE = re.compile(r"\A\([^()]*\)(?=/)")  # ($root), (hd0,gpt2)
+_OWN_FOLDER = re.compile(r"\A\$(?:\{(?:config_directory|prefix)\}|config_directory|prefix)(?=/)")
 _ONCE = "next_entry"
 _OF_GRUBENV = ("saved_entry", _ONCE)
 _ID_OPTIONS = ("--id", "$menuentry_id_option", "${menuentry_id_option}")
@@ -81,6 +82,24 @@ def default_of(text: str, variables: Mapping[str, str]) -> str:
         if name == _ONCE and default:  # it precedes any other
             return default
     return default
+
+
+def reads_entries(text: str) -> bool:
+    """Return whether a ``grub.cfg`` takes its menu from files in loader/entries.
+
+    One without entries of its own may only lead to the file that does.
+    """
+    commands = [words[0] for words, _ in _commands(text) if words]
+    return "blscfg" in commands or "menuentry" not in commands
+
+
+def sourced(text: str, folder: str) -> Iterator[str]:
+    """Yield the files that a ``grub.cfg`` in `folder` reads, but for names that GRUB computes."""
+    for words, _ in _commands(text):
+        if words[:1] in (["source"], ["."], ["configfile"]) and len(words) > 1:
+            name = _DEVICE.sub("", _OWN_FOLDER.sub(folder, _plain(words[1])))
+            if "$" not in name:
+                yield name
 
 
 def _defaults(text: str) -> Iterator[tuple[str, str]]:

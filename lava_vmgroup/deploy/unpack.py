@@ -198,14 +198,16 @@ def _unpack_tar(stream: IO[bytes], name: str, target: Path, tell: Callable[[], N
 def _unpack_zip(path: Path, name: str, target: Path, tell: Tell) -> None:
     """Take the single file, or the single ``*.img``, out of an archive."""
     with _zip_damage_reported(), zipfile.ZipFile(path) as archive:
-        members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-        chosen = _images([*members]) if len(members) != 1 else [*members]
+        members = [info for info in archive.infolist() if not info.is_dir()]
+        names = [info.filename for info in members]
+        images = [info for info in members if info.filename in _images(names)]
+        chosen = members if len(members) == 1 else images
         if len(chosen) != 1:
-            raise _no_single_image(name, [*members])
+            raise _no_single_image(name, names)
         if min(info.header_offset for info in archive.infolist()) > 0:
             raise zipfile.BadZipFile("something else is in front of its archive")
-        size = members[chosen[0]].file_size
-        with archive.open(members[chosen[0]]) as content:
+        size = chosen[0].file_size
+        with archive.open(chosen[0]) as content:
             stream = limited(content, name, MAX_UNPACKED)
             write_sparse(stream, target, lambda: tell(min(content.tell(), size), size))
 

@@ -194,6 +194,7 @@ class Node(abc.ABC):
         self._shells_to_come -= 1
         self._tell_tests(deadline)
         run.collect(deadline)
+        self.recorder.close_tests(tests)
 
     def _spec(self, tests: list[OverlayTest], directory: str, repeat_count: int) -> OverlaySpec:
         return OverlaySpec(

@@ -96,8 +96,8 @@ class CommandRun:
             if deadline.is_over:
                 raise
             self._keep(f"({error.message})\n")
-            shell.interrupt(deadline.sub("ending the command", _INTERRUPT_S))
             self._record(_verdict(command, error.message))
+            shell.interrupt(deadline.sub("ending the command", _INTERRUPT_S))
             return
         except InfrastructureError as error:
             if deadline.token is not None:

@@ -117,6 +117,18 @@ class RunRecorder:
                 elif number < kept.begun and run.finished and not run.missing:
                     self._record(run, verdict(name, "fail", Details(message=_NO_VERDICT)))
 
+    def close_tests(self, tests: Sequence[OverlayTest]) -> None:
+        """Fail those of the tests whose end was never reported, although the test shell has ended.
+
+        Call it after `add_results`, which may still find the end of a test.
+        """
+        for test in tests:
+            run = self._runs.get(test.uuid)
+            if run is not None and run.ended is not None:
+                continue
+            message = "its steps never ran" if run is None else "its end was never reported"
+            self._fail(self._opened(test.uuid), RUN_CASE, message)
+
     def _add_records(self, run: Run, lines: Sequence[str]) -> None:
         """Add those records of a run that never came undamaged while it ran."""
         for line in lines:
@@ -129,6 +141,8 @@ class RunRecorder:
                 self._record(run, event, number=record.place.number)
             elif isinstance(event, TestSet):
                 run.add(event, record.place.number)
+            elif isinstance(event, EndRun | TestExited | InstallFailed) and run.ended is None:
+                self.event(event, record.place)
 
     def note_record(self, place: Place, *, on_console: bool = True) -> None:
         """Note that a record has come for the first time; `event` takes its event."""
@@ -241,9 +255,11 @@ class RunRecorder:
         uuid = directory.partition("_")[2]
         if uuid not in self._tests:
             return
-        run = self._opened(uuid)
-        signal = TestCaseSignal(test_case_id=case, result=Outcome.FAIL, reported="fail")
-        self._record(run, replace(signal, message=message), number=number)
+        self._fail(self._opened(uuid), case, message, number)
+
+    def _fail(self, run: Run, case: str, message: str, number: int | None = None) -> None:
+        """End a run that did not go as it should, with a failed test case."""
+        self._record(run, verdict(case, "fail", Details(message=message)), number=number)
         self._end(run, finished=False)
 
     def _record_in(self, run: Run | None, signal: TestCaseSignal, number: int | None) -> None:
@@ -280,7 +296,7 @@ class RunRecorder:
         value = f" {case.measurement} {case.units or ''}".rstrip() if case.measurement else ""
         self._log.event(
             "test-case",
-            f"{case.name}: {case.outcome.value}{value}",
+            f"{one_line(case.name)}: {case.outcome.value}{value}",
             name=case.name,
             result=case.outcome.value,
             measurement=case.measurement,

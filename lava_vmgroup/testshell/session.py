@@ -37,6 +37,7 @@ from lava_vmgroup.console.whereabouts import Whereabouts
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.testshell.calls import Answered, Calls, Doubted, GroupSide
 from lava_vmgroup.testshell.complaints import Complaints
+from lava_vmgroup.testshell.early_end import ended_early
 from lava_vmgroup.testshell.events import (
     Blocked,
     Damaged,
@@ -71,12 +72,6 @@ _SHOWN = 200
 
 _OVERTAKEN_S = 1.0
 """Seconds by which a line of the console may overtake a record that was written before it."""
-
-_NOT_EXECUTABLE = (
-    "the system may not run programs in the folder of the tests: if its file system is mounted "
-    "noexec, give lava_test_dir a folder elsewhere"
-)
-"""Hint for status 126, which a shell returns for a program that it may not run."""
 
 _SHELL_S = 120.0
 
@@ -196,11 +191,7 @@ class Session:
             case RunnerExited() | RunnerReturned(status=0):
                 self._is_over = True
             case RunnerReturned(status=status):
-                raise TestError(
-                    f"the test shell ended with status {status} before its tests did",
-                    hint=_NOT_EXECUTABLE if status == 126 else None,
-                    last_lines=self._console.last_lines,
-                )
+                raise ended_early(status, self._console.last_lines)
             case MultiNodeCall():
                 self._start_call(signal, None, deadline)
             case PartWanted() | Blocked():

@@ -158,7 +158,7 @@ def test_results_so_far_are_kept_when_others_are_waited_for(lab: Lab, sshd: Serv
             actions=[shell_action("done.yaml", "guest"), shell_action("absent.yaml", "host")],
         ),
         lambda event: says("lava-sync", event),
-        signal.SIGTERM,
+        signal.SIGHUP,
     )
 
     (cases,) = (

@@ -284,6 +284,21 @@ def test_what_is_no_shell_is_named(program: str, found: str, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("echo", ["echo", "-echo"])
+def test_login_that_takes_what_is_typed_for_name_and_password_is_named(
+    echo: str, tmp_path: Path
+) -> None:
+    # So slow that the typed lines wait: from then on, two come at once.
+    slow = LOGIN.replace("stty sane", f"sleep 1; stty sane {echo}")
+    (tmp_path / "login").write_text(slow)
+    with (
+        console_on(ProcessStream(on_terminal(f"sh {tmp_path}/login")), tmp_path) as console,
+        pytest.raises(InfrastructureError, match="the console shows a login prompt"),
+    ):
+        Shell.prepare(console, soon())
+
+
+@pytest.mark.usefixtures("quick")
 def test_shell_that_ended_and_left_a_login_is_named(tmp_path: Path) -> None:
     (tmp_path / "login").write_text(LOGIN)
     program = f"sh -c 'bash --norc -i; exec sh {tmp_path}/login'"

@@ -50,7 +50,8 @@ def recorded(
     node.unpack(text)
     recorder = RunRecorder(NodeLog("vm1"))
     definition = parse_definition(text, source="test")
-    recorder.expect_tests([OverlayTest(definition=definition, uuid="uuid-0", source=text)])
+    tests = [OverlayTest(definition=definition, uuid="uuid-0", source=text)]
+    recorder.expect_tests(tests)
     terminal = ProcessStream(f"env -i PATH={node.environment['PATH']} PS1=# {node.shell} -i")
     with Console(terminal, Recorder(node.root / "console.log")) as console:
         shell = Shell.prepare(console, Deadline.after("the shell", LIMIT_S))
@@ -60,13 +61,14 @@ def recorded(
             Deadline.after("the test", LIMIT_S),
         )
     packed = subprocess.run(
-        [node.bin / "lava-pack-results", node.directory, str(1 << 20)],
+        ["sh", node.bin / "lava-pack-results", node.directory, str(1 << 20)],
         stdout=subprocess.PIPE,
         env=node.environment,
         check=True,
         timeout=LIMIT_S,
     )
     recorder.add_results(packed.stdout)
+    recorder.close_tests(tests)
     (run,) = recorder.runs
     return run
 
@@ -418,3 +420,35 @@ def test_arguments_of_a_command_are_its_own_within_single_quotes(node: Node) -> 
         ("code", Outcome.PASS),
         ("awk", Outcome.PASS),
     ]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ("rm -f ../../bin/lava-settle", "lava-test-case b --shell true", "false"),
+        ("chmod -x ../../bin/*", "lava-test-case b --shell false"),
+    ],
+)
+def test_test_whose_end_is_not_reported_has_failed(node: Node, steps: tuple[str, ...]) -> None:
+    run = recorded(node, "lava-test-case a --shell true", *steps, "lava-test-case never")
+
+    assert one(run, "a").outcome is Outcome.PASS
+    ending = one(run, "lava-test-shell-run")
+    assert (ending.outcome, ending.message) == (Outcome.FAIL, "its end was never reported")
+    assert not run.finished
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "trap 'kill 0' EXIT; false",
+        "lava-test-case a --shell 'kill 0'",
+        "lava-test-case a --shell 'kill -INT 0'",
+        "kill -HUP 0; sleep 5",
+    ],
+)
+def test_runner_that_a_signal_ends_is_no_end_of_the_tests(node: Node, step: str) -> None:
+    with pytest.raises(TestError, match="ended with status (129|130|143) before its") as failure:
+        recorded(node, "lava-test-case before --shell true", step, "lava-test-case never")
+
+    assert "process group" in failure.value.describe()

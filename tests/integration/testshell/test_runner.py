@@ -339,7 +339,7 @@ def test_the_last_words_are_said_when_the_runner_is_told_to_end(node: Node) -> N
 
     finished = node.run_tests()
 
-    assert finished.events[-1] == events.RunnerExited()
+    assert finished.events[-1] == events.RunnerReturned(status=128 + signal.SIGTERM)
     assert finished.status == 128 + signal.SIGTERM
 
 

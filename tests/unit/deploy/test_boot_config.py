@@ -168,3 +168,53 @@ def test_saved_entry_counts_for_entry_files_where_grub_says_so(
 
     assert files is not None
     assert files.kernel.read_bytes().startswith(kernel)
+
+
+@pytest.mark.parametrize(
+    ("grub_cfg", "loader_conf", "kernel"),
+    [
+        ("menuentry new {\nlinux /boot/vmlinuz-2\n}\n", None, b"new kernel"),
+        ("menuentry new {\nlinux /boot/vmlinuz-2\n}\nblscfg\n", None, b"old kernel"),
+        ("menuentry new {\nlinux /boot/vmlinuz-2\n}\n", "timeout 3\n", b"old kernel"),
+        ("configfile (hd0)/boot/grub2/grub.cfg\n", None, b"old kernel"),
+    ],
+)
+def test_entry_files_count_only_for_a_boot_loader_that_reads_them(
+    grub_cfg: str, loader_conf: str | None, kernel: bytes, root: Path, tmp_path: Path
+) -> None:
+    (root / "boot/loader/entries").mkdir(parents=True)
+    (root / "boot/grub").mkdir()
+    (root / "boot/loader/entries/a.conf").write_text("version 1\nlinux /boot/vmlinuz-1\n")
+    (root / "boot/grub/grub.cfg").write_text(grub_cfg)
+    if loader_conf is not None:
+        (root / "boot/loader/loader.conf").write_text(loader_conf)
+
+    files = extract_boot_files(ext_image(root, tmp_path / "disk.img"), tmp_path, soon())
+
+    assert files is not None
+    assert files.kernel.read_bytes().startswith(kernel)
+
+
+@pytest.mark.parametrize(
+    ("command", "warned"),
+    [
+        ("source /boot/grub/custom.cfg", True),
+        ("if [ -f ${config_directory}/custom.cfg ]; then\nsource $prefix/custom.cfg\nfi", True),
+        ("configfile (hd0,msdos1)/boot/grub/custom.cfg", True),
+        ("source $prefix/absent.cfg", False),
+        ("source /boot/grub/$name.cfg", False),
+    ],
+)
+def test_another_file_that_grub_reads_is_told(
+    command: str, warned: bool, root: Path, tmp_path: Path
+) -> None:
+    (root / "boot/grub").mkdir()
+    entry = "menuentry new {\nlinux /boot/vmlinuz-2\n}\n"
+    (root / "boot/grub/grub.cfg").write_text(f"{entry}{command}\n")
+    (root / "boot/grub/custom.cfg").write_text(entry)
+
+    files = extract_boot_files(ext_image(root, tmp_path / "disk.img"), tmp_path, soon())
+
+    assert files is not None
+    told = "/boot/grub/grub.cfg: it reads /boot/grub/custom.cfg, too, which is not looked at"
+    assert files.warnings == ((told,) if warned else ())

@@ -29,6 +29,19 @@ def test_paths_and_file_urls_are_found_from_the_job_file(
         assert job_files.fetch(FileReference(url=url), soon(), NodeLog()) == image
 
 
+def test_percent_sign_in_a_path_is_no_encoding(job_files: JobFiles, tmp_path: Path) -> None:
+    for name in ("disk%2Bone.img", "disk+one.img", "100%.img"):
+        (tmp_path / name).write_text(name)
+
+    for url, name in (
+        ("disk%2Bone.img", "disk%2Bone.img"),
+        (f"{tmp_path}/100%.img", "100%.img"),
+        (f"file://{tmp_path}/disk%2Bone.img", "disk+one.img"),
+    ):
+        fetched = job_files.fetch(FileReference(url=url), soon(), NodeLog())
+        assert fetched.read_text() == name
+
+
 @pytest.mark.parametrize(
     ("reference", "expected"),
     [

@@ -84,6 +84,16 @@ def test_zip_with_one_image_among_others_is_unpacked(job_files: JobFiles, tmp_pa
     assert fetched(job_files, "a.zip") == disk
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_archive_with_two_images_of_one_name_is_refused(
+    job_files: JobFiles, tmp_path: Path
+) -> None:
+    (tmp_path / "a.zip").write_bytes(zipped(("d.img", bytes(900)), ("d.img", b"a" * 900)))
+
+    with pytest.raises(JobError, match=r"no single disk image, but d\.img, d\.img"):
+        fetched(job_files, "a.zip")
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [

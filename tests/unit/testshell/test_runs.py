@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from lava_vmgroup.testshell.events import (
     TestExited,
     TestSet,
 )
-from lava_vmgroup.testshell.records import Place
+from lava_vmgroup.testshell.records import Place, enveloped
 from lava_vmgroup.testshell.runs import RunRecorder
 from tests.unit.testshell.test_collected import RUN, packed
 
@@ -262,3 +263,33 @@ def test_what_was_not_collected_is_in_the_log(
 
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "too large to be collected: 9000000 0_x-1/attachments/large" in caplog.text
+
+
+def test_tests_whose_end_was_never_reported_have_failed(recorder: RunRecorder) -> None:
+    torn, absent, found, installed = (
+        replace(TEST, uuid=f"uuid-{number}") for number in range(1, 5)
+    )
+    tests = [TEST, torn, absent, found, installed]
+    recorder.expect_tests(tests[1:])
+    record(recorder, BEGIN, case("a"), END)
+    for test in (torn, found):
+        record(recorder, StartRun(name="smoke", uuid=test.uuid), case("a"))
+    record(recorder, InstallFailed(directory="4_uuid-4"))
+    end = f"<LAVA_SIGNAL_ENDRUN smoke {found.uuid}>"
+    records = f"{enveloped(Place(3, 2), end)}\n".encode()
+    recorder.add_results(packed({f"3_{found.uuid}-1700000000/records.log": records}))
+
+    recorder.close_tests(tests)
+
+    told = {
+        run.uuid: [(one.name, one.outcome.value, one.message) for one in run.cases]
+        for run in recorder.runs
+    }
+    passed, ending = ("a", "pass", None), "lava-test-shell-run"
+    assert told == {
+        TEST.uuid: [passed],
+        torn.uuid: [passed, (ending, "fail", "its end was never reported")],
+        absent.uuid: [(ending, "fail", "its steps never ran")],
+        found.uuid: [passed],
+        installed.uuid: [("lava-test-shell-install", "fail", "the install steps failed")],
+    }
