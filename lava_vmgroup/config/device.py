@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config import board_keys, boot_keys, commands, group_keys, typed
+
+_BOOT_COMMANDS = "boot_cmds"
+"""The beginning of keys whose names are free: a job chooses boot commands by them."""
+_CLOSE = 0.85
+"""How similar a mistyped key is to the right one, from 0 to 1."""
 
 
 # Dataclasses collect the fields from the last base to the first.
@@ -44,6 +50,17 @@ class DeviceConfig(
         default_factory=typed.nothing, repr=False, compare=False, metadata=typed.NO_KEY
     )
     """The file and the key, for messages, of each key that a file set."""
+
+    def doubts(self) -> Iterator[str]:
+        """Yield a message for each key that nothing reads and that may be a mistyped one.
+
+        Other unknown keys are left out: v1's files have many, and values may refer to them.
+        """
+        known = typed.key_names(type(self))
+        for key in self.extra:
+            close = difflib.get_close_matches(key, known, n=1, cutoff=_CLOSE)
+            if close and not key.startswith(_BOOT_COMMANDS):
+                yield f"{self.place(key)}: unknown key, so it is ignored; did you mean {close[0]}?"
 
     @property
     def driver(self) -> str:

@@ -72,6 +72,8 @@ class Node(abc.ABC):
             token,
         )
         self._lab_config = config
+        for doubt in config.doubts():
+            self.log.warning("config", doubt)
         _refuse_unknown_options(job, config)
         self._settings = DeploySettings()
         self._system: System | None = None

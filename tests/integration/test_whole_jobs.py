@@ -64,10 +64,13 @@ def test_results_that_cannot_be_written_are_the_last_word_of_a_job_that_passed(l
 
 def test_failed_test_case_is_the_exit_status(lab: Lab, sshd: Server) -> None:
     document = job(entry("guest"), actions=[shell_action("failing.yaml", "guest")])
+    with (lab.config / "devices/rack01.conf").open("a") as device:
+        device.write("ssh_prot = 1\n")
 
     ended = lab.run(write_job(lab, document, failing=FAILING))
 
     assert ended.status == 1, ended.stderr
+    assert "ssh_prot: unknown key, so it is ignored; did you mean ssh_port?" in ended.stderr
     cases = {
         case["name"]: case["result"]
         for node in ended.results["nodes"]

@@ -69,6 +69,18 @@ def test_board_of_a_v1_lab_loads(arndale: Lab) -> None:
     ]
 
 
+def test_keys_that_may_be_mistyped_are_told(arndale: Lab) -> None:
+    text = "power_of_cmd = false\nssh_prot = 22\nboot_cmds_ramdisks = x\noddity = 50%\n"
+    arndale.write("device-types/arndale.conf", text)
+
+    board = inventory.load_device("arndale01", arndale.search_path)
+
+    assert sorted(doubt.partition("arndale.conf: ")[2] for doubt in board.doubts()) == [
+        "power_of_cmd: unknown key, so it is ignored; did you mean power_off_cmd?",
+        "ssh_prot: unknown key, so it is ignored; did you mean ssh_port?",
+    ]
+
+
 def test_unknown_keys_are_kept(arndale: Lab) -> None:
     arndale.write("device-types/arndale.conf", "oddity = 50%\n")
 

@@ -13,6 +13,7 @@ from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config import files, typed
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig, load_dispatcher
+from lava_vmgroup.config.inventory import load_vm_type
 
 if TYPE_CHECKING:
     from tests.unit.config.conftest import Lab
@@ -69,3 +70,11 @@ def test_wrong_dispatcher_value_names_file_and_key(lab: Lab) -> None:
         ConfigurationError, match=r"lava-dispatcher\.conf: lava_image_tmpdir = 'tmp'"
     ):
         load_dispatcher(lab.search_path)
+
+
+def test_shipped_device_types_have_no_mistyped_keys() -> None:
+    path = files.search_path(Path("/"))[:1]
+    types = files.names_in("device-types", path)
+
+    assert "kvm-aarch64" in types
+    assert [doubt for one in types for doubt in load_vm_type(one, path).doubts()] == []
