@@ -67,7 +67,7 @@ def lab(images: None, tmp_path: Path, sshd: Server) -> Iterator[Lab]:
         (made.config / "device-types/kvm.conf").write_text(text)
         yield replace(made, program=(str(ROOT / "support/with_toy.py"),))
         until(lambda: jobs_on_host(made) == set())
-        assert [one.name for one in (made.folder / "vms").iterdir()] in ([], ["sha256"])
+        assert [one.name for one in (made.folder / "vms").glob("*")] in ([], ["sha256"])
         assert made.processes() == []
 
 

@@ -75,6 +75,14 @@ run:
     - lava-test-case before-the-end --result pass --measurement 3 --units apples
     - poweroff -f
 """
+LEAVES = f"""{HEAD}
+run:
+  steps:
+    - lava-test-case before-the-end --result pass
+    - poweroff
+    - sleep 60
+    - lava-test-case never --shell false
+"""
 HANGS = f"""{HEAD}
 run:
   steps:
@@ -202,6 +210,19 @@ def assert_said_to_be_emulated(ended: Ended) -> None:
         assert facts.items() <= said.items()
     bundle = json.loads((ended.output / name / "bundle.json").read_text())
     assert all(facts.items() <= run["attributes"].items() for run in bundle["test_runs"])
+
+
+def test_guest_that_ends_in_order_before_its_tests_do_has_not_passed(lab: Lab) -> None:
+    actions = [*guest_actions("leaver"), shell_action("leaves.yaml", "leaver")]
+
+    ended = lab.run(write_job(lab, job(guest("leaver"), actions=actions), leaves=LEAVES))
+
+    assert ended.status == 7, ended.stderr
+    _, leaver = ended.results["nodes"]
+    assert leaver["state"] == "Incomplete"
+    (run,) = leaver["runs"]
+    assert [(case["name"], case["result"]) for case in run["cases"]] == [("before-the-end", "pass")]
+    assert not run["finished"]
 
 
 def test_cancel_leaves_nothing_of_a_guest(lab: Lab, sshd: Server) -> None:
