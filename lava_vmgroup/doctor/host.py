@@ -17,7 +17,6 @@ from lava_vmgroup.base.errors import Canceled, VMGroupError
 from lava_vmgroup.base.findings import Finding, Severity, failure
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.config.settings import BOOT_COMMANDS
-from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deploy.fetch import JobFiles, local_path
 from lava_vmgroup.deploy.unpack import SUFFIXES
 from lava_vmgroup.doctor.required import required
@@ -25,8 +24,10 @@ from lava_vmgroup.job.expansion import IMAGE_COMMANDS
 from lava_vmgroup.job.model import Group, NodeJob, WantedAccelerator
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.multinode.coordinator import Coordinator
+from lava_vmgroup.nodes.cleanup import Cleanup
 from lava_vmgroup.nodes.host import HostNode
 from lava_vmgroup.nodes.shared import Shared
+from lava_vmgroup.nodes.shared_host import SharedHost
 from lava_vmgroup.systems.tools import references
 from lava_vmgroup.vms.backends.qemu_accelerator import Guest
 from lava_vmgroup.vms.backends.qemu_fitness import guest_of, memory_wanted, needs_of
@@ -92,10 +93,11 @@ def _host_node(
             coordinator=coordinator.endpoint,
             output=output,
             work=work,
-            key=JobKey(),
             files=files,
             images=ImageLibrary(work / "images"),
-            questions=questions,
+            host=SharedHost(group.target_group, questions),
+            cleanup=Cleanup(lab.device.timeout_scale),
+            timeout_scale=lab.device.timeout_scale,
         )
         node = HostNode(alone, lab.device.hostname, shared, token)
         try:
@@ -106,7 +108,6 @@ def _host_node(
 
 def _examined(group: Group, lab: Lab, node: HostNode, token: CancelToken) -> Examined:
     """Deploy and boot as the job does, ask the host for its facts, and check each VM's needs."""
-    node.shared.timeout_scale = node.config.timeout_scale
     deadline = Deadline.after("the job", group.settings.timeout_s, token, node.shared.timeout_scale)
     node.join(deadline)
     for action in takewhile(lambda one: one.command in _PREPARING, node.job.actions):
@@ -115,7 +116,7 @@ def _examined(group: Group, lab: Lab, node: HostNode, token: CancelToken) -> Exa
     offer = Offer.from_message(
         node.client.wait(OFFER_ID, deadline)[node.name], node.job.target_group
     )
-    host = node.shared.host_at(offer)
+    host = node.shared.host.at(offer)
     with host.dial(deadline) as link:
         at = ReachedHost(host=host, link=link, log=node.log)
         facts = at.facts(deadline)

@@ -135,9 +135,9 @@ class HostNode(Node):
         """Wait for the VMs to leave, remove the job's traces from the host, and switch it off."""
         self.watch.stop()
         try:
-            limit = self.shared.cleanup("telling the VMs to leave")
+            limit = self.shared.cleanup.step("telling the VMs to leave")
             self.client.with_token(limit.token).send(VM_STOP, {}, limit)
-            limit = self.shared.cleanup("waiting for the VMs to close")
+            limit = self.shared.cleanup.step("waiting for the VMs to close")
             self.client.with_token(limit.token).wait_all(VM_STOP, limit)
         except VMGroupError as error:
             text = f"not all VMs are known to be closed; leaving the host anyway: {error.message}"
@@ -145,7 +145,7 @@ class HostNode(Node):
         self._leave_system()
         if self._touched:
             try:
-                self._board.power_off(self.shared.cleanup("power_off_cmd"))
+                self._board.power_off(self.shared.cleanup.step("power_off_cmd"))
             except VMGroupError as error:
                 self.log.warning("cleanup", f"the board could not be switched off: {error}")
         self._board.close()
@@ -169,7 +169,7 @@ class HostNode(Node):
     def _reached(self, shell: Shell, deadline: Deadline) -> OverSsh:
         """Connect to the booted host by SSH; closing the system removes the job from the host."""
         access = self._board.access or self._make_access(shell, deadline)
-        self.shared.lab_key = access.key
+        self.shared.host.lab_key = access.key
         link = dial(access.address, access.key, deadline.sub(_DIALING, DIAL_S))
         system = OverSsh(shell, link, access, self._supervisor)
         system.resources.enter_context(link)
@@ -253,7 +253,7 @@ class HostNode(Node):
     def _make_access(self, shell: Shell, deadline: Deadline) -> Access:
         owner = KeyOwner(
             ip=self.shared.lab.dispatcher.lava_server_ip,
-            key=self.shared.key,
+            key=self.shared.host.key,
             job=self._group,
             claim=self._supervisor.owner,
         )
@@ -268,12 +268,12 @@ class HostNode(Node):
 
     def _clean_up(self, link: Link) -> None:
         """Remove the job's folder and key from the running host, as far as it still answers."""
-        limit = self.shared.cleanup("cleaning up the host")
+        limit = self.shared.cleanup.step("cleaning up the host")
         if self.watch.system_died:
             limit = limit.exactly("cleaning up a host whose system has died", _DEAD_S)
         try:
-            if self.shared.host_loss is not None:
-                raise self.shared.host_loss
+            if self.shared.host.loss is not None:
+                raise self.shared.host.loss
             self._supervisor.end(link, limit)
         except VMGroupError as error:
             self.log.warning("cleanup", f"the host could not be cleaned up: {error}")

@@ -123,7 +123,7 @@ class Node(abc.ABC):
 
     def host_is_lost(self, error: VMGroupError) -> None:
         """End the node because its host is out of reach; any thread may call this."""
-        self.shared.host_loss = error
+        self.shared.host.loss = error
         self.token.cancel(error)
 
     @abc.abstractmethod

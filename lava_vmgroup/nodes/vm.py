@@ -66,7 +66,7 @@ class VMNode(Node):
         """Introduce the VM to the host, too."""
         super().join(deadline)
         hello = Hello(
-            public_keys=() if self.shared.runs_host else self.shared.key.publics,
+            public_keys=() if self.shared.runs_host else self.shared.host.key.publics,
             wants_network=self._backend.wants_network,
         )
         self.client.send(hello_id(self.name), hello.to_message(), deadline)
@@ -126,9 +126,9 @@ class VMNode(Node):
             reach_shell(console, login, limit, silence_s=self.watch.silence_s)
             return Shell.prepare(console, limit)
         except InfrastructureError as error:
-            if deadline.is_over or error is self.shared.host_loss:
+            if deadline.is_over or error is self.shared.host.loss:
                 raise
-            limit = self.shared.cleanup("reading the words of the VM's program")
+            limit = self.shared.cleanup.step("reading the words of the VM's program")
             raise self._backend.explained(error, folder, limit) from error
 
     def expect_tests(self, carried: int, placed: int) -> None:
@@ -144,13 +144,13 @@ class VMNode(Node):
         """Stop the VM, remove its folder, and tell the group that this VM is gone."""
         self.watch.stop()
         try:
-            self._stop(self.shared.cleanup("stopping the VM"))
+            self._stop(self.shared.cleanup.step("stopping the VM"))
         except VMGroupError as error:
             self.log.warning("cleanup", f"the VM could not be removed from the host: {error}")
         if self._reached is not None:
             self._reached.close(leaving=self._folder is None)
         try:
-            cleanup = self.shared.cleanup("telling the group that the VM is gone")
+            cleanup = self.shared.cleanup.step("telling the group that the VM is gone")
             self.client.with_token(cleanup.token).send(VM_STOP, {}, cleanup)
         except VMGroupError as error:
             self.log.warning("cleanup", f"the group does not know that this VM is gone: {error}")
@@ -190,7 +190,7 @@ class VMNode(Node):
         if "host_ip" in told:
             self.attributes["host_ip"] = told["host_ip"]
         group = self.shared.group.target_group
-        return self.shared.host_at(Offer.from_message(offers.get(starter, {}), group))
+        return self.shared.host.at(Offer.from_message(offers.get(starter, {}), group))
 
     def _join_network(self, shell: Shell, at: ReachedHost, deadline: Deadline) -> None:
         """Give the guest its address on the group's network; log a warning if it takes none."""
@@ -209,8 +209,8 @@ class VMNode(Node):
         self.watch.expect_reset()
         self._running.close()
         self._system = None
-        if self.shared.host_loss is not None:
-            raise self.shared.host_loss
+        if self.shared.host.loss is not None:
+            raise self.shared.host.loss
         if self._folder is not None:
             self._folder.remove(deadline)
             self._folder = None

@@ -97,7 +97,7 @@ class Gathering:
         The others have the rest of the job's time, none after a cancel, and time to clean up.
         """
         remaining_s = 0.0 if node.token.reason is not None else self._deadline.remaining_s
-        limit_s = remaining_s + _CLEANUP_STEPS * node.shared.cleanup_s
+        limit_s = remaining_s + _CLEANUP_STEPS * node.shared.cleanup.step_s
         return Deadline.after("the others' results", limit_s, token)
 
 

@@ -26,14 +26,16 @@ from lava_vmgroup.base.errors import Canceled, DeadlineExpired, VMGroupError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.base.scratch import scratch_folder
 from lava_vmgroup.config.coordinator import Endpoint
+from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.lab import Lab
-from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.job.model import Group, NodeJob
 from lava_vmgroup.multinode.coordinator import Coordinator
+from lava_vmgroup.nodes.cleanup import Cleanup
 from lava_vmgroup.nodes.host import HostNode
 from lava_vmgroup.nodes.node import Node
 from lava_vmgroup.nodes.shared import Shared
+from lava_vmgroup.nodes.shared_host import SharedHost
 from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.results.fold import (
     canceled_itself,
@@ -120,11 +122,11 @@ class GroupRun:
                 "logging_level": settings.logging_level,
                 "auto_start_vms": "true" if self._group.nodes[0].auto_start_vms else "false",
             },
-            uploads=shared.uploads,
+            uploads=shared.host.uploads,
             cause=cause,
             exit_status=exit_status_of(cause, results),
         )
-        limit_s = shared.cleanup_s if isinstance(cause, Canceled) else _SUBMIT_S
+        limit_s = shared.cleanup.step_s if isinstance(cause, Canceled) else _SUBMIT_S
         wishes = submissions_of(self._group, result, gathering.submitting)
         result = submitted(result, wishes, self._outputs, self._inbox, limit_s)
         if not self._group.is_sub_job:
@@ -159,23 +161,30 @@ class GroupRun:
         )
 
     def _share(self, work: Path, files: JobFiles, coordinator: Endpoint) -> Shared:
+        # A node that runs beside slow hardware is slow, too.
+        scale = max(self._config_of(node).timeout_scale for node in self._group.nodes)
         return Shared(
             group=self._group,
             lab=self._lab,
             coordinator=coordinator,
             output=self._outputs.folder,
             work=work,
-            key=JobKey(),
             files=files,
             images=ImageLibrary(work / "images"),
+            host=SharedHost(self._group.target_group, questions_of(self._group.nodes, self._lab)),
+            cleanup=Cleanup(scale),
+            timeout_scale=scale,
             console_copy=self._outputs.console_copy,
-            questions=questions_of(self._group.nodes, self._lab),
         )
+
+    def _config_of(self, node: NodeJob) -> DeviceConfig:
+        if not node.is_host:
+            return self._lab.type_of(node.device_type)
+        assert self._lab.device is not None, "a process that runs a host has its device"
+        return self._lab.device
 
     def _run_nodes(self, shared: Shared, gathering: Gathering) -> tuple[NodeResult, ...]:
         nodes = [self._make_node(job, shared) for job in self._group.nodes]
-        # A node that runs beside slow hardware is slow, too.
-        shared.timeout_scale = max(node.config.timeout_scale for node in nodes)
         threads = [
             threading.Thread(target=self._run_node, args=(node, gathering), name=node.name)
             for node in nodes
@@ -201,8 +210,7 @@ class GroupRun:
         token = CancelToken()
         self._tokens.append(token)
         if job.is_host:
-            assert self._lab.device is not None, "a process that runs a host has its device"
-            return HostNode(job, self._lab.device.hostname, shared, token)
+            return HostNode(job, self._config_of(job).hostname, shared, token)
         assert job.target is not None, "every VM has a name"
         return VMNode(job, job.target, shared, token)
 
@@ -227,10 +235,10 @@ class GroupRun:
 
     def _hurry(self, shared: Shared) -> None:
         """Leave each step of the clean-up only `_HURRY_S`, also the steps that have begun."""
-        begun = shared.hurry(_HURRY_S)
+        begun = shared.cleanup.hurry(_HURRY_S)
         late = DeadlineExpired(
-            f"timed out: a step of the hurried clean-up, limit {shared.cleanup_s:g} s"
+            f"timed out: a step of the hurried clean-up, limit {shared.cleanup.step_s:g} s"
         )
-        timer = threading.Timer(shared.cleanup_s, begun.cancel, [late])
+        timer = threading.Timer(shared.cleanup.step_s, begun.cancel, [late])
         self._hurrying.append(timer)
         timer.start()

@@ -144,7 +144,7 @@ class NodeRun:
 
     def _tell_group(self, error: VMGroupError) -> None:
         """Tell the coordinator that this node failed; it releases the members that wait for it."""
-        deadline = self._node.shared.cleanup("telling the group of the failure")
+        deadline = self._node.shared.cleanup.step("telling the group of the failure")
         client = self._node.client.with_token(deadline.token)
         canceled = isinstance(error, Canceled) or (isinstance(error, PeerFailed) and error.canceled)
         ends_group = self._node.job.is_host
@@ -152,11 +152,11 @@ class NodeRun:
 
     def _tell_skipped(self, skipped: NodeSkipped) -> None:
         """Tell the coordinator that this node is skipped, so that no member waits for it."""
-        deadline = self._node.shared.cleanup("telling the group of the skip")
+        deadline = self._node.shared.cleanup.step("telling the group of the skip")
         self._node.client.with_token(deadline.token).skip(skipped.message, deadline)
 
     def _leave_group(self) -> None:
-        deadline = self._node.shared.cleanup("leaving the group")
+        deadline = self._node.shared.cleanup.step("leaving the group")
         self._node.client.with_token(deadline.token).clear(deadline)
 
     def _result(self, error: VMGroupError | None, skipped: NodeSkipped | None) -> NodeResult:

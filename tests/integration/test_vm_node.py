@@ -68,7 +68,7 @@ def pair(sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     ):
         run = GroupRun(group, lab, "1", Outputs(folder=tmp_path / "out"))
         shared = run._share(tmp_path / "work", job_files, coordinator.endpoint)
-        shared.lab_key = sshd.key
+        shared.host.lab_key = sshd.key
         host = MultiNodeClient(
             coordinator.endpoint,
             Membership(group_name="group", group_size=2, client_name="board01", role="host"),

@@ -11,6 +11,7 @@ import pytest
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.nodes.cleanup import Cleanup
 from lava_vmgroup.results import portable
 from lava_vmgroup.results.model import JobResult
 from lava_vmgroup.runner.gathering import Gathering
@@ -42,7 +43,7 @@ class Member:
         self.client = Client(got)
         self.token = CancelToken()
         self.job = type("Job", (), {"submissions": ()})
-        self.shared = type("Shared", (), {"cleanup_s": 1.0})
+        self.shared = type("Shared", (), {"cleanup": Cleanup(1.0)})
 
 
 def taken(name: str, sub_id: str, result: JobResult) -> list[str]:

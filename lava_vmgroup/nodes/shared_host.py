@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""The group's host, as the nodes of one process reach it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from lava_vmgroup.base.errors import VMGroupError
+from lava_vmgroup.connections.ssh_keys import Identity, JobKey
+from lava_vmgroup.results.model import Upload
+from lava_vmgroup.vms.host import VMHost
+from lava_vmgroup.vms.introduction import Offer
+
+
+class SharedHost:
+    """The host, its keys, and its loss; any thread may use it."""
+
+    def __init__(self, group: str, questions: Sequence[str] = ()) -> None:
+        """Take the group's unique name, and the questions of `lava_vmgroup.vms.facts`."""
+        self.key = JobKey()
+        """The key with which this process logs in, unless the lab has one for the host."""
+        self.lab_key: Identity | None = None
+        """The key by which the host, when it is run here, is reached; its VMs here use it too."""
+        self.loss: VMGroupError | None = None
+        """The reason why the host is lost; its supervisor then removes the job from it."""
+        self._group = group
+        self._questions = questions
+        self._host: VMHost | None = None
+        self._lock = threading.Lock()
+
+    def at(self, offer: Offer) -> VMHost:
+        """Return the host that made an offer, one object for all VMs of this process."""
+        with self._lock:
+            if self._host is None or self._host.offer != offer:
+                key = self.lab_key or self.key
+                self._host = VMHost(offer, key, self._group, self._questions)
+            return self._host
+
+    @property
+    def uploads(self) -> tuple[Upload, ...]:
+        """The files that were put into the host's image store."""
+        return self._host.store.uploads() if self._host is not None else ()
