@@ -10,10 +10,11 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-# A shell without job control has what it starts in the background ignore Ctrl-C and Ctrl-\, and
-# programs inherit that; the consoles that tests open need them.
+# A shell without job control has what it starts in the background ignore Ctrl-C and Ctrl-\, nohup
+# has it ignore a hangup, and programs inherit that; consoles and programs of tests need them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class TwoBoards(LoadScopeScheduling):  # type: ignore[misc]

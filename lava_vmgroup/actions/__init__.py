@@ -16,13 +16,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lava_vmgroup.base.deadline import Deadline
-from lava_vmgroup.job.model import Action, Group, Job, Scope
+from lava_vmgroup.job.model import Action, Job, Scope, VMGroup
 
 if TYPE_CHECKING:
     from lava_vmgroup.nodes.node import Node
 
 
-class Command(Protocol):
+class JobCommand(Protocol):
     """The interface of a command's module."""
 
     PARAMETERS: Mapping[str, Any]
@@ -37,9 +37,9 @@ class Command(Protocol):
 
 
 @cache
-def commands() -> Mapping[str, Command]:
+def commands() -> Mapping[str, JobCommand]:
     """Return the module of every command, by each of its names."""
-    found: dict[str, Command] = {}
+    found: dict[str, JobCommand] = {}
     for info in pkgutil.iter_modules(__path__):
         module: Any = importlib.import_module(f"{__name__}.{info.name}")
         for name in (info.name, *getattr(module, "ALIASES", ())):
@@ -63,7 +63,7 @@ def file_problems(job: Job) -> Iterator[str]:
                 yield f"vm_group.vms[{index}].{problem}"
 
 
-def sub_job_problems(group: Group) -> Iterator[str]:
+def sub_job_problems(group: VMGroup) -> Iterator[str]:
     """Yield the problems of the actions of sub-jobs, each with its place."""
     for node in group.nodes:
         folder = group.settings.folder

@@ -12,7 +12,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.job.reference import FileReference
-from lava_vmgroup.testdefs.loading import Loader
+from lava_vmgroup.testdefs.loading import DefinitionLoader
 from lava_vmgroup.testdefs.overlay import directory_problem
 from lava_vmgroup.testdefs.source import SOURCE_SCHEMA, Source, SourceKind, parse_source
 from lava_vmgroup.testdefs.steps import SkipInstall
@@ -51,7 +51,7 @@ def check(action: Action, scope: Scope) -> Iterator[str]:
     ):
         yield f"lava_test_dir: {problem}"
     with tempfile.TemporaryDirectory(prefix="lava-vmgroup-") as work:
-        loader = Loader(
+        loader = DefinitionLoader(
             folder=scope.folder,
             work=Path(work),
             deadline=Deadline.after("checking the test definitions", _CHECK_S),
@@ -75,7 +75,7 @@ def run(action: Action, node: Node, deadline: Deadline) -> None:
         limit = deadline.exactly("lava_test_shell", parameters["timeout"])
     skipped = parameters.get("skip_install")
     with tempfile.TemporaryDirectory(dir=shared.work, prefix=f"{node.name}-tests-") as work:
-        loader = Loader(
+        loader = DefinitionLoader(
             folder=shared.group.settings.folder,
             work=Path(work),
             deadline=limit,

@@ -2,8 +2,8 @@
 """Patterns for the messages of kernels, firmware and QEMU about a fault.
 
 `lava_vmgroup.console.watch` tries them on the console: the kernel's patterns where a kernel
-message begins, the others as `Place` says.  They cannot take long on any line: the line's length
-is limited, and so are the patterns' repetitions.
+message begins, the others as `FaultPlace` says.  They cannot take long on any line: the line's
+length is limited, and so are the patterns' repetitions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 
-class Severity(enum.Enum):
+class FaultSeverity(enum.Enum):
     """The effect of a fault on the job."""
 
     FATAL = "fatal"
@@ -26,10 +26,10 @@ class Severity(enum.Enum):
     @property
     def rank(self) -> int:
         """A number that is greater for a worse fault."""
-        return (Severity.NOTE, Severity.ERROR, Severity.FATAL).index(self)
+        return (FaultSeverity.NOTE, FaultSeverity.ERROR, FaultSeverity.FATAL).index(self)
 
 
-class Place(enum.Enum):
+class FaultPlace(enum.Enum):
     """The place in a line at which a pattern is tried."""
 
     MESSAGE = enum.auto()
@@ -47,11 +47,11 @@ class Fault:
     """One kind of fault, with the pattern that finds it in a line."""
 
     name: str
-    severity: Severity
+    severity: FaultSeverity
     pattern: str
     bare: str = ""
     """The stricter pattern for messages without a time stamp, which may be a test's output."""
-    place: Place = Place.MESSAGE
+    place: FaultPlace = FaultPlace.MESSAGE
     when_up: bool = False
     """True if the message is a fault only after the system has booted, as for a reset."""
     after: str = ""
@@ -67,7 +67,7 @@ class SeenFault:
     """A fault that a node's console has shown."""
 
     name: str
-    severity: Severity
+    severity: FaultSeverity
     line: str
     """The line with the fault, from the beginning of its message."""
     lines: tuple[str, ...]
@@ -78,11 +78,11 @@ class SeenFault:
     """The time, in UTC."""
 
 
-def _kernel(name: str, severity: Severity, *patterns: str, bare: str = "") -> Fault:
+def _kernel(name: str, severity: FaultSeverity, *patterns: str, bare: str = "") -> Fault:
     return Fault(name=name, severity=severity, pattern="|".join(patterns), bare=bare)
 
 
-_FATAL, _ERROR, _NOTE = Severity.FATAL, Severity.ERROR, Severity.NOTE
+_FATAL, _ERROR, _NOTE = FaultSeverity.FATAL, FaultSeverity.ERROR, FaultSeverity.NOTE
 
 _ROOT_HINT = "check root= of the kernel's command line, and that image and kernel fit the board"
 _EMERGENCY_HINT = (
@@ -152,7 +152,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="no-root",
         severity=_FATAL,
-        place=Place.BOOT,
+        place=FaultPlace.BOOT,
         pattern="|".join(_RAMDISK),
         of_ramdisk=True,
         hint=_ROOT_HINT,
@@ -160,7 +160,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="no-root",
         severity=_FATAL,
-        place=Place.BOOT,
+        place=FaultPlace.BOOT,
         pattern=_SHELL_OF_RAMDISK,
         after=_NOT_MOUNTED,
         of_ramdisk=True,
@@ -169,7 +169,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="no-root",
         severity=_FATAL,
-        place=Place.BOOT,
+        place=FaultPlace.BOOT,
         pattern="|".join(_EMERGENCY),
         hint=_EMERGENCY_HINT,
     ),
@@ -241,14 +241,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="firmware-crash",
         severity=_FATAL,
-        place=Place.START,
+        place=FaultPlace.START,
         pattern=r'"(?:Synchronous Abort|Error)" handler, esr'
         r"|Synchronous Exception at 0x|PANIC (?:in EL3|at PC)|Unhandled Exception (?:in|from) EL3",
     ),
     Fault(
         name="reset",
         severity=_FATAL,
-        place=Place.START,
+        place=FaultPlace.START,
         when_up=True,
         pattern=r"U-Boot (?:SPL |TPL )?20\d\d\.\d\d|Hit any key to stop autoboot"
         r"|Starting kernel \.\.\.|UEFI firmware \(version|EFI stub: Booting Linux"
@@ -257,7 +257,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="qemu",
         severity=_ERROR,
-        place=Place.START,
+        place=FaultPlace.START,
         pattern=r"qemu-system-\w{1,20}: (?!warning: |info: |terminating on signal )",
     ),
 )

@@ -29,11 +29,11 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.configured import open_configured
 from lava_vmgroup.connections.process import ProcessStream, run_configured
 from lava_vmgroup.console.console import Console
-from lava_vmgroup.console.loader import Loader, LoaderFailed, control, key_named
+from lava_vmgroup.console.loader import BootLoader, LoaderFailed, control, key_named
 from lava_vmgroup.console.login import Login, login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deploy import media, tftp
-from lava_vmgroup.deploy.tftp import KernelFiles, Offer
+from lava_vmgroup.deploy.tftp import KernelFiles, Served
 
 if TYPE_CHECKING:
     from lava_vmgroup.connections.ssh_access import Access
@@ -48,13 +48,13 @@ _CONNECT_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class System:
+class Startup:
     """The system that a reset of the board has to start."""
 
     config: DeviceConfig
     commands: str
     """The configuration's key with the boot commands."""
-    offer: Offer
+    offer: Served
     login: Login
     name: str = "test_shell"
     """Prefix of the configuration's key for the system's typing delay."""
@@ -71,7 +71,7 @@ class Driver:
         self._log = setup.log
         self._console: Console | None = None
         self._offers = ExitStack()
-        self._offer = Offer()
+        self._offer = Served()
         self._commands = "boot_cmds"
 
     def configure(self, config: DeviceConfig) -> None:
@@ -93,7 +93,7 @@ class Driver:
             )
             media.write_image(image, medium, deadline, self._tell_progress)
         self._offers.close()
-        self._commands, self._offer = "boot_cmds", Offer()
+        self._commands, self._offer = "boot_cmds", Served()
 
     def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:
         """Offer the files on the dispatcher's TFTP server, and an NFS root beside them."""
@@ -106,7 +106,7 @@ class Driver:
     def boot(self, deadline: Deadline) -> Shell:
         """Reset the board, talk to its boot loader, log in, and return the shell."""
         config = self._config
-        system = System(
+        system = Startup(
             config=config, commands=self._commands, offer=self._offer, login=login_of(config)
         )
         return self._start(system, deadline)
@@ -142,7 +142,7 @@ class Driver:
             raise
         self._configured("media_detach_command", deadline)
 
-    def _start(self, system: System, deadline: Deadline) -> Shell:
+    def _start(self, system: Startup, deadline: Deadline) -> Shell:
         """Start a system and return its shell, with ``boot_retries`` tries."""
         tries = system.config.boot_retries
         for attempt in range(1, tries + 1):
@@ -157,7 +157,7 @@ class Driver:
                 self._disconnect()
         raise AssertionError("boot_retries is at least 1")
 
-    def _start_once(self, system: System, deadline: Deadline) -> Shell:
+    def _start_once(self, system: Startup, deadline: Deadline) -> Shell:
         config = system.config
         console = self._connect(deadline)
         self._log.event("state", "booting", state="booting")
@@ -169,7 +169,7 @@ class Driver:
         commands = self._boot_commands(system)
         if self._setup.watch is not None:
             self._setup.watch.expect_boot(ramdisk_is_system=_is_ramdisk(system, commands))
-        loader = Loader(console, config)
+        loader = BootLoader(console, config)
         self._talk(loader, commands, system.offer, deadline)
         self._configured("pre_os_cmd", deadline)
         self._watch_kernel(loader, console, config, deadline)
@@ -193,7 +193,7 @@ class Driver:
         self._offers.close()
         self._offer = self._offers.enter_context(self._offered(files, deadline))
 
-    def _offered(self, files: KernelFiles, deadline: Deadline) -> AbstractContextManager[Offer]:
+    def _offered(self, files: KernelFiles, deadline: Deadline) -> AbstractContextManager[Served]:
         setup = self._setup
         root = setup.dispatcher.lava_image_tmpdir
         return tftp.offered(files, setup.config, root, setup.job, deadline)
@@ -233,13 +233,13 @@ class Driver:
         self._log.event("bootloader", "autoboot interrupted")
 
     def _talk(
-        self, loader: Loader, commands: Sequence[BootCommand], offer: Offer, deadline: Deadline
+        self, loader: BootLoader, commands: Sequence[BootCommand], offer: Served, deadline: Deadline
     ) -> None:
         """Carry out the boot commands."""
         files = (offer.kernel, offer.ramdisk, offer.dtb, offer.bootloader)
         loader.talk(commands, [name for name in files if name], deadline)
 
-    def _boot_commands(self, system: System) -> tuple[BootCommand, ...]:
+    def _boot_commands(self, system: Startup) -> tuple[BootCommand, ...]:
         config = system.config
         commands = config.boot_commands(system.commands)
         if not commands:
@@ -256,7 +256,7 @@ class Driver:
         return substitute(commands, {**tags, **system.offer.tags(config)})
 
     def _watch_kernel(
-        self, loader: Loader, console: Console, config: DeviceConfig, deadline: Deadline
+        self, loader: BootLoader, console: Console, config: DeviceConfig, deadline: Deadline
     ) -> None:
         loader.await_kernel(
             deadline.sub("the kernel's first message", config.image_boot_msg_timeout)
@@ -338,7 +338,7 @@ class Driver:
         self._log.debug("progress", f"{done}/{total}", what="disk", done=done, total=total)
 
 
-def _is_ramdisk(system: System, commands: Sequence[BootCommand]) -> bool:
+def _is_ramdisk(system: Startup, commands: Sequence[BootCommand]) -> bool:
     """Return True if the system has no root file system beside the job's kernel and ramdisk.
 
     The ramdisk may be part of the kernel's file.

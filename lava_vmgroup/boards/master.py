@@ -21,7 +21,7 @@ from lava_vmgroup.console.login import Login
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deploy.disk import write_disk
 from lava_vmgroup.deploy.lab_files import LabFiles
-from lava_vmgroup.deploy.tftp import KernelFiles, Offer
+from lava_vmgroup.deploy.tftp import KernelFiles, Served
 from lava_vmgroup.deploy.unpack import Unpack
 
 _DIAL_S = 60.0
@@ -39,7 +39,7 @@ class Driver(bootloader.Driver):
         with self._offered(self._master_files(deadline), deadline) as offer:
             shell = self._start_master(offer, deadline)
             self._write(image, disk, shell, deadline)
-        self._commands, self._offer = "boot_cmds", Offer()
+        self._commands, self._offer = "boot_cmds", Served()
 
     def _master_files(self, deadline: Deadline) -> KernelFiles:
         setup, config = self._setup, self._setup.config
@@ -61,7 +61,7 @@ class Driver(bootloader.Driver):
             nfsrootfs=fetched("nfsrootfs", Unpack.NEVER),
         )
 
-    def _start_master(self, offer: Offer, deadline: Deadline) -> Shell:
+    def _start_master(self, offer: Served, deadline: Deadline) -> Shell:
         config = self._setup.config
         self._log.event("state", "starting the master image", state="starting the master image")
         login = Login(
@@ -72,7 +72,7 @@ class Driver(bootloader.Driver):
             password=config.master_password,
             login_commands=config.master_login_commands,
         )
-        master = bootloader.System(
+        master = bootloader.Startup(
             config=config,
             commands="boot_cmds_master",
             offer=offer,

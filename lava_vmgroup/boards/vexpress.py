@@ -23,9 +23,9 @@ from lava_vmgroup.config.commands import BootCommand, CommandKind
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import run_configured
 from lava_vmgroup.console.console import Console
-from lava_vmgroup.console.loader import Loader
+from lava_vmgroup.console.loader import BootLoader
 from lava_vmgroup.deploy.lab_files import LabFiles
-from lava_vmgroup.deploy.tftp import KernelFiles, Offer
+from lava_vmgroup.deploy.tftp import KernelFiles, Served
 
 _CONTROLLER_S = 120.0
 _CONTROLLER_PROMPT = r"(?:Cmd|Flash)>"
@@ -101,7 +101,11 @@ class Driver(bootloader.Driver):
         console.send_line("reboot", limit)
 
     def _talk(
-        self, loader: Loader, commands: Sequence[BootCommand], offer: Offer, deadline: Deadline
+        self,
+        loader: BootLoader,
+        commands: Sequence[BootCommand],
+        offer: Served,
+        deadline: Deadline,
     ) -> None:
         """Wait for the menu before the first command, if that does not wait itself."""
         if commands and commands[0].kind in (CommandKind.SEND_LINE, CommandKind.SEND_CONTROL):

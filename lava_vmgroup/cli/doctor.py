@@ -35,7 +35,7 @@ from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.doctor import dispatcher
 from lava_vmgroup.doctor.host import Examined, examine
 from lava_vmgroup.job import expand, load_document, parse_job
-from lava_vmgroup.job.model import Group
+from lava_vmgroup.job.model import VMGroup
 from lava_vmgroup.job.sub_job import is_sub_job
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.runner.admission import admit_job
@@ -98,7 +98,7 @@ def examine_lab(options: argparse.Namespace) -> int:
     return report.exit_status
 
 
-def _examine(group: Group, lab: Lab, output: Path | None, *, boot: bool) -> Examined:
+def _examine(group: VMGroup, lab: Lab, output: Path | None, *, boot: bool) -> Examined:
     """Check the host in a thread of its own: a signal cancels it, and it still cleans up."""
     inbox: queue.SimpleQueue[Examined | BaseException] = queue.SimpleQueue()
     token = CancelToken()

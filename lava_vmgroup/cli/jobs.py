@@ -27,7 +27,7 @@ from lava_vmgroup.config.dispatcher import load_dispatcher
 from lava_vmgroup.config.inventory import backend_type, find_device
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.job import expand, load_document, parse_job, to_document
-from lava_vmgroup.job.model import Group
+from lava_vmgroup.job.model import VMGroup
 from lava_vmgroup.job.sub_job import Assignment, is_sub_job, parse_sub_job
 from lava_vmgroup.runner.admission import admit_job, admit_sub_job
 
@@ -88,7 +88,7 @@ def _dispatch_sub_job(document: Any, folder: Path, options: argparse.Namespace) 
     return _run_group(group, lab, coordinator, options)
 
 
-def _write_sub_jobs(group: Group, folder: Path, target: str | None) -> None:
+def _write_sub_jobs(group: VMGroup, folder: Path, target: str | None) -> None:
     """Write each sub-job to a new file that only this user can read, as it may hold a token."""
     paths = [folder / f"{node.sub_id}.json" for node in group.nodes]
     try:
@@ -109,7 +109,7 @@ def _write_sub_jobs(group: Group, folder: Path, target: str | None) -> None:
 
 
 def _run_group(
-    group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse.Namespace
+    group: VMGroup, lab: Lab, coordinator: Endpoint | None, options: argparse.Namespace
 ) -> int:
     # A check of a job needs nothing of what a run imports.
     from lava_vmgroup.cli.run import run

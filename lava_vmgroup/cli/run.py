@@ -26,7 +26,7 @@ from lava_vmgroup.cli.output_txt import OutputText
 from lava_vmgroup.cli.signals import canceling, pause
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.config.lab import Lab
-from lava_vmgroup.job.model import Group
+from lava_vmgroup.job.model import VMGroup
 from lava_vmgroup.results.summary import render
 from lava_vmgroup.results.writers import write_all
 from lava_vmgroup.runner.device_lock import exclusive
@@ -34,7 +34,7 @@ from lava_vmgroup.runner.group import GroupRun
 from lava_vmgroup.runner.outputs import Outputs
 
 
-def run(group: Group, lab: Lab, coordinator: Endpoint | None, options: argparse.Namespace) -> int:
+def run(group: VMGroup, lab: Lab, coordinator: Endpoint | None, options: argparse.Namespace) -> int:
     """Wait for the host, run the group's nodes, write the results, and show a summary.
 
     Return the exit status.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from lava_vmgroup.base.console_faults import FAULTS, Fault, Place
+from lava_vmgroup.base.console_faults import FAULTS, Fault, FaultPlace
 
 _STAMP = re.compile(r"(?<!['\"])\[ {0,9}(\d{1,9}\.\d{6})\](?:\[ {0,5}[TC]\d{1,9}\])? ")
 
@@ -13,12 +13,12 @@ _STAMP = re.compile(r"(?<!['\"])\[ {0,9}(\d{1,9}\.\d{6})\](?:\[ {0,5}[TC]\d{1,9}
 class Matcher:
     """All faults of one place as one expression."""
 
-    def __init__(self, place: Place, *, bare: bool = False) -> None:
+    def __init__(self, place: FaultPlace, *, bare: bool = False) -> None:
         self._faults = [fault for fault in FAULTS if fault.place is place]
         patterns = [(bare and fault.bare) or fault.pattern for fault in self._faults]
         parts = [f"(?P<f{number}>{pattern})" for number, pattern in enumerate(patterns)]
         expression = re.compile("|".join(parts))
-        self._find = expression.search if place is Place.BOOT else expression.match
+        self._find = expression.search if place is FaultPlace.BOOT else expression.match
 
     def at(self, line: str, start: int) -> Fault | None:
         """Return the fault whose pattern fits a line at `start`; those of a boot may fit later."""
@@ -28,8 +28,10 @@ class Matcher:
         return self._faults[int(found.lastgroup[1:])]
 
 
-MATCHERS = {place: Matcher(place) for place in (Place.MESSAGE, Place.START, Place.BOOT)}
-BARE = Matcher(Place.MESSAGE, bare=True)
+MATCHERS = {
+    place: Matcher(place) for place in (FaultPlace.MESSAGE, FaultPlace.START, FaultPlace.BOOT)
+}
+BARE = Matcher(FaultPlace.MESSAGE, bare=True)
 
 
 def stamps(line: str) -> list[re.Match[str]]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The frame around a command that is typed at `Shell`: its line, its marks and its prompt.
 
-`Progress` follows a command by the text of the console; it types nothing.
+`CommandProgress` follows a command by the text of the console; it types nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def typed_length(command: str) -> int:
 
 
 @dataclass(slots=True)
-class Progress:
+class CommandProgress:
     """The progress of the command `number`, as read from the console."""
 
     number: int

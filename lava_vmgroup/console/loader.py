@@ -61,7 +61,7 @@ class LoaderFailed(InfrastructureError):
     """The error for a boot loader that refuses a command; a second try would fail, too."""
 
 
-class Loader:
+class BootLoader:
     """A boot loader that has been interrupted, on its console."""
 
     def __init__(self, console: Console, config: DeviceConfig) -> None:

@@ -35,7 +35,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, TestError
 from lava_vmgroup.base.shell_programs import typed_program
 from lava_vmgroup.console.console import Console
-from lava_vmgroup.console.framing import MARK, PROMPT, Progress, framed, output_of
+from lava_vmgroup.console.framing import MARK, PROMPT, CommandProgress, framed, output_of
 from lava_vmgroup.console.whereabouts import Whereabouts
 
 _STARTED = re.compile(r"lava-shell (\d+)\r*\n")
@@ -113,7 +113,7 @@ class Shell:
         shell did not run it, or not as it stands.  Raises `InfrastructureError` if the shell does
         not read it.
         """
-        progress, typed_again = Progress(self._number), False
+        progress, typed_again = CommandProgress(self._number), False
 
         def ask() -> None:
             if progress.allows_question(self.console.unread):
@@ -128,7 +128,7 @@ class Shell:
             if progress.was_never_read:
                 if typed_again:
                     raise self._deaf()
-                progress, typed_again = Progress(self._number), True
+                progress, typed_again = CommandProgress(self._number), True
                 self._type_command(deadline)
 
     def await_prompt(self, deadline: Deadline) -> None:

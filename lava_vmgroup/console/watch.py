@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from lava_vmgroup.base.console_faults import Fault, Place, Severity
+from lava_vmgroup.base.console_faults import Fault, FaultPlace, FaultSeverity
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.console.escapes import plain
@@ -206,20 +206,20 @@ class Watch:
                 timer.cancel()
             if sighting is None or self._stopped or self._is_of_a_test(sighting.fault):
                 return
-            self._system.is_dead = sighting.fault.severity is Severity.FATAL
+            self._system.is_dead = sighting.fault.severity is FaultSeverity.FATAL
             sighting.test_case = sighting.test_case or self._running_case()
             self._tell(sighting)
 
     def _is_of_a_test(self, fault: Fault) -> bool:
         """Return whether a fault of firmware is a test's output: the system was not reset."""
-        is_firmwares = fault.place is Place.START and fault.severity is Severity.FATAL
+        is_firmwares = fault.place is FaultPlace.START and fault.severity is FaultSeverity.FATAL
         return is_firmwares and self._system.is_up and not self._system.was_reset()
 
     def _look_at_prompt(self, line: str) -> None:
         """Search the unfinished line of a system that boots; the line may come again."""
         if self._system.is_dead or not self.hears_kernel:
             return
-        found = self._at(Place.BOOT, line, 0)
+        found = self._at(FaultPlace.BOOT, line, 0)
         if found is not None and found.name not in self._ignored and self._is_news(line):
             self._see(found, line.strip(), line)
 
@@ -245,12 +245,15 @@ class Watch:
             if not self._can_be_now(float(stamp[1])):
                 continue
             system.has_stamps = True
-            found = self._at(Place.MESSAGE, line, stamp.end())
+            found = self._at(FaultPlace.MESSAGE, line, stamp.end())
             if found is not None and self._is_news(line[stamp.start() :]):
                 return found, line[stamp.end() :]
-        if not system.has_stamps and (found := self._at(Place.MESSAGE, line, 0, BARE)) is not None:
+        if (
+            not system.has_stamps
+            and (found := self._at(FaultPlace.MESSAGE, line, 0, BARE)) is not None
+        ):
             return found, line
-        for place in (Place.START, Place.BOOT):
+        for place in (FaultPlace.START, FaultPlace.BOOT):
             if (found := self._at(place, line, 0)) is not None:
                 return found, line.strip()
         return None
@@ -282,11 +285,11 @@ class Watch:
         return None
 
     def _at(
-        self, place: Place, line: str, start: int, matcher: Matcher | None = None
+        self, place: FaultPlace, line: str, start: int, matcher: Matcher | None = None
     ) -> Fault | None:
         """Return the fault at `start` in a line; None if the system's state does not allow it."""
         system = self._system
-        if place is Place.BOOT and not system.is_booting:
+        if place is FaultPlace.BOOT and not system.is_booting:
             return None
         fault = (matcher or MATCHERS[place]).at(line, start)
         if fault is None or (fault.when_up and not system.is_up):
@@ -294,7 +297,7 @@ class Watch:
         if fault.after and not any(re.search(fault.after, before) for before in self._before):
             return None
         if fault.of_ramdisk and system.is_ramdisk:
-            return replace(fault, severity=Severity.NOTE)
+            return replace(fault, severity=FaultSeverity.NOTE)
         return fault
 
     def _is_news(self, message: str) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.deploy.boot_entries import (
-    Entry,
+    BootEntry,
     Menu,
     boot_loader_specification,
     extlinux,
@@ -110,7 +110,7 @@ def _configured(image: Path, files: FileSystem, architecture: str | None) -> _Fo
     return None
 
 
-def _missing(entry: Entry, contents: list[bytes | None]) -> str:
+def _missing(entry: BootEntry, contents: list[bytes | None]) -> str:
     names = zip((entry.kernel, *entry.initrds), contents, strict=True)
     absent = ", ".join(repr(name) for name, content in names if not content)
     return f"entry {entry.name!r} boots {absent}, which is not in it"

@@ -17,7 +17,7 @@ _VARIABLE = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class BootEntry:
     """One system that a boot loader offers, with the paths in its configuration."""
 
     name: str
@@ -30,11 +30,11 @@ class Entry:
 class Menu:
     """The entries of a configuration file."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[BootEntry] = field(default_factory=list)
     default: str | None = None
     warnings: list[str] = field(default_factory=list)
 
-    def in_order(self) -> list[Entry]:
+    def in_order(self) -> list[BootEntry]:
         """Return the entries, the default one first: it is the last of those with its name."""
         chosen = [entry for entry in self.entries if entry.name == self.default][-1:]
         return chosen + [entry for entry in self.entries if entry not in chosen]
@@ -51,7 +51,7 @@ def _read_extlinux(text: str, read: Callable[[str], str | None], menu: Menu, dep
     in_label = False
     for keyword, value in _keywords(text):
         if keyword == "label" and value:
-            menu.entries.append(Entry(name=value))
+            menu.entries.append(BootEntry(name=value))
             in_label = True
         elif in_label and _into_label(menu, keyword, value):
             continue
@@ -127,7 +127,7 @@ def boot_loader_specification(
         wanted = _EFI_NAMES.get(architecture or "", "")
         if wanted and _last(found, "architecture").lower() not in ("", wanted):
             continue
-        entry = Entry(
+        entry = BootEntry(
             name=_COUNTER.sub("", name),
             kernel=found.get("linux", [""])[-1],
             initrds=tuple(literal(" ".join(found.get("initrd", [])), {}).split()),
@@ -151,7 +151,7 @@ def boot_loader_specification(
 _EFI_NAMES = {"aarch32": "arm", "aarch64": "aa64", "x86_64": "x64"}
 """The architectures of VMs, and the names that entries have for them."""
 
-_Described = tuple[str, dict[str, list[str]], Entry]
+_Described = tuple[str, dict[str, list[str]], BootEntry]
 _COUNTER = re.compile(r"\+(\d+)(?:-\d+)?$")
 """The numbers of tries that are left and that failed, at the end of an entry's name."""
 

@@ -32,7 +32,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class CpioEntry:
     """A member of a cpio archive, without its content."""
 
     name: str
@@ -54,7 +54,7 @@ class Writer:
         self._count = 0
         self._left = limit
 
-    def add(self, entry: Entry, content: Iterable[bytes] = ()) -> None:
+    def add(self, entry: CpioEntry, content: Iterable[bytes] = ()) -> None:
         """Add one member; `content` must have `entry.size` bytes.
 
         Raises `JobError` if the archive exceeds its limit.
@@ -87,7 +87,7 @@ class Writer:
 
     def finish(self) -> None:
         """End the archive."""
-        self.add(Entry(name=_TRAILER, mode=0))
+        self.add(CpioEntry(name=_TRAILER, mode=0))
 
 
 @dataclass(frozen=True, slots=True)

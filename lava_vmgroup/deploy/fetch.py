@@ -26,7 +26,7 @@ from lava_vmgroup.deploy import scp
 from lava_vmgroup.deploy.cache import Area, Cache
 from lava_vmgroup.deploy.digests import digests_of, sha256_of
 from lava_vmgroup.deploy.layers import layer_of_file
-from lava_vmgroup.deploy.part import Part, Version
+from lava_vmgroup.deploy.part import Partial, Version
 from lava_vmgroup.deploy.recognition import check_is_disk, check_is_no_page
 from lava_vmgroup.deploy.sizes import check_is_whole
 from lava_vmgroup.deploy.unpack import SUFFIXES, Unpack, Unpacking, unpack, wants_unpacking
@@ -228,7 +228,7 @@ class JobFiles:
         with self._cache.locked(key, deadline):
             if reference.sha256 and (path := self._cache.find(Area.DOWNLOADS, reference.sha256)):
                 return path, reference.sha256
-            part = Part(self._cache.folder("parts") / f"{key}.part")
+            part = Partial(self._cache.folder("parts") / f"{key}.part")
             if urlsplit(reference.url).scheme == "scp":
                 try:
                     scp.copy(reference, part.path, deadline, Progress(log, name, deadline))
@@ -238,7 +238,7 @@ class JobFiles:
             return self._download_http(reference, key, part, deadline, log)
 
     def _download_http(
-        self, reference: FileReference, key: str, part: Part, deadline: Deadline, log: NodeLog
+        self, reference: FileReference, key: str, part: Partial, deadline: Deadline, log: NodeLog
     ) -> tuple[Path, str]:
         noted = self._cache.recall(key)
         digest = str(noted.pop("sha256", ""))
@@ -255,7 +255,7 @@ class JobFiles:
         return path, digest
 
     def _keep(
-        self, reference: FileReference, part: Part, deadline: Deadline, log: NodeLog
+        self, reference: FileReference, part: Partial, deadline: Deadline, log: NodeLog
     ) -> tuple[Path, str]:
         """Check a complete download against the job's digests, and put it into the cache."""
         progress = Progress(log, reference.name, deadline)

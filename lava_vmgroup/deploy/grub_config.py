@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from lava_vmgroup.deploy.boot_entries import Entry, Menu, literal
+from lava_vmgroup.deploy.boot_entries import BootEntry, Menu, literal
 
 _TOKEN = re.compile(
     r"""(?P<blank>[ \t\r]+)
@@ -39,7 +39,7 @@ class _Item:
     """An entry or a submenu, with the title and the id by which others name it."""
 
     names: tuple[str, ...] = ()
-    entry: Entry | None = None
+    entry: BootEntry | None = None
     items: list[_Item] = field(default_factory=list)
 
 
@@ -149,7 +149,7 @@ def _opened(words: list[str], menu_item: _Item, menu: Menu) -> _Item:
         return _Item()
     item = _Item(names=tuple(_names(words)))
     if words[0] == "menuentry":
-        item.entry = Entry(name=f"entry {len(menu.entries)}")
+        item.entry = BootEntry(name=f"entry {len(menu.entries)}")
         menu.entries.append(item.entry)
     menu_item.items.append(item)
     return item
@@ -164,7 +164,7 @@ def _names(words: list[str]) -> Iterator[str]:
             yield _plain(option.removeprefix("--id="))
 
 
-def _chosen(top: _Item, wanted: str) -> Entry | None:
+def _chosen(top: _Item, wanted: str) -> BootEntry | None:
     """Return the entry at a path such as ``1>2`` or ``submenu's title>entry's id``."""
     item = top
     for step in wanted.replace(">>", _PLACEHOLDER).split(">"):
@@ -186,7 +186,7 @@ def _named(menu_item: _Item, name: str) -> _Item | None:
     return next((item for item in menu_item.items if name in item.names), None)
 
 
-def _into_entry(entry: Entry, words: list[str], variables: Mapping[str, str]) -> Entry:
+def _into_entry(entry: BootEntry, words: list[str], variables: Mapping[str, str]) -> BootEntry:
     paths = [_DEVICE.sub("", _plain(word)) for word in words[1:]]
     if words[0] in ("linux", "linux16", "linuxefi") and paths:
         append = (literal(_argument(word), variables) for word in words[2:])

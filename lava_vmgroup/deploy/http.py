@@ -17,7 +17,7 @@ from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.base.progress import Progress
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deploy.http_connections import session
-from lava_vmgroup.deploy.part import MAX_DOWNLOAD, Part, Version
+from lava_vmgroup.deploy.part import MAX_DOWNLOAD, Partial, Version
 from lava_vmgroup.job.reference import FileReference
 
 _SILENCE_S = 30.0
@@ -69,7 +69,7 @@ class HttpClient:
     def download(
         self,
         reference: FileReference,
-        part: Part,
+        part: Partial,
         known: Version | None,
         deadline: Deadline,
         log: NodeLog,
@@ -102,7 +102,7 @@ class HttpClient:
     def _attempt(
         self,
         reference: FileReference,
-        part: Part,
+        part: Partial,
         known: Version | None,
         deadline: Deadline,
         progress: Progress,
@@ -132,7 +132,7 @@ class HttpClient:
         except ValueError as error:  # a redirection to an invalid URL
             raise JobError(f"cannot download {reference.shown}: {error}") from error
 
-    def _headers(self, part: Part, known: Version | None) -> dict[str, str | None]:
+    def _headers(self, part: Partial, known: Version | None) -> dict[str, str | None]:
         wanted: dict[str, str | None] = {"Accept-Encoding": "identity"}
         wanted["Cookie"] = self._config.lava_cookies or None
         if part.size:
@@ -152,7 +152,7 @@ class HttpClient:
         return dict.fromkeys(("http", "https"), "" if direct else config.lava_proxy)
 
 
-def _start(reference: FileReference, answer: requests.Response, part: Part) -> int | None:
+def _start(reference: FileReference, answer: requests.Response, part: Partial) -> int | None:
     """Return the position in the file where the answer begins; None if the part is complete."""
     status, headers = answer.status_code, answer.headers
     sent = Version(etag=headers.get("ETag"), last_modified=headers.get("Last-Modified"))
@@ -177,7 +177,11 @@ def _start(reference: FileReference, answer: requests.Response, part: Part) -> i
 
 
 def _receive(
-    reference: FileReference, answer: requests.Response, part: Part, start: int, progress: Progress
+    reference: FileReference,
+    answer: requests.Response,
+    part: Partial,
+    start: int,
+    progress: Progress,
 ) -> None:
     # Some servers announce the compression of the file itself as HTTP's; that must not be undone.
     answer.raw.headers.pop("Content-Encoding", None)

@@ -22,7 +22,7 @@ from lava_vmgroup.base import tars
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.base.sparse import copy_sparse, write_sparse
-from lava_vmgroup.deploy.cpio import LARGEST, Entry, Tree, Writer, tree_of
+from lava_vmgroup.deploy.cpio import LARGEST, CpioEntry, Tree, Writer, tree_of
 from lava_vmgroup.deploy.layers import damage_reported, decompressed
 from lava_vmgroup.deploy.unpack import is_inside, limited
 
@@ -106,7 +106,7 @@ def _append(
             real = tree.real(real)
         for folder in reversed(PurePosixPath(real).parents):
             if folder.name and str(folder) not in tree.folders:
-                writer.add(Entry(name=str(folder), mode=stat.S_IFDIR | 0o755))
+                writer.add(CpioEntry(name=str(folder), mode=stat.S_IFDIR | 0o755))
                 tree.folders.add(str(folder))
         if member.isdir():
             tree.folders.add(real)
@@ -149,7 +149,7 @@ def _append_member(
     elif kind == stat.S_IFLNK:
         content = [os.fsencode(member.linkname)]
         size = len(content[0])
-    entry = Entry(
+    entry = CpioEntry(
         name=path,
         mode=kind | stat.S_IMODE(member.mode),
         size=size,

@@ -39,7 +39,7 @@ class Version:
         return all(mine == theirs for mine, theirs in pairs if mine and theirs)
 
 
-class Part:
+class Partial:
     """The beginning of a file that is being downloaded, kept together with its version."""
 
     def __init__(self, path: Path) -> None:

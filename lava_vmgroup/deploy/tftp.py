@@ -54,7 +54,7 @@ class KernelFiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Served:
     """The names of the offered files in boot commands; "" for files that the job lacks."""
 
     kernel: str = ""
@@ -88,7 +88,7 @@ class Offer:
 @contextmanager
 def offered(
     files: KernelFiles, config: DeviceConfig, root: Path, job: str, deadline: Deadline
-) -> Iterator[Offer]:
+) -> Iterator[Served]:
     """Offer `files` during the block, in the formats that the board boots; then remove them.
 
     They are below the TFTP server's folder: `root`, or the device's ``alternative_dir``.  Their
@@ -120,14 +120,14 @@ def offered(
             shutil.rmtree(root / prefix, ignore_errors=True)
 
 
-def _copy(files: KernelFiles, root: Path, prefix: str) -> Offer:
+def _copy(files: KernelFiles, root: Path, prefix: str) -> Served:
     names = {}
     for name in _TAGGED:
         source: Path | None = getattr(files, name)
         if source is not None:
             shutil.copyfile(source, root / f"{prefix}{name}")
             names[name] = f"{prefix}{name}"
-    return Offer(**names)
+    return Served(**names)
 
 
 def _unpack(archive: Path, folder: Path, deadline: Deadline) -> None:
@@ -160,7 +160,7 @@ def _check_members(archive: Path, folder: Path, deadline: Deadline) -> None:
                 )
 
 
-def _made_bootable(offer: Offer, root: Path, config: DeviceConfig) -> Offer:
+def _made_bootable(offer: Served, root: Path, config: DeviceConfig) -> Served:
     """Convert the copies as the device's configuration demands, and return the changed offer."""
     kernel = root / offer.kernel
     data = _content(kernel)

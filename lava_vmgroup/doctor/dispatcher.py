@@ -12,13 +12,13 @@ from lava_vmgroup.base.findings import Finding, Severity, failure
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deploy import media
-from lava_vmgroup.job.model import Group
+from lava_vmgroup.job.model import VMGroup
 from lava_vmgroup.systems import tools
 
 _SMALL_BYTES = 1 << 30
 
 
-def look(group: Group, config: DispatcherConfig, host: DeviceConfig) -> list[Finding]:
+def look(group: VMGroup, config: DispatcherConfig, host: DeviceConfig) -> list[Finding]:
     """Return a finding for each thing that the job needs of the dispatcher."""
     found = dict.fromkeys(one for node in group.nodes for one in tools.look(node))
     writes = any(

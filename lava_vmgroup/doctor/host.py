@@ -21,7 +21,7 @@ from lava_vmgroup.deploy.fetch import JobFiles, local_path
 from lava_vmgroup.deploy.unpack import SUFFIXES
 from lava_vmgroup.doctor.required import required
 from lava_vmgroup.job.expansion import IMAGE_COMMANDS
-from lava_vmgroup.job.model import Group, NodeJob, WantedAccelerator
+from lava_vmgroup.job.model import NodeJob, VMGroup, WantedAccelerator
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.cleanup import Cleanup
@@ -53,7 +53,7 @@ class Examined:
 
 
 def examine(
-    group: Group, lab: Lab, output: Path | None, token: CancelToken, *, boot: bool
+    group: VMGroup, lab: Lab, output: Path | None, token: CancelToken, *, boot: bool
 ) -> Examined:
     """Check the job's host; if it is not up, deploy and boot it first, but only with `boot`.
 
@@ -76,7 +76,7 @@ def examine(
 
 @contextmanager
 def _host_node(
-    group: Group, lab: Lab, output: Path, work: Path, token: CancelToken
+    group: VMGroup, lab: Lab, output: Path, work: Path, token: CancelToken
 ) -> Iterator[HostNode]:
     """Yield the host, alone in a group of its own and without its requirements; then close it."""
     assert lab.device is not None, "a whole job has its host's device"
@@ -106,7 +106,7 @@ def _host_node(
             node.close()
 
 
-def _examined(group: Group, lab: Lab, node: HostNode, token: CancelToken) -> Examined:
+def _examined(group: VMGroup, lab: Lab, node: HostNode, token: CancelToken) -> Examined:
     """Deploy and boot as the job does, ask the host for its facts, and check each VM's needs."""
     deadline = Deadline.after("the job", group.settings.timeout_s, token, node.shared.timeout_scale)
     node.join(deadline)

@@ -13,7 +13,7 @@ Only the first one has to do with files; the others are pure.
 
 from lava_vmgroup.job.expansion import expand, to_document
 from lava_vmgroup.job.load import load_document
-from lava_vmgroup.job.model import Group, Job, NodeJob
+from lava_vmgroup.job.model import Job, NodeJob, VMGroup
 from lava_vmgroup.job.parse import parse_job
 
-__all__ = ["Group", "Job", "NodeJob", "expand", "load_document", "parse_job", "to_document"]
+__all__ = ["Job", "NodeJob", "VMGroup", "expand", "load_document", "parse_job", "to_document"]

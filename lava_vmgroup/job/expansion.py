@@ -17,10 +17,10 @@ from lava_vmgroup.base.masking import masked
 from lava_vmgroup.job.model import (
     Action,
     ConsoleWatch,
-    Group,
     Job,
     NodeJob,
     RequiresPolicy,
+    VMGroup,
     WantedAccelerator,
 )
 
@@ -41,7 +41,7 @@ BACKEND_KEY = "dynamic_vm_backend_device_type"
 """The key for the type of a VM in the ``config`` of its sub-job."""
 
 
-def expand(job: Job, *, job_id: str, target_group: str) -> Group:
+def expand(job: Job, *, job_id: str, target_group: str) -> VMGroup:
     """Return the group of sub-jobs that `job` describes; the same input gives the same group.
 
     `job_id` is the job's number, `target_group` the group's unique name (a UUID).
@@ -92,7 +92,7 @@ def expand(job: Job, *, job_id: str, target_group: str) -> Group:
         )
         for index, (number, entry) in enumerate(instances, start=1)
     ]
-    return Group(settings=job.settings, target_group=target_group, nodes=(host, *vms))
+    return VMGroup(settings=job.settings, target_group=target_group, nodes=(host, *vms))
 
 
 def _actions_of(job: Job, role: str) -> tuple[Action, ...]:
@@ -128,7 +128,7 @@ def _vm_actions(job: Job, number: int) -> tuple[Action, ...]:
     return (deploy, *actions)
 
 
-def to_document(group: Group, node: NodeJob, *, secrets: bool = False) -> dict[str, Any]:
+def to_document(group: VMGroup, node: NodeJob, *, secrets: bool = False) -> dict[str, Any]:
     """Return the sub-job as JSON data in v1's format, which v1's scheduler handed to a dispatcher.
 
     A node here also needs keys that v1 lacks: ``job_folder``, ``launch_with``, ``shell_prompt``,

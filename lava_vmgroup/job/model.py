@@ -192,7 +192,7 @@ class NodeJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class VMGroup:
     """The sub-jobs of one job that this process runs: all of them, or the one from a scheduler."""
 
     settings: JobSettings

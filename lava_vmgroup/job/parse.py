@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lava_vmgroup.base.console_faults import Fault, Place, Severity
+from lava_vmgroup.base.console_faults import Fault, FaultPlace, FaultSeverity
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.job.model import (
     Action,
@@ -84,9 +84,9 @@ def _console_watch(entry: Mapping[str, Any]) -> ConsoleWatch:
         patterns=tuple(
             Fault(
                 name=own["name"],
-                severity=Severity(own.get("severity", Severity.FATAL.value)),
+                severity=FaultSeverity(own.get("severity", FaultSeverity.FATAL.value)),
                 pattern=own["pattern"],
-                place=Place.ANYWHERE,
+                place=FaultPlace.ANYWHERE,
             )
             for own in entry.get("patterns", ())
         ),

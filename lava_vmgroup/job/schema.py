@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lava_vmgroup.base.console_faults import NAMES, Severity
+from lava_vmgroup.base.console_faults import NAMES, FaultSeverity
 from lava_vmgroup.job import refused
 from lava_vmgroup.job.model import RequiresPolicy, WantedAccelerator
 from lava_vmgroup.job.reference import FILE_SCHEMA
@@ -176,8 +176,8 @@ WATCH_PATTERN_SCHEMA: dict[str, Any] = {
             "first 1000 characters. One that could take for ever is refused.",
         },
         "severity": {
-            "enum": [severity.value for severity in Severity],
-            "default": Severity.FATAL.value,
+            "enum": [severity.value for severity in FaultSeverity],
+            "default": FaultSeverity.FATAL.value,
             "description": "``fatal`` ends the node, ``error`` fails a test case, ``note`` is only "
             "told.",
         },

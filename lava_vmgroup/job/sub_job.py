@@ -22,7 +22,7 @@ from lava_vmgroup.job.expansion import (
     SUBMIT_COMMANDS,
     VM_DEVICE_TYPE,
 )
-from lava_vmgroup.job.model import Action, Group, NodeJob
+from lava_vmgroup.job.model import Action, NodeJob, VMGroup
 from lava_vmgroup.job.parse import (
     parse_actions,
     parse_launch_with,
@@ -169,7 +169,7 @@ def parse_sub_job(
     folder: Path,
     parameter_schemas: Mapping[str, Mapping[str, Any]],
     assignment: Assignment,
-) -> Group:
+) -> VMGroup:
     """Check `document` and return it as a group with this one node.
 
     `folder` is the folder of the sub-job's file, `parameter_schemas` is as for `parse_job`;
@@ -200,7 +200,9 @@ def parse_sub_job(
         optional=document.get("optional", False),
         **parse_wishes(document),
     )
-    return Group(settings=settings, target_group=node.target_group, nodes=(node,), is_sub_job=True)
+    return VMGroup(
+        settings=settings, target_group=node.target_group, nodes=(node,), is_sub_job=True
+    )
 
 
 def _counted(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,18 +7,18 @@ import json
 from typing import Any
 
 from lava_vmgroup.base.errors import MultiNodeError
-from lava_vmgroup.multinode.wire import Command, Reply
+from lava_vmgroup.multinode.wire import Reply, Verb
 
 Received = dict[str, dict[str, str]]
 """The data that a wait returns: sender, then key, then value."""
 
 
-def nobody_sent_yet(command: Command, reply: Reply) -> bool:
+def nobody_sent_yet(command: Verb, reply: Reply) -> bool:
     """Return True for the nack with which LAVA's coordinator answers an early lava_wait_all.
 
     It has no reason; our coordinator gives one with every refusal.
     """
-    return command is Command.WAIT_ALL and not reply.failed and reply.reason is None
+    return command is Verb.WAIT_ALL and not reply.failed and reply.reason is None
 
 
 def received(reply: Reply) -> Received:

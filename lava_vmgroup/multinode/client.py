@@ -34,7 +34,7 @@ from lava_vmgroup.multinode.exchange import FIRST_RETRY_S, LAST_RETRY_S, exchang
 from lava_vmgroup.multinode.frames import FrameError, encode_frame
 from lava_vmgroup.multinode.presence import SHOWN, OnEnd, blame, present
 from lava_vmgroup.multinode.standstill import Standstill, parse_lines
-from lava_vmgroup.multinode.wire import Command, Reply, Response
+from lava_vmgroup.multinode.wire import Reply, Response, Verb
 
 BLOCKSIZE = 4096
 """Value of ``blocksize``, which LAVA's clients send in every request; no coordinator uses it."""
@@ -115,13 +115,13 @@ class MultiNodeClient:
         The thread calls `on_end` once if the failure of another member ends the group.  LAVA's
         coordinator refuses the watch; the block then runs without it.
         """
-        again = self._base() | {"request": Command.WATCH.value, "ends_group": ends_group}
+        again = self._base() | {"request": Verb.WATCH.value, "ends_group": ends_group}
         first = {**again, "group_size": self._member.group_size}
         return present(self._address, first, again, on_end)
 
     def group_data(self, deadline: Deadline) -> dict[str, str]:
         """Wait until the group is complete, and return each member's role."""
-        reply = self._call(Command.GROUP_DATA, deadline, group_size=self._member.group_size)
+        reply = self._call(Verb.GROUP_DATA, deadline, group_size=self._member.group_size)
         if reply.roles is None:
             raise MultiNodeError(
                 f"{self._place()} did not say who is in {self._member.group_name!r}"
@@ -130,11 +130,11 @@ class MultiNodeClient:
 
     def send(self, message_id: str, data: Mapping[str, str], deadline: Deadline) -> None:
         """Send `data` to all members that are in the group."""
-        self._call(Command.SEND, deadline, messageID=message_id, message=dict(data))
+        self._call(Verb.SEND, deadline, messageID=message_id, message=dict(data))
 
     def wait(self, message_id: str, deadline: Deadline) -> Received:
         """Wait until any member, this one included, has sent the message; return the data."""
-        return received(self._wait_for(Command.WAIT, deadline, messageID=message_id))
+        return received(self._wait_for(Verb.WAIT, deadline, messageID=message_id))
 
     def wait_all(self, message_id: str, deadline: Deadline, role: str | None = None) -> Received:
         """Wait until all members, or all that have `role`, have sent it; return the data.
@@ -142,11 +142,11 @@ class MultiNodeClient:
         All members include this one: it has to send before it waits.
         """
         fields = {"messageID": message_id} | ({} if role is None else {"waitrole": role})
-        return received(self._wait_for(Command.WAIT_ALL, deadline, **fields))
+        return received(self._wait_for(Verb.WAIT_ALL, deadline, **fields))
 
     def sync(self, message_id: str, deadline: Deadline) -> None:
         """Wait until all members have entered this sync."""
-        self._wait_for(Command.SYNC, deadline, messageID=message_id)
+        self._wait_for(Verb.SYNC, deadline, messageID=message_id)
 
     def aggregate(self, bundle: Any, sub_id: str, deadline: Deadline) -> Mapping[str, Any] | None:
         """Hand in this member's results, JSON of any kind.
@@ -155,7 +155,7 @@ class MultiNodeClient:
         them by member name.  The others get None at once.
         """
         fields = {"bundle": bundle, "sub_id": sub_id, "group_size": self._member.group_size}
-        message = self._wait_for(Command.AGGREGATE, deadline, **fields).message
+        message = self._wait_for(Verb.AGGREGATE, deadline, **fields).message
         if not sub_id.endswith(".0"):
             return None
         bundles = message.get("bundle") if isinstance(message, dict) else None
@@ -175,7 +175,7 @@ class MultiNodeClient:
         fields = {"reason": reason, "ends_group": ends_group, "canceled": canceled}
         fields["group_size"] = self._member.group_size
         try:
-            self._call(Command.FAILED, deadline, **fields)
+            self._call(Verb.FAILED, deadline, **fields)
         except MultiNodeError as error:
             self._log.warning("multinode", f"the group was not told of the failure: {error}")
             return False
@@ -189,7 +189,7 @@ class MultiNodeClient:
         """
         fields = {"reason": reason, "group_size": self._member.group_size}
         try:
-            self._call(Command.SKIPPED, deadline, **fields)
+            self._call(Verb.SKIPPED, deadline, **fields)
         except MultiNodeError as error:
             self._log.warning("multinode", f"the group waits for a skipped member: {error}")
             return False
@@ -201,20 +201,20 @@ class MultiNodeClient:
         LAVA's coordinator refuses that, which is no error: it does not look for standstills.
         """
         try:
-            self._call(Command.TESTS, deadline, ended=ended)
+            self._call(Verb.TESTS, deadline, ended=ended)
         except MultiNodeError as error:
             self._log.debug("multinode", f"nobody looks for groups that stand still: {error}")
 
     def tell_blocked(self, standstill: Standstill, deadline: Deadline) -> None:
         """Confirm, for `standstill`, that this member's test runs nothing beside its wait."""
-        self._call(Command.BLOCKED, deadline, seen=standstill.number)
+        self._call(Verb.BLOCKED, deadline, seen=standstill.number)
 
     def who_waits(self) -> Sequence[str]:
         """Return a line for each wait in the group; none if the coordinator gives none in 2 s."""
         asking = self.with_token(None)
         try:
             deadline = Deadline.after("who waits for whom", _LINES_S)
-            message = asking._call(Command.WAITS, deadline).message
+            message = asking._call(Verb.WAITS, deadline).message
             return parse_lines(message.get("lines")) if isinstance(message, dict) else ()
         except (VMGroupError, ValueError) as error:
             self._log.debug("multinode", f"it is not known who waits for whom: {error}")
@@ -222,9 +222,9 @@ class MultiNodeClient:
 
     def clear(self, deadline: Deadline) -> None:
         """Leave the group; the coordinator drops it when all members have left."""
-        self._call(Command.CLEAR_GROUP, deadline, group_size=self._member.group_size)
+        self._call(Verb.CLEAR_GROUP, deadline, group_size=self._member.group_size)
 
-    def _wait_for(self, command: Command, deadline: Deadline, **fields: Any) -> Reply:
+    def _wait_for(self, command: Verb, deadline: Deadline, **fields: Any) -> Reply:
         if "messageID" in fields:
             # Without a limit of its own: only the name of the message is added for the error.
             awaited = f"{command.value} {fields['messageID']!r}"
@@ -236,7 +236,7 @@ class MultiNodeClient:
         except DeadlineExpired as error:
             raise WaitExpired(error.message, last_lines=error.last_lines) from error
 
-    def _call(self, command: Command, deadline: Deadline, **fields: Any) -> Reply:
+    def _call(self, command: Verb, deadline: Deadline, **fields: Any) -> Reply:
         """Make a request until the coordinator answers anything but ``wait``; return the answer.
 
         Tries again, after a pause, when the connection cannot be made or breaks off.
@@ -277,7 +277,7 @@ class MultiNodeClient:
             else:
                 self._pause(self._endpoint.poll_delay_s, deadline)
 
-    def _ask(self, command: Command, request: Mapping[str, Any], deadline: Deadline) -> Reply:
+    def _ask(self, command: Verb, request: Mapping[str, Any], deadline: Deadline) -> Reply:
         """Make the request once; if a wait times out, its error lists the waits of the group."""
         with exchanging(self._address, self._token, deadline) as exchange:
             try:
@@ -317,7 +317,7 @@ class MultiNodeClient:
         return f"the coordinator at {self._endpoint.host}:{self._endpoint.port}"
 
     def _unreachable(
-        self, command: Command, deadline: Deadline, error: OSError
+        self, command: Verb, deadline: Deadline, error: OSError
     ) -> InfrastructureError:
         in_vain = (
             f"did not answer {command.value} within {deadline.limit_s:g} s ({deadline.name})"
@@ -343,4 +343,4 @@ class MultiNodeClient:
         )
 
 
-_WAITS = {Command.WAIT, Command.WAIT_ALL, Command.SYNC}
+_WAITS = {Verb.WAIT, Verb.WAIT_ALL, Verb.SYNC}

@@ -31,7 +31,7 @@ from lava_vmgroup.multinode.bundles import Bundles
 from lava_vmgroup.multinode.member import Hold, Member, Message, Released
 from lava_vmgroup.multinode.standstill import Standstill
 from lava_vmgroup.multinode.syncs import Sync
-from lava_vmgroup.multinode.wire import ACK, WAIT, Command, Reply, Request, RequestRefused, Response
+from lava_vmgroup.multinode.wire import ACK, WAIT, Reply, Request, RequestRefused, Response, Verb
 
 STOP_MESSAGE_ID = "lava_vm_stop"
 """The message by which each member reports that it has ended its work."""
@@ -136,26 +136,26 @@ class Group:
     def serve(self, request: Request) -> Reply | None:
         """Carry out a request and return its answer; None means: close the connection."""
         match request.command:
-            case Command.SEND:
+            case Verb.SEND:
                 return self._send(request)
-            case Command.FAILED:
+            case Verb.FAILED:
                 return self._fail(request)
-            case Command.SKIPPED:
+            case Verb.SKIPPED:
                 return self._skip(request)
-            case Command.CLEAR_GROUP:
+            case Verb.CLEAR_GROUP:
                 self.cleared.add(request.client)
                 self.changed = True
                 return ACK
-            case Command.TESTS:
+            case Verb.TESTS:
                 self._take_tests(request)
                 return ACK
-            case Command.BLOCKED:
+            case Verb.BLOCKED:
                 if self.standstill is not None and request.seen == self.standstill.number:
                     self.unconfirmed.discard(request.client)
                 return ACK
-            case Command.SYNC:
+            case Verb.SYNC:
                 return self._sync(request)
-            case Command.AGGREGATE:
+            case Verb.AGGREGATE:
                 self.bundles.take(request)
                 self._weigh(("bundle", request.client), request.size)
                 self.changed = True
@@ -164,20 +164,20 @@ class Group:
     def answer(self, request: Request) -> Reply | None:
         """Return the present answer to a request that was served; `WAIT` until it is satisfied."""
         match request.command:
-            case Command.GROUP_DATA:
+            case Verb.GROUP_DATA:
                 if not self.complete:
                     return self._unsatisfied(request)
                 roles = {name: member.role for name, member in self.members.items()}
                 return Reply(response=Response.GROUP_DATA, roles=roles)
-            case Command.WAIT:
+            case Verb.WAIT:
                 return self._wait(request)
-            case Command.WAIT_ALL:
+            case Verb.WAIT_ALL:
                 return self._wait_all(request)
-            case Command.SYNC:
+            case Verb.SYNC:
                 return self._held_sync(request)
-            case Command.AGGREGATE:
+            case Verb.AGGREGATE:
                 return self.bundles.answer(request, self.size, self.cleared)
-            case Command.WATCH:
+            case Verb.WATCH:
                 return self._watch(request)
             case _:
                 return None
@@ -200,7 +200,7 @@ class Group:
             return
         del self.holds[hold]
         request = hold.request
-        if request.command is Command.SYNC and not any(
+        if request.command is Verb.SYNC and not any(
             other.request.client == request.client and other.request.asks_like(request)
             for other in self.holds
         ):

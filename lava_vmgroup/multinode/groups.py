@@ -16,11 +16,11 @@ from lava_vmgroup.multinode.member import Hold, Released
 from lava_vmgroup.multinode.waits import look_for_standstill, who_waits
 from lava_vmgroup.multinode.wire import (
     WAIT,
-    Command,
     Reply,
     Request,
     RequestRefused,
     Response,
+    Verb,
     wants_hold,
 )
 
@@ -34,7 +34,7 @@ _ENDED = Reply(response=Response.NACK, reason="the group has ended")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Handled:
     """The result of a request.
 
     Without a reply and a hold, the caller closes the connection.
@@ -56,7 +56,7 @@ class Groups:
         self._groups: dict[str, Group] = {}  # in the order of their last use
         self._weight = 0
 
-    def handle(self, value: Any, *, now: float = 0.0, size: int = 0, local: bool = True) -> Outcome:
+    def handle(self, value: Any, *, now: float = 0.0, size: int = 0, local: bool = True) -> Handled:
         """Serve a request, JSON text of `size` bytes, and return the result.
 
         `local` is True for a client on this machine.  A bad request gets a refusal and raises
@@ -64,13 +64,13 @@ class Groups:
         """
         try:
             if _is_status(value):
-                return Outcome(reply=self._status(value, now, local))
+                return Handled(reply=self._status(value, now, local))
             if not self._has_token(value):
                 raise RequestRefused("the token is missing or wrong")
             request = Request.parse(value, size)
             group = self._admit(request, now)
         except RequestRefused as refused:
-            return Outcome(reply=_refusal(value, refused))
+            return Handled(reply=_refusal(value, refused))
         try:
             reply = self._serve(group, request)
         except RequestRefused as refused:
@@ -81,7 +81,7 @@ class Groups:
         released = self._settle(group)
         hold = self._hold(group, request, reply, now)
         released = [*released, *look_for_standstill(group, request)]
-        return Outcome(
+        return Handled(
             reply=None if reply is WAIT and hold else reply, hold=hold, released=released
         )
 
@@ -95,7 +95,7 @@ class Groups:
         if group is not None:
             group.used = now
             group.withdraw(hold)
-            if hold.request.command is not Command.WATCH:
+            if hold.request.command is not Verb.WATCH:
                 group.standstill = None
         return self._is_missing(hold.request)
 
@@ -123,7 +123,7 @@ class Groups:
         return idle
 
     def _serve(self, group: Group, request: Request) -> Reply | None:
-        if request.command is Command.WAITS:
+        if request.command is Verb.WAITS:
             return Reply(response=Response.ACK, message={"lines": list(who_waits(group))})
         return group.serve(request)
 
@@ -132,7 +132,7 @@ class Groups:
         group = self._groups.get(request.group)
         member = group.members.get(request.client) if group else None
         return (
-            request.command is Command.WATCH
+            request.command is Verb.WATCH
             and group is not None
             and member is not None
             and member.instance == request.instance
@@ -165,7 +165,7 @@ class Groups:
             same = poll is not None and poll.request.asks_like(request)
             group.polls[request.client] = poll if poll and same else hold
             return None
-        watches = request.command is Command.WATCH and request.hold
+        watches = request.command is Verb.WATCH and request.hold
         if watches:
             group.watches[hold] = None
         if reply is WAIT:
@@ -216,7 +216,7 @@ def _bytes(token: str) -> bytes:
 
 
 def _is_status(value: Any) -> bool:
-    return isinstance(value, Mapping) and value.get("request") == Command.STATUS.value
+    return isinstance(value, Mapping) and value.get("request") == Verb.STATUS.value
 
 
 def _refusal(value: Any, refused: RequestRefused) -> Reply:
@@ -226,7 +226,7 @@ def _refusal(value: Any, refused: RequestRefused) -> Reply:
 
 def _describe(group: Group, now: float) -> dict[str, Any]:
     present = {watch.request.client for watch in group.watches}
-    waits = [hold for hold in group.holds if hold.request.command is not Command.WATCH]
+    waits = [hold for hold in group.holds if hold.request.command is not Verb.WATCH]
     return {
         "size": group.size,
         "age_s": now - group.born,

@@ -25,7 +25,7 @@ from lava_vmgroup.multinode.exchange import SILENCE_S
 from lava_vmgroup.multinode.frames import FrameDecoder, FrameError, encode_frame
 from lava_vmgroup.multinode.groups import Groups
 from lava_vmgroup.multinode.member import Hold, Released
-from lava_vmgroup.multinode.wire import Command, Reply, Request, Response
+from lava_vmgroup.multinode.wire import Reply, Request, Response, Verb
 
 CHUNK = 65536
 ACCEPT_BATCH = 100
@@ -83,7 +83,7 @@ class _Connection:
     @property
     def watches(self) -> bool:
         """True for the presence of a member."""
-        return self.hold is not None and self.hold.request.command is Command.WATCH
+        return self.hold is not None and self.hold.request.command is Verb.WATCH
 
 
 class Server:

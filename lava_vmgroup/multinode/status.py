@@ -18,7 +18,7 @@ from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.multinode.exchange import exchanging
 from lava_vmgroup.multinode.frames import FrameError, encode_frame
 from lava_vmgroup.multinode.standstill import parse_lines
-from lava_vmgroup.multinode.wire import Command, Response
+from lava_vmgroup.multinode.wire import Response, Verb
 from lava_vmgroup.results.printable import one_line
 
 Status = Mapping[str, Mapping[str, Any]]
@@ -35,7 +35,7 @@ def ask_status(endpoint: Endpoint, deadline: Deadline) -> Status:
     """
     place = f"the coordinator at {endpoint.host}:{endpoint.port}"
     secret = {} if endpoint.token is None else {"token": endpoint.token}
-    frame = encode_frame({"request": Command.STATUS.value, "hold": True, **secret})
+    frame = encode_frame({"request": Verb.STATUS.value, "hold": True, **secret})
     address = (endpoint.host, endpoint.port)
     try:
         with exchanging(address, deadline.token or CancelToken(), deadline) as exchange:

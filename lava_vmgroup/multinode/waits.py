@@ -20,7 +20,7 @@ from typing import NamedTuple
 from lava_vmgroup.multinode.group import STOP_MESSAGE_ID, Group
 from lava_vmgroup.multinode.member import Hold, Released
 from lava_vmgroup.multinode.standstill import Standstill
-from lava_vmgroup.multinode.wire import Command, Reply, Request, Response
+from lava_vmgroup.multinode.wire import Reply, Request, Response, Verb
 
 START_MESSAGE_ID = "lava_vm_start"
 OWN_MESSAGES = "lava_vm_"
@@ -31,18 +31,18 @@ _MAX_NAMES = 8
 _SHOWN = 60
 """Characters of a message id or a role in a line."""
 _CALLS = {
-    Command.SYNC: "lava-sync",
-    Command.WAIT: "lava-wait",
-    Command.WAIT_ALL: "lava-wait-all",
+    Verb.SYNC: "lava-sync",
+    Verb.WAIT: "lava-wait",
+    Verb.WAIT_ALL: "lava-wait-all",
 }
-_HARMLESS = {Command.GROUP_DATA, Command.WATCH, Command.WAITS, Command.AGGREGATE}
+_HARMLESS = {Verb.GROUP_DATA, Verb.WATCH, Verb.WAITS, Verb.AGGREGATE}
 """Requests that do not end a standstill; the group is not looked at again after them."""
 
 
 class _Call(NamedTuple):
     """A call in which one or several members wait."""
 
-    command: Command
+    command: Verb
     message_id: str | None
     role: str | None
 
@@ -58,7 +58,7 @@ def look_for_standstill(group: Group, request: Request) -> Sequence[Released]:
     known = group.standstill
     # A wait that was told of this standstill and asks again does not end it.
     asked_again = known is not None and request.command in _CALLS and request.seen == known.number
-    if not asked_again and request.command not in {*_HARMLESS, Command.BLOCKED}:
+    if not asked_again and request.command not in {*_HARMLESS, Verb.BLOCKED}:
         _look(group)
     return _answers(group) if group.standstill is not None else ()
 
@@ -106,10 +106,10 @@ def _is_open(group: Group, request: Request) -> bool:
     """Return True if a client that polls would have to wait again."""
     sent = group.sent.get(request.message_id, {})
     match request.command:
-        case Command.SYNC:
+        case Verb.SYNC:
             sync = group.syncs.get(request.message_id)
             return sync is not None and request.client in sync.entered
-        case Command.WAIT:
+        case Verb.WAIT:
             came = group.members[request.client].came
             return all(message.number <= came for message in sent.values())
         case _:
@@ -150,12 +150,12 @@ def _out(group: Group) -> set[str]:
 def _is_in_vain(group: Group, call: _Call, clients: set[str]) -> bool:
     """Return True if a wait needs a member that is out."""
     out = _out(group)
-    if call.command is Command.SYNC:
+    if call.command is Verb.SYNC:
         return not (out - group.skipped).isdisjoint(_awaited(group, call, clients))
     if (call.message_id or "").startswith(OWN_MESSAGES):
         return False
     awaited = _awaited(group, call, clients)
-    if call.command is Command.WAIT_ALL:
+    if call.command is Verb.WAIT_ALL:
         return not out.isdisjoint(awaited)
     return bool(awaited) and awaited <= out
 
@@ -163,10 +163,10 @@ def _is_in_vain(group: Group, call: _Call, clients: set[str]) -> bool:
 def _awaited(group: Group, call: _Call, clients: set[str]) -> set[str]:
     """Return the members that `clients` wait for; for a lava-wait, one of them is enough."""
     match call.command:
-        case Command.SYNC:
+        case Verb.SYNC:
             sync = group.syncs.get(call.message_id)
             return group.members.keys() - group.skipped - (sync.entered if sync else set())
-        case Command.WAIT_ALL:
+        case Verb.WAIT_ALL:
             sent = group.sent.get(call.message_id, {})
             return group.senders(call.message_id, call.role) - sent.keys()
         case _:

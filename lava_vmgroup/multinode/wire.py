@@ -54,7 +54,7 @@ class RequestRefused(MultiNodeError):
     """A request that cannot be served; the answer to it is nack."""
 
 
-class Command(enum.Enum):
+class Verb(enum.Enum):
     """The kinds of requests."""
 
     GROUP_DATA = "group_data"
@@ -78,7 +78,7 @@ class Command(enum.Enum):
 class Request:
     """One request, with its types checked; None stands for a key that was not given."""
 
-    command: Command
+    command: Verb
     client: str
     group: str
     group_size: int = 0
@@ -115,7 +115,7 @@ class Request:
         if not isinstance(value, Mapping):
             raise RequestRefused("a request is a JSON object")
         name = _text(value, "request")
-        commands = {command.value: command for command in Command}
+        commands = {command.value: command for command in Verb}
         if name not in commands:
             raise RequestRefused(f"unknown request {name!r}")
         for key in ("hold", "ends_group", "canceled", "ended", "of_test"):

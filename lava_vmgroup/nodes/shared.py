@@ -14,7 +14,7 @@ from lava_vmgroup.base.once import Once
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.job.model import Group
+from lava_vmgroup.job.model import VMGroup
 from lava_vmgroup.nodes.cleanup import Cleanup
 from lava_vmgroup.nodes.shared_host import SharedHost
 from lava_vmgroup.testdefs.loading import Checkouts
@@ -27,7 +27,7 @@ from lava_vmgroup.vms.stored_file import StoredFile, stored
 class Shared:
     """One process's common ground; made by the runner and passed to every node."""
 
-    group: Group
+    group: VMGroup
     lab: Lab
     coordinator: Endpoint
     output: Path

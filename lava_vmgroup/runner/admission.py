@@ -10,7 +10,7 @@ from pathlib import Path
 from lava_vmgroup import actions, boards
 from lava_vmgroup.base.errors import ConfigurationError, JobError
 from lava_vmgroup.config.inventory import known_devices, load_device, load_vm_type
-from lava_vmgroup.job.model import Group, Job
+from lava_vmgroup.job.model import Job, VMGroup
 
 
 def admit_job(job: Job, search_path: tuple[Path, ...]) -> None:
@@ -23,7 +23,7 @@ def admit_job(job: Job, search_path: tuple[Path, ...]) -> None:
     _check_drivers(job.host.device_type, search_path)
 
 
-def admit_sub_job(group: Group, search_path: tuple[Path, ...]) -> None:
+def admit_sub_job(group: VMGroup, search_path: tuple[Path, ...]) -> None:
     """Check the files and the type of a sub-job; raises the errors of `admit_job`."""
     [node] = group.nodes
     types = [("device_type" if node.is_host else "config", node.device_type)]

@@ -29,7 +29,7 @@ from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.deploy.fetch import JobFiles
-from lava_vmgroup.job.model import Group, NodeJob
+from lava_vmgroup.job.model import NodeJob, VMGroup
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.cleanup import Cleanup
 from lava_vmgroup.nodes.host import HostNode
@@ -62,7 +62,7 @@ class GroupRun:
 
     def __init__(
         self,
-        group: Group,
+        group: VMGroup,
         lab: Lab,
         job_id: str,
         outputs: Outputs,

@@ -13,7 +13,7 @@ from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import Canceled, VMGroupError
 from lava_vmgroup.base.log import NodeLog
-from lava_vmgroup.job.model import Group
+from lava_vmgroup.job.model import VMGroup
 from lava_vmgroup.results.fold import cause_of, exit_status_of
 from lava_vmgroup.results.model import ActionResult, JobResult, NodeResult
 from lava_vmgroup.results.writers import replace_file
@@ -25,7 +25,7 @@ URL_FILE = "result-bundle"
 
 
 def submissions_of(
-    group: Group, result: JobResult, elsewhere: Collection[str] = ()
+    group: VMGroup, result: JobResult, elsewhere: Collection[str] = ()
 ) -> list[Submission]:
     """Return the submissions that the group's actions ask for, the host's first.
 

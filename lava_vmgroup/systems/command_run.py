@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lava_vmgroup.base.clock import now
-from lava_vmgroup.base.console_faults import Severity
+from lava_vmgroup.base.console_faults import FaultSeverity
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, LinkLost, TestError
 from lava_vmgroup.base.log import NodeLog
@@ -136,7 +136,7 @@ class CommandRun:
     def _faults(self) -> Iterator[TestCase]:
         """Yield a failed test case for each fault that the console showed during the commands."""
         for fault in self._watch.faults[self._faults_before :]:
-            if fault.severity is not Severity.NOTE:
+            if fault.severity is not FaultSeverity.NOTE:
                 name, message = fault_case(fault)
                 yield TestCase(
                     name=name, outcome=Outcome.FAIL, message=message, recorded_at=fault.seen_at

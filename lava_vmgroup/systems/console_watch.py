@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.clock import now
-from lava_vmgroup.base.console_faults import SeenFault, Severity
+from lava_vmgroup.base.console_faults import FaultSeverity, SeenFault
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, TestError, VMGroupError
 from lava_vmgroup.base.log import NodeLog
@@ -29,9 +29,9 @@ _QUESTION = "cat /proc/uptime /sys/module/printk/parameters/time 2>/dev/null"
 _ANSWER = re.compile(r"(\d{1,12}\.\d\d) \d{1,12}\.\d\d\s+([YN])\b")
 
 _LEVELS = {
-    Severity.FATAL: logging.ERROR,
-    Severity.ERROR: logging.WARNING,
-    Severity.NOTE: logging.INFO,
+    FaultSeverity.FATAL: logging.ERROR,
+    FaultSeverity.ERROR: logging.WARNING,
+    FaultSeverity.NOTE: logging.INFO,
 }
 
 
@@ -94,7 +94,7 @@ class NodeWatch(Watch):
 
     def _found(self, sighting: Sighting) -> None:
         """Record a fault; the thread that reads the console calls this, or a timer soon after."""
-        if len(self._faults) >= MAX_FAULTS and sighting.fault.severity is not Severity.FATAL:
+        if len(self._faults) >= MAX_FAULTS and sighting.fault.severity is not FaultSeverity.FATAL:
             return
         fault = SeenFault(
             name=sighting.fault.name,
@@ -114,9 +114,9 @@ class NodeWatch(Watch):
             test_case=fault.test_case,
             lines=list(fault.lines),
         )
-        if fault.severity is not Severity.NOTE:
+        if fault.severity is not FaultSeverity.NOTE:
             self._recorder.fault(fault)
-        if fault.severity is Severity.FATAL:
+        if fault.severity is FaultSeverity.FATAL:
             self._end_node(fault, sighting.fault.hint)
 
     def _end_node(self, fault: SeenFault, hint: str) -> None:

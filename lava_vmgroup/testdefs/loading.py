@@ -84,7 +84,7 @@ Checkouts = Once[Origin, Checkout]
 
 
 @dataclass(slots=True, kw_only=True)
-class Loader:
+class DefinitionLoader:
     """A loader of test definitions and of their ``test-case-deps``."""
 
     folder: Path

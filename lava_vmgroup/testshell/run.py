@@ -39,7 +39,7 @@ _NEAR = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RunEntry:
     """A test case or a change of the set, at its place in the run."""
 
     order: tuple[int, int]
@@ -59,7 +59,7 @@ class Run:
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     finished: bool = False
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[RunEntry] = field(default_factory=list)
     came: Numbers = field(default_factory=Numbers)
     """The records that have come."""
     last_on_console: int = 0
@@ -130,12 +130,12 @@ class Run:
         else:
             order = (number, 0)
             if signal is not None and (torn := self._without_number(number, signal)) is not None:
-                self.entries[torn] = Entry(order, self.entries[torn].told, signal)
+                self.entries[torn] = RunEntry(order, self.entries[torn].told, signal)
                 return False
         if len(self.entries) >= MAX_RESULTS:
             self.left_out += 1
             return False
-        self.entries.append(Entry(order, told, signal))
+        self.entries.append(RunEntry(order, told, signal))
         return True
 
     def _put_before(self, number: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from lava_vmgroup.base.console_faults import SeenFault, Severity
+from lava_vmgroup.base.console_faults import FaultSeverity, SeenFault
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.results.model import Outcome, TestCase, TestRun
 from lava_vmgroup.results.printable import one_line
@@ -46,7 +46,7 @@ def fault_case(fault: SeenFault) -> tuple[str, str]:
 
     A fatal fault fails the test case that it interrupts, if there is one.
     """
-    interrupted = fault.test_case if fault.severity is Severity.FATAL else None
+    interrupted = fault.test_case if fault.severity is FaultSeverity.FATAL else None
     name = interrupted or f"{FAULT_CASE}{fault.name}"
     return name, "\n".join((fault.line, *fault.lines))
 

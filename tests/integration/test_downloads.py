@@ -24,7 +24,7 @@ from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deploy import http
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.http import HttpClient
-from lava_vmgroup.deploy.part import Part
+from lava_vmgroup.deploy.part import Partial
 from lava_vmgroup.deploy.unpack import Unpack
 from lava_vmgroup.job.reference import FileReference
 from tests.support.http_server import Site
@@ -96,7 +96,7 @@ def test_whole_download_of_a_killed_job_is_used(site: Site, tmp_path: Path) -> N
     reference = FileReference(url=f"{site.url}/a.img")
     parts = tmp_path / "cache/parts"
     parts.mkdir(parents=True)
-    part = Part(parts / f"{hashlib.sha256(reference.url.encode()).hexdigest()}.part")
+    part = Partial(parts / f"{hashlib.sha256(reference.url.encode()).hexdigest()}.part")
     HttpClient(DispatcherConfig()).download(reference, part, None, soon(), NodeLog())
 
     with job(tmp_path) as files:
@@ -234,7 +234,7 @@ def test_server_that_stays_away_is_the_labs_fault(tmp_path: Path) -> None:
     reference = FileReference(url=f"http://127.0.0.1:{port}/a.img")
 
     with pytest.raises(InfrastructureError, match=f"cannot download {reference.url}: .*refused"):
-        client.download(reference, Part(tmp_path / "a.part"), None, soon(), NodeLog())
+        client.download(reference, Partial(tmp_path / "a.part"), None, soon(), NodeLog())
 
 
 def test_files_own_compression_is_not_undone(site: Site, tmp_path: Path) -> None:

@@ -281,6 +281,8 @@ def test_files_that_are_written_while_they_are_removed_are_removed_again(host: H
         f"    : >{failed}\n"
         f"    LAVA_VM_MARK={job.folder}/.host/ sleep 600 </dev/null >/dev/null 2>&1 &\n"
         f"    echo $! >{straggler}\n"
+        # Until it is a program of its own, the process has this shell's environment.
+        "    until grep -aq sleep /proc/$!/cmdline; do sleep 0.05; done\n"
         "    echo 'rm: Directory not empty' >&2; exit 1\n"
         "fi\n"
         f'exec {shutil.which("rm")} "$@"\n'

@@ -23,7 +23,7 @@ from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.testdefs.definition import parse_definition
-from lava_vmgroup.testdefs.loading import Loader
+from lava_vmgroup.testdefs.loading import DefinitionLoader
 from lava_vmgroup.testdefs.overlay import OverlaySpec, OverlayTest, build_overlay
 from lava_vmgroup.testdefs.tree import Tree
 from lava_vmgroup.testshell.events import Event, MultiNodeCall, Recorded, Settle
@@ -221,12 +221,12 @@ def warnings() -> list[str]:
 
 
 @pytest.fixture
-def loader(tmp_path: Path, warnings: list[str]) -> Iterator[Loader]:
+def loader(tmp_path: Path, warnings: list[str]) -> Iterator[DefinitionLoader]:
     (tmp_path / "downloads").mkdir()
     config = DispatcherConfig(lava_cachedir=tmp_path / "cache")
     deadline = Deadline.after("the test", LIMIT_S)
     with JobFiles(tmp_path, config, tmp_path / "downloads") as files:
-        yield Loader(
+        yield DefinitionLoader(
             folder=tmp_path,
             work=tmp_path / "work",
             deadline=deadline,

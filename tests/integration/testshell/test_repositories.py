@@ -30,7 +30,7 @@ from lava_vmgroup.base.errors import (
 )
 from lava_vmgroup.results.model import SoftwareSource
 from lava_vmgroup.testdefs import repositories
-from lava_vmgroup.testdefs.loading import Loader
+from lava_vmgroup.testdefs.loading import DefinitionLoader
 from lava_vmgroup.testdefs.source import Source, SourceKind, parse_source
 from tests.support.repositories import Repository, contents, definition
 
@@ -38,7 +38,7 @@ LIMIT_S = 60.0
 
 
 def test_repository_is_fetched_once_for_all_definitions_and_loaders(
-    repository: Repository, loader: Loader
+    repository: Repository, loader: DefinitionLoader
 ) -> None:
     install = {"git-repos": [{"url": "tests.git", "destination": "again"}]}
     repository.commit({"a.yaml": definition("a"), "b.yaml": definition("b", install=install)})
@@ -54,7 +54,9 @@ def test_repository_is_fetched_once_for_all_definitions_and_loaders(
         other.load(parse_source({"git-repo": "tests.git", "branch": "main"}))
 
 
-def test_the_newest_commit_of_a_repository_is_used(repository: Repository, loader: Loader) -> None:
+def test_the_newest_commit_of_a_repository_is_used(
+    repository: Repository, loader: DefinitionLoader
+) -> None:
     repository.commit({"lavatest.yaml": definition("old")})
     commit = repository.commit({"lavatest.yaml": definition("new"), "sub/data": "x"})
 
@@ -76,7 +78,9 @@ def test_the_newest_commit_of_a_repository_is_used(repository: Repository, loade
     )
 
 
-def test_a_revision_of_a_repository_is_used(repository: Repository, loader: Loader) -> None:
+def test_a_revision_of_a_repository_is_used(
+    repository: Repository, loader: DefinitionLoader
+) -> None:
     commit = repository.commit({"a/test.yaml": definition("old")})
     repository.commit({"a/test.yaml": definition("new")})
 
@@ -94,7 +98,7 @@ def test_a_revision_of_a_repository_is_used(repository: Repository, loader: Load
 
 
 def test_submodules_come_along_where_the_job_says_so(
-    repository: Repository, loader: Loader, tmp_path: Path
+    repository: Repository, loader: DefinitionLoader, tmp_path: Path
 ) -> None:
     other = Repository(tmp_path / "other")
     other.commit({"helper.sh": "true\n"})
@@ -111,7 +115,7 @@ def test_submodules_come_along_where_the_job_says_so(
 
 
 def test_a_branch_of_a_repository_is_used_in_todays_words(
-    repository: Repository, loader: Loader
+    repository: Repository, loader: DefinitionLoader
 ) -> None:
     repository.commit({"test.yaml": definition("main")})
     repository.git("checkout", "--quiet", "-b", "stable")
@@ -152,7 +156,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 def test_a_repository_on_a_plain_web_server_is_cloned(
-    repository: Repository, loader: Loader, web: str, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, loader: DefinitionLoader, web: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     repository.commit({"lavatest.yaml": definition("smoke")})
@@ -163,7 +167,7 @@ def test_a_repository_on_a_plain_web_server_is_cloned(
     assert test.definition.name == "smoke"
 
 
-def test_repositories_are_reached_by_the_labs_proxy(loader: Loader) -> None:
+def test_repositories_are_reached_by_the_labs_proxy(loader: DefinitionLoader) -> None:
     loader.environment = {"http_proxy": "http://127.0.0.1:1", "no_proxy": ""}
 
     with pytest.raises(JobError, match="cannot clone http://lab.invalid/x: fatal: .*127.0.0.1"):
@@ -171,7 +175,7 @@ def test_repositories_are_reached_by_the_labs_proxy(loader: Loader) -> None:
 
 
 def test_scripts_keep_their_mode_and_links_stay_inside(
-    repository: Repository, loader: Loader, warnings: list[str]
+    repository: Repository, loader: DefinitionLoader, warnings: list[str]
 ) -> None:
     (repository.folder / "tool.sh").write_text("#!/bin/sh\n")
     (repository.folder / "tool.sh").chmod(0o755)
@@ -213,7 +217,11 @@ def test_scripts_keep_their_mode_and_links_stay_inside(
     ],
 )
 def test_a_repository_that_cannot_be_used_is_refused(
-    repository: Repository, loader: Loader, tmp_path: Path, entry: dict[str, Any], message: str
+    repository: Repository,
+    loader: DefinitionLoader,
+    tmp_path: Path,
+    entry: dict[str, Any],
+    message: str,
 ) -> None:
     (tmp_path / "empty").mkdir()
     repository.commit({"lavatest.yaml": definition("smoke")})
@@ -235,7 +243,10 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, script: str
 
 
 def test_a_clone_ends_with_its_deadline_or_its_job(
-    repository: Repository, loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Repository,
+    loader: DefinitionLoader,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pids = tmp_path / "pids"
     fake(tmp_path, monkeypatch, "git", f"sleep 1000 &\necho $! >>{pids}\nwait")
@@ -258,7 +269,7 @@ def test_a_clone_ends_with_its_deadline_or_its_job(
 
 
 def test_bzr_is_used_where_it_is(
-    loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loader: DefinitionLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Real bzr is on hardly any machine any more; this one has its command line.
     fake(
@@ -278,7 +289,7 @@ def test_bzr_is_used_where_it_is(
 
 
 def test_without_bzr_the_reason_is_told(
-    loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loader: DefinitionLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
@@ -286,7 +297,7 @@ def test_without_bzr_the_reason_is_told(
         loader.load(parse_source({"bzr-repo": "lp:lava-test"}))
 
 
-def test_an_archive_is_used(loader: Loader) -> None:
+def test_an_archive_is_used(loader: DefinitionLoader) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, text in (("lavatest.yaml", definition("smoke")), ("data", "x")):
@@ -302,7 +313,7 @@ def test_an_archive_is_used(loader: Loader) -> None:
     assert (test.software[0].branch_vcs, test.software[0].branch_revision) == ("tar", "0")
 
 
-def test_an_inline_definition_is_used(loader: Loader) -> None:
+def test_an_inline_definition_is_used(loader: DefinitionLoader) -> None:
     inline = yaml.safe_load(definition("smoke"))
 
     (test,) = loader.load(parse_source({"from": "inline", "repository": inline, "path": "x.yaml"}))
@@ -313,7 +324,7 @@ def test_an_inline_definition_is_used(loader: Loader) -> None:
 
 
 def test_a_password_in_a_url_is_in_no_result(
-    loader: Loader, tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch
+    loader: DefinitionLoader, tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     (tmp_path / "x.yaml").write_text(definition("x"))
@@ -326,7 +337,7 @@ def test_a_password_in_a_url_is_in_no_result(
 
 
 def test_a_file_that_is_too_large_is_not_checked_out(
-    repository: Repository, loader: Loader, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, loader: DefinitionLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repositories, "MAX_BYTES", 1 << 20)
     repository.commit({"lavatest.yaml": definition("t"), "zeros": "0" * (3 << 20)})

@@ -10,7 +10,7 @@ import pytest
 from lava_vmgroup.base.errors import (
     JobError,
 )
-from lava_vmgroup.testdefs.loading import Loader
+from lava_vmgroup.testdefs.loading import DefinitionLoader
 from lava_vmgroup.testdefs.source import Source, SourceKind, parse_source
 from lava_vmgroup.testdefs.steps import SkipInstall
 from tests.support.repositories import Repository, contents, definition
@@ -23,7 +23,7 @@ def url(path: Path) -> Source:
 
 
 def test_repositories_to_install_go_into_the_tests_directory(
-    repository: Repository, loader: Loader, tmp_path: Path
+    repository: Repository, loader: DefinitionLoader, tmp_path: Path
 ) -> None:
     tool = Repository(tmp_path / "tool.git")
     tool.commit({"tool": "old"})
@@ -60,7 +60,7 @@ def test_repositories_to_install_go_into_the_tests_directory(
     ("skip", "found"), [(SkipInstall.REPOS, 1), (SkipInstall.ALL, 1), (SkipInstall.DEPS, 2)]
 )
 def test_repositories_to_install_can_be_skipped(
-    repository: Repository, loader: Loader, skip: SkipInstall, found: int
+    repository: Repository, loader: DefinitionLoader, skip: SkipInstall, found: int
 ) -> None:
     repository.commit({"lavatest.yaml": definition("smoke", install={"git-repos": ["tests.git"]})})
     loader.skip_install = skip
@@ -72,7 +72,7 @@ def test_repositories_to_install_can_be_skipped(
 
 @pytest.mark.parametrize("where", ["../up", "/etc", "-"])
 def test_a_parameter_cannot_lead_a_repository_outside(
-    repository: Repository, loader: Loader, where: str
+    repository: Repository, loader: DefinitionLoader, where: str
 ) -> None:
     repository.commit(
         {
@@ -93,7 +93,7 @@ def test_a_parameter_cannot_lead_a_repository_outside(
 
 
 def test_definitions_to_run_before_run_before(
-    repository: Repository, loader: Loader, tmp_path: Path
+    repository: Repository, loader: DefinitionLoader, tmp_path: Path
 ) -> None:
     repository.commit({"lavatest.yaml": definition("third")})
     (tmp_path / "second.yaml").write_text(
@@ -113,7 +113,7 @@ def test_definitions_to_run_before_run_before(
 
 
 def test_definitions_that_wait_for_each_other_are_refused_with_the_circle(
-    loader: Loader, tmp_path: Path
+    loader: DefinitionLoader, tmp_path: Path
 ) -> None:
     for name, other in (("a", "b"), ("b", "c"), ("c", "b")):
         (tmp_path / f"{name}.yaml").write_text(

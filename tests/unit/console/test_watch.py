@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lava_vmgroup.base import user_pattern
-from lava_vmgroup.base.console_faults import FAULTS, NAMES, Fault, Place, Severity
+from lava_vmgroup.base.console_faults import FAULTS, NAMES, Fault, FaultPlace, FaultSeverity
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.console.watch import (
     LINE_LIMIT,
@@ -75,7 +75,7 @@ LOGS = [
     ("qemu", "qemu-system-aarch64: kvm run failed Function not implemented"),
     ("qemu", "qemu-system-x86_64: -drive file=a.img: Could not open 'a.img': No such file"),
 ]
-START_OF_LINE = {fault.name for fault in FAULTS if fault.place is Place.START}
+START_OF_LINE = {fault.name for fault in FAULTS if fault.place is FaultPlace.START}
 RAMDISKS = [
     "ALERT!  UUID=7a04 does not exist.  Dropping to a shell!",
     "ALERT! /dev/mmcblk1p9 does not exist. Dropping to a shell!",
@@ -182,7 +182,7 @@ def test_boot_that_ends_in_an_emergency_shell_has_no_root_for_certain(line: str)
     seen = booting()
 
     assert seen.names(f"\x1b[0;1;39m{line}") == ["no-root"]
-    assert seen.told[0].fault.severity is Severity.FATAL
+    assert seen.told[0].fault.severity is FaultSeverity.FATAL
     assert seen.told[0].fault.hint
 
 
@@ -202,7 +202,7 @@ def test_ramdisk_that_is_the_system_may_say_that_it_finds_no_root(line: str) -> 
     seen = booting(ramdisk=True)
 
     assert seen.names(line) == ["no-root"]
-    assert seen.told[0].fault.severity is Severity.NOTE
+    assert seen.told[0].fault.severity is FaultSeverity.NOTE
     assert booting(ramdisk=True).names("You are in emergency mode. After") == ["no-root"]
 
 
@@ -249,7 +249,10 @@ def test_end_of_an_earlier_boot_on_the_console_is_not_this_boots() -> None:
 
 def test_terminal_behind_ssh_shows_no_kernel_but_the_jobs_own_patterns() -> None:
     own = Fault(
-        name="mine", severity=Severity.NOTE, pattern=r"lost \d+ frames", place=Place.ANYWHERE
+        name="mine",
+        severity=FaultSeverity.NOTE,
+        pattern=r"lost \d+ frames",
+        place=FaultPlace.ANYWHERE,
     )
     seen = Seen(own)
     seen.watch.hears_kernel = False
@@ -395,7 +398,7 @@ def test_worst_of_what_comes_at_once_gives_the_name() -> None:
     seen.watch.settle()
 
     (sighting,) = seen.told
-    assert (sighting.fault.severity, sighting.line) == (Severity.FATAL, PANIC)
+    assert (sighting.fault.severity, sighting.line) == (FaultSeverity.FATAL, PANIC)
     assert len(sighting.lines) == 3
 
 
@@ -424,7 +427,10 @@ def test_test_case_is_the_one_that_the_console_was_in() -> None:
 
 def test_job_ignores_names_and_adds_patterns_of_its_own() -> None:
     own = Fault(
-        name="mine", severity=Severity.NOTE, pattern=r"lost \d+ frames", place=Place.ANYWHERE
+        name="mine",
+        severity=FaultSeverity.NOTE,
+        pattern=r"lost \d+ frames",
+        place=FaultPlace.ANYWHERE,
     )
     seen = Seen(own, ignored=("oom",))
 
@@ -438,7 +444,7 @@ def test_a_pattern_that_takes_for_ever_is_given_up_and_the_others_are_not(
 ) -> None:
     monkeypatch.setattr(user_pattern, "MATCH_S", 0.05)
     own = [
-        Fault(name=name, severity=Severity.ERROR, pattern=text, place=Place.ANYWHERE)
+        Fault(name=name, severity=FaultSeverity.ERROR, pattern=text, place=FaultPlace.ANYWHERE)
         for name, text in (("slow", "(a|a)*b"), ("quick", "meltdown"))
     ]
     seen: list[Sighting] = []

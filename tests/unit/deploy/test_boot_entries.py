@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lava_vmgroup.deploy.boot_entries import (
-    Entry,
+    BootEntry,
     Menu,
     boot_loader_specification,
     extlinux,
@@ -110,7 +110,7 @@ def test_variables_of_grub_are_put_in_or_left_out() -> None:
     menu = boot_loader_specification({"one": text}, "", variables)
 
     assert menu.entries == [
-        Entry(name="one", kernel="/k", initrds=("/a", "/b"), append="root=UUID=e1 ro quiet")
+        BootEntry(name="one", kernel="/k", initrds=("/a", "/b"), append="root=UUID=e1 ro quiet")
     ]
 
 

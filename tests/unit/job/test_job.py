@@ -10,7 +10,7 @@ from lava_vmgroup import actions
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.job.expansion import expand, to_document
 from lava_vmgroup.job.load import load_document
-from lava_vmgroup.job.model import Group, Job
+from lava_vmgroup.job.model import Job, VMGroup
 from lava_vmgroup.job.parse import parse_job
 
 VALID: dict[str, Any] = {
@@ -58,7 +58,7 @@ def problems(document: Any) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def expanded(document: Any) -> Group:
+def expanded(document: Any) -> VMGroup:
     return expand(parse(document), job_id="17", target_group="group-uuid")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lava_vmgroup import actions
 from lava_vmgroup.base.errors import JobError
-from lava_vmgroup.job import Group, NodeJob, expand, load_document, parse_job, to_document
+from lava_vmgroup.job import NodeJob, VMGroup, expand, load_document, parse_job, to_document
 from lava_vmgroup.job.sub_job import Assignment, parse_sub_job
 
 ROOT = Path(__file__).parents[3]
@@ -18,7 +18,7 @@ JOBS = sorted((ROOT / "examples").glob("*/job.json"))
 NOTHING = Assignment()
 
 
-def expanded(path: Path) -> Group:
+def expanded(path: Path) -> VMGroup:
     job = parse_job(load_document(path), path.parent, actions.parameter_schemas())
     return expand(job, job_id="17", target_group="9b4b0a39-7b5f-4f8c")
 

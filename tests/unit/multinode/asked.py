@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lava_vmgroup.multinode.groups import Groups, Outcome
+from lava_vmgroup.multinode.groups import Groups, Handled
 from lava_vmgroup.multinode.member import Hold, Released
 
 ACK = {"response": "ack"}
@@ -32,7 +32,7 @@ class Asked(Groups):
         self.holds: list[tuple[dict[str, Any], Hold]] = []
         self.answers: dict[Hold, dict[str, Any]] = {}
 
-    def handle(self, value: Any, **circumstances: Any) -> Outcome:
+    def handle(self, value: Any, **circumstances: Any) -> Handled:
         outcome = super().handle(value, **circumstances)
         if outcome.hold is not None:
             self.holds.append((value, outcome.hold))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lava_vmgroup.multinode.group import LONGEST_PATIENCE_S
 from lava_vmgroup.multinode.groups import Groups
-from lava_vmgroup.multinode.wire import Command
+from lava_vmgroup.multinode.wire import Verb
 from tests.unit.multinode.asked import ACK, NACK, WAIT, Asked, again, answer, base, group_of, held
 
 TRANSCRIPTS = json.loads(Path(__file__).with_name("transcripts.json").read_text(encoding="utf-8"))
@@ -321,7 +321,7 @@ VALUE = ANY | st.lists(ANY, max_size=2) | st.dictionaries(st.text(max_size=2), A
 REQUEST = st.fixed_dictionaries(
     {},
     optional={
-        "request": st.sampled_from([command.value for command in Command]) | VALUE,
+        "request": st.sampled_from([command.value for command in Verb]) | VALUE,
         "client_name": st.sampled_from(["node_one", "node_two", "other"]) | VALUE,
         "group_name": st.sampled_from(["group", "another"]) | VALUE,
         "group_size": st.integers(0, 3) | VALUE,

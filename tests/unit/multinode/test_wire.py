@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lava_vmgroup.multinode.frames import DEPTH_LIMIT, FrameDecoder, FrameError, encode_frame
-from lava_vmgroup.multinode.wire import Command, Reply, Request, RequestRefused, Response
+from lava_vmgroup.multinode.wire import Reply, Request, RequestRefused, Response, Verb
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -133,7 +133,7 @@ def test_a_request_of_a_lava_client_is_understood() -> None:
     )
 
     assert parsed == Request(
-        command=Command.SEND,
+        command=Verb.SEND,
         client="c",
         group="g",
         group_size=2,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lava_vmgroup.base.console_faults import SeenFault, Severity
+from lava_vmgroup.base.console_faults import FaultSeverity, SeenFault
 from lava_vmgroup.base.errors import DeadlineExpired, PeerFailed
 from lava_vmgroup.results.model import (
     ActionResult,
@@ -173,7 +173,7 @@ def vm(deadline: DeadlineExpired) -> NodeResult:
         faults=(
             SeenFault(
                 name="hung-task",
-                severity=Severity.ERROR,
+                severity=FaultSeverity.ERROR,
                 line="INFO: task sh:9 blocked",
                 lines=("before", "[  99.000000] INFO: task sh:9 blocked"),
                 test_case="copy",

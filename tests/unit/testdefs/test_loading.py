@@ -11,14 +11,14 @@ import pytest
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.testdefs import loading
-from lava_vmgroup.testdefs.loading import Loader
+from lava_vmgroup.testdefs.loading import DefinitionLoader
 from lava_vmgroup.testdefs.source import Source, SourceKind
 
 HEAD = "metadata: {name: t, format: x, description: d}\nrun: {steps: ['true']}\n"
 
 
 def load(folder: Path, location: str) -> int:
-    loader = Loader(folder=folder, work=folder, deadline=Deadline.after("the test", 60.0))
+    loader = DefinitionLoader(folder=folder, work=folder, deadline=Deadline.after("the test", 60.0))
     return len(loader.load(Source(kind=SourceKind.URL, location=location)))
 
 
@@ -34,7 +34,9 @@ def test_a_pipe_or_a_device_is_no_definition(tmp_path: Path) -> None:
 def test_a_definition_may_come_from_an_editor_of_windows(tmp_path: Path, encoding: str) -> None:
     text = HEAD.replace("['true']", "[\"echo 'ä'\", echo b]").replace("\n", "\r\n")
     (tmp_path / "t.yaml").write_bytes(f"{text}params:\r\n  A: |\r\n    x\r\n".encode(encoding))
-    loader = Loader(folder=tmp_path, work=tmp_path, deadline=Deadline.after("the test", 60.0))
+    loader = DefinitionLoader(
+        folder=tmp_path, work=tmp_path, deadline=Deadline.after("the test", 60.0)
+    )
 
     (test,) = loader.load(Source(kind=SourceKind.URL, location="t.yaml"))
 
@@ -53,7 +55,7 @@ def test_a_name_that_was_made_to_fit_is_told(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text(HEAD.replace("name: t", "name: Media test"))
     told: list[str] = []
     deadline = Deadline.after("the test", 60.0)
-    loader = Loader(folder=tmp_path, work=tmp_path, deadline=deadline, warn=told.append)
+    loader = DefinitionLoader(folder=tmp_path, work=tmp_path, deadline=deadline, warn=told.append)
 
     (test,) = loader.load(Source(kind=SourceKind.URL, location="t.yaml"))
 
