@@ -272,6 +272,24 @@ def test_raising_ends_the_test_with_the_message(node: Node) -> None:
     assert "after" not in finished.lines
 
 
+def test_background_processes_of_one_name_all_run_however_fast_they_are_started(node: Node) -> None:
+    ticks = node.root / "ticks"
+    start = f"lava-background-process-start monitor --cmd 'echo tick >>{ticks}'.$number"
+    wait = f"until [ -s {ticks}.$number ]; do sleep 0.1; done"
+    node.unpack(
+        definition(
+            "smoke",
+            f"for number in $(seq 20); do {start}; done",
+            f"for number in $(seq 20); do {wait}; done",
+            "lava-background-process-stop monitor && echo stopped",
+        )
+    )
+
+    finished = node.run_tests()
+
+    assert "stopped" in finished.lines
+
+
 def test_background_processes_run_until_they_are_stopped(node: Node) -> None:
     lines = node.root / "lines"
     wait = f"until [ -s {lines} ]; do sleep 0.1; done"
