@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long a barrier takes, from the last one's entry to the last one's release."""
+"""The time of a barrier, from the last member's entry to the last member's release."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from dataclasses import dataclass, field
 from benchmarks.members import Address, Member, Rules
 
 SETTLE_S = 0.02
-"""How long those who are held are left alone before the last one enters."""
+"""Seconds between the other members' entries and the last one's."""
 
 
 @dataclass(kw_only=True)
 class Barriers:
-    """What a group of one size saw at one coordinator."""
+    """The barriers of a group of one size at one coordinator."""
 
     nodes: int
     rules: Rules
     rounds: int
-    """How many were to be done."""
+    """The number of rounds that were to be done."""
     assembled_s: float | None = None
-    """How long it took until each member knew that the group was complete."""
+    """Seconds until each member knew that the group was complete."""
     latencies_s: list[float] = field(default_factory=list)
     """Of the rounds that were completed."""
     trouble: str = ""
-    """What came instead of the rest."""
+    """The error that came instead of the rest."""
 
     @property
     def median_s(self) -> float | None:

@@ -45,7 +45,7 @@ class _Exchange(asyncio.Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """How a client waits."""
+    """The waiting of a client."""
 
     name: str
     poll_delay_s: float | None = None

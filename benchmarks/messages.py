@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How many messages a coordinator takes, and what one costs it."""
+"""Messages that a coordinator takes a second, and the cost of one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONNECTION_LIMIT_S = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Messages:
-    """What was sent at one coordinator."""
+    """The messages sent to one coordinator."""
 
     rules: Rules
     senders: int

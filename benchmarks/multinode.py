@@ -150,7 +150,7 @@ def message_table(sent: Sequence[Messages]) -> Table:
 
 
 def memory_table(sides: Sequence[Side]) -> Table:
-    """What the coordinators occupy, in MiB."""
+    """Return the memory of the coordinators, in MiB."""
     table = _table("resident memory, in MiB")
     for heading in ("coordinator", "idle", "at the end", "at most"):
         table.add_column(heading, justify="left" if heading == "coordinator" else "right")

@@ -56,7 +56,7 @@ class Board:
 
     @property
     def sd_card(self) -> Path:
-        """What is in the card slot; no file, no card."""
+        """The card in the slot; no file, no card."""
         return self.folder / "sdcard.img"
 
     @property
@@ -171,7 +171,7 @@ def free_port() -> int:
 
 
 def write_config(board: Board) -> None:
-    """What a lab's administrator would write for a real board."""
+    """Writes the configuration that a lab's administrator would write for a real board."""
     config = board.folder / "config"
     command = [sys.executable, str(HERE / "board.py")]
     device = {

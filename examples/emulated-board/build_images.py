@@ -3,7 +3,7 @@
 """Builds the disk images, kernel and ramdisk of the emulated board from Debian packages.
 
 Nothing of the foreign architecture is executed and nothing of the machine is
-changed. What was built is kept under a key of recipe and package versions.
+changed. Images are kept under a key of recipe and package versions.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def report(text: str) -> None:
 
 
 def cache_folder() -> Path:
-    """Where downloads and images are kept."""
+    """The folder of downloads and images."""
     chosen = os.environ.get("LAVA_VMGROUP_CACHE")
     return Path(chosen).absolute() if chosen else Path.home() / ".cache/lava-vmgroup"
 
@@ -259,7 +259,7 @@ class Builder:
 
 
 def is_below(name: str, tops: tuple[str, ...]) -> bool:
-    """Whether a path is one of `tops` or inside one."""
+    """True if a path is one of `tops` or inside one."""
     return any(name == top or name.startswith(f"{top}/") for top in tops)
 
 

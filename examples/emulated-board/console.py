@@ -33,7 +33,7 @@ class ConsoleError(Exception):
 
 
 def is_attached(folder: Path) -> bool:
-    """Whether some process serves the board's serial line."""
+    """True if some process serves the board's serial line."""
     try:
         with (folder / "console.lock").open("r") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -126,7 +126,7 @@ class _Line:
         """Waits for something to copy and copies it; False at the end of standard input."""
         board = self._board
         readers: list[int | socket.socket] = [self._listener if board is None else board]
-        # What is typed faster than the board reads stays with the typist.
+        # Bytes that are typed faster than the board reads stay with the typist.
         if len(self._to_board) < CHUNK:
             readers.append(STDIN)
         writers = [board] if board is not None and self._to_board else []

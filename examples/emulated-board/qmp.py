@@ -47,7 +47,7 @@ class Monitor:
         self.execute("qmp_capabilities")
 
     def serial_is_connected(self, name: str) -> bool:
-        """Whether the socket behind a character device has its other end."""
+        """True if the socket behind a character device has its other end."""
         devices = self.execute("query-chardev")
         assert isinstance(devices, list)
         names = {device["label"]: device["filename"] for device in devices}
@@ -87,7 +87,7 @@ def process_with_argument(pid_file: Path, argument: str) -> int | None:
 
 
 def wait_for_exit(pid: int, timeout_s: float) -> bool:
-    """Whether a process, of whatever parent, ends in time."""
+    """True if a process, of whatever parent, ends in time."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

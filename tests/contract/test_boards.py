@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What holds for a host whatever drives its board; runs over every driver that there is."""
+"""The contract of a host, run over every board driver that there is."""
 
 import pkgutil
 import subprocess

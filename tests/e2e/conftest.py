@@ -48,7 +48,7 @@ def board_that_is_up(images: None, tmp_path_factory: pytest.TempPathFactory) -> 
         (line,) = board.consoles
         # Lines of the kernel, which come at any time, would mix with the answers.
         answer(line, "dmesg -n 1")
-        # What a job leaves of its own is in the other file, authorized_keys.
+        # A job puts its own keys into the other file, authorized_keys.
         answer(line, f"mkdir -p /root/.ssh; echo '{public}' >/root/.ssh/authorized_keys2")
         keys = answer(line, "cat /etc/ssh/ssh_host_ed25519_key.pub").split()
         (board.folder / "known_hosts").write_text(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The examples, one folder each, as their readers run them.
 
-Where the boot of the board is not the point, they share one that is up.
+Jobs that do not test the board's boot share a board that is up.
 """
 
 import json

@@ -40,7 +40,7 @@ def make_job(folder: Path) -> Path:
 
 def test_files_come_back_from_host_and_vm(lab: Lab) -> None:
     commit = make_repository(lab.folder / "tests")
-    # What comes back needs no network, so the VM has none.
+    # Results come back without a network, so the VM has none.
     (lab.board / "config/device-types/kvm-aarch64.conf").write_text("qemu_networks =\n")
 
     ended = lab.run(make_job(lab.folder))

@@ -11,7 +11,7 @@ VM_CRASHES = """\
 metadata: {format: Lava-Test-Shell Test Definition 1.0, name: vm-crashes, description: panics}
 run:
   steps:
-    # What a system has written just before it dies may still be on its way.
+    # The last lines before a system dies may still be on their way.
     - lava-test-case before --result pass
     - lava-test-case vm-crash --shell 'sh -c "sleep 1; echo c >/proc/sysrq-trigger"'
 """

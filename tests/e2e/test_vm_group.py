@@ -93,7 +93,7 @@ def check_sub_jobs(lab: Lab, whole: Ended) -> None:
 
 
 def outcomes(ended: Ended) -> dict[str, Any]:
-    """What became of each role, and the verdicts of its tests."""
+    """Return the state of each role's node and the verdicts of its tests."""
     return {
         node["role"]: (
             node["state"],

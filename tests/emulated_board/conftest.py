@@ -18,6 +18,6 @@ def build() -> list[str]:
 
 @pytest.fixture(scope="session")
 def images(build: list[str]) -> Path:
-    """Where the images are."""
+    """The folder of the board's images."""
     built = subprocess.run(build, stdout=subprocess.PIPE, text=True, check=True, timeout=1800)
     return Path(built.stdout.strip())

@@ -118,7 +118,7 @@ class Inputs:
             self._files.append(((as_image, as_bootable), image))
 
     def make(self, chance: random.Random) -> tuple[Read, bytes]:
-        """How to read the next input, and what is in it."""
+        """Return a reader and the content for it."""
         reads, content = chance.choice(self._files)
         if len(content) > 1 << 20:
             return chance.choice(reads), _image_changed(content, chance)
@@ -204,7 +204,7 @@ def fuzz(count: int, seed: int) -> list[str]:
 
 
 def _read(read: Read, content: bytes, base: Path) -> str | None:
-    """What was wrong with how an input was read."""
+    """Return the fault in the reading of one input, or None."""
     with tempfile.TemporaryDirectory(dir=base) as name:
         outer = Path(name)
         folder, path = outer / "folder", outer / "input"

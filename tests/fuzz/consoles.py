@@ -60,14 +60,14 @@ Told = list[tuple[str, str, str | None]]
 
 
 def answer(call: MultiNodeCall, *_: object) -> Reply | None:
-    """What a group answers, at once."""
+    """The answers of a group, given at once."""
     if call.api.value == "SEND":
         return None
     return reply_sync(ok=True) if call.api.value == "SYNC" else reply_wait({"vm": {"a": "b c"}})
 
 
 def attend(chunks: list[bytes], folder: Path) -> tuple[RunRecorder, VMGroupError | None]:
-    """What the session makes of a console, and how it ended; raises what is no error of ours."""
+    """Return a session's results and its end; errors of other kinds than ours pass."""
     log, token = NodeLog("vm1"), CancelToken()
     recorder = RunRecorder(log)
     definition = TestDefinition(name="smoke", format="", description="")
@@ -141,7 +141,7 @@ def disturbed(records: list[str], chance: random.Random) -> bytes:
 
 
 def difference(chance: random.Random, folder: Path) -> str | None:
-    """What a disturbed console made of a test run that was another one, if anything."""
+    """Return the wrong results that a disturbed console led to, or None."""
     records, wanted = well_formed(chance)
     console = disturbed(records, chance)
     recorder, error = attend([*pieces(console, chance), END], folder)
@@ -188,7 +188,7 @@ def _fuzz(count: int, seed: int) -> Iterator[str]:
 
 
 def _endured(chunks: list[bytes], folder: Path, number: int) -> str | None:
-    """What was wrong with a session that ended, if anything; its memory is looked at sometimes."""
+    """Return the fault of a session, or None; look at its memory now and then."""
     looked_at = number % 100 == 0
     if looked_at:
         tracemalloc.start()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What hostile, broken and confused programs send to a coordinator, chosen at random."""
+"""Input of hostile, broken and confused programs for a coordinator, chosen at random."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ODD_VALUES: tuple[Any, ...] = (
 
 
 class Ending(enum.Enum):
-    """How a connection is left once everything was sent."""
+    """The end of a connection after the last byte."""
 
     READ = enum.auto()
     """Read until the other side closes, or patience ends."""
@@ -46,7 +46,7 @@ class Attack:
 
     kind: str
     chunks: tuple[bytes, ...]
-    """What is sent, each with a moment before the next."""
+    """Pieces to send, with a pause between them."""
     ending: Ending
 
 

@@ -49,7 +49,7 @@ ODD: tuple[Any, ...] = (
 
 
 class Deeds:
-    """What Python starts and connects to while it is `watched`."""
+    """Programs and addresses that Python starts and connects to while it is `watched`."""
 
     watched = False
     done: list[str] = []  # noqa: RUF012 - an audit hook cannot be removed, and there is one
@@ -160,7 +160,7 @@ class Inputs:
         ]
 
     def make(self, chance: random.Random) -> tuple[Take, str, bytes]:
-        """How to take the next input, what its file is called, and what is in it."""
+        """Return a handler for the next input, its file's name and its content."""
         take = chance.choice((take_job, take_job, take_job, take_definition, take_device))
         name, text = chance.choice(chance.choice(self._texts[take]))
         document = _json(text) if take is take_job and chance.random() < 0.7 else None
@@ -206,7 +206,7 @@ def fuzz(count: int, seed: int) -> list[str]:
 
 
 def _taken(take: Take, path: Path, config: Path) -> str | None:
-    """What was wrong with how an input was taken."""
+    """Return the fault in the handling of one input, or None."""
     began = time.process_time()
     Deeds.done.clear()
     Deeds.watched = True

@@ -20,9 +20,9 @@ from tests.fuzz.hostile import Attack, Ending
 
 CHUNK = 65536
 PATIENCE_S = 0.1
-"""How long most connections wait for an answer."""
+"""Time limit of most connections for an answer."""
 LONG_PATIENCE_S = 15.0
-"""How long one in `PATIENT_ONES` waits: until the coordinator has had enough."""
+"""Time limit of one in `PATIENT_ONES`: the coordinator gives up earlier."""
 PATIENT_ONES = 2000
 
 
@@ -42,7 +42,7 @@ class Siege:
         self, address: tuple[str, int], attacks: Iterator[Attack], *, at_once: int
     ) -> None:
         self.outcomes: Counter[str] = Counter()
-        """How the connections ended."""
+        """Number of connections for each end."""
         self.kinds: Counter[str] = Counter()
         self.garbled: list[bytes] = []
         """Answers that are none."""

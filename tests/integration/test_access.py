@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How a booted system is opened to SSH, where the system is a shell of this machine."""
+"""Opening a booted system, here a shell of this machine, to SSH."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -62,7 +62,7 @@ def opened(shell: Shell, key: JobKey, claim: str = "", **keys: str) -> Opened:
 
 
 def processes(home: Path) -> list[str]:
-    """What runs of the system: the shell, and what it has left behind."""
+    """Return the processes of the system: the shell and its left-overs."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -25,7 +25,7 @@ from tests.support.sshd import Server
 DONE_THEN_SYNC = f"{HEAD}run: {{steps: [lava-test-case done --result pass, lava-sync together]}}\n"
 IMAGE_MIB = 48
 _BYTES = 300
-"""How many of these bytes are said at most."""
+"""Most bytes of a line that are quoted."""
 
 Event = Mapping[str, Any]
 

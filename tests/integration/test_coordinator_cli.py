@@ -35,7 +35,7 @@ def member(address: Address, name: str, **options: Any) -> MultiNodeClient:
 
 
 def status(capsys: pytest.CaptureFixture[str], address: Address, *options: str) -> str:
-    """What the status command prints."""
+    """Return the output of the status command."""
     assert main(["status", "--host", address[0], "--port", str(address[1]), *options]) == 0
     return capsys.readouterr().out
 

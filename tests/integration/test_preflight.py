@@ -52,7 +52,7 @@ def configure(lab: Lab, text: str) -> None:
 
 
 def refusals(lab: Lab) -> set[str]:
-    """What the VMs of a job were refused for, once nothing of it was sent."""
+    """Return the reasons why the VMs were refused; check that nothing was sent before."""
     ended = lab.run(job(lab))
 
     assert ended.status == 4, ended.stderr

@@ -40,7 +40,7 @@ SECRETS = {
     dashboard.TOKEN: dashboard.USER,
     "PRIVATE KEY": "",
 }
-"""What must be seen nowhere, each with whose it is."""
+"""The secrets, each with its user."""
 
 
 @dataclass(frozen=True, kw_only=True)

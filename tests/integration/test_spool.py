@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a program on the host says arrives whole, whatever becomes of the connection meanwhile."""
+"""The output of a program on the host arrives whole, even if the connection drops."""
 
 import os
 import subprocess
@@ -86,7 +86,7 @@ def until_seen(stream: ByteStream, wanted: bytes, seen: bytes = b"") -> bytes:
 
 
 def hearing(stream: ByteStream) -> list[bytes]:
-    """What a stream says from now on, growing."""
+    """Return a list that grows with the stream's output from now on."""
     told: list[bytes] = []
     threading.Thread(target=lambda: told.extend(iter(stream.read, b"")), daemon=True).start()
     return told
@@ -106,7 +106,7 @@ def test_console_of_a_program_goes_on_over_the_next_connection(far: Far) -> None
     assert seen == LINES
     far.network.cut()
     told = hearing(console)
-    # What is under way when a connection breaks off may be lost, so it is said until it is heard.
+    # Bytes that are under way when a connection breaks off may be lost, so repeat them.
     while b"heard first\n" not in b"".join(told):
         console.write(b"first\n", soon())
         time.sleep(0.5)

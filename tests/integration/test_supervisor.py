@@ -33,7 +33,7 @@ class Host:
     home: Path
     environment: dict[str, str]
     started: list[subprocess.Popen[Any]] = field(default_factory=list)
-    """What a test that fails may leave."""
+    """Processes that a failing test leaves; its fixture ends them."""
 
     @property
     def keys(self) -> Path:
@@ -208,7 +208,7 @@ def test_what_nobody_looks_after_ends_and_what_lives_stays(host: Host, tmp_path:
     assert not unpacked.exists()
     assert [upload.exists() for upload in uploads] == [False, False, True]
     assert [vm.poll() for vm in [*vms, victim]] == [-15, -15, None, -15]
-    # Whoever was given up is told so when it comes back.
+    # A dispatcher that was given up hears of it when it comes back.
     assert victims.beat() == "ended"
     assert heart.beat() == "alive"
     for job in (living, after):

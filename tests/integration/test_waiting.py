@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a piece of work waits for outside of this process ends with a cancel or its deadline."""
+"""A cancel or the deadline ends every wait for something outside this process."""
 
 import os
 import socket

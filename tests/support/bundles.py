@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a dashboard holds a bundle to."""
+"""The rules by which a dashboard checks a bundle."""
 
 import json
 from pathlib import Path

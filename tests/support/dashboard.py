@@ -24,7 +24,7 @@ USER, TOKEN = "lab user", "s3cr3t/t0k3n"
 
 @dataclass(kw_only=True)
 class Dashboard:
-    """What was submitted, and how the service behaves."""
+    """The submissions, and the behaviour of the service."""
 
     port: int = 0
     calls: list[str] = field(default_factory=list)

@@ -7,7 +7,7 @@ from pathlib import Path
 MIB = 1 << 20
 
 FAT_AT, EXT_AT = MIB, 10 * MIB
-"""Where the partitions of `two_partitions` begin."""
+"""Offsets of the partitions of `two_partitions`, in bytes."""
 
 
 def ext_image(root: Path, image: Path, *, offset: int = MIB) -> Path:

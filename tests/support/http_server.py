@@ -13,7 +13,7 @@ import pytest
 
 @dataclass
 class Site:
-    """What the server has, how it misbehaves, and what it was asked."""
+    """The server's files, its misbehaviour and the requests that it got."""
 
     url: str
     files: dict[str, bytes] = field(default_factory=dict)
@@ -26,17 +26,17 @@ class Site:
     headers: dict[str, str] = field(default_factory=dict)
     """Added to every answer with a file."""
     redirect: str | None = None
-    """Where every answer says that the file is."""
+    """The Location of every answer."""
     length: str | None = None
-    """What every answer says of its length."""
+    """The Content-Length of every answer."""
     with_etag: bool = True
     with_ranges: bool = True
     ignores_if_range: bool = False
     stall: threading.Event | None = None
-    """What an answer waits for after half of its body."""
+    """Event for which an answer waits after half of its body."""
 
     def asked(self, header: str) -> list[str | None]:
-        """What each request had in a header."""
+        """Return the value of a header in each request."""
         return [headers[header] for _, headers in self.requests]
 
 

@@ -174,7 +174,7 @@ class Lab:
         return [name for name in names if name not in (".", "..")]
 
     def traces(self) -> list[str]:
-        """What a job should have removed from the host and did not."""
+        """Return the left-overs of a job on the host."""
         jobs = [name for name in self.files_on_host("/lava-vm-images") if name != "sha256"]
         stored = self.files_on_host("/lava-vm-images/sha256")
         parts = [name for name in stored if ".part-" in name]

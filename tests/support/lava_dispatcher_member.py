@@ -4,7 +4,7 @@
 The argument is a JSON object: ``path`` (folders with LAVA's modules, behind this interpreter's
 own), ``config`` (a coordinator's configuration file, instead of the one in /etc), ``protocol``
 (the job's parameters of the MultiNode protocol), ``job_id``, ``calls`` (each a method's name and
-its arguments).  What is printed is a JSON object: ``replies`` as they came over the connection,
+its arguments).  It prints a JSON object: ``replies`` as they came over the connection,
 ``results`` of the calls, and the class of the ``error`` that ended them.
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What jobs have left behind, on a host that is this machine."""
+"""Left-overs of jobs on a host that is this machine."""
 
 import re
 from pathlib import Path

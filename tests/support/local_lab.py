@@ -31,7 +31,7 @@ def guest(role: str, **more: Any) -> dict[str, Any]:
 
 
 def guest_actions(role: str, *boot_cmds: str) -> list[dict[str, Any]]:
-    """What deploys and boots real guests: busybox on Debian's kernel, as `images` has made it."""
+    """Return the actions that deploy and boot real guests: busybox on Debian's kernel."""
     files = {name: str(IMAGES / name) for name in ("kernel", "ramdisk")}
     quickly = ("nokaslr", "cryptomgr.notests")
     words = ["console=ttyAMA0", "loglevel=3", *quickly, *boot_cmds]

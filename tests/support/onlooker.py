@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What any user of this machine may see while a job runs."""
+"""Everything that any user of this machine may see while a job runs."""
 
 import os
 import stat

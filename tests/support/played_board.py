@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A lab whose host has a serial console: a script plays its boot loader and its login.
 
-What is behind the login is a shell of this machine, and SSH to the board is the real OpenSSH
+Behind the login is a shell of this machine, and SSH to the board is the real OpenSSH
 server of the test, so a whole job takes seconds.
 """
 
@@ -14,7 +14,7 @@ from tests.support.sshd import Server
 
 TYPE, NAME = "played", "played01"
 PASSWORD = "the-boards-own-word"
-"""What the board wants to hear from ``tester``."""
+"""The password of ``tester``."""
 
 _BOARD = """\
 stty sane

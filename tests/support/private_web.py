@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 
 def basic(user: str, password: str) -> str:
-    """What a client sends to log in."""
+    """Return the header by which a client logs in."""
     return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 @dataclass(kw_only=True)
 class PrivateWeb:
-    """What the server has, and what it was asked."""
+    """The server's files, and the requests that it got."""
 
     address: str
     folder: Path

@@ -11,7 +11,7 @@ _LIMIT_S = 60.0
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process, and not only what its parent has not asked for yet."""
+    """Return True if the process runs; a zombie does not."""
     try:
         return b"Z" not in Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1]
     except FileNotFoundError:
@@ -29,7 +29,7 @@ def until(condition: Callable[[], bool]) -> None:
 def end(process: subprocess.Popen[str]) -> None:
     """End a process that runs: it has some time to clean up, and then it is killed.
 
-    What it printed is lost.
+    Its output is lost.
     """
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
@@ -41,5 +41,5 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 def said(process: subprocess.Popen[str]) -> str:
-    """What a process that has ended, or is about to, has printed."""
+    """Return the output of a process that has ended, or is about to."""
     return "\n".join(process.communicate(timeout=_LIMIT_S))

@@ -17,7 +17,7 @@ class Relay:
         self._open = threading.Event()
         self._open.set()
         self.pause_s = 0.0
-        """How long each piece takes, which makes a slow network."""
+        """Seconds that each piece takes; they make a slow network."""
         self.forwarded = 0
         """Bytes, in both directions."""
         self.foreword = b""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whatever is wrong with a job is said before anything is run, and nothing is left behind."""
+"""Broken jobs are refused before anything runs, and leave nothing behind."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ sys.addaudithook(_watch)
 
 @contextmanager
 def deeds() -> Iterator[list[str]]:
-    """What Python started and connected to within the context."""
+    """The programs and addresses that Python started and connected to within the context."""
     done: list[str] = []
     _watched.append(done)
     try:

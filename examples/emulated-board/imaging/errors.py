@@ -17,7 +17,7 @@ DEBIAN_PACKAGE_OF = {
     "qemu-system-aarch64": "qemu-system-arm",
     "sfdisk": "fdisk",
 }
-"""Where each needed program comes from."""
+"""The package of each needed program."""
 
 UBOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
 """The board's firmware, from the package u-boot-qemu."""

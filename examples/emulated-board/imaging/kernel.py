@@ -43,7 +43,7 @@ class Kernel:
 
     @property
     def modules_folder(self) -> Path:
-        """Where the module paths start."""
+        """The folder in which the module paths start."""
         return self.tree / "lib/modules" / self.release
 
     def with_dependencies(self, names: Iterable[str]) -> list[str]:

@@ -43,7 +43,7 @@ class _Remembered(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What to resolve for one architecture."""
+    """The packages to resolve for one architecture."""
 
     architecture: str
     packages: tuple[str, ...]
@@ -137,7 +137,7 @@ class PrivateApt:
         return Resolved(architecture=self.wanted.architecture, versions=versions)
 
     def archive_of(self, name: str, resolved: Resolved) -> Path:
-        """Where a package's .deb file is, or will be."""
+        """The path of a package's .deb file, downloaded or not."""
         version = resolved.versions[name].replace(":", "%3a")
         found = sorted(self.archives.glob(f"{name}_{version}_*.deb"))
         return found[0] if found else self.archives / f"{name}_{version}.deb"

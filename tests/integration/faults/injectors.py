@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How each fault is brought about: from outside, or by what the guest does to itself."""
+"""Injectors of the faults: from outside, or by the guest's own steps."""
 
 import base64
 import os
@@ -23,7 +23,7 @@ GARBAGE = f"echo {base64.b64encode(TORN).decode()} | base64 -d"
 WHEN_IT_WAITS = "until ps | grep -q '[l]ava-wait'; do sleep 0.2; done; sleep 0.5"
 CRASH = "echo c >/proc/sysrq-trigger"
 FULL_BYTES = 4096
-"""What a host's files may grow to when nothing more goes on its disk."""
+"""Size limit of the host's files that stands for a full disk."""
 NEARLY_FULL_BYTES = 8 << 20
 """Too little for a kernel and for a VM's folder, enough for all before them."""
 
@@ -135,7 +135,7 @@ _OF_THE_HOST = {
 
 
 def plot(phase: Phase, fault: Fault) -> Plot:
-    """What a job does so that a fault can happen to it in a phase."""
+    """Return the job that gives a fault time to happen in a phase."""
     is_guest = fault not in _OF_THE_HOST or phase in (Phase.DEPLOY, Phase.BOOT)
     return _OWN_PLOTS.get((fault, phase), replace(PLOTS[phase], is_guest=is_guest))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What becomes of a job when something goes wrong in one of its phases: the matrix, as data."""
+"""The matrix of faults: each phase, each fault and the job's right end, as data."""
 
 import enum
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 
 class Phase(enum.Enum):
-    """What the VM is doing when it happens."""
+    """Phase of the VM in which the fault happens."""
 
     DEPLOY = "deploy"
     BOOT = "boot"
@@ -17,7 +17,7 @@ class Phase(enum.Enum):
 
 
 class Fault(enum.Enum):
-    """What happens."""
+    """A fault."""
 
     CONSOLE_CLOSED = "console-closed"
     GARBAGE = "garbage"
@@ -34,7 +34,7 @@ class Fault(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How the job ends."""
+    """The right end of the job."""
 
     status: int
     """The exit status of ``lava-dispatch``."""
@@ -45,7 +45,7 @@ class Outcome:
     states: tuple[str, str] = ("Incomplete", "Incomplete")
     """Of the host and of the VM."""
     vm_status: tuple[int, ...] = (0,)
-    """What the VM's own ``lava-dispatch`` may exit with, where it has one."""
+    """Exit statuses that the VM's own ``lava-dispatch`` may have, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Untried:
 
 
 PATIENCE_S = 4
-"""How long host and dispatcher wait to hear of each other."""
+"""Seconds of silence after which host and dispatcher give each other up."""
 
 _NO_GUEST = Untried("there is no guest yet")
 _ENDED_BY_US = Untried("the VM is being ended, and nobody listens to it any more")

@@ -29,7 +29,7 @@ from tests.support.relay import Relay, relay
 from tests.support.sshd import Server
 
 SLOW_S = 0.02
-"""What each piece of an upload takes, so that it lasts long enough to be met."""
+"""Seconds for each piece of an upload, so that a fault can hit the upload."""
 STUBBORN = "trap '' TERM; while :; do sleep 0.1; done"
 """A program of the VM's that has to be ended by force, so that cleaning up takes a while."""
 HEAD = "metadata: {format: Lava-Test-Shell Test Definition 1.0, name: t, description: d}\n"
@@ -37,7 +37,7 @@ HEAD = "metadata: {format: Lava-Test-Shell Test Definition 1.0, name: t, descrip
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """What a job does so that something can happen to it."""
+    """A job that gives a fault time to happen."""
 
     steps: tuple[str, ...] = ()
     """Of the guest's test, after the test case ``started``."""
@@ -60,7 +60,7 @@ PLOTS = {
     Phase.WAIT: Plot(steps=("lava-wait never-sent | sort",)),
     Phase.CLEANUP: Plot(),
 }
-"""What keeps a job in each phase until something happens, or for long enough."""
+"""A job for each phase that stays in it until the fault, or for long enough."""
 
 
 @dataclass(kw_only=True)
@@ -71,9 +71,9 @@ class Scene:
     sshd: Server
     network: Relay
     dispatcher_folder: Path
-    """Where the dispatcher has its temporary files."""
+    """Folder of the dispatcher's temporary files."""
     output: str = "results"
-    """Where the VM's dispatcher writes to."""
+    """Name of the output folder of the VM's dispatcher."""
     stubborn: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -188,7 +188,7 @@ class Scene:
 
 
 def is_of(phase: Phase, event: Mapping[str, Any]) -> bool:
-    """Whether an event tells that the VM is in a phase."""
+    """Return True if an event proves that the VM is in a phase."""
     if not str(event["node"]).startswith("vm1-"):
         return False
     match phase, event:
@@ -224,7 +224,7 @@ def scene(folder: Path, sshd: Server) -> Iterator[Scene]:
         try:
             yield made
         finally:
-            # What a test that failed has left there.
+            # A test that failed may have left programs there.
             for pid in made.marked(folder / "vms"):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -107,6 +107,6 @@ def assert_says(ended: Ended, outcome: Outcome) -> None:
 
 
 def verdicts(ended: Ended) -> dict[str, tuple[str, str | None]]:
-    """What the results say of the guest's test cases."""
+    """Return the result and the measurement of each test case of the guest."""
     cases = [case for run in ended.results["nodes"][1]["runs"] for case in run["cases"]]
     return {case["name"]: (case["result"], case["measurement"]) for case in cases}

@@ -114,7 +114,7 @@ def listener() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def on_retry() -> Iterator[list[Callable[[], None]]]:
-    """What is to happen when a call has failed to reach its coordinator, each thing once."""
+    """Callables to run, one per call that fails to reach its coordinator."""
     todo: list[Callable[[], None]] = []
 
     class Handler(logging.Handler):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a member makes of answers, of their want, and of what is no coordinator at all."""
+"""Answers to a member: right ones, missing ones, and those of another program."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def frame(client: str, command: str, **fields: Any) -> bytes:
 
 
 def silent(connection: socket.socket) -> bool:
-    """Whether neither an answer nor an end has come."""
+    """Return True if neither an answer nor the end has come."""
     return not select.select([connection], [], [], 0)[0]
 
 

@@ -28,7 +28,7 @@ ACK = {"response": "ack"}
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What one member does."""
+    """The calls of one member."""
 
     role: str
     calls: list[list[Any]]
@@ -58,7 +58,7 @@ def dispatcher() -> Path:
 def address(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Address]:
-    """Where the coordinator is, once Debian's, which shows that a test is right, and once ours."""
+    """The address of Debian's coordinator, which proves the test right, then of ours."""
     folder = tmp_path_factory.mktemp("coordinator")
     started = our_coordinator() if request.param == "ours" else lava_coordinator(folder)
     with started as running:

@@ -43,7 +43,7 @@ def lava(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 
 @pytest.fixture(params=["lava", "embedded", "standalone"])
 def address(request: pytest.FixtureRequest) -> Address:
-    """Where the coordinator is: Debian's, ours in this program, and ours as a program."""
+    """The address of Debian's coordinator, of ours in this program, and of ours as a program."""
     if request.param != "lava":
         running: Coordinator | Running = request.getfixturevalue(
             "coordinator" if request.param == "embedded" else "standalone"

@@ -50,7 +50,7 @@ def connected(stack: ExitStack, address: Address, frame: bytes) -> socket.socket
 
 
 def answers(connections: list[socket.socket]) -> list[Any]:
-    """What each connection is answered."""
+    """Return the answers, one per connection."""
     decoders = {connection: FrameDecoder(1 << 20) for connection in connections}
     with selectors.DefaultSelector() as selector:
         for connection in connections:

@@ -33,7 +33,7 @@ TERMINAL = "setsid --ctty --wait sh -c 'stty sane; PS1=\"root@board:~# \" exec {
 
 
 class ShellNode:
-    """What the action knows of a node: a shell, here one on this machine, and a recorder."""
+    """The action's view of a node: a shell, here one on this machine, and a recorder."""
 
     def __init__(self) -> None:
         self.log = NodeLog("board01")

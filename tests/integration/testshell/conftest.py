@@ -37,12 +37,12 @@ PACKAGES = {"bash": "bash", "dash": "dash", "busybox": "busybox-static"}
 GROUP = (("board", "host"), ("vm1", "client"), ("vm2", "client"))
 
 Answer = Callable[[Event], Reply | None]
-"""What the dispatcher types after an event, a line without its end; None for nothing."""
+"""The line, without its end, that the dispatcher types after an event, or None."""
 
 
 @dataclass
 class Finished:
-    """What came of a program that ran on a terminal."""
+    """The output, the events and the status of a program that ran on a terminal."""
 
     output: str = ""
     events: list[Event] = field(default_factory=list)
@@ -151,7 +151,7 @@ class Node:
         return finished
 
     def result_directory(self, index: int) -> Path:
-        """Where the results of one test are."""
+        """Return the folder of one test's results."""
         (found,) = self.results.glob(f"{index}_uuid-{index}-*")
         return found
 

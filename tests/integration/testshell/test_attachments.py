@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What tests keep and how it is packed and read again, under every shell a node may have."""
+"""Attachments: kept by tests, packed and read again, under every shell a node may have."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLENTY = 10 << 20
 
 
 def pack(node: Node, limit: int = PLENTY) -> bytes:
-    """What lava-pack-results prints."""
+    """Return the output of lava-pack-results."""
     return subprocess.run(
         [node.bin / "lava-pack-results", node.directory, str(limit)],
         stdout=subprocess.PIPE,

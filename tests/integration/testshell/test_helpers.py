@@ -193,7 +193,7 @@ def test_arguments_that_do_not_fit_are_refused(
     ],
 )
 class TestWaiting:
-    """What all helpers that wait for a reply have in common."""
+    """Behaviour that all helpers which wait for a reply share."""
 
     def test_a_reply_ends_the_wait(
         self, node: Node, name: str, arguments: tuple[str, ...], marker: str, reply: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the check of a job says of the tests of an action, as far as this machine can look."""
+"""The check of a job reports problems of an action's tests that this machine can see."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIMIT_S = 60.0
 
 
 def problems(tmp_path: Path, **parameters: Any) -> list[str]:
-    """What the check of a job says of an action."""
+    """Return the problems that the check of a job finds in an action."""
     action = Action(command="lava_test_shell", parameters=parameters, place="actions[0]")
     scope = Scope(folder=tmp_path, on_host=True, on_vms=True)
     return list(lava_test_shell.check(action, scope))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What tests record goes beside the console where it can, and by the console where not."""
+"""Records of tests go beside the console if they can, else by the console."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LIMIT_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What came of a test."""
+    """A test's run and the texts of its two channels."""
 
     run: TestRun
     sent: list[str]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a test definition asks for: repositories to install, and tests to run before."""
+"""Requirements of a test definition: repositories to install and tests to run before."""
 
 from __future__ import annotations
 

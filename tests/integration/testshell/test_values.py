@@ -52,9 +52,9 @@ class Terminal:
     kernel_every: int = 0
     """Bytes after which the kernel writes into a part; 0 for never."""
     damage_every: int = 0
-    """How often what is typed is damaged: every so many parts; 0 for never."""
+    """Parts from one damaged part to the next; 0 for none."""
     damage: tuple[bytes, bytes] = (b"", b"")
-    """What gets lost in a damaged part, and what is in its place."""
+    """The bytes that a damaged part loses, and those in their place."""
     _unread: bytes = b""
     _last: bytes = b""
     _since: int = 0
@@ -83,7 +83,7 @@ class Terminal:
 
 
 class Group:
-    """What was sent, and by whom it seems to have been: always vm2."""
+    """The messages of a group; the sender seems to be vm2 always."""
 
     def __init__(self) -> None:
         self.sent: dict[str, dict[str, str]] = {}

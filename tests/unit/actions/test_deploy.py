@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the deploy and boot actions refuse before any device is touched."""
+"""Refusals of the deploy and boot actions, before any device is touched."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +26,7 @@ def job_of(*job_actions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def problems(folder: Path, command: str, **parameters: Any) -> list[str]:
-    """What is wrong with one action, without its place."""
+    """Return the problems of one action, without their place."""
     for name in FILES:
         (folder / name).write_bytes(bytes(512))
     document = job_of({"command": command, "parameters": parameters})

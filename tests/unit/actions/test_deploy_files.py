@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the deploy actions make of the files that a job names, up to where a node takes them."""
+"""The deploy actions' way from the files that a job names to those that a node takes."""
 
 import gzip
 import io

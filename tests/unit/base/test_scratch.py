@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a killed dispatcher kept on its own machine goes with the next one."""
+"""The next dispatcher removes the files that a killed one kept on its own machine."""
 
 import subprocess
 import sys

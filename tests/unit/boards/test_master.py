@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a lab must say of a board with a master image; the emulated board shows that one works."""
+"""The keys that a board with a master image must have; the emulated board runs one."""
 
 from pathlib import Path
 

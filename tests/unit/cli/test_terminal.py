@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whatever the other side sends, nothing of it is written to the terminal as it is."""
+"""The terminal gets no control character of the other side."""
 
 from __future__ import annotations
 

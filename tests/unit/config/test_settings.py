@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a job may say over the lab's configuration, for boards and VMs alike."""
+"""Settings of a job that override the lab's, for boards and VMs alike."""
 
 import re
 from dataclasses import replace

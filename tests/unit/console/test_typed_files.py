@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a console tells of a file is believed up to a limit."""
+"""A file that a console sends is read up to a limit."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What consoles say when something is wrong is recognized, and what tests say of it is not."""
+"""Faults in a console's text are recognized; quotations of them by tests are not."""
 
 import time
 

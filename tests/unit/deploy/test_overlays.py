@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is added to a ramdisk is read back by a cpio that is not ours."""
+"""Another cpio program reads the files that were added to a ramdisk."""
 
 import bz2
 import gzip

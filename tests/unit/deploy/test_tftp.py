@@ -102,7 +102,7 @@ def test_command_follows_from_the_kinds_of_the_files(
 
 
 def listing(image: Path) -> str:
-    """What another program says of an image."""
+    """Return another program's description of an image."""
     command = ["file", "--brief", str(image)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a scheduler is handed for each node comes back as the node that it was made of."""
+"""A node's document for a scheduler, read again, gives the same node."""
 
 import json
 from dataclasses import replace

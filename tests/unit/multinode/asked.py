@@ -58,7 +58,7 @@ def answer(groups: Groups, request: dict[str, Any], **circumstances: Any) -> dic
 
 
 def again(groups: Asked, request: dict[str, Any]) -> dict[str, Any]:
-    """What became of a request that was held."""
+    """The fate of a request that was held."""
     return groups.answers.get(groups.hold(request), WAIT)
 
 
@@ -86,7 +86,7 @@ def watch(client: str, **fields: Any) -> dict[str, Any]:
 
 
 def break_off(groups: Asked, request: dict[str, Any]) -> None:
-    """What a server does when a watch's connection ends and nothing new comes."""
+    """Do as a server does when a watch's connection ends and nothing new comes."""
     hold = groups.hold(request)
     if groups.withdraw(hold, 0):
         groups.note(groups.lose(hold.request))

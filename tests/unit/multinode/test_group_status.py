@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What groups tell of themselves, and whom."""
+"""The status of groups, and who gets it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What groups answer: to polling clients as LAVA does, and where it differs on purpose."""
+"""Answers of groups: to polling clients as LAVA's, with deliberate differences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRANSCRIPTS = json.loads(Path(__file__).with_name("transcripts.json").read_text(
 
 
 def exists(groups: Groups) -> bool:
-    """Whether the group lives: without its size, a new one is not made."""
+    """Return True if the group lives; without a size, no new one is made."""
     return answer(groups, base("node_one", request="lava_send", messageID="any")) == ACK
 
 

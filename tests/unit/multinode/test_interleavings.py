@@ -31,7 +31,7 @@ COMMANDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """What a member waits for; without a hold it was answered at once."""
+    """The wait of a member; without a hold it was answered at once."""
 
     kind: str
     message_id: str

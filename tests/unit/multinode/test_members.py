@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who is there, who has gone, and what that does to those who wait."""
+"""Members that are there or have gone, and the effect on members that wait."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from lava_vmgroup.results.model import (
 from lava_vmgroup.results.writers import junit
 
 ILLEGAL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 does not allow, and the carriage return, which it changes."""
+"""The characters that XML 1.0 forbids, and the carriage return, which it changes."""
 
 
 def report(result: JobResult) -> ElementTree.Element:

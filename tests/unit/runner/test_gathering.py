@@ -34,7 +34,7 @@ class Client:
 
 
 class Member:
-    """What the gathering knows of the node with number 0."""
+    """The gathering's view of the node with number 0."""
 
     name = "host"
     log = NodeLog("host")

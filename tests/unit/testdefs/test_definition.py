@@ -66,7 +66,7 @@ def minimal(**changes: Any) -> str:
 
 
 def problems_of(text: str) -> tuple[str, ...]:
-    """What is wrong with a definition."""
+    """Return the problems of a definition."""
     with pytest.raises(JobError) as caught:
         parse_definition(text, source="https://lab/x.yaml")
     return caught.value.problems

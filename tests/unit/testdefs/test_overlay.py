@@ -60,7 +60,7 @@ def members(spec: OverlaySpec) -> dict[str, tarfile.TarInfo]:
 
 
 def text_of(spec: OverlaySpec, name: str) -> str:
-    """What a file of the overlay says."""
+    """Return the text of a file in the overlay."""
     with tarfile.open(fileobj=io.BytesIO(build_overlay(spec)), mode="r:") as tar:
         file = tar.extractfile(f"{spec.directory.relative_to('/')}/{name}")
         assert file is not None

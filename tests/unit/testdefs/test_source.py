@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where a test definition comes from, in v1's words and in today's."""
+"""The source of a test definition, in v1's words and in today's."""
 
 from __future__ import annotations
 

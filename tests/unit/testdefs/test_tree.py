@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What tests bring along stays inside their folder, whatever an archive or a repository holds."""
+"""Files of tests stay inside their folder, even from a hostile archive or repository."""
 
 from __future__ import annotations
 

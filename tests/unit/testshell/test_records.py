@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whatever happens to records on a console, each is recorded once, or known to be missing."""
+"""Each record on a console is recorded once or known to be missing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Node:
         }
         self._data = data
         self._silent = silent
-        """Whether what is damaged once is damaged each time."""
+        """If True, a record that is damaged once is damaged each time."""
         self._lost: set[int] = set()
 
     def say(self, numbers: Iterator[int]) -> Iterator[str]:
@@ -78,7 +78,7 @@ class Node:
 
 
 def attend(node: Node) -> tuple[RunRecorder, list[MultiNodeCall], set[int]]:
-    """What a dispatcher makes of a node's records, and what it knows to be missing."""
+    """The results that a dispatcher makes of a node's records, and the missing ones."""
     recorder, ledger, parser = RunRecorder(NodeLog("vm1")), Ledger(), SignalParser()
     recorder.expect_tests([TEST])
     calls: list[MultiNodeCall] = []

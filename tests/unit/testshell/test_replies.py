@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What helpers are told, and what they may ask for."""
+"""Replies to helpers, and requests that helpers may make."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def at_once(*_: object) -> None:
 def serve(
     lines: Iterable[str], tmp_path: Path, answer: calls.Answer = at_once
 ) -> tuple[tuple[TestRun, ...], PlayedShell]:
-    """What a test shell that says these lines leaves, and its console."""
+    """Return the results of a test shell that prints these lines, and its console."""
     text = "".join(f"{line}\r\n" for line in lines)
     stream, log = PlayedShell([[text.encode(), END]]), NodeLog("vm1")
     recorder = RunRecorder(log)

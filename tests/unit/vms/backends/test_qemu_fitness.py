@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What VMs want of their host together."""
+"""The needs of all VMs of a host together."""
 
 from dataclasses import replace
 from pathlib import Path

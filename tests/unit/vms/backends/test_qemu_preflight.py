@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is decided of a host by what it says of itself."""
+"""Decisions about a host by the facts that it tells."""
 
 from dataclasses import replace
 
