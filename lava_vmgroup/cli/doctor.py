@@ -33,7 +33,7 @@ from lava_vmgroup.config.dispatcher import load_dispatcher
 from lava_vmgroup.config.inventory import find_device
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.doctor import dispatcher
-from lava_vmgroup.doctor.host import Examined, examine
+from lava_vmgroup.doctor.examination import Examined, examine
 from lava_vmgroup.job import expand, load_document, parse_job
 from lava_vmgroup.job.model import VMGroup
 from lava_vmgroup.job.sub_job import is_sub_job

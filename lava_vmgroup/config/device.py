@@ -72,7 +72,7 @@ class DeviceConfig(
         return self.sources.get(key, f"{self.hostname or self.device_type}: {key}")
 
     @property
-    def is_vm(self) -> bool:
+    def is_qemu(self) -> bool:
         """True for a VM of QEMU, False for a board and for other kinds of VM."""
         return self.client_type == "qemu"
 

@@ -155,7 +155,7 @@ def _device(layers: files.Layers, name: str, device_type: str) -> DeviceConfig:
         extra=MappingProxyType({key: layers.lenient(key) for key in keys if key not in declared}),
         sources=MappingProxyType({key: layers.place(key) for key in keys if layers.source(key)}),
     )
-    return understood(config) if config.is_vm else config
+    return understood(config) if config.is_qemu else config
 
 
 def _known(what: str, wanted: str, names: Iterable[str]) -> str:

@@ -203,7 +203,7 @@ def _with_root_part(config: DeviceConfig, number: int) -> DeviceConfig:
     """
     device = re.sub(r"\d+$", str(number), config.root_device)
     arguments = config.boot_cmds
-    if config.is_vm:
+    if config.is_qemu:
         arguments = arguments.replace(config.root_device, device)
     return replace(config, root_part=number, root_device=device, boot_cmds=arguments)
 

@@ -37,11 +37,11 @@ from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.systems.over_ssh import OverSsh
 from lava_vmgroup.vms.facts import ask
 from lava_vmgroup.vms.heartbeat import Heartbeat
-from lava_vmgroup.vms.host import DIAL_S
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id, no_offer
 from lava_vmgroup.vms.network import bridge_of, make_network
 from lava_vmgroup.vms.requires import check_requires, questions_of
 from lava_vmgroup.vms.supervisor import Supervisor, job_folder
+from lava_vmgroup.vms.vm_host import DIAL_S
 
 _HELLO_S = 60.0
 _DEAD_S = 2.0

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from lava_vmgroup.base.errors import VMGroupError
 from lava_vmgroup.connections.ssh_keys import Identity, JobKey
 from lava_vmgroup.results.model import Upload
-from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import Offer
+from lava_vmgroup.vms.vm_host import VMHost
 
 
 class SharedHost:

@@ -25,12 +25,12 @@ from lava_vmgroup.systems.over_disk import OverDisk
 from lava_vmgroup.systems.room import refuse_in_memory
 from lava_vmgroup.vms import backends
 from lava_vmgroup.vms.folder import OVERLAY, VMFolder
-from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import OFFER_ID, Hello, Offer, hello_id
 from lava_vmgroup.vms.load import Deployed, Load
 from lava_vmgroup.vms.overlay_disk import OverlayDisk, refuse_large
 from lava_vmgroup.vms.reached import ReachedHost
 from lava_vmgroup.vms.requires import check_requires
+from lava_vmgroup.vms.vm_host import VMHost
 
 _NETWORK_S = 30.0
 

@@ -11,8 +11,8 @@ from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.link import Link
 from lava_vmgroup.vms.facts import HostFacts
 from lava_vmgroup.vms.heartbeat import Heartbeat
-from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.stored_file import StoredFile
+from lava_vmgroup.vms.vm_host import VMHost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

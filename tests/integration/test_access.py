@@ -18,7 +18,7 @@ from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.vms import supervisor
-from lava_vmgroup.vms.host import DIAL_S
+from lava_vmgroup.vms.vm_host import DIAL_S
 from tests.support.processes import until
 
 SERVER = "192.0.2.1"

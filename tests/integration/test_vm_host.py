@@ -17,10 +17,10 @@ from lava_vmgroup.connections.link import Link
 from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.vms.facts import HostFacts
 from lava_vmgroup.vms.folder import VMFolder
-from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import Offer
 from lava_vmgroup.vms.store import ImageStore
 from lava_vmgroup.vms.stored_file import StoredFile, stored
+from lava_vmgroup.vms.vm_host import VMHost
 from tests.support.sshd import Server
 from tests.support.supervised import supervised
 

@@ -25,8 +25,8 @@ from lava_vmgroup.nodes.vm import VMNode
 from lava_vmgroup.runner.group import GroupRun
 from lava_vmgroup.runner.outputs import Outputs
 from lava_vmgroup.vms.facts import HostFacts
-from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import OFFER_ID, Offer
+from lava_vmgroup.vms.vm_host import VMHost
 from tests.support.processes import is_running
 from tests.support.sshd import Server
 from tests.support.supervised import supervised

@@ -31,11 +31,11 @@ from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.vms.folder import VMFolder
-from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import ImageLibrary
 from lava_vmgroup.vms.load import Deployed, Load
 from lava_vmgroup.vms.network import Port
 from lava_vmgroup.vms.reached import ReachedHost
+from lava_vmgroup.vms.vm_host import VMHost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

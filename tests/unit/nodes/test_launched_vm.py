@@ -30,11 +30,11 @@ from lava_vmgroup.runner.group import GroupRun
 from lava_vmgroup.runner.outputs import Outputs
 from lava_vmgroup.vms.facts import FIRMWARE, Arch
 from lava_vmgroup.vms.folder import VMFolder
-from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.images import ImageLibrary, PreparedImage
 from lava_vmgroup.vms.introduction import Offer
 from lava_vmgroup.vms.store import ImageStore
 from lava_vmgroup.vms.stored_file import StoredFile
+from lava_vmgroup.vms.vm_host import VMHost
 from tests.unit.vms.backends.test_qemu_kernel import ARM64
 from tests.unit.vms.backends.test_qemu_preflight import BOARD
 from tests.unit.vms.backends.test_qemu_probe import Qemu

@@ -17,9 +17,9 @@ from lava_vmgroup.job.model import WantedAccelerator
 from lava_vmgroup.vms.backends.qemu_accelerator import Accelerator, Guest, leaves_kvm
 from lava_vmgroup.vms.backends.qemu_probe import accelerator_of
 from lava_vmgroup.vms.facts import Arch, HostFacts
-from lava_vmgroup.vms.host import VMHost
 from lava_vmgroup.vms.introduction import Offer
 from lava_vmgroup.vms.reached import ReachedHost
+from lava_vmgroup.vms.vm_host import VMHost
 from tests.unit.vms.backends.test_qemu_preflight import BOARD
 
 ANY, KVM, TCG = WantedAccelerator.ANY, WantedAccelerator.KVM, WantedAccelerator.TCG
