@@ -29,7 +29,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, LinkLost
 from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.connections.stream import ByteStream
-from lava_vmgroup.console.events import LONGEST_STEP_S, Line, Match, Posted, Quiet
+from lava_vmgroup.console.events import LONGEST_STEP_S, Line, Match, Posted, Quiet, Skipped
 from lava_vmgroup.console.inbox import Inbox
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.watch import Watch
@@ -47,7 +47,6 @@ _SHOWN = 500
 """Characters of a line that messages contain."""
 _JOIN_S = 5.0
 _CATCH_UP_S = 0.5
-_UNREAD_PIECES = 5000
 _SILENCE = "a sign of life on the console (console_silence)"
 
 
@@ -201,11 +200,11 @@ class Console:
                 except pexpect.EOF:
                     raise self._ended() from None
 
-    def unread_events(self) -> Iterator[Line | Posted]:
-        """Yield the lines and posted items that have come and are unread; never block."""
+    def unread_events(self, deadline: Deadline) -> Iterator[Line | Posted | Skipped]:
+        """Yield the unread lines and items, without a wait; drop text left after `deadline`."""
         self._partial = self._matcher.take_text() + self._partial
         self._silence = None
-        for _ in range(_UNREAD_PIECES):
+        while not deadline.expired:
             while self._posted:
                 yield Posted(self._posted.popleft())
             while line := self._take_line():
@@ -216,6 +215,9 @@ class Console:
                 continue
             except (pexpect.TIMEOUT, pexpect.EOF):
                 return
+        yield Skipped(self._skip_text())
+        while self._posted:
+            yield Posted(self._posted.popleft())
 
     def next_text(self, timeout_s: float | None) -> str:
         """Return the next piece of text, for the matcher; raise pexpect's TIMEOUT and EOF."""
@@ -265,6 +267,20 @@ class Console:
         silence.token.cancel(error)
         return error
 
+    def _skip_text(self) -> int:
+        """Drop the unread text and return its size; posted items and the stream's end stay."""
+        size = len(self._partial) + len(self._unread)
+        self._partial = self._unread = ""
+        self._decoder.reset()
+        for item in self._inbox.take_all():
+            if isinstance(item, bytes):
+                size += len(item)
+            elif isinstance(item, Posted):
+                self._posted.append(item.item)
+            elif item is _END:
+                self._inbox.put(_END)
+        return size
+
     def _take_line(self) -> Line | None:
         text, newline, rest = self._partial.partition("\n")
         if not newline and len(self._partial) < LINE_LIMIT:
@@ -285,7 +301,8 @@ class Console:
         return InfrastructureError("the console was closed", last_lines=self.last_lines)
 
     def _wake(self) -> None:
-        self._inbox.put(_WAKE)
+        # Behind a flood, it would wait until all unread text was searched.
+        self._inbox.put_first(_WAKE)
 
     def _pump_stream(self) -> None:
         watch = self._watch

@@ -32,6 +32,14 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """Text that was dropped, because its time was up."""
+
+    size: int
+    """Its bytes; of the part that was decoded, its characters."""
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """The index of the pattern that matched, the text before the match, and the match."""
 

@@ -37,6 +37,12 @@ class Inbox:
             self._items.append(item)
             self._changed.notify_all()
 
+    def put_first(self, item: Any) -> None:
+        """Add an item that is not text in front of all others; never block."""
+        with self._changed:
+            self._items.appendleft(item)
+            self._changed.notify_all()
+
     def put_text(self, data: bytes) -> None:
         """Add text of the console; while the inbox is full and its reader is active, block."""
         with self._changed:
@@ -65,6 +71,16 @@ class Inbox:
                 self._taken_at = time.monotonic()
             self._changed.notify_all()
             return item
+
+    def take_all(self) -> list[Any]:
+        """Return all items, the oldest first, which leaves the inbox empty; never block."""
+        with self._changed:
+            items = list(self._items)
+            self._items.clear()
+            self._waiting_bytes = 0
+            self._taken_at = time.monotonic()
+            self._changed.notify_all()
+            return items
 
     def wait_until_read(self, limit_s: float) -> None:
         """Block until all text was read or the inbox is closed, at most `limit_s` seconds."""

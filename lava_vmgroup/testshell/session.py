@@ -13,7 +13,7 @@ The rules, and their reasons:
 5. At the end of a test the node asks for the numbers of the records that are missing, and prints
    those records again.
 6. If a time limit, a cancellation or the test itself ends the session, it still records the results
-   that were received and not yet read.
+   that were received and not yet read, as far as they can be read in `_UNREAD_S` seconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from lava_vmgroup.base.errors import (
 )
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.console.escapes import without_escapes
-from lava_vmgroup.console.events import Line, Posted
+from lava_vmgroup.console.events import Line, Posted, Skipped
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.whereabouts import Whereabouts
 from lava_vmgroup.results.printable import one_line
@@ -72,6 +72,9 @@ _SHOWN = 200
 
 _OVERTAKEN_S = 1.0
 """Seconds by which a line of the console may overtake a record that was written before it."""
+
+_UNREAD_S = 2.0
+"""Seconds to read text that came before the end; a hurried clean-up has 5 for all its steps."""
 
 _SHELL_S = 120.0
 
@@ -142,7 +145,7 @@ class Session:
                 last_lines=self._console.last_lines,
             ) from error
         except VMGroupError as error:
-            self._take_unread()
+            self._take_unread(deadline.beyond("unread results", _UNREAD_S))
             if isinstance(error, DeadlineExpired) and self._calls.are_waiting:
                 raise error.because(self._who_waits()) from error
             raise
@@ -208,14 +211,21 @@ class Session:
         else:
             self._calls.confirm(told.place)
 
-    def _take_unread(self) -> None:
+    def _take_unread(self, limit: Deadline) -> None:
         """Record the results that were received before the session failed, and not yet read."""
-        for event in self._console.unread_events():
-            if isinstance(event, Line):
-                for text in single_markers(without_escapes(event.text)):
-                    self._take_late(self._parser.feed(text))
-            elif isinstance(event.item, FedLine):
-                self._take_late(self._fed_parser.feed(event.item.text), on_console=False)
+        for event in self._console.unread_events(limit):
+            match event:
+                case Line(text=line):
+                    for text in single_markers(without_escapes(line)):
+                        self._take_late(self._parser.feed(text))
+                case Posted(item=FedLine(text=text)):
+                    self._take_late(self._fed_parser.feed(text), on_console=False)
+                case Skipped(size=size):
+                    self._log.warning(
+                        "records",
+                        f"{size} bytes of unread console text were not searched for results: "
+                        f"the limit of {limit.limit_s:g} s has passed",
+                    )
 
     def _take_late(self, told: Event | None, *, on_console: bool = True) -> None:
         place = None

@@ -14,11 +14,13 @@ from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, JobEr
 from lava_vmgroup.connections.stream import FdStream
 from lava_vmgroup.console import console, inbox
 from lava_vmgroup.console.console import LINE_LIMIT, Console
-from lava_vmgroup.console.events import Line, Posted
+from lava_vmgroup.console.events import Line, Posted, Skipped
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.watch import Sighting, Watch
+from tests.support.scripted import Scripted
 
 SOON = 20.0
+FLOOD = b"y\n" * 30_000
 
 
 class Far:
@@ -42,6 +44,13 @@ def far(tmp_path: Path) -> Iterator[Far]:
         yield far
     far.end.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "console"]
+
+
+def await_pumped() -> None:
+    """Block until all that a console's stream says is in the inbox."""
+    for thread in threading.enumerate():
+        if thread.name == "console":
+            thread.join(SOON)
 
 
 def soon(token: CancelToken | None = None) -> Deadline:
@@ -142,7 +151,19 @@ def test_results_that_came_before_the_end_can_still_be_read(far: Far) -> None:
     with pytest.raises(PeerFailed):
         far.console.expect(["=> "], soon(token))
 
-    assert list(far.console.unread_events()) == [Line("one"), Line("two")]
+    assert list(far.console.unread_events(soon())) == [Line("one"), Line("two")]
+
+
+def test_text_is_dropped_and_items_stay_when_the_time_to_read_them_is_up(tmp_path: Path) -> None:
+    with Console(Scripted([FLOOD]), Recorder(tmp_path / "console.log")) as console:
+        await_pumped()
+        console.post("answer")
+
+        late = list(console.unread_events(Deadline.after("unread text", 0.0)))
+
+        assert late == [Skipped(len(FLOOD)), Posted("answer")]
+        with pytest.raises(InfrastructureError, match="the console was closed"):
+            console.next_event(soon())
 
 
 @pytest.mark.parametrize("by_lines", [True, False])
@@ -192,6 +213,23 @@ def test_cancel_ends_any_wait_with_its_reason(far: Far, by_lines: bool) -> None:
             far.console.next_event(soon(token))
         else:
             far.console.expect(["=> "], soon(token))
+
+
+def test_cancel_does_not_wait_for_the_search_of_a_flood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, search = CancelToken(), user_pattern.UserPattern.search
+
+    def canceling(pattern: user_pattern.UserPattern, text: str, *at: int) -> object:
+        token.cancel(PeerFailed("the host died"))
+        return search(pattern, text, *at)
+
+    monkeypatch.setattr(user_pattern.UserPattern, "search", canceling)
+    with Console(Scripted([FLOOD, FLOOD, b"=> "]), Recorder(tmp_path / "console.log")) as console:
+        await_pumped()
+
+        with pytest.raises(PeerFailed, match="the host died"):
+            console.expect(["=> "], soon(token))
 
 
 def test_every_byte_is_recorded_as_it_came(far: Far) -> None:

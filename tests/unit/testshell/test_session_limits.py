@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import PeerFailed
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.connections.stream import FdStream
 from lava_vmgroup.console.console import Console
@@ -22,7 +24,7 @@ from lava_vmgroup.results.model import TestRun
 from lava_vmgroup.testshell import calls, run, runs
 from lava_vmgroup.testshell.calls import GroupSide
 from lava_vmgroup.testshell.events import MultiNodeCall
-from lava_vmgroup.testshell.feed import Feed
+from lava_vmgroup.testshell.feed import FedLine, Feed
 from lava_vmgroup.testshell.records import Place, enveloped
 from lava_vmgroup.testshell.runs import RunRecorder
 from lava_vmgroup.testshell.session import Session
@@ -130,6 +132,33 @@ def test_results_beyond_the_limit_are_counted_as_missing(
     assert [case.name for case in found.cases] == [f"c{number}" for number in range(2, 12)]
     assert found.missing_records == 20
     assert [one.message for one in caplog.records].count("only the first 10 results are kept") == 1
+
+
+def test_a_flood_does_not_hold_a_cancel_up_and_hides_no_record_beside_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = CancelToken()
+    recorder, log = RunRecorder(NodeLog("vm1")), NodeLog("vm1")
+    recorder.expect_tests([TEST])
+    case = "SIGNAL_TESTCASE TEST_CASE_ID={} RESULT=pass"
+    lines = [START, record(2, case.format("before")), "<LAVA_MULTI_NODE> <LAVA_SYNC flooded>"]
+    flood = [b"y\r\n" * 20_000] * 200
+    stream = PlayedShell([["".join(f"{line}\r\n" for line in lines).encode(), *flood]])
+
+    def cancel(*_: object) -> None:
+        (pump,) = (thread for thread in threading.enumerate() if thread.name == "console")
+        pump.join()
+        console.post(FedLine(record(3, case.format("beside"))))
+        token.cancel(PeerFailed("the host died"))
+
+    with Console(stream, Recorder(tmp_path / "console.log")) as console:
+        served = Session(Shell(console), recorder, GroupSide(cancel), log)
+        with pytest.raises(PeerFailed):
+            served.run("lava-test-runner", Deadline.after("the test", 60.0, token))
+
+    (found,) = recorder.runs
+    assert [one.name for one in found.cases] == ["before", "beside"]
+    assert "were not searched for results: the limit of 2 s has passed" in caplog.text
 
 
 def test_end_of_the_tests_is_heard_while_records_are_waited_for(tmp_path: Path) -> None:
