@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.scratch import scratch_folder
 from lava_vmgroup.job.model import Action, Scope
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.testdefs.loading import DefinitionLoader
@@ -50,10 +51,10 @@ def check(action: Action, scope: Scope) -> Iterator[str]:
         problem := directory_problem(_with_node(parameters["lava_test_dir"], "node"))
     ):
         yield f"lava_test_dir: {problem}"
-    with tempfile.TemporaryDirectory(prefix="lava-vmgroup-") as work:
+    with scratch_folder() as work:
         loader = DefinitionLoader(
             folder=scope.folder,
-            work=Path(work),
+            work=work,
             deadline=Deadline.after("checking the test definitions", _CHECK_S),
         )
         for place, entry in _entries(parameters):

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from lava_vmgroup.actions import commands
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import Canceled, VMGroupError
 from lava_vmgroup.base.findings import Finding, Severity, failure
+from lava_vmgroup.base.scratch import scratch_folder
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.config.settings import BOOT_COMMANDS
 from lava_vmgroup.deploy.fetch import JobFiles, local_path
@@ -60,9 +60,9 @@ def examine(
     Records the host's console in `output`, if that is given.  Blocks for the job's time limit at
     most.  Raises `Canceled`; every other error becomes a finding.
     """
-    with TemporaryDirectory(prefix="lava-vmgroup-") as work:
+    with scratch_folder() as work:
         try:
-            with _host_node(group, lab, output or Path(work), Path(work), token) as node:
+            with _host_node(group, lab, output or work, work, token) as node:
                 if not (boot or node.is_up):
                     return Examined(not_looked_at=("the host, which has to be booted: --boot",))
                 return _examined(group, lab, node, token)
