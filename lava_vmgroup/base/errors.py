@@ -76,7 +76,7 @@ class InfrastructureError(VMGroupError):
 
 
 class DeviceInUse(InfrastructureError):
-    """Another process uses the device: the user must wait, or use another device."""
+    """Another process uses the device or the output directory: wait, or use another one."""
 
 
 class Unfit(InfrastructureError):

@@ -21,6 +21,7 @@ from lava_vmgroup.base.errors import (
 from lava_vmgroup.cli import output_txt
 from lava_vmgroup.cli.arguments import OUTPUT
 from lava_vmgroup.cli.output import print_document
+from lava_vmgroup.cli.output_folder import discard_unused_results
 from lava_vmgroup.config import files
 from lava_vmgroup.config.coordinator import Endpoint, find_coordinator_config
 from lava_vmgroup.config.dispatcher import load_dispatcher
@@ -34,6 +35,8 @@ from lava_vmgroup.runner.admission import admit_job, admit_sub_job
 
 def dispatch(options: argparse.Namespace) -> int:
     """Do what the command line says, and return the exit status."""
+    if not (options.dry_run or options.validate or options.expand_to):
+        discard_unused_results(options.output_dir or OUTPUT)
     schemas = actions.parameter_schemas()
     document = load_document(options.job, schemas)
     folder = options.job.resolve().parent

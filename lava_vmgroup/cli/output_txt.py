@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from lava_vmgroup.base.bounded_file import BoundedFile
 from lava_vmgroup.base.clock import now
-from lava_vmgroup.base.errors import ConfigurationError, VMGroupError
+from lava_vmgroup.base.errors import ConfigurationError, DeviceInUse, VMGroupError
 from lava_vmgroup.base.text import legible
+from lava_vmgroup.cli.output_folder import locked
 
 NAME = "output.txt"
 
@@ -61,12 +63,10 @@ class OutputText(logging.Handler):
 def add_refusal(folder: Path, error: VMGroupError) -> None:
     """Append the reason why nothing was run, for readers who see only this file.
 
-    Ignores errors of the file, as the reason also goes to standard error.
+    Leaves the file of a job that runs alone.  Ignores errors of the file, as the reason also goes
+    to standard error.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError, ConfigurationError, DeviceInUse), locked(folder):
+        kind = "Configuration error: " if isinstance(error, ConfigurationError) else ""
         with (folder / NAME).open("a", encoding="utf-8") as file:
-            kind = "Configuration error: " if isinstance(error, ConfigurationError) else ""
             file.write(f"{kind}{legible(error.describe())}\n")
-    except OSError:
-        return

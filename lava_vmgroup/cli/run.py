@@ -22,6 +22,7 @@ from lava_vmgroup.base.errors import (
 from lava_vmgroup.base.log import LOGGER, JsonLinesHandler
 from lava_vmgroup.cli.arguments import OUTPUT, STANDARD_ERROR
 from lava_vmgroup.cli.display import log_to_terminal
+from lava_vmgroup.cli.output_folder import discard_results, locked, writable
 from lava_vmgroup.cli.output_txt import OutputText
 from lava_vmgroup.cli.signals import canceling, pause
 from lava_vmgroup.config.coordinator import Endpoint
@@ -46,9 +47,12 @@ def run(group: VMGroup, lab: Lab, coordinator: Endpoint | None, options: argpars
         with log_to_terminal(level, sys.stderr):
             early: queue.SimpleQueue[Canceled] = queue.SimpleQueue()
             using.enter_context(canceling(early.put))
-            # The process that uses the host may log to the same folder, so lock the host first.
+            # The process that uses the host may log to the same folder.  Its message is the better
+            # one, and one can wait for the host, so lock the host first.
             what, waiting = f"job {group.settings.name!r}", partial(pause, early)
             using.enter_context(exclusive(lab, what, output, limit_s=options.wait, pause=waiting))
+            using.enter_context(locked(output))
+            discard_results(output)
             with _logs_in(output) as text:
                 outputs = Outputs(
                     folder=output,
@@ -75,14 +79,9 @@ def run(group: VMGroup, lab: Lab, coordinator: Endpoint | None, options: argpars
 @contextmanager
 def _logs_in(output: Path) -> Iterator[OutputText]:
     """Write the events within the block to ``events.jsonl``, and to ``output.txt`` for LAVA."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
+    with writable(output):
         text = OutputText(output)
         handlers = (text, JsonLinesHandler(output / "events.jsonl"))
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write to {output}: {error.strerror}", hint="choose another --output-dir"
-        ) from error
     LOGGER.setLevel(logging.DEBUG)
     for handler in handlers:
         LOGGER.addHandler(handler)

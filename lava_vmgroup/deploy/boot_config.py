@@ -9,7 +9,7 @@ Debian gives it.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,10 +20,16 @@ from lava_vmgroup.deploy.boot_entries import (
     Menu,
     boot_loader_specification,
     extlinux,
-    variables_of,
 )
 from lava_vmgroup.deploy.filesystems import FileSystem
-from lava_vmgroup.deploy.grub_config import default_of, grub, reads_entries, sourced
+from lava_vmgroup.deploy.grub_config import (
+    default_of,
+    grub,
+    reads_entries,
+    sourced,
+    variables_after,
+)
+from lava_vmgroup.deploy.grub_variables import GrubVariables
 from lava_vmgroup.deploy.root_device import Layout, layout_of
 from lava_vmgroup.deploy.unpack import Unpack, Unpacking, unpack, wants_unpacking
 
@@ -104,6 +110,7 @@ def _configured(image: Path, files: FileSystem, architecture: str | None) -> _Fo
             contents = [_content(files, path, name) for name in (entry.kernel, *entry.initrds)]
             kernel, *initrds = (content or b"" for content in contents)
             if all(contents):
+                warnings += [f"{path}: {warning}" for warning in entry.warnings]
                 return kernel, initrds, entry.append, warnings
             warnings.append(f"{path}: {_missing(entry, contents)}")
         raise JobError(f"{image.name} has nothing to boot: {'; '.join(warnings)}")
@@ -123,8 +130,9 @@ def _menus(files: FileSystem, architecture: str | None) -> Iterator[tuple[str, M
             yield path, extlinux(text, _reader(files, path))
     for folder in _ENTRIES:
         if (texts := _entry_texts(files, folder)) and _are_read(files, folder):
-            variables = _grub_variables(files)
-            default = _grub_default(files, variables) or _loader_default(files, folder)
+            saved, config = _grub_variables(files), _grub_config(files)
+            default = _grub_default(config, saved) or _loader_default(files, folder)
+            variables = variables_after(config or "", saved)
             yield (
                 f"{folder}/",
                 boot_loader_specification(texts, default, variables, architecture),
@@ -167,19 +175,23 @@ def _loader_default(files: FileSystem, folder: str) -> str:
     return next((line[1] for line in lines if line[:1] == ["default"] and len(line) > 1), "")
 
 
-def _grub_variables(files: FileSystem) -> dict[str, str]:
+def _grub_variables(files: FileSystem) -> GrubVariables:
     texts = (_text(files, str(PurePosixPath(path).with_name("grubenv"))) for path in _GRUB)
-    return variables_of(next((text for text in texts if text is not None), ""))
+    return GrubVariables.of_grubenv(next((text for text in texts if text is not None), ""))
 
 
-def _grub_default(files: FileSystem, variables: Mapping[str, str]) -> str:
+def _grub_config(files: FileSystem) -> str | None:
+    texts = (_text(files, path) for path in _GRUB)
+    return next((text for text in texts if text is not None), None)
+
+
+def _grub_default(config: str | None, saved: GrubVariables) -> str:
     """Return the entry that GRUB boots by default, empty for the first one.
 
     Without a ``grub.cfg`` this is the entry that its environment saves.
     """
-    texts = (_text(files, path) for path in _GRUB)
-    text = next((text for text in texts if text is not None), None)
-    return variables.get("saved_entry", "") if text is None else default_of(text, variables)
+    values = saved.values
+    return values.get("saved_entry", "") if config is None else default_of(config, values)
 
 
 def _by_names(files: FileSystem) -> _Found | None:

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from lava_vmgroup.deploy.grub_variables import GrubVariables
+
 _MAX_NESTED = 16  # as many as U-Boot follows
 _VARIABLE = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)")
 
@@ -24,6 +26,8 @@ class BootEntry:
     kernel: str = ""
     initrds: tuple[str, ...] = ()
     append: str = ""
+    warnings: tuple[str, ...] = ()
+    """Messages about values that are not certain."""
 
 
 @dataclass(slots=True)
@@ -111,7 +115,7 @@ _OF_AN_ENTRY = frozenset(
 def boot_loader_specification(
     texts: Mapping[str, str],
     default: str,
-    variables: Mapping[str, str],
+    variables: GrubVariables,
     architecture: str | None = None,
 ) -> Menu:
     """Read the files of entries; the keys of `texts` are their names without ``.conf``.
@@ -127,11 +131,15 @@ def boot_loader_specification(
         wanted = _EFI_NAMES.get(architecture or "", "")
         if wanted and _last(found, "architecture").lower() not in ("", wanted):
             continue
+        told: list[str] = []
+        options = variables.filled(" ".join(found.get("options", [])), told)
+        initrds = " ".join(found.get("initrd", [])).split()
         entry = BootEntry(
             name=_COUNTER.sub("", name),
             kernel=found.get("linux", [""])[-1],
-            initrds=tuple(literal(" ".join(found.get("initrd", [])), {}).split()),
-            append=literal(" ".join(found.get("options", [])), variables),
+            initrds=tuple(word for word in initrds if "$" not in word),
+            append=" ".join(options.split()),
+            warnings=tuple(told),
         )
         entries.append((name, found, entry))
     # Python's sort is stable: the rule that counts most comes last.
@@ -184,17 +192,3 @@ def _version(text: str) -> tuple[tuple[int, int, str], ...]:
         (_DIGITS, int(word), "") if word.isdecimal() else (_RANKS.get(word, _LETTERS), 0, word)
         for word in words
     )
-
-
-def variables_of(text: str) -> dict[str, str]:
-    """Return the variables of a ``grubenv``."""
-    lines = [line for line in text.splitlines() if "=" in line and not line.startswith("#")]
-    return {key: value for key, _, value in (line.partition("=") for line in lines)}
-
-
-def literal(text: str, variables: Mapping[str, str]) -> str:
-    """Return a text of GRUB with the values of `variables`; drop words with other variables."""
-    for name, value in variables.items():
-        text = text.replace(f"${{{name}}}", value)
-        text = re.sub(rf"\${re.escape(name)}\b", value.replace("\\", r"\\"), text)
-    return " ".join(word for word in text.split() if "$" not in word)

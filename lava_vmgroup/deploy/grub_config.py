@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The entries of a ``grub.cfg``, in the order in which they are tried.
 
-The file is a program for GRUB's shell.  Its menu entries are read as they stand there.  Conditions
-are not evaluated, except for that on ``next_entry``.  If ``default`` is set several times, the last
-value counts.
+The file is a program for GRUB's shell.  Its menu entries are read as they stand there, with the
+values that the file gives to its variables.  Conditions are not evaluated, except for that on
+``next_entry`` and those for fallbacks.  If a variable is set several times, the last value counts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from lava_vmgroup.deploy.boot_entries import BootEntry, Menu, literal
+from lava_vmgroup.deploy.boot_entries import BootEntry, Menu
+from lava_vmgroup.deploy.grub_variables import GrubVariables, is_fallback
 
 _TOKEN = re.compile(
     r"""(?P<blank>[ \t\r]+)
@@ -25,12 +26,13 @@ _TOKEN = re.compile(
 _QUOTED = re.compile(r"""'([^']*)'|"((?:\\.|[^"\\])*)"|\\(.)""", re.DOTALL)
 _CONTINUED = re.compile(r"\\\r?\n")
 _WORDS_AHEAD = frozenset({"then", "else", "do"})
-_DEVICE = re.compile(r"\A\([^()]*\)(?=/)")  # ($root), (hd0,gpt2)
+_DEVICE = re.compile(r"""\A("?)\([^()]*\)(?=/)""")  # ($root), (hd0,gpt2)
 _OWN_FOLDER = re.compile(r"\A\$(?:\{(?:config_directory|prefix)\}|config_directory|prefix)(?=/)")
 _ONCE = "next_entry"
 _OF_GRUBENV = ("saved_entry", _ONCE)
 _ID_OPTIONS = ("--id", "$menuentry_id_option", "${menuentry_id_option}")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _PLACEHOLDER = "\1"  # for a ">" that stands in a title
 
 
@@ -41,11 +43,12 @@ class _Item:
     names: tuple[str, ...] = ()
     entry: BootEntry | None = None
     items: list[_Item] = field(default_factory=list)
+    variables: GrubVariables = field(default_factory=GrubVariables)
 
 
-def grub(text: str, variables: Mapping[str, str]) -> Menu:
+def grub(text: str, variables: GrubVariables) -> Menu:
     """Read the literal entries of a ``grub.cfg``; `variables` are those of its ``grubenv``."""
-    top = _Item()
+    top = _Item(variables=variables_after(text, variables))
     menu = Menu()
     blocks = [top]
     for words, opens in _commands(text):
@@ -54,11 +57,13 @@ def grub(text: str, variables: Mapping[str, str]) -> Menu:
                 blocks.pop()
         elif opens:
             blocks.append(_opened(words, blocks[-1], menu))
+        elif len(blocks) > 1 and (found := _assigned(words)):
+            blocks[-1].variables.assign(*found)
         elif blocks[-1].entry is not None:
-            entry = _into_entry(blocks[-1].entry, words, variables)
+            entry = _into_entry(blocks[-1].entry, words, blocks[-1].variables)
             menu.entries[menu.entries.index(blocks[-1].entry)] = entry
             blocks[-1].entry = entry
-    wanted = default_of(text, variables) or "0"
+    wanted = default_of(text, variables.values) or "0"
     chosen = _chosen(top, wanted)
     menu.default = wanted if chosen is None else chosen.name
     menu.warnings += [
@@ -84,6 +89,20 @@ def default_of(text: str, variables: Mapping[str, str]) -> str:
     return default
 
 
+def variables_after(text: str, variables: GrubVariables) -> GrubVariables:
+    """Return the variables when GRUB has run a ``grub.cfg`` and shows its menu.
+
+    `variables` are those of its ``grubenv``.
+    """
+    after = variables.copy()
+    for name, word, condition in _assignments(text):
+        if not is_fallback(name, condition):
+            after.assign(name, word, condition)
+        elif not after.values.get(name):
+            after.assign(name, word)
+    return after
+
+
 def reads_entries(text: str) -> bool:
     """Return whether a ``grub.cfg`` takes its menu from files in loader/entries.
 
@@ -97,32 +116,41 @@ def sourced(text: str, folder: str) -> Iterator[str]:
     """Yield the files that a ``grub.cfg`` in `folder` reads, but for names that GRUB computes."""
     for words, _ in _commands(text):
         if words[:1] in (["source"], ["."], ["configfile"]) and len(words) > 1:
-            name = _DEVICE.sub("", _OWN_FOLDER.sub(folder, _plain(words[1])))
+            name = _DEVICE.sub(r"\1", _OWN_FOLDER.sub(folder, _plain(words[1])))
             if "$" not in name:
                 yield name
 
 
 def _defaults(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the values that ``default`` is given, each with the condition that it depends on.
+    """Yield the values that ``default`` is given, each with the condition that it depends on."""
+    for name, word, condition in _assignments(text):
+        if name == "default":
+            yield _plain(word), condition
 
-    Functions are left out: GRUB runs them when they are called, as when an entry is chosen.
+
+def _assignments(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield names of variables with the words of their values and the conditions around them.
+
+    Functions and entries are left out: GRUB runs them when they are called or chosen.
     """
     conditions: list[str] = []
-    blocks: list[bool] = []
+    depth = 0
     for words, opens in _commands(text):
-        if opens is False:
-            del blocks[-1:]
-        elif opens:
-            blocks.append(words[:1] == ["function"])
+        if opens is not None:
+            depth = max(0, depth + (1 if opens else -1))
         elif words[0] == "if":
             conditions.append(" ".join(words[1:]))
         elif words[0] == "fi":
             del conditions[-1:]
-        elif not any(blocks):
-            assigned = words[1] if words[0] == "set" and len(words) > 1 else words[0]
-            if assigned.startswith("default="):
-                condition = conditions[-1] if conditions else ""
-                yield _plain(assigned.removeprefix("default=")), condition
+        elif not depth and (found := _assigned(words)):
+            yield *found, conditions[-1] if conditions else ""
+
+
+def _assigned(words: list[str]) -> tuple[str, str] | None:
+    """Return the name and the value's word of a command that sets a variable."""
+    word = words[1] if words[0] == "set" and len(words) > 1 else words[0]
+    found = _ASSIGNMENT.fullmatch(word)
+    return (found[1], found[2]) if found else None
 
 
 def _commands(text: str) -> Iterator[tuple[list[str], bool | None]]:
@@ -147,7 +175,7 @@ def _opened(words: list[str], menu_item: _Item, menu: Menu) -> _Item:
     """Return the block that a command opens; if it is an entry or a submenu, add it to the menu."""
     if words[:1] not in (["menuentry"], ["submenu"]) or len(words) == 1:
         return _Item()
-    item = _Item(names=tuple(_names(words)))
+    item = _Item(names=tuple(_names(words)), variables=menu_item.variables.copy())
     if words[0] == "menuentry":
         item.entry = BootEntry(name=f"entry {len(menu.entries)}")
         menu.entries.append(item.entry)
@@ -186,14 +214,24 @@ def _named(menu_item: _Item, name: str) -> _Item | None:
     return next((item for item in menu_item.items if name in item.names), None)
 
 
-def _into_entry(entry: BootEntry, words: list[str], variables: Mapping[str, str]) -> BootEntry:
-    paths = [_DEVICE.sub("", _plain(word)) for word in words[1:]]
-    if words[0] in ("linux", "linux16", "linuxefi") and paths:
-        append = (literal(_argument(word), variables) for word in words[2:])
-        return replace(entry, kernel=paths[0], append=" ".join(filter(None, append)))
+def _into_entry(entry: BootEntry, words: list[str], variables: GrubVariables) -> BootEntry:
+    told = list(entry.warnings)
+    if words[0] in ("linux", "linux16", "linuxefi"):
+        kernel, *arguments = [*_paths(words[1:2], variables, told), ""]
+        arguments += [one for word in words[2:] for one in variables.words(word, told)]
+        append = " ".join(_argument(one) for one in arguments if one)
+        return replace(entry, kernel=kernel, append=append, warnings=tuple(told))
     if words[0] in ("initrd", "initrd16", "initrdefi"):
-        return replace(entry, initrds=tuple(path for path in paths if "$" not in path))
+        initrds = tuple(_paths(words[1:], variables, told))
+        return replace(entry, initrds=initrds, warnings=tuple(told))
     return entry
+
+
+def _paths(words: list[str], variables: GrubVariables, told: list[str]) -> list[str]:
+    """Return the paths that words stand for, without their devices."""
+    # A device is removed first, as nobody needs the value of ($root).
+    named = [variables.words(_DEVICE.sub(r"\1", word), told) for word in words]
+    return [_DEVICE.sub(r"\1", path) for paths in named for path in paths]
 
 
 def _plain(word: str) -> str:
@@ -201,7 +239,6 @@ def _plain(word: str) -> str:
     return _QUOTED.sub(lambda found: found[1] or found[2] or found[3] or "", word)
 
 
-def _argument(word: str) -> str:
-    """Return a word as GRUB passes it to the kernel: in double quotes if it has blanks."""
-    plain = _plain(word)
-    return f'"{plain}"' if re.search(r"\s", plain) else plain
+def _argument(text: str) -> str:
+    """Return an argument as GRUB passes it to the kernel: in double quotes if it has blanks."""
+    return f'"{text}"' if re.search(r"\s", text) else text

@@ -39,6 +39,8 @@ _DISK = re.compile(
     r"|(?:mtdblock|ubi|ubiblock|sr|cdrom)[\d_]*)"
 )
 _FOR_FLASH = re.compile(r"(?:mtd|ubi)\d*(?::.*|_.*|$)")
+_EMPTY_ROOT = re.compile(r"root=(?:\w+=)?")
+"""An argument whose value a boot loader computes, such as ``root=UUID=$rootuuid``."""
 _TAG = re.compile(
     r"(?:/dev/disk/by-)?(?P<kind>uuid|label|partuuid|partlabel)[=/](?P<value>[^/]+)", re.IGNORECASE
 )
@@ -161,6 +163,7 @@ def fitted(
     `root` is the volume to use if the command line names a device that the VM does not have.
     """
     words, for_init = _parts(arguments)
+    words = [word for word in words if not _EMPTY_ROOT.fullmatch(word)]
     given = [word.removeprefix("root=") for word in words if word.startswith("root=")]
     if not given:
         added = [] if has_ramdisk or root is None else [f"root={root.device}"]

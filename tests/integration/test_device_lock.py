@@ -191,3 +191,19 @@ def test_scheduler_reads_in_the_log_of_a_sub_job_who_uses_the_board(lab: Lab) ->
     assert second.status == 4, second.stderr
     assert f"{NAME} is in use by job" in (second.output / "output.txt").read_text()
     assert lab.finish(first).status == 0
+
+
+def test_jobs_at_the_same_time_do_not_write_to_one_directory(tmp_path: Path, sshd: Server) -> None:
+    with local_lab(tmp_path, sshd) as lab:
+        job = blocking_job(lab, "rack")
+        first = lab.start(job)
+        until(lambda: order(lab) == ["began"])
+
+        second = lab.finish(lab.start(job))
+        (lab.folder / "go").touch()
+        ended = lab.finish(first)
+
+    assert second.status == 4, second.stderr
+    assert f"another job writes its results to {ended.output}" in second.stderr
+    assert ended.status == 0, ended.stderr
+    assert ended.results["exit_status"] == 0

@@ -26,6 +26,14 @@ def formats() -> Iterator[tuple[str, Writer]]:
             yield name, module.write
 
 
+def group_files() -> Iterator[str]:
+    """Yield the names of the files about the whole group, for the formats that give one."""
+    for name, _ in formats():
+        file = getattr(importlib.import_module(f"{__name__}.{name}"), "FILE", None)
+        if file is not None:
+            yield file
+
+
 def write_all(result: JobResult, folder: Path) -> list[Path]:
     """Write the result to `folder` in every format; return the paths of the files.
 

@@ -32,6 +32,7 @@ from lava_vmgroup.results.model import (
 )
 
 _FORMAT = "Dashboard Bundle Format 1.7.1"
+FILE = "bundle.json"
 _METADATA_KEYS = (
     "description",
     "version",
@@ -49,9 +50,9 @@ def write(result: JobResult, folder: Path) -> list[Path]:
 
     Raises `InfrastructureError` if a file cannot be written.
     """
-    group = writers.replace_file(folder / "bundle.json", render(result))
+    group = writers.replace_file(folder / FILE, render(result))
     nodes = [
-        writers.replace_file(folder / node.name / "bundle.json", render_node(result, node))
+        writers.replace_file(folder / node.name / FILE, render_node(result, node))
         for node in result.nodes
     ]
     return [group, *nodes]

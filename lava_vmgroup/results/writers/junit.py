@@ -35,6 +35,7 @@ from lava_vmgroup.results.model import (
 )
 from lava_vmgroup.results.printable import one_line, printable
 
+FILE = "junit.xml"
 _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 """The attributes of a suite, each with the element that it counts."""
 
@@ -44,7 +45,7 @@ def write(result: JobResult, folder: Path) -> list[Path]:
 
     Raises `InfrastructureError` if the file cannot be written.
     """
-    return [writers.replace_file(folder / "junit.xml", render(result))]
+    return [writers.replace_file(folder / FILE, render(result))]
 
 
 def render(result: JobResult) -> str:

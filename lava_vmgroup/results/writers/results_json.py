@@ -59,6 +59,7 @@ from lava_vmgroup.results.model import (
     Upload,
 )
 
+FILE = "results.json"
 _VERSION = 1
 
 
@@ -67,7 +68,7 @@ def write(result: JobResult, folder: Path) -> list[Path]:
 
     Raises `InfrastructureError` if the file cannot be written.
     """
-    return [writers.replace_file(folder / "results.json", render(result))]
+    return [writers.replace_file(folder / FILE, render(result))]
 
 
 def render(result: JobResult) -> str:

@@ -218,3 +218,35 @@ def test_another_file_that_grub_reads_is_told(
     assert files is not None
     told = "/boot/grub/grub.cfg: it reads /boot/grub/custom.cfg, too, which is not looked at"
     assert files.warnings == ((told,) if warned else ())
+
+
+def test_arguments_have_the_values_of_grub_cfg_and_unknown_ones_are_told(
+    root: Path, tmp_path: Path
+) -> None:
+    (root / "boot/grub").mkdir()
+    (root / "boot/grub/grub.cfg").write_text(
+        'set kernelopts="root=/dev/vda ro quiet"\n'
+        "menuentry old { linux /boot/vmlinuz-1 $kernelopts ${extra} net.ifnames=0; }\n"
+    )
+
+    files = extract_boot_files(ext_image(root, tmp_path / "disk.img"), tmp_path, soon())
+
+    assert files is not None
+    assert files.append == "root=/dev/vda ro quiet net.ifnames=0"
+    assert files.warnings == ("/boot/grub/grub.cfg: $extra has no known value and is left empty",)
+
+
+def test_entry_files_have_the_values_that_grub_cfg_sets(root: Path, tmp_path: Path) -> None:
+    (root / "boot/grub").mkdir()
+    (root / "boot/grub/grub.cfg").write_text('set kernelopts="root=/dev/vda ro"\nblscfg\n')
+    (root / "boot/loader/entries").mkdir(parents=True)
+    text = "linux /boot/vmlinuz-1\noptions $kernelopts $tuned_params quiet\n"
+    (root / "boot/loader/entries/a.conf").write_text(text)
+
+    files = extract_boot_files(ext_image(root, tmp_path / "disk.img"), tmp_path, soon())
+
+    assert files is not None
+    assert files.append == "root=/dev/vda ro quiet"
+    assert files.warnings == (
+        "/boot/loader/entries/: $tuned_params has no known value and is left empty",
+    )

@@ -10,9 +10,9 @@ from lava_vmgroup.deploy.boot_entries import (
     Menu,
     boot_loader_specification,
     extlinux,
-    variables_of,
 )
 from lava_vmgroup.deploy.grub_config import grub
+from lava_vmgroup.deploy.grub_variables import GrubVariables
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -98,19 +98,25 @@ ENTRIES = {
     ],
 )
 def test_newest_or_saved_entry_of_fedora_is_taken(default: str, kernel: str) -> None:
-    found, _, _ = chosen(boot_loader_specification(ENTRIES, default, {}))
+    found, _, _ = chosen(boot_loader_specification(ENTRIES, default, GrubVariables()))
 
     assert found == kernel
 
 
 def test_variables_of_grub_are_put_in_or_left_out() -> None:
     text = "linux /k\ninitrd /a $tuned_initrd\ninitrd /b\noptions $kernelopts quiet $tuned_params\n"
-    variables = variables_of("# GRUB\nkernelopts=root=UUID=e1 ro \n####\n")
+    variables = GrubVariables.of_grubenv("# GRUB\nkernelopts=root=UUID=e1 ro \n####\n")
 
     menu = boot_loader_specification({"one": text}, "", variables)
 
     assert menu.entries == [
-        BootEntry(name="one", kernel="/k", initrds=("/a", "/b"), append="root=UUID=e1 ro quiet")
+        BootEntry(
+            name="one",
+            kernel="/k",
+            initrds=("/a", "/b"),
+            append="root=UUID=e1 ro quiet",
+            warnings=("$tuned_params has no known value and is left empty",),
+        )
     ]
 
 
@@ -160,7 +166,7 @@ menuentry "Memory test" {
 def test_default_entry_of_grub_is_taken(default: str, kernel: str) -> None:
     text = GRUB.replace('set default="0"', f'set default="{default}"')
 
-    assert chosen(grub(text, {}))[0] == kernel
+    assert chosen(grub(text, GrubVariables()))[0] == kernel
 
 
 @pytest.mark.parametrize(
@@ -173,24 +179,26 @@ def test_default_entry_of_grub_is_taken(default: str, kernel: str) -> None:
     ],
 )
 def test_default_of_grub_is_the_value_that_its_shell_gives_it(before: str, kernel: str) -> None:
-    menu = grub(before + GRUB[GRUB.index("function") :], {})
+    menu = grub(before + GRUB[GRUB.index("function") :], GrubVariables())
 
     assert chosen(menu)[0] == kernel
     assert menu.warnings == []
 
 
 def test_default_of_grub_that_depends_on_something_unknown_is_warned_of() -> None:
-    menu = grub("if [ x$never = xyes ]; then set default=2; fi\n" + GRUB, {})
+    menu = grub("if [ x$never = xyes ]; then set default=2; fi\n" + GRUB, GrubVariables())
 
     assert menu.warnings == [
         "the default entry depends on `if [ x$never = xyes ]`, which is taken to hold"
     ]
-    assert grub(GRUB, {}).warnings == []
+    assert grub(GRUB, GrubVariables()).warnings == []
 
 
 @pytest.mark.parametrize("device", ["($root)", "(${root})", "(hd0,msdos1)", "(hd1,gpt2)"])
 def test_device_before_a_path_of_grub_is_no_part_of_it(device: str) -> None:
-    menu = grub(f"menuentry x {{ linux {device}/k a=(b)/c; initrd {device}/r; }}\n", {})
+    menu = grub(
+        f"menuentry x {{ linux {device}/k a=(b)/c; initrd {device}/r; }}\n", GrubVariables()
+    )
 
     assert chosen(menu) == ("/k", ("/r",), "a=(b)/c")
 
@@ -210,7 +218,7 @@ def test_saved_entry_of_grub_counts_where_its_default_says_so(
 ) -> None:
     text = GRUB.replace('set default="0"', f'set default="{default}"')
 
-    menu = grub(text, variables)
+    menu = grub(text, GrubVariables(variables))
 
     assert chosen(menu)[0] == kernel
     assert menu.default == menu.in_order()[0].name
@@ -242,7 +250,7 @@ submenu 'More' --id more-id {{
 }}
 menuentry 'a>b' {{ linux /last; }}
 """
-    menu = grub(text, {})
+    menu = grub(text, GrubVariables())
 
     assert (chosen(menu)[0], menu.default) == (kernel, menu.in_order()[0].name)
 
@@ -251,7 +259,7 @@ menuentry 'a>b' {{ linux /last; }}
 def test_default_of_grub_that_is_not_there_is_no_silent_choice(default: str) -> None:
     text = f"set default='{default}'\nmenuentry a {{\nlinux /k\n}}\nsubmenu s {{\n}}\n"
 
-    menu = grub(text, {})
+    menu = grub(text, GrubVariables())
 
     assert menu.default == default  # the caller warns that it boots another entry
 
@@ -268,11 +276,11 @@ def test_default_of_grub_that_is_not_there_is_no_silent_choice(default: str) -> 
     ids=["continued", "continued in DOS lines", "one line", "root", "quotes"],
 )
 def test_grub_entry_is_read_as_its_shell_reads_it(text: str) -> None:
-    assert chosen(grub(text, {})) == ("/k", ("/r1", "/r2"), "a=b c")
+    assert chosen(grub(text, GrubVariables())) == ("/k", ("/r1", "/r2"), "a=b c")
 
 
 def test_argument_with_blanks_keeps_its_quotes_for_the_kernel() -> None:
-    menu = grub("menuentry x {\n linux /my\\ k 'dyndbg=file a +p' b\n}\n", {})
+    menu = grub("menuentry x {\n linux /my\\ k 'dyndbg=file a +p' b\n}\n", GrubVariables())
 
     assert chosen(menu) == ("/my k", (), '"dyndbg=file a +p" b')
 
@@ -315,13 +323,13 @@ def test_entry_is_the_one_that_systemd_boot_boots(
     entries: dict[str, str], default: str, kernel: str
 ) -> None:
     for order in (entries, dict(reversed(entries.items()))):
-        menu = boot_loader_specification(order, default, {}, "aarch64")
+        menu = boot_loader_specification(order, default, GrubVariables(), "aarch64")
 
         assert chosen(menu)[0] == kernel
 
 
 def test_arguments_and_ramdisk_of_a_grub_entry_are_taken_without_variables() -> None:
-    assert chosen(grub(GRUB, {})) == (
+    assert chosen(grub(GRUB, GrubVariables())) == (
         "/boot/vmlinuz-6.1.0-50",
         ("/boot/initrd.img-6.1.0-50",),
         "root=PARTUUID=p1 ro console=ttyAMA0,115200",

@@ -69,6 +69,8 @@ TWO = Layout(volumes=(volume(1, "vfat"), volume(2)))
         ("root=/dev/nfs nfsroot=1.2.3.4:/", UBUNTU, False, None, False),
         ("quiet", UBUNTU, False, "quiet root=/dev/vda1", False),
         ("quiet", UBUNTU, True, "quiet", False),
+        ("root= quiet", UBUNTU, False, "quiet root=/dev/vda1", False),
+        ("root=UUID= quiet", UBUNTU, True, "quiet", False),
         ('root="/dev/sda1" a="b c" -- x', UBUNTU, True, 'root=/dev/vda1 a="b c" -- x', True),
     ],
 )

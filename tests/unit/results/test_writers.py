@@ -39,6 +39,7 @@ def test_write_all_writes_every_format(job_result: JobResult, tmp_path: Path) ->
     written = {path for path in (tmp_path / "new").rglob("*") if path.is_file()}
     assert set(paths) == written
     assert {path.name for path in paths} == FILES
+    assert set(writers.group_files()) == FILES
 
 
 def test_format_that_cannot_be_written_does_not_cost_the_others(

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""The variables of GRUB's shell, and the words that it makes of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Self
+
+_PIECE = re.compile(
+    r"""'(?P<literal>[^']*)' | "(?P<double>(?:\\.|[^"\\])*)" | \\(?P<escaped>.)
+    | (?P<variable>\$\{\w+\}|\$\w+) | (?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_IN_DOUBLE_QUOTES = re.compile(r"""\\(?P<escaped>[\\"$])|\$\{(\w+)\}|\$(\w+)""")
+_BLANKS = re.compile(r"[ \t\n]+")
+
+
+@dataclass(slots=True)
+class GrubVariables:
+    """The values of variables at one point of GRUB's run.
+
+    Methods with `told` add a warning to it for each value that is not certain.
+    """
+
+    values: dict[str, str] = field(default_factory=dict)
+    doubts: dict[str, list[str]] = field(default_factory=dict)
+    """The warnings that come with a variable's value."""
+
+    @classmethod
+    def of_grubenv(cls, text: str) -> Self:
+        """Return the variables of a ``grubenv``."""
+        lines = [line for line in text.splitlines() if "=" in line and not line.startswith("#")]
+        return cls({key: value for key, _, value in (line.partition("=") for line in lines)})
+
+    def copy(self) -> GrubVariables:
+        """Return the same variables, to be changed apart from these."""
+        return GrubVariables(dict(self.values), dict(self.doubts))
+
+    def assign(self, name: str, word: str, condition: str = "") -> None:
+        """Give a variable the value that a word has now; `condition` is one that is unknown."""
+        told: list[str] = []
+        value = next(iter(self.words(word, told)), "")
+        if condition:
+            told.append(f"${name} depends on `if {condition}`, which is taken to hold")
+        self.values[name], self.doubts[name] = value, told
+
+    def words(self, word: str, told: list[str]) -> list[str]:
+        """Return the words that GRUB makes of one: it splits values outside quotes at blanks."""
+        made = [""]
+        for piece in _PIECE.finditer(word):
+            if piece["variable"]:
+                first, *more = _BLANKS.split(self._value(piece["variable"].strip("${}"), told))
+                made[-1] += first
+                made += more
+            elif piece["double"] is not None:
+                made[-1] += self.filled(piece["double"], told)
+            else:
+                made[-1] += piece["literal"] or piece["escaped"] or piece["other"] or ""
+        return [one for one in made if one]
+
+    def filled(self, text: str, told: list[str]) -> str:
+        """Return a text with the values of its variables, as within double quotes."""
+
+        def value(found: re.Match[str]) -> str:
+            return found["escaped"] or self._value(found[2] or found[3], told)
+
+        return _IN_DOUBLE_QUOTES.sub(value, text)
+
+    def _value(self, name: str, told: list[str]) -> str:
+        unknown = [] if name in self.values else [f"${name} has no known value and is left empty"]
+        told += [one for one in self.doubts.get(name, unknown) if one not in told]
+        return self.values.get(name, "")
+
+
+def is_fallback(name: str, condition: str) -> bool:
+    """Return whether a condition holds just as long as a variable is empty."""
+    wanted = rf"""(?:\[|test) -z "?\$(?:{name}|\{{{name}\}})"?(?: \])?"""
+    return re.fullmatch(wanted, condition) is not None
