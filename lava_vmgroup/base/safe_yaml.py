@@ -157,12 +157,17 @@ _Loader.add_constructor(f"{_TAG}str", _Loader.construct_yaml_str)
 
 
 class _StrictLoader(_Loader):
-    """A loader that refuses an object with the same key twice."""
+    """A loader that refuses an object with the same key twice, or with a key that is no text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Raise `yaml.YAMLError` if a key stands twice, else call the base class."""
+        """Raise `yaml.YAMLError` for a key of these kinds, else call the base class."""
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag in {f"{_TAG}null", f"{_TAG}binary"}:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key_node.value!r} is no text; put it in quotes",
+                    problem_mark=key_node.start_mark,
+                )
             key = (key_node.tag, str(key_node.value))
             if key in seen:
                 raise yaml.constructor.ConstructorError(

@@ -16,9 +16,10 @@ Received = dict[str, dict[str, str]]
 def nobody_sent_yet(command: Verb, reply: Reply) -> bool:
     """Return True for the nack with which LAVA's coordinator answers an early lava_wait_all.
 
-    It has no reason; our coordinator gives one with every refusal.
+    It has no reason; our coordinator gives a reason or a standstill with every refusal.
     """
-    return command is Verb.WAIT_ALL and not reply.failed and reply.reason is None
+    refused = reply.failed or reply.reason is not None or reply.standstill is not None
+    return command is Verb.WAIT_ALL and not refused
 
 
 def received(reply: Reply) -> Received:

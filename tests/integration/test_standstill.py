@@ -63,6 +63,16 @@ def test_vms_in_a_sync_that_their_host_can_never_join_end_at_once(lab: Lab) -> N
     assert line in ended.stderr
 
 
+@pytest.mark.parametrize("wait", ["lava-wait ready", "lava-wait-all ready"])
+def test_wait_for_a_message_that_nobody_can_send_ends_at_once(lab: Lab, wait: str) -> None:
+    path = write_job(lab, job(*ON_ALL), host=steps(wait), client=ENDS, server=ENDS)
+
+    ended = lab.run(path)
+
+    assert ended.status == 6, ended.stderr
+    assert errors(ended)["host"].startswith("nobody can go on: rack01 waits in lava-")
+
+
 def test_second_test_shell_of_the_host_comes_too_late_for_vms_that_wait(lab: Lab) -> None:
     again = shell_action("server.yaml", "host")
 

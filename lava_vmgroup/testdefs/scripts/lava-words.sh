@@ -87,16 +87,24 @@ read_id() {
     warn "the ID is missing, it is recorded as '$words'"
 }
 
-# one_word TEXT: set $word to the text with "_" for blanks.
-one_word() {
+# read_result TEXT: set $result to the text with "_" for blanks.  Words behind a failure, as in
+# "fail: 3 of 4", are left out; behind another verdict they make it unknown.
+read_result() {
     set -f
     # shellcheck disable=SC2086
     set -- $1
     set +f
-    word=${1:-}
+    result=${1:-}
+    case ${result%[:,;]} in
+        fail | FAIL)
+            result=${result%[:,;]}
+            [ $# -eq 1 ] || warn "of the result, only '$result' is recorded"
+            return
+            ;;
+    esac
     while [ $# -gt 1 ]; do
         shift
-        word=${word}_$1
+        result=${result}_$1
     done
 }
 

@@ -100,6 +100,10 @@ def test_no_word_beside_a_verdict_ends_the_test_or_loses_it(
         "lava-test-case two --result pass --measurement '1 2'",
         "lava-test-case odd --result 'not pass'",
         "lava-test-case upper --result PASS",
+        "lava-test-case reason --result FAIL disk full",
+        "lava-test-case quoted --result 'fail: 3 of 4'",
+        "lava-test-case unsure --result pass: not quite",
+        "lava-test-reference no-reference --result fail",
         'lava-test-case "" --result pass',
         "lava-test-case 'of units' --result fail --measurement 5 --units 'x RESULT=pass'",
         "lava-background-process-stop nosuch",
@@ -119,6 +123,10 @@ def test_no_word_beside_a_verdict_ends_the_test_or_loses_it(
         ("two", Outcome.PASS),
         ("odd", Outcome.UNKNOWN),
         ("upper", Outcome.PASS),
+        ("reason", Outcome.FAIL),
+        ("quoted", Outcome.FAIL),
+        ("unsure", Outcome.UNKNOWN),
+        ("no-reference", Outcome.FAIL),
         ("unnamed", Outcome.PASS),
         ("of units", Outcome.FAIL),
         ("ref", Outcome.PASS),
@@ -180,7 +188,7 @@ def test_words_that_look_like_a_markers_change_no_verdict(node: Node) -> None:
         "lava-test-reference 'r RESULT=pass' --result fail --reference 'https://lab/?RESULT=pass'",
     )
 
-    assert [outcome.value for _, outcome in told(run)] == [*["fail"] * 10, "unknown", "fail"]
+    assert [outcome.value for _, outcome in told(run)] == ["fail"] * 12
     assert [case.name for case in run.cases] == [
         "RESULT_pass",
         "a RESULT_pass MEASUREMENT_3",

@@ -178,6 +178,24 @@ def test_a_failing_step_ends_its_test_but_not_the_next(node: Node) -> None:
     assert (node.result_directory(0) / "return_code").read_text() == "3\n"
 
 
+def test_a_program_that_a_test_leaves_running_does_not_hold_the_next_test(node: Node) -> None:
+    pid = node.root / "pid"
+    node.unpack(
+        definition("server", f"sleep 1000 & echo $! >{pid}"),
+        definition("client", f"echo told; kill $(cat {pid})", "lava-test-case next --result pass"),
+    )
+
+    finished = node.run_tests()
+
+    words = (
+        "lava-test-shell: a program that the test left running holds its output; the tests go on"
+    )
+    assert finished.lines.count(words) == 1
+    assert finished.lines.index(words) < finished.lines.index("told")
+    cases = [event for event in finished.events if isinstance(event, events.TestCaseSignal)]
+    assert [case.test_case_id for case in cases] == ["next"]
+
+
 def test_a_failing_installer_skips_its_test_but_not_the_next(node: Node) -> None:
     node.unpack(
         definition("first", "echo tested", install=("(exit 4)", "echo installed")),

@@ -207,7 +207,8 @@ def test_what_lava_refuses_is_refused(node: Node, arguments: tuple[str, ...], me
             "a RESULT=fail UNITS=MB / s MEASUREMENT=5 ms",
             "'MB / s'",
         ),
-        (("a", "--result", "fail", "then", "pass"), "a RESULT=fail_then_pass", "'fail then pass'"),
+        (("a", "--result", "fail", "then", "pass"), "a RESULT=fail", "'fail then pass'"),
+        (("a", "--result", "pass", "then", "fail"), "a RESULT=pass_then_fail", "'pass then fail'"),
         (("a", "--result", "pass", "--units"), "a RESULT=pass UNITS=", ""),
     ],
 )

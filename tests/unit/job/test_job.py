@@ -299,6 +299,12 @@ def test_sub_job_has_the_form_that_schedulers_hand_out() -> None:
         ("job.yaml", "a: [1", r"job.yaml:1:6: not YAML"),
         ("job.yaml", "a: 1\nb: 2\na: 3", r"job.yaml:3:1: not YAML: the key 'a' stands twice"),
         ("job.yaml", f"timeout: {'9' * 5000}", r"job.yaml: .*digits"),
+        ("job.yaml", "a: 1\n~: 2", r"job.yaml:2:1: not YAML: the key '~' is no text"),
+        (
+            "job.yaml",
+            "a: 1\n!!binary aGVs: 2",
+            r"job.yaml:2:1: not YAML: the key 'aGVs' is no text",
+        ),
         ("job.json", "[" * 100000, r"nested too deeply"),
     ],
 )

@@ -460,7 +460,7 @@ def test_a_parse_section_that_cannot_work_is_refused(parse: object, problem: str
 
 def test_keys_that_are_no_text_are_refused() -> None:
     assert problems_of(f"{minimal()}params: {{~: x}}") == (
-        "params.None: expected text as the key, found nothing; quote it",
+        "line 8, column 10: not YAML: the key '~' is no text; put it in quotes",
     )
 
 
