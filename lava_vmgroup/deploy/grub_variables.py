@@ -14,6 +14,8 @@ _PIECE = re.compile(
 )
 _IN_DOUBLE_QUOTES = re.compile(r"""\\(?P<escaped>[\\"$])|\$\{(\w+)\}|\$(\w+)""")
 _BLANKS = re.compile(r"[ \t\n]+")
+_OFTEN_EMPTY = frozenset({"tuned_initrd", "tuned_params", "vt_handoff"})
+"""Fedora's and Ubuntu's entries use these; on most systems nothing gives them a value."""
 
 
 @dataclass(slots=True)
@@ -68,7 +70,8 @@ class GrubVariables:
         return _IN_DOUBLE_QUOTES.sub(value, text)
 
     def _value(self, name: str, told: list[str]) -> str:
-        unknown = [] if name in self.values else [f"${name} has no known value and is left empty"]
+        known = name in self.values or name in _OFTEN_EMPTY
+        unknown = [] if known else [f"${name} has no known value and is left empty"]
         told += [one for one in self.doubts.get(name, unknown) if one not in told]
         return self.values.get(name, "")
 

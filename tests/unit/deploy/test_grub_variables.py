@@ -20,6 +20,7 @@ from lava_vmgroup.deploy.grub_variables import GrubVariables
         ("set a='b c'", "", '"x=$a" y=$a', '"x=b c" y=b c'),
         ("set a='$b'; set b=c", "", "x=$a", "x=$b"),
         ("set empty=", "", "x=$empty $empty y", "x= y"),
+        ("", "", "$tuned_params quiet $vt_handoff", "quiet"),
         ('if [ -z "${saved}" ]; then set saved=mine; fi', "", "x=$saved", "x=theirs"),
         ('if [ -z "${new}" ]; then\nset new=mine\nfi', "", "x=$new", "x=mine"),
         ("function f { set saved=mine; }", "", "x=$saved", "x=theirs"),
