@@ -240,7 +240,7 @@ def test_entry_files_have_the_values_that_grub_cfg_sets(root: Path, tmp_path: Pa
     (root / "boot/grub").mkdir()
     (root / "boot/grub/grub.cfg").write_text('set kernelopts="root=/dev/vda ro"\nblscfg\n')
     (root / "boot/loader/entries").mkdir(parents=True)
-    text = "linux /boot/vmlinuz-1\noptions $kernelopts $tuned_params quiet\n"
+    text = "linux /boot/vmlinuz-1\noptions $kernelopts $site_options quiet\n"
     (root / "boot/loader/entries/a.conf").write_text(text)
 
     files = extract_boot_files(ext_image(root, tmp_path / "disk.img"), tmp_path, soon())
@@ -248,5 +248,5 @@ def test_entry_files_have_the_values_that_grub_cfg_sets(root: Path, tmp_path: Pa
     assert files is not None
     assert files.append == "root=/dev/vda ro quiet"
     assert files.warnings == (
-        "/boot/loader/entries/: $tuned_params has no known value and is left empty",
+        "/boot/loader/entries/: $site_options has no known value and is left empty",
     )

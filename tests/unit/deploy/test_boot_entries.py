@@ -104,7 +104,7 @@ def test_newest_or_saved_entry_of_fedora_is_taken(default: str, kernel: str) -> 
 
 
 def test_variables_of_grub_are_put_in_or_left_out() -> None:
-    text = "linux /k\ninitrd /a $tuned_initrd\ninitrd /b\noptions $kernelopts quiet $tuned_params\n"
+    text = "linux /k\ninitrd /a $tuned_initrd\ninitrd /b\noptions $kernelopts quiet $site_options\n"
     variables = GrubVariables.of_grubenv("# GRUB\nkernelopts=root=UUID=e1 ro \n####\n")
 
     menu = boot_loader_specification({"one": text}, "", variables)
@@ -115,7 +115,7 @@ def test_variables_of_grub_are_put_in_or_left_out() -> None:
             kernel="/k",
             initrds=("/a", "/b"),
             append="root=UUID=e1 ro quiet",
-            warnings=("$tuned_params has no known value and is left empty",),
+            warnings=("$site_options has no known value and is left empty",),
         )
     ]
 
