@@ -167,7 +167,22 @@ def test_skip_is_skipped(job_result: JobResult) -> None:
 def test_unknown_is_an_error(job_result: JobResult) -> None:
     element = case(job_result, "arndale01.smoke", "odd")
 
-    assert [(child.tag, child.get("type")) for child in element] == [("error", "unknown")]
+    [error] = element
+    assert (error.tag, error.get("type")) == ("error", "unknown")
+    assert error.get("message") == "the test's verdict is unknown"
+
+
+def test_reason_of_an_unknown_verdict_is_its_message(
+    job_result: JobResult, host: NodeResult, smoke_run: TestRun
+) -> None:
+    *_, odd = smoke_run.cases
+    run = replace(smoke_run, cases=(replace(odd, message="'maybe' is no result"),))
+
+    element = case(
+        replace(job_result, nodes=(replace(host, runs=(run,)),)), "arndale01.smoke", "odd"
+    )
+
+    assert [child.get("message") for child in element] == ["'maybe' is no result"]
 
 
 def test_measurement_is_a_property_and_a_message_is_output(job_result: JobResult) -> None:
@@ -206,6 +221,7 @@ def test_error_outside_of_actions_is_in_job_complete(job_result: JobResult, vm: 
     element = case(group, "vm1.lava", "job_complete")
 
     assert [child.get("message") for child in element.iter("error")] == ["the host went away"]
+    assert element.get("time") == "0.000"
     assert report(group).get("errors") == "1"
 
 
