@@ -4,30 +4,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lava_vmgroup import actions
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
-from lava_vmgroup.config import files
-from lava_vmgroup.config.coordinator import Endpoint
-from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.config.dispatcher import DispatcherConfig
-from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.config.settings import BootSettings, DeploySettings
 from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.connections.ssh_keys import JobKey
-from lava_vmgroup.deploy.fetch import JobFiles
 from lava_vmgroup.deploy.filesystems import Partition
 from lava_vmgroup.deploy.root_device import Layout, Volume
 from lava_vmgroup.deploy.tftp import KernelFiles
-from lava_vmgroup.job.expansion import expand
-from lava_vmgroup.job.parse import parse_job
 from lava_vmgroup.nodes.vm import VMNode
-from lava_vmgroup.runner.group import GroupRun
-from lava_vmgroup.runner.outputs import Outputs
 from lava_vmgroup.vms.facts import FIRMWARE, Arch
 from lava_vmgroup.vms.folder import VMFolder
 from lava_vmgroup.vms.images import ImageLibrary, PreparedImage
@@ -35,6 +23,7 @@ from lava_vmgroup.vms.introduction import Offer
 from lava_vmgroup.vms.store import ImageStore
 from lava_vmgroup.vms.stored_file import StoredFile
 from lava_vmgroup.vms.vm_host import VMHost
+from tests.unit.nodes.conftest import MakeShared
 from tests.unit.vms.backends.test_qemu_kernel import ARM64
 from tests.unit.vms.backends.test_qemu_preflight import BOARD
 from tests.unit.vms.backends.test_qemu_probe import Qemu
@@ -83,7 +72,7 @@ MakeVM = Callable[..., VMNode]
 
 
 @pytest.fixture
-def make_vm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeVM:
+def make_vm(make_shared: MakeShared, monkeypatch: pytest.MonkeyPatch) -> MakeVM:
     """Makes a VM that can be deployed and booted up to its launch; takes more of its type."""
     address = Address(host="h", port=22, username="root", host_keys=(), patience_s=60)
     host = VMHost(Offer(address=address, folder="/vms"), JobKey(), "group")
@@ -104,30 +93,8 @@ def make_vm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeVM:
         monkeypatch.setattr(kind, name, stand_in)
 
     def make(more: str = "") -> VMNode:
-        (tmp_path / "device-types").mkdir()
-        (tmp_path / "device-types/kvm.conf").write_text(TYPE.format(more=more))
-        document: dict[str, Any] = {
-            "timeout": 60,
-            "vm_group": {
-                "host": {"device_type": "board", "role": "host"},
-                "vms": [{"device_type": "kvm", "role": "guest"}],
-            },
-            "actions": [
-                {"command": "deploy_linaro_image", "parameters": {"image": "vm.img", "role": role}}
-                for role in ("host", "guest")
-            ],
-        }
-        lab = Lab(
-            device=DeviceConfig(hostname="board01", client_type="bootloader"),
-            dispatcher=DispatcherConfig(),
-            search_path=files.search_path(tmp_path),
-        )
-        job = parse_job(document, tmp_path, actions.parameter_schemas())
-        group = expand(job, job_id="1", target_group="group")
-        run = GroupRun(group, lab, "1", Outputs(folder=tmp_path / "out"))
-        job_files = JobFiles(tmp_path, lab.dispatcher, tmp_path / "files")
-        shared = run._share(tmp_path, job_files, Endpoint(host="127.0.0.1", port=1))
-        return VMNode(group.nodes[1], "vm1", shared, CancelToken())
+        shared = make_shared(TYPE.format(more=more))
+        return VMNode(shared.group.nodes[1], "vm1", shared, CancelToken())
 
     return make
 
