@@ -67,7 +67,7 @@ def test_host_without_qemu(lab: Lab, sshd: Server) -> None:
     only_programs(sshd, lambda name: not name.startswith("qemu"))
 
     assert refusals(lab) == {
-        "the host has no qemu-system-aarch64 for a aarch64 guest (QEMU found: none) | "
+        "the host has no qemu-system-aarch64 for an aarch64 guest (QEMU found: none) | "
         "install qemu-system-arm in the host's image"
     }
 

@@ -168,7 +168,7 @@ def test_vm_that_wants_kvm_is_never_emulated(lab: Lab) -> None:
     assert ended.status == 4, ended.stderr
     cause = ended.results["cause"]
     assert cause["class"] == "Unfit"
-    assert "no KVM for a aarch64 guest (" in cause["message"]
+    assert "no KVM for an aarch64 guest (" in cause["message"]
     assert "the job never emulates it" in cause["message"]
     assert ended.results["uploads"] == []
 

@@ -120,6 +120,6 @@ def tcg_choice(guest: Arch, facts: HostFacts) -> Accelerator:
     have = ", ".join(sorted(facts.qemu_programs)) or "none"
     package = "qemu-system-x86" if guest is Arch.X86_64 else "qemu-system-arm"
     raise Unfit(
-        f"the host has no {wanted} for a {guest.value} guest (QEMU found: {have})",
+        f"the host has no {wanted} for an {guest.value} guest (QEMU found: {have})",
         hint=f"install {package} in the host's image",
     )

@@ -55,7 +55,7 @@ def _choose(guest: Guest, at: ReachedHost, deadline: Deadline) -> Accelerator:
         reason = _last_words(result, "KVM does not work")
         if works:
             reason = "qemu_options of its device type name another accelerator, too"
-    missing = f"no KVM for a {guest.arch.value} guest ({reason})"
+    missing = f"no KVM for an {guest.arch.value} guest ({reason})"
     if guest.wanted is WantedAccelerator.KVM:
         raise Unfit(
             f"{missing}, and the job never emulates it (accelerator: kvm)",
