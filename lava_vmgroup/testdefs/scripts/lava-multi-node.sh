@@ -18,6 +18,8 @@ export LC_ALL
 . "$bin/lava-words.sh"
 # shellcheck source=lava_vmgroup/testdefs/scripts/lava-parts.sh
 . "$bin/lava-parts.sh"
+# shellcheck source=lava_vmgroup/testdefs/scripts/lava-turns.sh
+. "$bin/lava-turns.sh"
 
 # Characters of a line that any console takes.
 max_length=1000
@@ -97,7 +99,7 @@ await_answer() {
     fi
     # The repeater starts before the trap is set: in bash, a child that is killed at once would run
     # the trap, too.
-    trap 'stop_repeating; rm -f "$LAVA_MULTI_NODE_CACHE.new"' EXIT
+    trap 'stop_repeating; leave_turn; rm -f "$LAVA_MULTI_NODE_CACHE.new"' EXIT
     # Standard input may be a pipe, as in "command | while read word; do lava-send ...".
     if [ -r "${LAVA_CONSOLE:-}" ]; then
         read_answer "$1" <"$LAVA_CONSOLE"
@@ -106,6 +108,7 @@ await_answer() {
     fi
     answered=$?
     stop_repeating
+    leave_turn
     rm -f "$LAVA_MULTI_NODE_CACHE.new"
     trap - EXIT
     return "$answered"
@@ -167,8 +170,7 @@ read_answer() {
     taken=0
     transfer=
     [ -z "$place" ] || transfer=${place%.*}_${place#*.}
-    # If the terminal cannot be read, bash leaves the variable as it was, so it is cleared before.
-    while line='' && IFS= read -r line || [ -n "$line" ]; do
+    while next_line; do
         case $line in
             *"$start>"* | *"$start "*">"*)
                 reply=${line#*"$start"}

@@ -248,6 +248,23 @@ def test_calls_are_answered_on_the_console_in_every_test(node: Node) -> None:
     ] == [0, 0]
 
 
+def test_calls_at_the_same_time_are_all_answered(node: Node) -> None:
+    node.unpack(
+        definition(
+            "smoke",
+            "for number in $(seq 20); do lava-send message$number & done; wait",
+            "lava-wait one & lava-wait-all two & lava-sync three && lava-send four; wait",
+            "lava-test-case done --result pass",
+        )
+    )
+
+    finished = node.run_tests(coordinator)
+
+    calls = [event for event in finished.events if isinstance(event, MultiNodeCall)]
+    assert len({call.message_id for call in calls}) == 24
+    assert any(isinstance(event, events.TestCaseSignal) for event in finished.events)
+
+
 def test_a_refused_call_ends_the_test(node: Node) -> None:
     node.unpack(definition("smoke", "lava-sync refused", "echo after"))
 
