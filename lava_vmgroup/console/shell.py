@@ -29,6 +29,7 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
+import time
 from collections.abc import Callable
 
 from lava_vmgroup.base.deadline import Deadline
@@ -215,19 +216,24 @@ class Shell:
                 return
 
     def _closing_quotes(self, say: Callable[[], None], deadline: Deadline) -> Callable[[], None]:
-        """Return a function that calls `say`; from the third call on, it types a quote first.
+        """Return a function that calls `say`; within pauses, which grow, it does nothing.
 
-        A line that came damaged may have left a quote open, which this closes; if none was open,
-        the next one closes it.  Ctrl-C could end a shell that is just starting.
+        From the third time on, it types a quote first.  A line that came damaged may have left a
+        quote open, which this closes; if none was open, the next one closes it.  Ctrl-C could end a
+        shell that is just starting.  A system that takes long for each line answers within one of
+        the pauses; without them it would always be one quote behind.
         """
-        times = 0
+        times, due = 0, 0.0
 
         def say_anew() -> None:
-            nonlocal times
+            nonlocal times, due
+            if time.monotonic() < due:
+                return
             times += 1
             if times > _PATIENT_TIMES:
                 self.console.send_line("'", deadline)
             say()
+            due = time.monotonic() + (times - 1) * _STEP_S
 
         return say_anew
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Each command gets its own verdict with every login shell of root."""
 
+import queue
 import shlex
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +17,7 @@ from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.connections.ssh import dial
 from lava_vmgroup.connections.stream import ByteStream
-from lava_vmgroup.console import events
+from lava_vmgroup.console import events, shell
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
@@ -358,4 +361,37 @@ def test_quote_that_a_damaged_line_left_open_is_closed(name: str, tmp_path: Path
     with console_on(ProcessStream(on_terminal(LOGIN_SHELLS[name])), tmp_path) as console:
         console.send_line("echo 'damaged", soon())
 
+        assert Shell.prepare(console, soon()).run("false", soon()) == (1, "")
+
+
+class Sluggish(ProcessStream):
+    """A program on a terminal that takes a while for each typed line, one after the other."""
+
+    def __init__(self, command: str, line_s: float) -> None:
+        super().__init__(command)
+        self._typed: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._line_s = line_s
+        self._passing = threading.Thread(target=self._pass_on)
+        self._passing.start()
+
+    def write(self, data: bytes, _deadline: Deadline) -> None:
+        self._typed.put(data)
+
+    def close(self) -> None:
+        self._typed.put(None)
+        self._passing.join()
+        super().close()
+
+    def _pass_on(self) -> None:
+        while (data := self._typed.get()) is not None:
+            time.sleep(self._line_s * data.count(b"\n"))
+            super().write(data, soon())
+
+
+@pytest.mark.usefixtures("quick")
+def test_system_that_answers_later_than_it_is_asked_again_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "_STEP_S", 0.2)
+    with console_on(Sluggish(on_terminal(LOGIN_SHELLS["dash"]), 0.3), tmp_path) as console:
         assert Shell.prepare(console, soon()).run("false", soon()) == (1, "")
