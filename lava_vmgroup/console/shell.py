@@ -50,6 +50,8 @@ _PROBE = "echo lava-'here'-{number}"
 _HERE = re.compile(r"lava-here-(\d+)")
 _PATIENT_TIMES = 2
 """Number of unanswered questions after which an open quote is assumed."""
+_EQUAL_TIMES = 3
+"""Number of unanswered questions after which the pauses between them grow."""
 _STEP_S = 10.0
 _START_S = 120.0
 """Seconds; some login shells take half a minute to their first prompt, and read nothing before."""
@@ -233,7 +235,7 @@ class Shell:
             if times > _PATIENT_TIMES:
                 self.console.send_line("'", deadline)
             say()
-            due = time.monotonic() + (times - 1) * _STEP_S
+            due = time.monotonic() + max(0, times - _EQUAL_TIMES) * _STEP_S
 
         return say_anew
 

@@ -57,6 +57,7 @@ def console_on(stream: ByteStream, folder: Path) -> Iterator[Console]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds of silence become hundredths, as do the delays of the prompts."""
     monkeypatch.setattr(events, "QUIET_S", 0.02)
+    monkeypatch.setattr(shell, "_STEP_S", 0.04)
 
 
 @pytest.fixture(params=LOGIN_SHELLS)
@@ -389,9 +390,6 @@ class Sluggish(ProcessStream):
 
 
 @pytest.mark.usefixtures("quick")
-def test_system_that_answers_later_than_it_is_asked_again_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shell, "_STEP_S", 0.2)
-    with console_on(Sluggish(on_terminal(LOGIN_SHELLS["dash"]), 0.3), tmp_path) as console:
+def test_system_that_answers_later_than_it_is_asked_again_is_waited_for(tmp_path: Path) -> None:
+    with console_on(Sluggish(on_terminal(LOGIN_SHELLS["dash"]), 0.1), tmp_path) as console:
         assert Shell.prepare(console, soon()).run("false", soon()) == (1, "")
