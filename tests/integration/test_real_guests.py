@@ -221,7 +221,10 @@ def test_guest_that_ends_in_order_before_its_tests_do_has_not_passed(lab: Lab) -
     _, leaver = ended.results["nodes"]
     assert leaver["state"] == "Incomplete"
     (run,) = leaver["runs"]
-    assert [(case["name"], case["result"]) for case in run["cases"]] == [("before-the-end", "pass")]
+    verdicts = {case["name"]: case["result"] for case in run["cases"]}
+    # On a busy machine, the console shows the end before the results are collected: a test case.
+    assert verdicts.pop("lava-console-reset", "fail") == "fail"
+    assert verdicts == {"before-the-end": "pass"}
     assert not run["finished"]
 
 
