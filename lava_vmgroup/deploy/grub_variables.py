@@ -7,6 +7,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
+from lava_vmgroup.base.errors import JobError
+
+_MAX_FILLED = 1 << 20
+"""Characters that a configuration's variables stand for; each assignment may double a value."""
+
 _PIECE = re.compile(
     r"""'(?P<literal>[^']*)' | "(?P<double>(?:\\.|[^"\\])*)" | \\(?P<escaped>.)
     | (?P<variable>\$\{\w+\}|\$\w+) | (?P<other>.)""",
@@ -28,6 +33,8 @@ class GrubVariables:
     values: dict[str, str] = field(default_factory=dict)
     doubts: dict[str, list[str]] = field(default_factory=dict)
     """The warnings that come with a variable's value."""
+    room: list[int] = field(default_factory=lambda: [_MAX_FILLED])
+    """The rest of `_MAX_FILLED`, one for all copies.  Without room, methods raise `JobError`."""
 
     @classmethod
     def of_grubenv(cls, text: str) -> Self:
@@ -37,7 +44,7 @@ class GrubVariables:
 
     def copy(self) -> GrubVariables:
         """Return the same variables, to be changed apart from these."""
-        return GrubVariables(dict(self.values), dict(self.doubts))
+        return GrubVariables(dict(self.values), dict(self.doubts), self.room)
 
     def assign(self, name: str, word: str, condition: str = "") -> None:
         """Give a variable the value that a word has now; `condition` is one that is unknown."""
@@ -73,7 +80,14 @@ class GrubVariables:
         known = name in self.values or name in _OFTEN_EMPTY
         unknown = [] if known else [f"${name} has no known value and is left empty"]
         told += [one for one in self.doubts.get(name, unknown) if one not in told]
-        return self.values.get(name, "")
+        value = self.values.get(name, "")
+        self.room[0] -= len(value)
+        if self.room[0] < 0:
+            raise JobError(
+                f"the variables of grub.cfg stand for more than {_MAX_FILLED} characters",
+                hint="correct the image's boot configuration",
+            )
+        return value
 
 
 def is_fallback(name: str, condition: str) -> bool:

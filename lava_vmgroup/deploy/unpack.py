@@ -215,6 +215,7 @@ def _unpack_zip(path: Path, name: str, target: Path, tell: Tell) -> None:
 @contextmanager
 def _zip_damage_reported() -> Iterator[None]:
     """Raise `zipfile.BadZipFile` for the reader's other errors: a cipher, a broken header."""
+    # zipfile raises NotImplementedError for methods of compression that it does not know.
     wrong: tuple[type[Exception], ...]
     wrong = (NotImplementedError, RuntimeError, lzma.LZMAError, ValueError, struct.error)
     try:

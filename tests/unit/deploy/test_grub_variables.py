@@ -3,6 +3,7 @@
 
 import pytest
 
+from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.deploy.grub_config import grub
 from lava_vmgroup.deploy.grub_variables import GrubVariables
 
@@ -45,6 +46,14 @@ def test_paths_of_grub_have_the_values_that_the_file_sets() -> None:
 
     [found] = menu.entries
     assert (found.kernel, found.initrds) == ("/k-6.1", ("/boot/r-6.1",))
+
+
+@pytest.mark.parametrize("word", ["$a$a", '"$a$a"'])
+def test_values_that_double_again_and_again_are_refused(word: str) -> None:
+    entry = "menuentry x {\nlinux /k $a\n}\n"
+
+    with pytest.raises(JobError, match="stand for more than"):
+        grub("set a=0123456789\n" + f"set a={word}\n" * 18 + entry, GrubVariables())
 
 
 @pytest.mark.parametrize(
