@@ -6,11 +6,8 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,35 +24,8 @@ from lava_vmgroup.deploy.http import HttpClient
 from lava_vmgroup.deploy.part import Partial
 from lava_vmgroup.deploy.unpack import Unpack
 from lava_vmgroup.job.reference import FileReference
+from tests.integration.downloads import DATA, SHA256, download, job, kept, soon
 from tests.support.http_server import Site
-from tests.support.sshd import Server
-
-DATA = os.urandom(3_000_000)
-SHA256 = hashlib.sha256(DATA).hexdigest()
-
-
-def soon(token: CancelToken | None = None) -> Deadline:
-    return Deadline.after("the test", 60.0, token)
-
-
-@contextmanager
-def job(folder: Path, **config: Any) -> Iterator[JobFiles]:
-    """The files of one job; jobs in the same folder share a cache."""
-    settings = DispatcherConfig(lava_cachedir=folder / "cache", **config)
-    work = folder / f"work{len(list(folder.iterdir()))}"
-    work.mkdir()
-    with JobFiles(folder, settings, work) as files:
-        yield files
-
-
-def download(files: JobFiles, url: str, **digests: str) -> Path:
-    return files.fetch(FileReference.of({"url": url, **digests}), soon(), NodeLog())
-
-
-def kept(folder: Path) -> list[str]:
-    """The names of all files and unfinished downloads in the cache."""
-    areas = ("sha256", "unpacked", "parts", "scratch")
-    return sorted(path.name for area in areas for path in (folder / "cache" / area).glob("*"))
 
 
 def test_interrupted_download_goes_on_where_it_was(site: Site, tmp_path: Path) -> None:
@@ -257,58 +227,6 @@ def test_cookies_and_proxy_of_the_dispatcher_are_used(site: Site, tmp_path: Path
 
     assert (by_proxy, direct) == (b"by proxy", b"direct")
     assert site.asked("Cookie") == ["key=value", "key=value"]
-
-
-@pytest.fixture
-def _ssh_user(sshd: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An ``ssh`` whose user has a key that the server knows, and knows the server's."""
-    folder, address = tmp_path / "sshd", sshd.address
-    key = folder / "user_key"
-    sshd.accept_new_key(key)
-    ((kind, public),) = address.host_keys
-    (folder / "known_hosts").write_text(f"[{address.host}]:{address.port} {kind} {public}\n")
-    (folder / "config").write_text(
-        f"Host *\nIdentityFile {key}\nUserKnownHostsFile {folder}/known_hosts\n"
-        "StrictHostKeyChecking no\n"
-    )
-    program = tmp_path / "bin/ssh"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder}/config "$@"\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
-
-
-def scp_url(server: Server, path: str) -> str:
-    address = server.address
-    return f"scp://{address.username}@{address.host}:{address.port}{path}"
-
-
-@pytest.mark.usefixtures("_ssh_user")
-def test_file_is_copied_by_ssh(sshd: Server, tmp_path: Path) -> None:
-    source = tmp_path / "it's $HOME.img"
-    source.write_bytes(DATA)
-    url = scp_url(sshd, f"{tmp_path}/it's%20$HOME.img")
-
-    with job(tmp_path) as files:
-        assert download(files, url, sha256sum=SHA256).read_bytes() == DATA
-
-
-@pytest.mark.usefixtures("_ssh_user")
-def test_missing_file_on_a_server_is_the_jobs_fault(sshd: Server, tmp_path: Path) -> None:
-    with job(tmp_path) as files, pytest.raises(JobError, match=r"none\.img: .*No such file"):
-        download(files, scp_url(sshd, f"{tmp_path}/none.img"))
-    assert kept(tmp_path) == []
-
-
-@pytest.mark.usefixtures("_ssh_user")
-def test_unknown_server_is_refused_whatever_the_users_configuration_says(
-    sshd: Server, tmp_path: Path
-) -> None:
-    (tmp_path / "a.img").write_bytes(DATA)
-    (tmp_path / "sshd/known_hosts").write_text("")
-
-    with job(tmp_path) as files, pytest.raises(InfrastructureError, match="Host key verification"):
-        download(files, scp_url(sshd, f"{tmp_path}/a.img"))
 
 
 class Told(logging.Handler):

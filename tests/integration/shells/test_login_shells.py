@@ -1,26 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Each command gets its own verdict with every login shell of root."""
 
-import queue
 import shlex
 import shutil
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from lava_vmgroup.base.deadline import Deadline
-from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.connections.ssh import dial
-from lava_vmgroup.connections.stream import ByteStream
-from lava_vmgroup.console import events, shell
+from lava_vmgroup.console import events
 from lava_vmgroup.console.console import Console
-from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.shell import Shell
+from tests.integration.shells.on_consoles import console_on, soon
 from tests.support.scripted import PlayedShell
 from tests.support.sshd import Server
 from tests.support.terminals import LOGIN_SHELLS, on_terminal
@@ -41,23 +33,6 @@ VERDICTS = {
     'grep -q "!root" /etc/passwd': 1,
     "if then": 2,
 }
-
-
-def soon() -> Deadline:
-    return Deadline.after("the test", 60.0)
-
-
-@contextmanager
-def console_on(stream: ByteStream, folder: Path) -> Iterator[Console]:
-    with Console(stream, Recorder(folder / "console.log")) as console:
-        yield console
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds of silence become hundredths, as do the delays of the prompts."""
-    monkeypatch.setattr(events, "QUIET_S", 0.02)
-    monkeypatch.setattr(shell, "_STEP_S", 0.04)
 
 
 @pytest.fixture(params=LOGIN_SHELLS)
@@ -226,103 +201,6 @@ def test_history_keeps_nothing_of_a_job(
     assert not any(b"a-word-of-the-job" in path.read_bytes() for path in kept)
 
 
-def test_command_that_a_terminal_lost_is_typed_again_once(tmp_path: Path) -> None:
-    lossy = Lossy(ProcessStream(on_terminal("bash --norc -i")))
-    with console_on(lossy, tmp_path) as console:
-        shell = Shell.prepare(console, soon())
-        lossy.loses = b"echo"
-
-        assert shell.run(f"echo once >>{tmp_path}/said; false", soon()) == (1, "")
-
-    assert not lossy.loses
-    assert (tmp_path / "said").read_text() == "once\n"
-
-
-class Lossy:
-    """A `ByteStream` that drops the first line typed which holds certain bytes."""
-
-    def __init__(self, stream: ByteStream) -> None:
-        self.loses = b""
-        self._stream = stream
-
-    def read(self) -> bytes:
-        return self._stream.read()
-
-    def write(self, data: bytes, deadline: Deadline) -> None:
-        if self.loses and self.loses in data:
-            self.loses = b""
-            return
-        self._stream.write(data, deadline)
-
-    def close(self) -> None:
-        self._stream.close()
-
-
-LOGIN = """
-stty sane
-while :; do
-    printf '\\r\\nboard login: '; read name || exit
-    [ -z "$name" ] || { printf 'Password: '; read word || exit; }
-done
-"""
-BOOT_LOADER = """
-stty sane
-printf 'U-Boot 2023.01\\r\\n=> '
-while read command; do printf 'Unknown command\\r\\n=> '; done
-"""
-
-
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(
-    ("program", "found"),
-    [(LOGIN, "shows a login prompt"), (BOOT_LOADER, "shows the prompt of a boot loader")],
-)
-def test_what_is_no_shell_is_named(program: str, found: str, tmp_path: Path) -> None:
-    script = tmp_path / "program"
-    script.write_text(program)
-    with (
-        console_on(ProcessStream(on_terminal(f"sh {script}")), tmp_path) as console,
-        pytest.raises(InfrastructureError, match=f"the shell is gone: the console {found}"),
-    ):
-        Shell.prepare(console, soon())
-
-
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("echo", ["echo", "-echo"])
-def test_login_that_takes_what_is_typed_for_name_and_password_is_named(
-    echo: str, tmp_path: Path
-) -> None:
-    # So slow that the typed lines wait: from then on, two come at once.
-    slow = LOGIN.replace("stty sane", f"sleep 1; stty sane {echo}")
-    (tmp_path / "login").write_text(slow)
-    with (
-        console_on(ProcessStream(on_terminal(f"sh {tmp_path}/login")), tmp_path) as console,
-        pytest.raises(InfrastructureError, match="the console shows a login prompt"),
-    ):
-        Shell.prepare(console, soon())
-
-
-@pytest.mark.usefixtures("quick")
-def test_shell_that_ended_and_left_a_login_is_named(tmp_path: Path) -> None:
-    (tmp_path / "login").write_text(LOGIN)
-    program = f"sh -c 'bash --norc -i; exec sh {tmp_path}/login'"
-    with console_on(ProcessStream(on_terminal(program)), tmp_path) as console:
-        shell = Shell.prepare(console, soon())
-
-        with pytest.raises(InfrastructureError, match="shows a login prompt"):
-            shell.run("exit", soon())
-
-
-@pytest.mark.usefixtures("quick")
-def test_words_of_a_login_in_a_commands_output_are_no_login(tmp_path: Path) -> None:
-    with console_on(ProcessStream(on_terminal("bash --norc -i")), tmp_path) as console:
-        shell = Shell.prepare(console, soon())
-
-        status, output = shell.run("printf 'board login: '; sleep 0.3; echo nobody", soon())
-
-    assert (status, output) == (0, "board login: nobody")
-
-
 def _transcript(console: Console, typed: list[str]) -> str:
     for line in typed:
         console.send_line(line, soon())
@@ -352,44 +230,3 @@ def test_played_shell_answers_as_the_real_ones_do(program: str, tmp_path: Path) 
         console.expect([r"\.6\.\d+ \[rc=0\]# "], soon())
 
         assert _transcript(console, typed) == real
-
-
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(
-    "name", sorted(set(LOGIN_SHELLS) - {"fish"})
-)  # its editor keeps a bad line
-def test_quote_that_a_damaged_line_left_open_is_closed(name: str, tmp_path: Path) -> None:
-    with console_on(ProcessStream(on_terminal(LOGIN_SHELLS[name])), tmp_path) as console:
-        console.send_line("echo 'damaged", soon())
-
-        assert Shell.prepare(console, soon()).run("false", soon()) == (1, "")
-
-
-class Sluggish(ProcessStream):
-    """A program on a terminal that takes a while for each typed line, one after the other."""
-
-    def __init__(self, command: str, line_s: float) -> None:
-        super().__init__(command)
-        self._typed: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._line_s = line_s
-        self._passing = threading.Thread(target=self._pass_on)
-        self._passing.start()
-
-    def write(self, data: bytes, _deadline: Deadline) -> None:
-        self._typed.put(data)
-
-    def close(self) -> None:
-        self._typed.put(None)
-        self._passing.join()
-        super().close()
-
-    def _pass_on(self) -> None:
-        while (data := self._typed.get()) is not None:
-            time.sleep(self._line_s * data.count(b"\n"))
-            super().write(data, soon())
-
-
-@pytest.mark.usefixtures("quick")
-def test_system_that_answers_later_than_it_is_asked_again_is_waited_for(tmp_path: Path) -> None:
-    with console_on(Sluggish(on_terminal(LOGIN_SHELLS["dash"]), 0.1), tmp_path) as console:
-        assert Shell.prepare(console, soon()).run("false", soon()) == (1, "")

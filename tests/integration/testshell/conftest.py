@@ -30,7 +30,10 @@ from lava_vmgroup.testshell.events import Event, MultiNodeCall, Recorded, Settle
 from lava_vmgroup.testshell.records import enveloped, find_record
 from lava_vmgroup.testshell.replies import Reply, reply_sent, reply_settle
 from lava_vmgroup.testshell.signals import SignalParser
+from tests.integration.testshell.system import few_tools
 from tests.support.repositories import Repository
+
+__all__ = ["few_tools"]
 
 LIMIT_S = 60.0
 PACKAGES = {"bash": "bash", "dash": "dash", "busybox": "busybox-static"}

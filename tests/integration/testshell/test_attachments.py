@@ -13,7 +13,7 @@ import pytest
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testshell import events
 from lava_vmgroup.testshell.collected import Collected, read_results
-from tests.integration.testshell.test_runner import definition
+from tests.integration.testshell.definitions import definition
 
 if TYPE_CHECKING:
     from tests.integration.testshell.conftest import Node

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lava_vmgroup.testshell import events
-from tests.integration.testshell.test_runner import definition
+from tests.integration.testshell.definitions import definition
 
 if TYPE_CHECKING:
     from tests.integration.testshell.conftest import Node

@@ -90,3 +90,8 @@ def break_off(groups: Asked, request: dict[str, Any]) -> None:
     hold = groups.hold(request)
     if groups.withdraw(hold, 0):
         groups.note(groups.lose(hold.request))
+
+
+def exists(groups: Groups) -> bool:
+    """Return True if the group lives; without a size, no new one is made."""
+    return answer(groups, base("node_one", request="lava_send", messageID="any")) == ACK

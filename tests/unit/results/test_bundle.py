@@ -19,21 +19,14 @@ from lava_vmgroup.results.model import (
     ActionResult,
     JobResult,
     NodeResult,
-    NodeState,
     Outcome,
     TestCase,
     TestRun,
 )
 from lava_vmgroup.results.writers import bundle
-from tests.support.bundles import SCHEMA, VALIDATOR
+from tests.support.bundles import SCHEMA, VALIDATOR, bundle_of
 
 MOMENT = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
-
-
-def bundle_of(result: JobResult) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(bundle.render(result))
-    VALIDATOR.validate(document)
-    return document
 
 
 def with_run(result: JobResult, run: TestRun) -> JobResult:
@@ -126,39 +119,6 @@ def test_attributes_are_node_facts_by_v1_names_on_every_run(job_result: JobResul
     assert vm_lava["attributes"]["accelerator"] == "tcg"
 
 
-def test_run_lava_has_one_result_per_action_and_job_complete(job_result: JobResult) -> None:
-    results = bundle_of(job_result)["test_runs"][2]["test_results"]
-
-    assert [(case["test_case_id"], case["result"]) for case in results] == [
-        ("deploy_linaro_image", "pass"),
-        ("boot_linaro_image", "fail"),
-        ("job_complete", "fail"),
-    ]
-    assert results[1]["message"] == (
-        "Lava failed at action boot_linaro_image with error:no login prompt within 120 s"
-    )
-    assert results[1]["duration"] == "0d 120s 0us"
-    assert "no login prompt within 120 s" in results[2]["message"]
-
-
-@pytest.mark.parametrize(
-    ("state", "result"),
-    [
-        (NodeState.COMPLETE, "pass"),
-        (NodeState.INCOMPLETE, "fail"),
-        (NodeState.CANCELED, "fail"),
-    ],
-)
-def test_job_complete_passes_only_for_a_complete_node(
-    job_result: JobResult, vm: NodeResult, state: NodeState, result: str
-) -> None:
-    group = replace(job_result, nodes=(replace(vm, state=state, error=None),))
-
-    last = bundle_of(group)["test_runs"][-1]["test_results"][-1]
-
-    assert (last["test_case_id"], last["result"]) == ("job_complete", result)
-
-
 def test_measurement_is_a_string_even_for_round_numbers(job_result: JobResult) -> None:
     number: Any = 10  # a careless caller's
     case = TestCase(name="a", outcome=Outcome.PASS, measurement=number, recorded_at=MOMENT)
@@ -233,14 +193,6 @@ def test_run_says_how_many_records_are_missing(job_result: JobResult, smoke_run:
 
     assert run["attributes"]["missing_records"] == "3"
     assert all("missing_records" not in other["attributes"] for other in others)
-
-
-def test_runs_lava_have_uuids_of_their_own_that_stay(job_result: JobResult) -> None:
-    once = [run["analyzer_assigned_uuid"] for run in bundle_of(job_result)["test_runs"]]
-    again = [run["analyzer_assigned_uuid"] for run in bundle_of(job_result)["test_runs"]]
-
-    assert once == again
-    assert len(set(once)) == 3
 
 
 @given(text=st.text())
@@ -321,12 +273,6 @@ def test_set_reference_and_attachment_of_a_test_case(
     assert base64.b64decode(case["attachments"][0]["content"]) == b"\0\xff"
 
 
-def test_run_lava_has_the_jobs_tags(job_result: JobResult) -> None:
-    tags = [run.get("tags") for run in bundle_of(job_result)["test_runs"]]
-
-    assert tags == [None, ["nightly"], ["nightly"]]
-
-
 def test_facts_stand_above_what_the_job_calls_the_same(
     job_result: JobResult, vm: NodeResult
 ) -> None:
@@ -353,12 +299,3 @@ def test_write_names_the_file_it_cannot_write(job_result: JobResult, tmp_path: P
 
     with pytest.raises(InfrastructureError, match=r"bundle\.json"):
         bundle.write(job_result, tmp_path)
-
-
-def test_skipped_node_is_skipped_with_its_reason(job_result: JobResult, vm: NodeResult) -> None:
-    skipped = replace(vm, state=NodeState.SKIPPED, skipped="no room", error=None)
-
-    document = bundle_of(replace(job_result, nodes=(skipped,)))
-
-    complete = document["test_runs"][-1]["test_results"][-1]
-    assert (complete["result"], complete["message"]) == ("skip", "no room")

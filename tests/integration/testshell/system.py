@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""Systems with few programs, and programs that stand in for a system's own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.testshell.conftest import Node
+
+
+@pytest.fixture
+def few_tools(node: Node) -> Path:
+    """A PATH with next to nothing on it, to be filled with a system's own programs."""
+    node.unpack()
+    tools = node.root / "few-tools"
+    tools.mkdir()
+    busybox = shutil.which("busybox")
+    assert busybox is not None
+    for name in ("sed", "tr", "rm", "cat", "dirname"):
+        (tools / name).symlink_to(busybox)
+    node.environment["PATH"] = str(tools)
+    return tools
+
+
+def program(tools: Path, name: str, *cases: tuple[str, str]) -> None:
+    """A program of the system that prints a text for some arguments, and fails for others."""
+    branches = "".join(f"'{arguments}') cat <<'END'\n{text}END\n;;\n" for arguments, text in cases)
+    (tools / name).write_text(f'#!/bin/sh\ncase "$*" in\n{branches}*) exit 1 ;;\nesac\n')
+    (tools / name).chmod(0o755)

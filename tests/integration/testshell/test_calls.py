@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""Calls to the coordinator are answered on the console, whoever asks and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lava_vmgroup.testshell import events, replies
+from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
+from tests.integration.testshell.definitions import definition
+
+if TYPE_CHECKING:
+    from tests.integration.testshell.conftest import Node
+
+
+def coordinator(event: events.Event) -> replies.Reply | None:
+    """Answer every call the way a coordinator with two VMs might."""
+    if not isinstance(event, MultiNodeCall):
+        return None
+    match event.api:
+        case MultiNodeApi.SYNC:
+            return replies.reply_sync(event.message_id != "refused")
+        case MultiNodeApi.WAIT:
+            return replies.reply_wait({"vm2": {"port": "80", "path": "/a=b"}})
+        case MultiNodeApi.WAIT_ALL:
+            return replies.reply_wait_all({"vm1": {"id": event.message_id}, "vm2": {}})
+        case MultiNodeApi.SEND:
+            return None
+
+
+def test_calls_are_answered_on_the_console_in_every_test(node: Node) -> None:
+    steps = (
+        "lava-send ready ip=10.0.0.1 port=80",
+        "lava-wait ready",
+        f"cat {node.cache}",
+        "lava-wait-all done client",
+        f"cat {node.cache}",
+        "lava-sync end",
+        "lava-test-case synced --shell lava-sync inner",
+    )
+    node.unpack(definition("first", *steps), definition("second", *steps))
+
+    finished = node.run_tests(coordinator)
+
+    calls = [event for event in finished.events if isinstance(event, MultiNodeCall)]
+    assert calls == 2 * [
+        MultiNodeCall(
+            api=MultiNodeApi.SEND, message_id="ready", arguments=("ip=10.0.0.1", "port=80")
+        ),
+        MultiNodeCall(api=MultiNodeApi.WAIT, message_id="ready"),
+        MultiNodeCall(api=MultiNodeApi.WAIT_ALL, message_id="done", arguments=("client",)),
+        MultiNodeCall(api=MultiNodeApi.SYNC, message_id="end"),
+        MultiNodeCall(api=MultiNodeApi.SYNC, message_id="inner"),
+    ]
+    assert finished.lines.count("vm2:port=80") == 2
+    assert finished.lines.count("vm2:path=/a=b") == 2
+    assert finished.lines.count("vm1:id=done") == 2
+    assert [
+        event.return_code for event in finished.events if isinstance(event, events.TestExited)
+    ] == [0, 0]
+
+
+def test_calls_at_the_same_time_are_all_answered(node: Node) -> None:
+    node.unpack(
+        definition(
+            "smoke",
+            "for number in $(seq 20); do lava-send message$number & done; wait",
+            "lava-wait one & lava-wait-all two & lava-sync three && lava-send four; wait",
+            "lava-test-case done --result pass",
+        )
+    )
+
+    finished = node.run_tests(coordinator)
+
+    calls = [event for event in finished.events if isinstance(event, MultiNodeCall)]
+    assert len({call.message_id for call in calls}) == 24
+    assert any(isinstance(event, events.TestCaseSignal) for event in finished.events)
+
+
+def test_a_refused_call_ends_the_test(node: Node) -> None:
+    node.unpack(definition("smoke", "lava-sync refused", "echo after"))
+
+    finished = node.run_tests(coordinator)
+
+    assert events.TestExited(directory="0_uuid-0", return_code=1) in finished.events
+    assert "after" not in finished.lines
