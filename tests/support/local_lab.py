@@ -86,10 +86,19 @@ def local_lab(folder: Path, sshd: Server, **device: int) -> Iterator[Lab]:
 
     `device` is more of its configuration; its ``ssh_port`` may be one that leads to `sshd`.
     """
+    config = configure(folder, sshd, "rack", **device)
+    # No network is made on this machine.
+    (config / "device-types/kvm-aarch64.conf").write_text("qemu_networks =\n")
+    with ending(Lab(folder=folder, config=config)) as made:
+        yield made
+
+
+def configure(folder: Path, sshd: Server, kind: str, **device: int) -> Path:
+    """Write the configuration of a lab whose only host, ``rack01`` of type `kind`, is `sshd`'s."""
     sshd.accept_new_key(folder / "id")
-    ((kind, key),) = sshd.address.host_keys
+    ((host_kind, key),) = sshd.address.host_keys
     port = device.get("ssh_port", sshd.address.port)
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_kind} {key}\n")
     config = folder / "config"
     for name in ("devices", "device-types"):
         (config / name).mkdir(parents=True)
@@ -105,9 +114,6 @@ def local_lab(folder: Path, sshd: Server, **device: int) -> Iterator[Lab]:
         **device,
     }
     text = "".join(f"{name} = {value}\n" for name, value in rack.items())
-    (config / "device-types/rack.conf").write_text(text)
-    (config / "devices/rack01.conf").write_text("device_type = rack\n")
-    # No network is made on this machine.
-    (config / "device-types/kvm-aarch64.conf").write_text("qemu_networks =\n")
-    with ending(Lab(folder=folder, config=config)) as made:
-        yield made
+    (config / f"device-types/{kind}.conf").write_text(text)
+    (config / "devices/rack01.conf").write_text(f"device_type = {kind}\n")
+    return config

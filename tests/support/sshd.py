@@ -7,8 +7,8 @@ import shlex
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -31,6 +31,8 @@ class Server:
     home: Path
     """The user's home in its sessions, with the keys that it accepts."""
     processes: list[subprocess.Popen[bytes]]
+    within: Sequence[str] = ()
+    """The words of a command that runs another one, on the host that is to be served."""
     _file_limit: list[int] = field(default_factory=lambda: [resource.RLIM_INFINITY])
 
     def limit_files(self, size: int) -> None:
@@ -51,7 +53,7 @@ class Server:
         limit = self._file_limit[0]
         # SIGXFSZ stays ignored, as Python does it: who writes too much hears of it.
         process = subprocess.Popen(
-            [SSHD, "-i", "-e", "-f", str(config)],
+            [*self.within, SSHD, "-i", "-e", "-f", str(config)],
             stdin=connection.fileno(),
             stdout=connection.fileno(),
             stderr=subprocess.DEVNULL,
@@ -108,10 +110,17 @@ def users_key() -> JobKey:
 
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Server]:
+    """A server on this machine."""
+    with ssh_server(tmp_path) as server:
+        yield server
+
+
+@contextmanager
+def ssh_server(parent: Path, within: Sequence[str] = ()) -> Iterator[Server]:
     """Starts an ``sshd -i`` per connection, so that the listening port is ours from the start."""
     assert Path(SSHD).exists(), "install the package openssh-server"
     Path("/run/sshd").mkdir(exist_ok=True)
-    folder = tmp_path / "sshd"
+    folder = parent / "sshd"
     home = folder / "home"
     (home / ".ssh").mkdir(parents=True)
     host_key = folder / "host_key"
@@ -136,6 +145,7 @@ def sshd(tmp_path: Path) -> Iterator[Server]:
             key=key,
             home=home,
             processes=[],
+            within=within,
         )
         thread = threading.Thread(target=_serve, args=(listener, config, server), daemon=True)
         thread.start()

@@ -20,8 +20,8 @@ from lava_vmgroup.cli.dispatch import main
 from lava_vmgroup.config.coordinator import CoordinatorConfig
 from lava_vmgroup.job.problems import problems
 from lava_vmgroup.job.schema import VM_TYPES
-from tests.e2e.test_git_repository import make_repository
 from tests.integration.faults.matrix import as_rst
+from tests.integration.test_git_repository import make_repository
 from tests.unit.results.test_writers import FILES
 
 ROOT = Path(__file__).parents[2]

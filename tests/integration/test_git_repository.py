@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from tests.support.lab import IMAGES, ROOT, Lab
+from tests.support.examples import without_deployment
+from tests.support.lab import ROOT
+from tests.support.twin import TwinLab
 
 EXAMPLE = ROOT / "examples/git-repository"
 IDENTITY = ["-c", "user.name=test", "-c", "user.email=test@lab", "-c", "commit.gpgsign=no"]
@@ -30,20 +32,15 @@ def make_repository(folder: Path) -> str:
     return head.stdout.strip()
 
 
-def make_job(folder: Path) -> Path:
-    """The example's job, with the images where they are."""
-    text = (EXAMPLE / "job.json").read_text().replace("../emulated-board/images", str(IMAGES))
-    path = folder / "job.json"
-    path.write_text(text)
-    return path
-
-
-def test_files_come_back_from_host_and_vm(lab: Lab) -> None:
-    commit = make_repository(lab.folder / "tests")
+def test_files_come_back_from_host_and_vm(twin_lab: TwinLab) -> None:
+    lab = twin_lab
+    job = without_deployment(EXAMPLE / "job.json", lab.folder)
+    shutil.rmtree(job.parent / "tests")
+    commit = make_repository(job.parent / "tests")
     # Results come back without a network, so the VM has none.
-    (lab.board / "config/device-types/kvm-aarch64.conf").write_text("qemu_networks =\n")
+    (lab.config / "device-types/kvm-aarch64.conf").write_text("qemu_networks =\n")
 
-    ended = lab.run(make_job(lab.folder))
+    ended = lab.run(job)
 
     assert ended.status == 0, ended.stderr
     nodes = {node["role"]: node for node in ended.results["nodes"]}

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Examples that need a host and guests, be they emulated."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.examples import nodes_of, run_example, without_deployment
+from tests.support.lab import IMAGES, ROOT, Ended, coordinator
+from tests.support.twin import TwinLab
+
+
+@pytest.mark.parametrize("example", ["host-starts-vms", "kernel-and-ramdisk"])
+def test_example_passes(twin_lab: TwinLab, example: str) -> None:
+    run_example(twin_lab, example)
+
+
+def test_two_roles_share_one_upload(twin_lab: TwinLab) -> None:
+    ended = run_example(twin_lab, "two-roles")
+
+    workers, (server,) = nodes_of(ended, "worker"), nodes_of(ended, "server")
+    assert len(workers) == 2
+    size = (IMAGES / "vm-arm64.img").stat().st_size
+    (disk,) = (upload for upload in ended.results["uploads"] if upload["size"] == size)
+    assert sorted(disk["used_by"]) == sorted(node["name"] for node in [server, *workers])
+    assert 0 < disk["bytes_sent"] < size  # once, and without the image's holes
+    check_sub_jobs(twin_lab, ended)
+
+
+def check_sub_jobs(lab: TwinLab, whole: Ended) -> None:
+    """The same job with a dispatcher for each node has the same results, at the first node."""
+    job = without_deployment(ROOT / "examples/two-roles/job.json", lab.folder / "again")
+    with coordinator(lab.folder) as port:
+        started = lab.start_sub_jobs(job, port)
+        ended = {
+            number: lab.finish(process, f"results-{number}") for number, process in started.items()
+        }
+
+    assert {number: one.status for number, one in ended.items()} == dict.fromkeys("0123", 0), [
+        one.stderr for one in ended.values()
+    ]
+    first, *others = (ended[number] for number in "0123")
+    assert outcomes(first) == outcomes(whole)
+    assert sorted(outcome for one in others for outcome in outcomes(one)) == [
+        outcome for outcome in outcomes(whole) if outcome[0] != "host"
+    ]
+    assert runs_in(first) == runs_in(whole)
+    text = (ended["1"].output / "output.txt").read_text(errors="replace")
+    assert text.startswith("<LAVA_DISPATCHER>")
+    assert "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=heard-two-workers RESULT=pass " in text
+    assert lab.traces() == []
+
+
+def outcomes(ended: Ended) -> list[tuple[str, str, list[tuple[str, str, str]]]]:
+    """Return each node's role and state with the verdicts of its tests."""
+    return sorted(
+        (
+            node["role"],
+            node["state"],
+            [
+                (run["name"], case["name"], case["result"])
+                for run in node["runs"]
+                for case in run["cases"]
+            ],
+        )
+        for node in ended.results["nodes"]
+    )
+
+
+def runs_in(ended: Ended) -> list[tuple[str, str]]:
+    """The test runs of the bundle, each with its node's role."""
+    runs: list[dict[str, Any]] = json.loads((ended.output / "bundle.json").read_text())["test_runs"]
+    return [(run["attributes"]["role"], run["test_id"]) for run in runs]
