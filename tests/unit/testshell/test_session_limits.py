@@ -146,8 +146,8 @@ def test_a_flood_does_not_hold_a_cancel_up_and_hides_no_record_beside_it(
     stream = PlayedShell([["".join(f"{line}\r\n" for line in lines).encode(), *flood]])
 
     def cancel(*_: object) -> None:
-        (pump,) = (thread for thread in threading.enumerate() if thread.name == "console")
-        pump.join()
+        for pump in (thread for thread in threading.enumerate() if thread.name == "console"):
+            pump.join()
         console.post(FedLine(record(3, case.format("beside"))))
         token.cancel(PeerFailed("the host died"))
 
