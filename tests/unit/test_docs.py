@@ -160,7 +160,11 @@ def test_every_weakness_of_lava_v1_is_answered_with_what_shows_it() -> None:
 
 
 def test_every_example_is_documented_and_run() -> None:
-    modules = [path.read_text(encoding="utf-8") for path in (ROOT / "tests/e2e").glob("test_*.py")]
+    modules = [
+        path.read_text(encoding="utf-8")
+        for folder in ("e2e", "integration")
+        for path in (ROOT / "tests" / folder).glob("test_*.py")
+    ]
 
     assert EXAMPLES
     for name in EXAMPLES:
