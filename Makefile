@@ -15,7 +15,7 @@ BOARD_PY := examples/emulated-board/board.py
 DEMO_PACKAGES := ca-certificates debian-archive-keyring e2fsprogs fdisk kmod mtools python3-venv \
 	qemu-system-arm qemu-utils u-boot-qemu zstd
 TEST_PACKAGES := $(DEMO_PACKAGES) android-sdk-libsparse-utils btrfs-progs busybox bzip2 dosfstools \
-	dropbear-bin erofs-utils f2fs-tools faketime file fish genisoimage git iproute2 ksh93u+m \
+	dropbear-bin erofs-utils f2fs-tools faketime file fish genisoimage git iproute2 iputils-ping ksh93u+m \
 	lava-coordinator libnss-wrapper lz4 mksh openssh-client openssh-server shellcheck squashfs-tools tcsh \
 	xfsprogs xz-utils yash zsh
 

@@ -5,7 +5,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from tests.e2e.test_vm_group import group
-from tests.support.lab import Lab
+from tests.support.lab import IMAGES, Lab
 
 VM_CRASHES = """\
 metadata: {format: Lava-Test-Shell Test Definition 1.0, name: vm-crashes, description: panics}
@@ -69,7 +69,8 @@ def verdicts(node: dict[str, Any]) -> dict[str, str]:
 
 
 def test_panics_end_their_nodes_and_are_told_with_their_test_cases(lab: Lab) -> None:
-    job = group({"role": "guest"})
+    image = str(IMAGES / "vm-armhf.img")
+    job = group({"role": "guest", "device_type": "kvm-aarch32", "image": image})
     job["actions"][1:] = [shell("host.yaml", "host"), shell("testdef.yaml", "guest")]
     (lab.folder / "host.yaml").write_text(HOST_CRASHES)
 
@@ -86,6 +87,7 @@ def test_panics_end_their_nodes_and_are_told_with_their_test_cases(lab: Lab) -> 
         (case,) = junit.iterfind(f".//testcase[@name='{name}']")
         assert PANIC in str(case.findtext("failure"))
         assert message in " ".join(ended.stdout.split())
+    assert ended.results["nodes"][1]["attributes"]["accelerator"] == "kvm"
     events = [one for one in ended.events if one["kind"] in ("console", "error")]
     assert [one["kind"] for one in events] == ["console", "error"] * 2
 

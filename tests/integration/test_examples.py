@@ -2,6 +2,7 @@
 """Examples that need a host and guests, be they emulated."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -72,3 +73,19 @@ def runs_in(ended: Ended) -> list[tuple[str, str]]:
     """The test runs of the bundle, each with its node's role."""
     runs: list[dict[str, Any]] = json.loads((ended.output / "bundle.json").read_text())["test_runs"]
     return [(run["attributes"]["role"], run["test_id"]) for run in runs]
+
+
+def test_measured_throughput_between_vms_of_three_kinds(twin_lab: TwinLab) -> None:
+    ended = run_example(twin_lab, "client-server")
+
+    kinds = {node["device_type"] for node in ended.results["nodes"] if not node["is_host"]}
+    assert kinds == {"kvm-arm", "kvm-aarch64", "kvm-aarch32"}
+    (client,) = nodes_of(ended, "client")
+    cases = {case["name"]: case for run in client["runs"] for case in run["cases"]}
+    assert cases["received"]["measurement"] == str(2 << 20)
+    assert cases["throughput"]["units"] == "MiB/s"
+    assert re.fullmatch(r"\d+\.\d\d", cases["throughput"]["measurement"])
+    assert (
+        f'"measurement": "{cases["throughput"]["measurement"]}"'
+        in (ended.output / "bundle.json").read_text()
+    )
