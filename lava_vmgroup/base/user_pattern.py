@@ -29,6 +29,8 @@ _FLAGS = re.compile(r"(?<!\\)\(\?[aimsux]+\)")
 
 _NAME_GROUP, _RESULT_GROUP = "test_case_id", "result"
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
 _TOKEN = re.compile(
     r"""
     (?P<atom> \\. | \[\^?\]?(?:\\.|[^\]\\])*\] )
@@ -117,7 +119,7 @@ def pattern_problem(text: str, *, without_result: bool = False) -> str | None:
     The pattern must have the groups ``test_case_id`` and ``result``.  With `without_result` it may
     lack the second: then it finds measurements without a verdict.
     """
-    problem = expression_problem(text)
+    problem = expression_problem(text) or _no_line(text)
     if problem is not None:
         return problem
     groups = _compiled(text, 0).groupindex
@@ -125,6 +127,18 @@ def pattern_problem(text: str, *, without_result: bool = False) -> str | None:
     missing = [name for name in required if name not in groups]
     if missing:
         return "expected the groups " + " and ".join(f"(?P<{name}>…)" for name in missing)
+    return None
+
+
+def _no_line(text: str) -> str | None:
+    """Return the reason why this valid regular expression fits no line of any output, or None."""
+    if found := _CONTROL.search(text):
+        return (
+            f"has the control character {found[0]!r}, which no line holds; within double quotes "
+            "YAML makes it of a backslash and a letter: use single quotes"
+        )
+    if "\n" in text.rstrip("\n") and not _compiled(text, 0).flags & re.VERBOSE:
+        return "has several lines, and is tried on one line after the other; write it as one line"
     return None
 
 

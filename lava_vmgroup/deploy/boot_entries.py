@@ -150,7 +150,8 @@ def boot_loader_specification(
     entries.sort(key=lambda one: _is_exhausted(one[0]))
     in_order = [entry for _, _, entry in entries]
     pattern = default.removesuffix(".conf")
-    chosen = [one.name for one in in_order if fnmatch.fnmatch(one.name, pattern)]
+    # systemd-boot compares without regard to case.
+    chosen = [one.name for one in in_order if fnmatch.fnmatch(one.name.lower(), pattern.lower())]
     if not chosen and pattern.isdecimal():
         chosen = [one.name for one in in_order[int(pattern) :]]
     return Menu(in_order, chosen[0] if chosen else pattern or None)

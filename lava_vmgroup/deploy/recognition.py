@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.deploy.kernels import identify, is_ramdisk
-from lava_vmgroup.deploy.layers import is_skippable, shows
+from lava_vmgroup.deploy.layers import Layer, is_skippable, shows
 
 SECTOR = 512
 _HEAD = 0x10048
@@ -21,6 +21,8 @@ _SHOWN = 60
 
 _CONVERT = "convert it: qemu-img convert -O qcow2 {name} disk.qcow2"
 _UNPACK = "unpack it, and give the image inside"
+
+_ANDROID = b"ANDROID!"
 
 _FOREIGN = (
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it: 7z x {name}"),
@@ -59,7 +61,7 @@ _FOREIGN = (
     (0, b"\xff\xd8\xff", "a picture (JPEG)", "give a disk image"),
     (0, b"GIF8", "a picture (GIF)", "give a disk image"),
     (0, b"SQLite format 3\0", "a database of SQLite", "give a disk image"),
-    (0, b"ANDROID!", "an Android boot image", "take the kernel out of it: unpack_bootimg"),
+    (0, _ANDROID, "an Android boot image", "take the kernel out of it: unpack_bootimg"),
     (0, b"VNDRBOOT", "an Android boot image", "take the ramdisk out of it: unpack_bootimg"),
     (0, b"CrAU", "an Android update", "take the image out of it: payload-dumper-go"),
     (0, b"AVB0", "verified-boot metadata of Android", "give a disk image"),
@@ -173,12 +175,12 @@ def check_is_disk(path: Path, name: str, suffixes: frozenset[str]) -> str | None
 
 
 def check_is_no_page(path: Path, name: str) -> None:
-    """Raise `JobError` if the file at `path`, called `name`, is empty, a text or a ramdisk.
+    """Raise `JobError` if the file at `path`, called `name`, is surely no kernel or device tree.
 
-    Servers send web pages, texts or nothing in the place of a kernel or a device tree.
+    Servers send web pages, texts or nothing in their place, and jobs give a ramdisk or a disk.
     """
     with path.open("rb") as stream:
-        head = stream.read(SECTOR)
+        head = stream.read(_HEAD)
     if not head:
         raise JobError(f"{name} is empty", hint="was it downloaded whole?")
     if is_ramdisk(head):
@@ -186,6 +188,19 @@ def check_is_no_page(path: Path, name: str) -> None:
     if (known := _page(head)) is not None:
         kind, remedy = known
         raise JobError(f"{name} is {kind}", hint=remedy)
+    if identify(head) is None and (other := _of_no_kernel(head)) is not None:
+        raise JobError(f"{name} is {other}, no kernel", hint="were two files given for each other?")
+
+
+def _of_no_kernel(head: bytes) -> str | None:
+    """Return the kind of a file in no format of kernels; None if it may be a kernel all the same.
+
+    U-Boot boots the boot images of Android.
+    """
+    for position, magic, kind, _ in _FOREIGN:
+        if shows(head, position, magic) and magic != _ANDROID:
+            return kind
+    return "a disk image" if _is_marked(head) or shows(head, *Layer.QCOW2.value) else None
 
 
 def _page(head: bytes) -> tuple[str, str] | None:

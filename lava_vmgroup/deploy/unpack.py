@@ -35,6 +35,9 @@ from lava_vmgroup.deploy.layers import (
 
 _BUFFER = 1 << 20
 _MAX_LAYERS = 4
+_IMAGE_SUFFIXES = (".img", ".raw", ".wic")
+"""The endings of the names of disk images, by which one is found among other files."""
+
 Tell = Callable[[int, int], None]
 """A function that is called with bytes done and bytes in all."""
 
@@ -177,13 +180,13 @@ def _unpack_stream(path: Path, target: Path, unpacking: Unpacking) -> None:
 
 
 def _unpack_tar(stream: IO[bytes], name: str, target: Path, tell: Callable[[], None]) -> None:
-    """Take the single file, or the single ``*.img``, out of an archive that is read once."""
+    """Take the single file, or the single image by its name, out of an archive read once."""
     files: list[str] = []
     with tars.opened(stream, "r|") as archive:
         for member in tars.members(archive):
             if not is_inside(member.name):
                 raise JobError(f"{name} has a member outside its own folder: {member.name!r}")
-            if not member.isreg():
+            if not member.isreg() or _is_of_macos(member.name):
                 continue
             files.append(member.name)
             if len(files) == 1 or _images(files) == [member.name]:
@@ -196,9 +199,13 @@ def _unpack_tar(stream: IO[bytes], name: str, target: Path, tell: Callable[[], N
 
 
 def _unpack_zip(path: Path, name: str, target: Path, tell: Tell) -> None:
-    """Take the single file, or the single ``*.img``, out of an archive."""
+    """Take the single file, or the single image by its name, out of an archive."""
     with _zip_damage_reported(), zipfile.ZipFile(path) as archive:
-        members = [info for info in archive.infolist() if not info.is_dir()]
+        members = [
+            info
+            for info in archive.infolist()
+            if not info.is_dir() and not _is_of_macos(info.filename)
+        ]
         names = [info.filename for info in members]
         images = [info for info in members if info.filename in _images(names)]
         chosen = members if len(members) == 1 else images
@@ -227,7 +234,7 @@ def _zip_damage_reported() -> Iterator[None]:
 def _no_single_image(name: str, files: Sequence[str]) -> JobError:
     return JobError(
         f"{name} holds no single disk image, but {', '.join(files[:5]) or 'nothing'}",
-        hint="pack one file, or one that is called *.img",
+        hint=f"pack one file, or one that is called *{', *'.join(_IMAGE_SUFFIXES)}",
     )
 
 
@@ -237,7 +244,13 @@ def is_inside(name: str) -> bool:
 
 
 def _images(names: list[str]) -> list[str]:
-    return [name for name in names if name.endswith(".img")]
+    return [name for name in names if name.lower().endswith(_IMAGE_SUFFIXES)]
+
+
+def _is_of_macos(name: str) -> bool:
+    """Return whether a member is what macOS packs beside each file: its attributes."""
+    *folders, last = name.split("/")
+    return last.startswith("._") or last == ".DS_Store" or "__MACOSX" in folders
 
 
 def _convert(path: Path, name: str, target: Path, deadline: Deadline) -> None:

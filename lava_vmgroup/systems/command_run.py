@@ -190,7 +190,7 @@ def _rules(parameters: Mapping[str, Any]) -> TestDefinition:
         format="",
         description="",
         parse=ParseRules(
-            pattern=UserPattern(parser or _DEFAULT_PATTERN),
+            pattern=UserPattern((parser or _DEFAULT_PATTERN).rstrip("\n")),
             fixups=fixups if parser else DEFAULT_FIXUPS,
         ),
     )

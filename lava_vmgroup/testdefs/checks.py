@@ -8,7 +8,7 @@ from typing import Any
 
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.base.user_pattern import pattern_problem
-from lava_vmgroup.testdefs.quoting import leaves_quote_open
+from lava_vmgroup.testdefs.quoting import bare, leaves_quote_open, needs_another_command
 from lava_vmgroup.testdefs.source import parameter_problems, parse_source, path_problem
 
 
@@ -60,6 +60,20 @@ def _steps_problems(name: str, steps: Any) -> Iterator[str]:
                 f"{where}: it leaves a quote open, by which the shell takes the next step for a "
                 "part of it; write both as one step, or escape the quote"
             )
+    yield from _end_problems(name, steps)
+
+
+def _end_problems(name: str, steps: Any) -> Iterator[str]:
+    """Yield a problem if the last step that is no comment ends in the midst of a command."""
+    for index, step in reversed(list(enumerate(steps if isinstance(steps, list) else ()))):
+        if not isinstance(step, str) or not bare(step).strip():
+            continue
+        if operator := needs_another_command(step):
+            yield (
+                f"{name}.steps[{index}]: it ends with {operator}, and no command follows; remove "
+                f"the {operator}, or add the command"
+            )
+        return
 
 
 def _source_problems(content: Mapping[str, Any]) -> Iterator[str]:

@@ -212,7 +212,7 @@ def _definition(content: Mapping[str, Any]) -> TestDefinition:
 
 def _rules(parse: Mapping[str, Any]) -> ParseRules:
     return ParseRules(
-        pattern=UserPattern(parse.get("pattern", DEFAULT_PATTERN), re.MULTILINE),
+        pattern=UserPattern(parse.get("pattern", DEFAULT_PATTERN).rstrip("\n"), re.MULTILINE),
         fixups=parse.get("fixupdict", DEFAULT_FIXUPS),
     )
 

@@ -16,7 +16,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -140,7 +140,7 @@ class Repositories:
         _succeeded(ended, f"cannot clone {shown(url)}")
         inside = ["git", "-C", str(target)]
         if revision:
-            ended = self._git([*inside, "checkout", "--quiet", "--detach", revision, "--"])
+            ended = self._check_out(inside, revision)
             _succeeded(ended, f"cannot check out {revision!r} of {shown(url)}")
         if recursive:
             words = ["submodule", "--quiet", "update", "--init", "--recursive"]
@@ -150,6 +150,15 @@ class Repositories:
         ended = self._git([*inside, "rev-parse", "HEAD"])
         _succeeded(ended, f"{shown(url)} has no commit")
         return ended.stdout.decode().strip()
+
+    def _check_out(self, inside: Sequence[str], revision: str) -> Ended:
+        """Check out a commit, a tag, or a branch, of which a clone has only the remote's."""
+        words = [*inside, "checkout", "--quiet", "--detach"]
+        ended = self._git([*words, revision, "--"])
+        if ended.returncode != 0:
+            of_remote = self._git([*words, f"origin/{revision}", "--"])
+            return of_remote if of_remote.returncode == 0 else ended
+        return ended
 
     def branch_bzr(self, url: str, target: Path, *, revision: str = "") -> str:
         """Branch into `target` with bzr or its successor brz; return the revision's number.

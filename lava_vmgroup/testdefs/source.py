@@ -156,11 +156,29 @@ def _parameter_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+_OF_BASH = frozenset(
+    {
+        "BASHOPTS",
+        "BASHPID",
+        "BASH_VERSINFO",
+        "EUID",
+        "FUNCNAME",
+        "GROUPS",
+        "PPID",
+        "SHELLOPTS",
+        "UID",
+    }
+)
+"""Variables that bash lets nobody set; some of them it leaves as they are without a word."""
+
+
 def parameter_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
     """Yield a problem for each parameter that cannot be a shell variable; its name is the place."""
     for name, value in parameters.items():
         if not PARAMETER_NAME.fullmatch(name):
             yield f"{name}: expected a shell variable's name: letters, digits and _"
+        if name in _OF_BASH:
+            yield f"{name}: bash keeps this variable for itself; use another name"
         if isinstance(value, str) and "\0" in value:
             yield f"{name}: expected text without NUL, which no shell variable can hold"
 

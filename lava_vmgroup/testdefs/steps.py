@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lava_vmgroup.testdefs.definition import TestDefinition
-from lava_vmgroup.testdefs.quoting import quotes
+from lava_vmgroup.testdefs.quoting import bare, quotes
 
 _OPENEMBEDDED = "oe | openembedded* | poky* | nodistro*"
 
@@ -24,6 +24,11 @@ _LEAVING = re.compile(
     re.VERBOSE,
 )
 """An ``exit`` or ``exec`` at the end of a step: only ``fi``, ``}`` or a comment may follow."""
+
+_COMMAND_FOR_HELPER = re.compile(r"--(?:shell|cmd)(?=[\s=])(?:[^\n;&|]|(?<=[<>])&|&(?=>))*")
+"""The words after ``--shell`` or ``--cmd``, up to the end of the helper's command."""
+
+_SETS_ARGUMENTS = re.compile(r"[\w-]\s*\(\)|\bfunction\s+\w|\bset\s+--?(?=\s)")
 
 
 class SkipInstall(enum.Enum):
@@ -157,13 +162,20 @@ def _words(entries: tuple[str, ...]) -> str:
 def _step(step: str) -> str:
     """Escape ``$1`` in commands for helpers, as LAVA does: the script's own arguments are empty.
 
-    Within single quotes the shell expands nothing, and a backslash would get into the command.
+    Within single quotes the shell expands nothing, and a backslash would get into the command.  A
+    step that sets arguments or has functions means its own.
     """
-    if not ("--shell" in step or "--cmd" in step):
+    outside = bare(step)
+    if _SETS_ARGUMENTS.search(outside):
         return step
+    commands = [range(*found.span()) for found in _COMMAND_FOR_HELPER.finditer(outside)]
     around = list(quotes(step))
     return re.sub(
         r"(?<!\\)\$(?=\d)",
-        lambda found: "$" if around[found.start()] == "'" else r"\$",
+        lambda found: (
+            r"\$"
+            if around[found.start()] != "'" and any(found.start() in one for one in commands)
+            else "$"
+        ),
         step,
     )

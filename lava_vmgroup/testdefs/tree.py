@@ -30,6 +30,7 @@ MAX_BYTES = 256 << 20
 """Bytes of the files of one repository or archive."""
 
 _MAX_ENTRIES = 100_000
+_MAX_LINKS = 40
 _HEADERS = 1024
 """Bytes of an archive for each file beside its content."""
 
@@ -152,12 +153,32 @@ def _uncompressed(data: bytes) -> bytes:
 
 
 def file_in(tree: Tree, path: str) -> bytes:
-    """Return the content of a file of the tree; raise `JobError` if there is no such file."""
+    """Return the content of a file of the tree, to which a link in the tree may lead.
+
+    Raises `JobError` if there is no such file.
+    """
+    entries = {entry.path: entry for entry in tree if not isinstance(entry, Folder)}
     wanted = posixpath.normpath(path)
-    for entry in tree:
-        if entry.path == wanted and entry.link is None:
+    for _ in range(_MAX_LINKS):
+        if (entry := entries.get(wanted)) is not None and entry.link is None:
             return entry.content
+        followed = _followed(entries, wanted)
+        if followed is None:
+            break
+        wanted = followed
     raise JobError(f"there is no file {path}")
+
+
+def _followed(entries: Mapping[str, TreeEntry], path: str) -> str | None:
+    """Return the path with the first link in it replaced by where it leads; None without a link."""
+    parts = path.split("/")
+    for count in range(1, len(parts) + 1):
+        entry = entries.get("/".join(parts[:count]))
+        if entry is not None and entry.link is not None:
+            return posixpath.normpath(
+                posixpath.join(*parts[: count - 1], entry.link, *parts[count:])
+            )
+    return None
 
 
 def _limited(entries: Iterable[TreeEntry], what: str) -> Tree:

@@ -202,4 +202,4 @@ def _with_attachments(cases: list[TestCase], left: LeftBehind) -> list[TestCase]
 
 def folder_name(name: str) -> str:
     """Return a test case's name in the form in which its folder on the node keeps it."""
-    return posixpath.normpath(one_line(name))
+    return posixpath.normpath(f"./{one_line(name)}")

@@ -30,12 +30,16 @@ from lava_vmgroup.testshell.patterns import parse_line
 from lava_vmgroup.testshell.records import MAX_WANTED, Place, find_record
 from lava_vmgroup.testshell.run import MAX_RESULTS, Run, folder_name
 from lava_vmgroup.testshell.signals import parse_signal
-from lava_vmgroup.testshell.verdicts import OUTCOMES, Details, outcome_of, verdict
+from lava_vmgroup.testshell.verdicts import (
+    INSTALL_CASE,
+    OUTCOMES,
+    RUN_CASE,
+    Details,
+    outcome_of,
+    verdict,
+)
 
 _NO_VERDICT = "lava-test-case gave no verdict: it was killed, or still ran at the end of the test"
-INSTALL_CASE = "lava-test-shell-install"
-RUN_CASE = "lava-test-shell-run"
-"""LAVA's test cases for install.sh and run.sh; the second is recorded only if its script fails."""
 
 FAULT_CASE = "lava-console-"
 """The beginning of the name of a test case for a fault on the console; the fault's name follows."""

@@ -19,6 +19,10 @@ from lava_vmgroup.testshell.events import TestCaseSignal
 
 OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
 
+INSTALL_CASE = "lava-test-shell-install"
+RUN_CASE = "lava-test-shell-run"
+"""LAVA's test cases for install.sh and run.sh; the second is recorded only if its script fails."""
+
 _KEYS = ("TEST_CASE_ID", "RESULT", "UNITS", "MEASUREMENT", "REFERENCE")
 _VALUES = ("RESULT", "UNITS", "MEASUREMENT")
 _KEY = re.compile(rf"(?:^|\s)({'|'.join(_KEYS)})=")

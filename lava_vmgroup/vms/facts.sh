@@ -29,7 +29,7 @@ if [ -z "$log" ] && ! { [ "$machine" = x86_64 ] && [ -c /dev/kvm ]; }; then
     log=$(journalctl -k -b -q --no-pager -o cat 2>/dev/null | select_words)
 fi
 [ -z "$log" ] || printf '%s\n' "$log" | sed 's/^/log /'
-sed -n 's/.*\(GICv[0-9]\).*/gic \1/p; s/.* GIC-[0-9]* .*/gic GICv2/p' /proc/interrupts 2>/dev/null |
+sed -n 's/.*\(GICv[0-9]\).*/gic \1/p; s/.* GIC\(-[0-9]*\)\{0,1\} .*/gic GICv2/p' /proc/interrupts 2>/dev/null |
     head -n 1
 # If the folder does not exist yet, the nearest folder above it is on the same file system.
 while [ ! -d "$folder" ]; do

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,7 +66,10 @@ class Board:
 
     def clean_up(self) -> None:
         for line in self.consoles:
-            line.close(force=True)
+            # pexpect gives a killed process a tenth of a second, which a busy machine does not.
+            line.kill(signal.SIGKILL)
+            line.wait()
+            line.close()
         if self.folder.exists():
             self.must("destroy")
 

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from lava_vmgroup.results.model import Outcome
+from tests.integration.testshell.conftest import Node
 from tests.integration.testshell.recorded import one, recorded, told
-
-if TYPE_CHECKING:
-    from tests.integration.testshell.conftest import Node
+from tests.support.missing import need_root
 
 
 def test_no_word_beside_a_verdict_ends_the_test_or_loses_it(
@@ -155,4 +156,53 @@ def test_arguments_of_a_command_are_its_own_within_single_quotes(node: Node) -> 
         ("bad", Outcome.FAIL),
         ("code", Outcome.PASS),
         ("awk", Outcome.PASS),
+    ]
+
+
+def test_name_of_a_path_is_recorded_once(node: Node) -> None:
+    run = recorded(
+        node,
+        "lava-test-case /dev/kvm --result pass",
+        "lava-test-case //a/b --shell false",
+        "echo text >note.txt; lava-test-case-attach /dev/kvm note.txt",
+    )
+
+    assert told(run) == [("/dev/kvm", Outcome.PASS), ("//a/b", Outcome.FAIL)]
+    assert [kept.pathname for kept in one(run, "/dev/kvm").attachments] == ["note.txt"]
+
+
+def test_verdict_of_a_function_of_the_step_is_its_own(node: Node) -> None:
+    run = recorded(
+        node,
+        """
+        present() { lava-test-case "present-$1" --shell test -n "$2"; }
+        report() { lava-test-case "$1" --result "$2"; }
+        present serial ""
+        present model x
+        report net fail
+        """,
+    )
+
+    assert told(run) == [
+        ("present-serial", Outcome.FAIL),
+        ("present-model", Outcome.PASS),
+        ("net", Outcome.FAIL),
+    ]
+
+
+def test_verdict_of_another_user_is_recorded_though_its_output_is_not_shown() -> None:
+    need_root()
+    words = "lava-test-case user --shell false >/dev/null 2>&1; lava-test-case me --result pass"
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        run = recorded(
+            Node(Path(folder), Path("/bin/sh"), os.defpath),
+            f"setpriv --reuid 65534 --regid 65534 --clear-groups sh -c '{words}'",
+            "lava-test-case root --result pass",
+        )
+
+    assert told(run) == [
+        ("user", Outcome.FAIL),
+        ("me", Outcome.PASS),
+        ("root", Outcome.PASS),
     ]

@@ -97,6 +97,21 @@ def test_a_revision_of_a_repository_is_used(
     assert (test.definition.name, test.definition.version) == ("old", commit)
 
 
+def test_a_revision_may_be_a_branch_or_a_testdef_a_link(
+    repository: Repository, loader: DefinitionLoader
+) -> None:
+    repository.commit({"test.yaml": definition("main")})
+    repository.git("checkout", "--quiet", "-b", "feature/one")
+    (repository.folder / "link.yaml").symlink_to("sub/test.yaml")
+    commit = repository.commit({"sub/test.yaml": definition("one")})
+    repository.git("checkout", "--quiet", "main")
+    source = {"git-repo": "tests.git", "revision": "feature/one", "testdef": "link.yaml"}
+
+    (test,) = loader.load(parse_source(source))
+
+    assert (test.definition.name, test.definition.version) == ("one", commit)
+
+
 def test_submodules_come_along_where_the_job_says_so(
     repository: Repository, loader: DefinitionLoader, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ ENTRIES = {
         ("id-6.9", "/vmlinuz-6.9.0-200.fc40.aarch64"),
         ("id-6.9.conf", "/vmlinuz-6.9.0-200.fc40.aarch64"),
         ("*rescue", "/vmlinuz-0-rescue-abc"),
+        ("ID-*RESCUE.conf", "/vmlinuz-0-rescue-abc"),
         ("gone", "/vmlinuz-6.10.0-200.fc40.aarch64"),
     ],
 )

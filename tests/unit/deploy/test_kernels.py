@@ -114,6 +114,10 @@ def test_damaged_kernel_in_an_efi_program_is_refused(
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
+        (b"070701" + bytes(900), "Image is a cpio archive, no kernel"),
+        (b"!<arch>\ndebian-binary" + bytes(900), "Image is an ar archive or a Debian package, no"),
+        (bytes(510) + b"\x55\xaa" + bytes(900), "Image is a disk image, no kernel"),
+        (b"QFI\xfb" + bytes(900), "Image is a disk image, no kernel"),
         (b"<!DOCTYPE html>\n<html><body>Please log in</body></html>\n", "Image is a web page"),
         (b"", "Image is empty"),
         (b'{"error": 404}', "Image is a text that begins with"),

@@ -84,6 +84,22 @@ def test_zip_with_one_image_among_others_is_unpacked(job_files: JobFiles, tmp_pa
     assert fetched(job_files, "a.zip") == disk
 
 
+@pytest.mark.parametrize("name", ["disk.img", "DISK.IMG", "core-image.wic", "disk.raw"])
+def test_image_that_was_packed_on_a_mac_or_with_its_checksum_is_unpacked(
+    name: str, job_files: JobFiles, tmp_path: Path
+) -> None:
+    disk, beside = os.urandom(4096), f"a/._{name}"
+    members = ((f"__MACOSX/{beside}", b"x"), (beside, b"y"), (f"a/{name}", disk), ("SHA256", b"z"))
+    (tmp_path / "a.zip").write_bytes(zipped(*members))
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        for path, content in members:
+            member = tarfile.TarInfo(path)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+    assert fetched(job_files, "a.zip") == fetched(job_files, "a.tar.gz") == disk
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_archive_with_two_images_of_one_name_is_refused(
     job_files: JobFiles, tmp_path: Path

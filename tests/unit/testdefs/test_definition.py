@@ -297,3 +297,20 @@ def test_metadata_that_a_test_keeps_are_its_text() -> None:
         "b": "yes",
         "c": "2024-13-45",
     }
+
+
+@pytest.mark.parametrize("scalar", ["|", ">", "|+"])
+def test_pattern_may_be_a_block_of_one_line(scalar: str) -> None:
+    text = f"""{minimal()}
+parse:
+  pattern: {scalar}
+    ^(?P<test_case_id>[a-z]+): (?P<result>PASS|FAIL)$
+"""
+
+    assert parse_definition(text, source="x").parse.pattern.match("net: FAIL") is not None
+
+
+def test_steps_may_share_a_pipeline() -> None:
+    steps = ["echo a |", "grep a"]
+
+    assert parse_definition(minimal(run={"steps": steps}), source="x").run_steps == tuple(steps)

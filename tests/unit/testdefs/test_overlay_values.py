@@ -78,6 +78,23 @@ def test_facts_that_are_not_known_are_empty() -> None:
         ),
         ("lava-x --cmd echo $12 \\$3 $HOME", "lava-x --cmd echo \\$12 \\$3 $HOME"),
         ("awk '{print $1}'", "awk '{print $1}'"),
+        (
+            'lava-test-case "$1" --shell ./x 2>&1 $2; lava-test-case b --result $3',
+            'lava-test-case "$1" --shell ./x 2>&1 \\$2; lava-test-case b --result $3',
+        ),
+        (
+            'present() { lava-test-case "present-$1" --shell test -n "$2"; }',
+            'present() { lava-test-case "present-$1" --shell test -n "$2"; }',
+        ),
+        (
+            'set -- a; lava-test-case a --shell test "$1" = a',
+            'set -- a; lava-test-case a --shell test "$1" = a',
+        ),
+        (
+            "lava-x --shell 'set -- a'; lava-test-case b --shell \"f() { test $1; }; f\"",
+            "lava-x --shell 'set -- a'; lava-test-case b --shell \"f() { test \\$1; }; f\"",
+        ),
+        ("useradd --shells x $1", "useradd --shells x $1"),
     ],
 )
 def test_numbered_arguments_reach_the_commands_of_helpers(step: str, written: str) -> None:

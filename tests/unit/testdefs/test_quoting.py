@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 import pytest
 
-from lava_vmgroup.testdefs.quoting import leaves_quote_open, quotes
+from lava_vmgroup.testdefs.quoting import leaves_quote_open, needs_another_command, quotes
 
 
 @pytest.mark.parametrize(
@@ -36,4 +36,24 @@ def test_each_character_has_the_quote_around_it() -> None:
 
     around = [one for one, character in zip(quotes(code), code, strict=True) if character == "$"]
 
-    assert around == ["'", '"', "", ""]
+    assert around == ["'", '"', "", "#"]
+
+
+@pytest.mark.parametrize(
+    ("code", "operator"),
+    [
+        ("./x |", "|"),
+        ("./x || # else\n", "||"),
+        ("cd /x &&\n", "&&"),
+        ("./x |&", "|&"),
+        ("echo \\\\|", "|"),
+        ("echo \\|", None),
+        ("echo '|'", None),
+        ("sleep 1 &", None),
+        ("echo a # |", None),
+        ("a | b", None),
+        ("cat <<E |\nx\nE", None),
+    ],
+)
+def test_operator_without_its_second_command_is_found(code: str, operator: str | None) -> None:
+    assert needs_another_command(code) == operator

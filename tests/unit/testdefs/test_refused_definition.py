@@ -154,6 +154,16 @@ def test_sections_that_cannot_work_are_refused(changes: dict[str, Any], problem:
             "parse.pattern: expected the groups (?P<test_case_id>…)",
         ),
         (
+            {"pattern": "^(?P<test_case_id>a)\b: (?P<result>b)"},
+            "parse.pattern: has the control character '\\x08', which no line holds; within double "
+            "quotes YAML makes it of a backslash and a letter: use single quotes",
+        ),
+        (
+            {"pattern": "^(?P<test_case_id>a)\n(?P<result>b)\n"},
+            "parse.pattern: has several lines, and is tried on one line after the other; write it "
+            "as one line",
+        ),
+        (
             {"pattern": "(?P<test_case_id>(a+)+) (?P<result>b)"},
             "parse.pattern: a repeated group holds a repetition, as in (a+)*: it could take for "
             "ever on one line; expected a pattern without nested quantifiers",
@@ -230,3 +240,26 @@ def test_step_with_a_colon_is_refused_with_the_advice_to_quote_it() -> None:
 
     with pytest.raises(JobError, match=r"steps\[0\]: expected text.*quote the whole line"):
         parse_definition(text, source="test")
+
+
+@pytest.mark.parametrize("section", ["run", "install"])
+@pytest.mark.parametrize(
+    ("steps", "problem"),
+    [
+        (["true", "./x |"], "steps[1]: it ends with |, and no command follows"),
+        (["./x ||", "# nothing more", " "], "steps[0]: it ends with ||, and no command follows"),
+    ],
+)
+def test_last_step_that_waits_for_a_command_is_refused(
+    section: str, steps: list[str], problem: str
+) -> None:
+    # The shell would take the next line of the script, which is no step, for that command.
+    (found,) = problems_of(minimal(**{section: {"steps": steps}}))
+
+    assert found.startswith(f"{section}.{problem}")
+
+
+def test_variables_that_bash_keeps_for_itself_are_refused() -> None:
+    assert problems_of(minimal(params={"GROUPS": "a", "GROUP": "b"})) == (
+        "params.GROUPS: bash keeps this variable for itself; use another name",
+    )

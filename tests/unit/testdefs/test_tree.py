@@ -157,8 +157,20 @@ def test_a_tree_can_be_moved_into_a_folder() -> None:
 
 
 def test_a_file_that_is_not_there_is_refused() -> None:
-    with pytest.raises(JobError, match="there is no file b"):
-        file_in((TreeEntry(path="a"), TreeEntry(path="b", link="a")), "b")
+    entries = (TreeEntry(path="a"), TreeEntry(path="b", link="c"), TreeEntry(path="c", link="b"))
+    for name in ("d", "b", "a/d"):
+        with pytest.raises(JobError, match=f"there is no file {name}"):
+            file_in(entries, name)
+
+
+def test_a_file_is_found_through_links_of_files_and_folders() -> None:
+    entries = (
+        TreeEntry(path="sub/x.yaml", content=b"x"),
+        TreeEntry(path="deep/up", link="../sub"),
+        TreeEntry(path="link.yaml", link="deep/up/x.yaml"),
+    )
+
+    assert file_in(entries, "link.yaml") == file_in(entries, "deep/up/x.yaml") == b"x"
 
 
 def test_a_long_chain_of_hard_links_is_followed() -> None:

@@ -64,3 +64,13 @@ def test_run_fails_the_case_that_its_definition_expects_in_vain() -> None:
         ("tc1", Outcome.PASS),
         ("tc2", Outcome.FAIL),
     ]
+
+
+def test_how_the_scripts_of_a_test_ended_is_no_case_that_it_must_expect() -> None:
+    cases = [
+        case("lava-test-shell-install", Outcome.PASS),
+        case("tc1", Outcome.PASS),
+        case("lava-test-shell-run", Outcome.FAIL, "exited with 1"),
+    ]
+
+    assert as_expected(cases, ["tc1"], NOW) == cases

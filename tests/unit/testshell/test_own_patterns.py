@@ -77,6 +77,24 @@ def test_a_match_without_an_id_is_no_result() -> None:
     assert patterns.parse_line(definition("(?P<test_case_id>x)?(?P<result>.+)"), "PASS") is None
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "copy: FAIL",
+        "10%\r50%\rcopy: FAIL\r",
+        "copy: FAIL\r          \r",
+        "".join(f"\r{percent}%" for percent in range(999)) + "\rcopy: FAIL",
+    ],
+)
+def test_progress_on_the_same_line_hides_no_result(line: str) -> None:
+    own = definition("^(?P<test_case_id>[a-z]+): (?P<result>PASS|FAIL)$")
+
+    found = patterns.parse_line(own, line)
+
+    assert found is not None
+    assert (found.test_case_id, found.result) == ("copy", Outcome.FAIL)
+
+
 def test_a_pattern_is_not_tried_beyond_its_limit() -> None:
     own = definition("(?P<test_case_id>a)x*(?P<result>PASS)")
 
