@@ -17,7 +17,7 @@ def as_expected(
     """Return the cases of a test, with a failure for each that is missing or not expected.
 
     If `expected` is empty, the test may record any cases.  `ended_at` is the time of missing ones.
-    How the scripts of the test have ended is no case of the test's own, so it stays as it is.
+    The cases for the test's scripts are not its own, so they stay as they are.
     """
     if not expected:
         return list(cases)
