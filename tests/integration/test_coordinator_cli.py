@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.cli.coordinator import main
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.multinode.client import Membership, MultiNodeClient
+from lava_vmgroup.multinode.coordinator import MOST_FILES
 from tests.integration.multinode.conftest import bare, deadline, start
 from tests.support.coordinators import our_coordinator
 
@@ -179,3 +181,16 @@ def test_its_options_are_refused_when_wrong() -> None:
 
     assert refused.returncode == 2
     assert "expected a number from 0 to 65535" in refused.stderr
+
+
+def test_coordinator_opens_as_many_files_as_it_may() -> None:
+    few, most = 256, resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, most[1]))
+    try:
+        with our_coordinator() as running:
+            soft, hard = resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+
+    assert hard == most[1]
+    assert soft == min(hard, MOST_FILES) > few
