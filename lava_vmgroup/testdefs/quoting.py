@@ -9,7 +9,6 @@ from collections.abc import Iterator
 _UNCLEAR = re.compile(r"\$\(|`|<<|\$'")
 """Constructs with quotes of their own: within them the quotes that `quotes` returns are a guess."""
 
-
 _OPERATOR_AT_END = re.compile(r"(?:^|[^\\|&])(?:\\\\)*(\|\|?|\|&|&&)\s*$")
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from lava_vmgroup.testdefs.definition import TestDefinition
 from lava_vmgroup.testshell.events import TestCaseSignal
@@ -14,9 +14,21 @@ _NO_RESULT = "the definition's parse.pattern has no group for the result"
 MAX_PATTERN_LINE = 1000
 """Characters of a line that a test definition's own pattern is tried on."""
 
-_MAX_TEXTS = 100
+_MAX_TEXTS = 1000
+"""Texts of a line, the last ones, in which results are looked for."""
 
 # As in LAVA, a word may hold a "<", but not the beginning of another marker.
+
+
+def results_in(definition: TestDefinition, line: str) -> list[TestCaseSignal]:
+    """Return the results in a line, of which a carriage return begins another text.
+
+    A progress is written over itself: of one test case the last result counts.  Raises `JobError`
+    if the pattern takes too long.
+    """
+    texts = line.split("\r")[-_MAX_TEXTS:]
+    found = [parse_line(definition, text) for text in texts]
+    return list({one.test_case_id: one for one in found if one is not None}.values())
 
 
 def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
@@ -24,8 +36,7 @@ def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
 
     Raises `JobError` if the pattern takes too long.
     """
-    found = (definition.parse.pattern.match(text) for text in _written_over_each_other(line))
-    match = next((one for one in found if one is not None), None)
+    match = definition.parse.pattern.match(line[:MAX_PATTERN_LINE].strip())
     if match is None:
         return None
     groups = match.groupdict()
@@ -39,13 +50,6 @@ def parse_line(definition: TestDefinition, line: str) -> TestCaseSignal | None:
         message=groups.get("message") or (None if "result" in groups else _NO_RESULT),
     )
     return verdict(test_case_id, reported, details, definition.parse.fixups)
-
-
-def _written_over_each_other(line: str) -> Iterator[str]:
-    """Yield the texts that a line shows one after the other, as a progress does, the last first."""
-    *earlier, last = line.rstrip("\r").rsplit("\r", _MAX_TEXTS - 1)
-    for text in (last, *reversed(earlier)):
-        yield text[:MAX_PATTERN_LINE].strip()
 
 
 def parse_arguments(words: Iterable[str]) -> dict[str, str]:

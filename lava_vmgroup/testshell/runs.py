@@ -26,7 +26,7 @@ from lava_vmgroup.testshell.events import (
     TestExited,
     TestSet,
 )
-from lava_vmgroup.testshell.patterns import parse_line
+from lava_vmgroup.testshell.patterns import results_in
 from lava_vmgroup.testshell.records import MAX_WANTED, Place, find_record
 from lava_vmgroup.testshell.run import MAX_RESULTS, Run, folder_name
 from lava_vmgroup.testshell.signals import parse_signal
@@ -176,11 +176,10 @@ class RunRecorder:
         return self._opened(self._numbers[place.test])
 
     def line(self, text: str) -> None:
-        """Take a console line that is no marker; the test's own pattern may find a result in it."""
+        """Take a console line that is no marker; the test's own pattern may find results in it."""
         if self._current is None:
             return
-        signal = parse_line(self._current.test.definition, text)
-        if signal is not None:
+        for signal in results_in(self._current.test.definition, text):
             self._record(self._current, signal)
 
     def event(self, event: Event, place: Place | None = None) -> None:

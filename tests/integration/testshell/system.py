@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,3 +34,12 @@ def program(tools: Path, name: str, *cases: tuple[str, str]) -> None:
     branches = "".join(f"'{arguments}') cat <<'END'\n{text}END\n;;\n" for arguments, text in cases)
     (tools / name).write_text(f'#!/bin/sh\ncase "$*" in\n{branches}*) exit 1 ;;\nesac\n')
     (tools / name).chmod(0o755)
+
+
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, script: str) -> None:
+    """A program first on PATH."""
+    folder = tmp_path / "programs"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")

@@ -3,13 +3,8 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import http.server
-import io
-import os
-import stat
-import tarfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import (
     Canceled,
-    ConfigurationError,
     DeadlineExpired,
     JobError,
     VMGroupError,
@@ -32,6 +25,7 @@ from lava_vmgroup.results.model import SoftwareSource
 from lava_vmgroup.testdefs import repositories
 from lava_vmgroup.testdefs.loading import DefinitionLoader
 from lava_vmgroup.testdefs.source import Source, SourceKind, parse_source
+from tests.integration.testshell.system import fake
 from tests.support.repositories import Repository, contents, definition
 
 LIMIT_S = 60.0
@@ -248,15 +242,6 @@ def test_a_repository_that_cannot_be_used_is_refused(
     assert not (tmp_path / "made").exists()
 
 
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, script: str) -> None:
-    """A program first on PATH."""
-    folder = tmp_path / "programs"
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-    (folder / name).chmod(stat.S_IRWXU)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-
-
 def test_a_clone_ends_with_its_deadline_or_its_job(
     repository: Repository,
     loader: DefinitionLoader,
@@ -281,61 +266,6 @@ def test_a_clone_ends_with_its_deadline_or_its_job(
     for pid in pids.read_text().split():
         stat_file = Path(f"/proc/{pid}/stat")
         assert not stat_file.exists() or stat_file.read_text().split()[2] == "Z"
-
-
-def test_bzr_is_used_where_it_is(
-    loader: DefinitionLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Real bzr is on hardly any machine any more; this one has its command line.
-    fake(
-        tmp_path,
-        monkeypatch,
-        "bzr",
-        'case $1 in branch) [ "$2 $3 $4" = "--quiet --revision=7 --" ] && cp -r "$5" "$6" ;;\n'
-        "revno) echo 7 ;; esac",
-    )
-    (tmp_path / "branch").mkdir()
-    (tmp_path / "branch/lavatest.yaml").write_text(definition("smoke"))
-
-    (test,) = loader.load(parse_source({"bzr-repo": "branch", "revision": 7}))
-
-    assert (test.metadata["location"], test.metadata["version"]) == ("BZR", "7")
-    assert (test.software[0].branch_vcs, test.software[0].branch_revision) == ("bzr", "7")
-
-
-def test_without_bzr_the_reason_is_told(
-    loader: DefinitionLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    with pytest.raises(ConfigurationError, match="the dispatcher has no bzr"):
-        loader.load(parse_source({"bzr-repo": "lp:lava-test"}))
-
-
-def test_an_archive_is_used(loader: DefinitionLoader) -> None:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, text in (("lavatest.yaml", definition("smoke")), ("data", "x")):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text)
-            tar.addfile(entry, io.BytesIO(text.encode()))
-    text = base64.b64encode(buffer.getvalue()).decode()
-
-    (test,) = loader.load(parse_source({"tar-repo": text}))
-
-    assert contents(test)["data"] == b"x"
-    assert (test.metadata["location"], test.metadata["version"]) == ("TAR", "0.1")
-    assert (test.software[0].branch_vcs, test.software[0].branch_revision) == ("tar", "0")
-
-
-def test_an_inline_definition_is_used(loader: DefinitionLoader) -> None:
-    inline = yaml.safe_load(definition("smoke"))
-
-    (test,) = loader.load(parse_source({"from": "inline", "repository": inline, "path": "x.yaml"}))
-
-    assert test.definition.name == "smoke"
-    assert yaml.safe_load(test.source) == inline
-    assert test.software == ()
 
 
 def test_a_password_in_a_url_is_in_no_result(

@@ -89,10 +89,17 @@ def test_a_match_without_an_id_is_no_result() -> None:
 def test_progress_on_the_same_line_hides_no_result(line: str) -> None:
     own = definition("^(?P<test_case_id>[a-z]+): (?P<result>PASS|FAIL)$")
 
-    found = patterns.parse_line(own, line)
+    (found,) = patterns.results_in(own, line)
 
-    assert found is not None
     assert (found.test_case_id, found.result) == ("copy", Outcome.FAIL)
+
+
+def test_each_result_between_carriage_returns_counts_and_of_one_case_the_last() -> None:
+    own = definition("^(?P<test_case_id>[a-z]+): (?P<result>PASS|FAIL)$")
+
+    found = patterns.results_in(own, "x: FAIL\ry: FAIL\ry: PASS\r")
+
+    assert {one.test_case_id: one.result for one in found} == {"x": Outcome.FAIL, "y": Outcome.PASS}
 
 
 def test_a_pattern_is_not_tried_beyond_its_limit() -> None:
