@@ -276,6 +276,13 @@ def test_uefi_question_with_commas_is_one_step(lab: Lab) -> None:
     assert any(step.text.endswith("Local FDT? [a/g/l]") for step in steps)
 
 
+def test_characters_are_typed_as_slowly_as_the_device_says(lab: Lab) -> None:
+    board = inventory.load_vm_type("vexpress-tc2", lab.search_path)
+
+    assert board.typing_delay_s("bootloader") == 0.03
+    assert board.typing_delay_s("test_shell") == 0
+
+
 def test_boot_commands_that_need_a_key_the_device_lacks_are_refused_when_used(lab: Lab) -> None:
     lab.write(
         "device-types/beagle.conf",

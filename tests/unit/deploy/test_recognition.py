@@ -289,6 +289,7 @@ DISKS: dict[str, Callable[[Path], bytes]] = {
     "blank": the(bytes(MIB)),
     "unknown": the(b"\x01" + os.urandom(MIB)),
     "a pattern": the(b"A" * 1024 + b"B" * 1024),
+    "letters of no alphabet": the(b"\xc1\xe2\xe3ab\n" * 90),
     "one sector": the(b"\x01" + os.urandom(511)),
     "no whole sectors": the(b"\x01" + os.urandom(1000)),
     "squashfs": squashfs,

@@ -9,8 +9,8 @@ import pytest
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.deploy.boot_config import extract_boot_files
 from lava_vmgroup.deploy.filesystems import Partition
-from lava_vmgroup.deploy.root_device import Layout, Volume, fitted, last_console
-from tests.support.disk_images import MIB, ext_image, fat_image
+from lava_vmgroup.deploy.root_device import Layout, Volume, fitted, last_console, layout_of
+from tests.support.disk_images import MIB, ext_image, fat_image, two_partitions
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -161,6 +161,17 @@ def test_system_is_on_the_partition_that_has_an_init(tmp_path: Path) -> None:
     assert files.kernel.read_bytes() == b"KERNEL-6.8"
     assert files.initrd is not None
     assert (files.append, files.partition) == (None, 1)
+
+
+def test_partition_that_has_no_init_is_none_with_a_system(tmp_path: Path) -> None:
+    image = two_partitions(tmp_path)
+    assert not layout_of(image, soon()).has_init
+    (tmp_path / "boot/sbin").mkdir()
+    (tmp_path / "boot/sbin/init").touch()
+
+    image = fat_image(tmp_path / "boot", tmp_path / "fat.img")
+
+    assert layout_of(image, soon()).has_init
 
 
 def test_grub_of_a_separate_boot_partition_is_read(tmp_path: Path) -> None:

@@ -113,6 +113,18 @@ def test_raw_image_that_is_cut_off_is_refused(
     assert "is it cut off?" in problem
 
 
+def test_words_that_a_file_system_does_not_use_are_not_read(
+    job_files: JobFiles, tmp_path: Path
+) -> None:
+    path = tmp_path / "disk.img"
+    formatted("mke2fs", "-q", "-t", "ext2", "-O", "^64bit")(path)
+    with path.open("r+b") as file:
+        file.seek(0x550)  # half of the size, in file systems of 64 bits
+        file.write(b"\x01")
+
+    assert fetched(job_files, "disk.img") == path.read_bytes()
+
+
 def of_folder(*argv: str) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         folder = path.with_name("content")

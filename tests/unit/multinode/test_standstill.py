@@ -251,6 +251,31 @@ def test_a_client_that_polls_and_is_satisfied_does_not_wait() -> None:
     assert again(groups, wait) == WAIT
 
 
+def test_a_client_that_polls_and_heard_all_members_does_not_wait() -> None:
+    groups = group()
+    send(groups, "host")
+    send(groups, "vm1")
+    end_tests(groups, "host")
+    assert answer(groups, base("vm1", request="lava_wait_all", messageID="x")) == WAIT
+    send(groups, "vm2")
+    wait = waiting("vm2", "lava_wait", messageID="y")
+    answer(groups, wait)
+
+    assert again(groups, wait) == WAIT
+
+
+def test_a_message_from_before_a_member_came_does_not_end_its_wait() -> None:
+    groups = group_of("host", "vm1", size=3)
+    send(groups, "vm1")
+    groups.handle(base("vm2", request="group_data", group_size=3))
+    end_tests(groups, "host")
+    assert answer(groups, base("vm2", request="lava_wait", messageID="x")) == WAIT
+    wait = waiting("vm1", "lava_wait", messageID="y")
+    answer(groups, wait)
+
+    assert told(groups, wait) is not None
+
+
 def test_a_failed_member_gives_up_waits_as_ever() -> None:
     groups = group()
     end_tests(groups, "host")

@@ -162,7 +162,10 @@ def test_vms_that_a_test_of_the_host_starts_are_waited_for(
 
 
 def test_board_is_switched_off_at_the_end_whatever_became_of_the_group(
-    make_host: MakeHost, client: PlayedClient, calls: list[str]
+    make_host: MakeHost,
+    client: PlayedClient,
+    calls: list[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     host = make_host()
     host.boot(soon())
@@ -172,6 +175,7 @@ def test_board_is_switched_off_at_the_end_whatever_became_of_the_group(
     host.close()
 
     assert calls == ["leave the system", "off", "close the board"]
+    assert "not all VMs are known to be closed" in caplog.text
 
 
 def test_board_that_was_never_touched_stays_as_it_is(make_host: MakeHost, calls: list[str]) -> None:

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The room for tests, by what systems say of their file systems and memory."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from lava_vmgroup.base.errors import JobError
-from lava_vmgroup.systems.room import free_bytes, refuse_in_memory
+from lava_vmgroup.base.deadline import Deadline
+from lava_vmgroup.base.errors import InfrastructureError, JobError
+from lava_vmgroup.systems.room import free_bytes, place, refuse_in_memory
 
 MEMORY = "MemAvailable:      10240 kB"
 
@@ -34,3 +38,14 @@ def test_tests_are_refused_only_when_memory_surely_cannot_hold_them() -> None:
 
     with pytest.raises(JobError, match=r"take 50 MiB and the ramdisk 15 MiB; the VM has 64 MiB"):
         refuse_in_memory(50 << 20, 15 << 20, 64)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [("cp: 'x': Input/output error\ntar: No space left\n", "tar: No space left"), ("", "status 2")],
+)
+def test_tests_without_their_files_are_told_the_last_words(said: str, reason: str) -> None:
+    shell: Any = SimpleNamespace(run=lambda _command, _deadline: (2, said))
+
+    with pytest.raises(InfrastructureError, match=f"cannot get their files: {reason}$"):
+        place(shell, "sh place", Deadline.after("the test", 60.0))

@@ -152,6 +152,16 @@ def test_a_record_torn_by_the_kernel_is_mended_wherever_it_is_torn(cut: int) -> 
     assert told == [None, None, Recorded(place=Place(0, 17), event=RESULT), None]
 
 
+def test_the_place_of_a_damaged_call_is_told() -> None:
+    parser = SignalParser()
+    record = enveloped(Place(3, 17), "<LAVA_MULTI_NODE> <LAVA_SEND ready>")
+
+    told = parser.feed(record.replace("ready", "reedy"))
+
+    assert isinstance(told, Damaged)
+    assert told.call == Place(3, 17)
+
+
 def test_a_marker_that_a_test_prints_itself_needs_no_number() -> None:
     parser = SignalParser()
 

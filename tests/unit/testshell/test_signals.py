@@ -221,6 +221,11 @@ def test_other_lines_tell_nothing(line: str) -> None:
             MultiNodeApi.WAIT,
         ),
         (
+            "<LAVA_MULTI_NODE> <LAVA_WAIT a b>",
+            "unexpected number of words for WAIT",
+            MultiNodeApi.WAIT,
+        ),
+        (
             "<LAVA_MULTI_NODE> <LAVA_SYNC a b>",
             "unexpected number of words for SYNC",
             MultiNodeApi.SYNC,
