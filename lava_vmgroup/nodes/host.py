@@ -44,8 +44,6 @@ from lava_vmgroup.vms.supervisor import Supervisor, job_folder
 from lava_vmgroup.vms.vm_host import DIAL_S
 
 _HELLO_S = 60.0
-_DEAD_S = 2.0
-"""Seconds for a system whose console showed a fatal fault; not scaled by ``timeout_scale``."""
 _ALIVE_S = 5.0
 """Seconds for a host whose console shows text of firmware: if it was not reset, it answers."""
 _DIALING = "SSH to the host"
@@ -70,6 +68,7 @@ class HostNode(Node):
         self._board = boards.load(setup)
         if not self._board.deploys:
             _refuse_deployments(job, self._device.hostname)
+        shared.host.has_died = lambda: self.watch.system_died
         self._touched = False
         self._group = shared.group.target_group
         self._supervisor = Supervisor(job_folder(self._device.vm_folder, self._group))
@@ -269,12 +268,8 @@ class HostNode(Node):
     def _clean_up(self, link: Link) -> None:
         """Remove the job's folder and key from the running host, as far as it still answers."""
         limit = self.shared.cleanup.step("cleaning up the host")
-        if self.watch.system_died:
-            limit = limit.exactly("cleaning up a host whose system has died", _DEAD_S)
         try:
-            if self.shared.host.loss is not None:
-                raise self.shared.host.loss
-            self._supervisor.end(link, limit)
+            self._supervisor.end(link, self.shared.host.cleaning(limit))
         except VMGroupError as error:
             self.log.warning("cleanup", f"the host could not be cleaned up: {error}")
 

@@ -209,8 +209,7 @@ class VMNode(Node):
         self.watch.expect_reset()
         self._running.close()
         self._system = None
-        if self.shared.host.loss is not None:
-            raise self.shared.host.loss
+        limit = self.shared.host.cleaning(deadline)
         if self._folder is not None:
-            self._folder.remove(deadline)
+            self._folder.remove(limit)
             self._folder = None

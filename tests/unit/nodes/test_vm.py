@@ -74,3 +74,17 @@ def test_vm_of_a_lost_host_is_left_to_the_hosts_supervisor(
     assert removals == []
     assert calls == [f"send {VM_STOP}"]
     assert "the host is silent" in caplog.text
+
+
+def test_vm_of_a_host_whose_system_died_is_not_waited_for(
+    vm: VMNode, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removals: list[Deadline] = []
+    monkeypatch.setattr(vm, "_folder", SimpleNamespace(remove=removals.append))
+    vm.shared.host.has_died = lambda: True
+
+    vm.close()
+
+    (limit,) = removals
+    assert limit.limit_s == 2
+    assert calls == [f"send {VM_STOP}"]
