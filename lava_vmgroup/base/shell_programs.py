@@ -39,7 +39,12 @@ def typed_program(name: str, *words: str) -> str:
     return f"lava_do() {{ {program}; }}; lava_do {' '.join(words)}" if words else program
 
 
+def without_comments(text: str) -> str:
+    """Return a program without the lines that are comments; the one with ``#!`` goes, too."""
+    return _COMMENT.sub("", text)
+
+
 def _text(name: str) -> str:
     package, _, file = name.rpartition("/")
     found = resources.files(f"lava_vmgroup.{package.replace('/', '.')}") / file
-    return _COMMENT.sub("", found.read_text(encoding="utf-8"))
+    return without_comments(found.read_text(encoding="utf-8"))

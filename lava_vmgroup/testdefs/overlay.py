@@ -31,6 +31,7 @@ from importlib import resources
 from pathlib import PurePosixPath
 
 from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.shell_programs import without_comments
 from lava_vmgroup.results.model import SoftwareSource
 from lava_vmgroup.testdefs import steps
 from lava_vmgroup.testdefs.definition import TestDefinition, metadata_text
@@ -214,12 +215,12 @@ def _entries(spec: OverlaySpec) -> Iterator[TreeEntry]:
     yield Folder(path="bin")
     scripts = resources.files("lava_vmgroup.testdefs") / "scripts"
     for script in sorted(scripts.iterdir(), key=lambda script: script.name):
-        text = script.read_text(encoding="utf-8")
+        # A guest without an overlay disk has them typed, character by character.
+        text = without_comments(script.read_text(encoding="utf-8"))
         if script.name.endswith(".sh"):
             yield _file(f"bin/{script.name}", text)
         else:
-            body = text.partition("\n")[2]
-            yield _file(f"bin/{script.name}", f"#!{spec.shell}\n{body}", executable=True)
+            yield _file(f"bin/{script.name}", f"#!{spec.shell}\n{text}", executable=True)
     yield _file("lava-environment", _environment(spec))
     yield Folder(path="tests")
     work, apart = [], trees_apart(spec.tests)
