@@ -89,3 +89,14 @@ def test_measured_throughput_between_vms_of_three_kinds(twin_lab: TwinLab) -> No
         f'"measurement": "{cases["throughput"]["measurement"]}"'
         in (ended.output / "bundle.json").read_text()
     )
+
+
+def test_launch_with_and_shell_prompt(twin_lab: TwinLab) -> None:
+    # Nothing but the job's own shell_prompt finds the prompt.
+    types = twin_lab.config / "device-types/kvm-aarch64.conf"
+    types.write_text('test_image_prompts = ["never shown"]\n')
+
+    ended = run_example(twin_lab, "launch-with")
+
+    (bare,) = nodes_of(ended, "bare")
+    assert "group_ip" not in bare["attributes"]
