@@ -11,6 +11,7 @@ STATE := $(or $(LAVA_VMGROUP_CACHE),$(HOME)/.cache/lava-vmgroup)
 BOARD := $(STATE)/boards/demo
 LAVA := $(STATE)/debian
 BOARD_PY := examples/emulated-board/board.py
+COMMA := ,
 
 DEMO_PACKAGES := ca-certificates debian-archive-keyring e2fsprogs fdisk kmod mtools python3-venv \
 	qemu-system-arm qemu-utils u-boot-qemu zstd
@@ -30,8 +31,9 @@ demo: demo-packages $(VENV)/.installed images
 	$(BIN)/lava-dispatch --config-dir $(BOARD)/config --output-dir results/demo \
 		examples/vm-group/job.json
 
-test: test-packages $(VENV)/.installed-test lint images lava-dispatcher docs
-	$(BIN)/pytest -n 4 --dist load --durations 12
+test: test-packages $(VENV)/.installed-test
+	@$(MAKE) --no-print-directory --jobs 2 lint images lava-dispatcher docs
+	$(BIN)/pytest -n 6 --dist load --durations 12
 
 SHELL_PROGRAMS = $(shell git ls-files -co --exclude-standard '*.sh' .ci/run lava_vmgroup/testdefs/scripts \
 	examples/emulated-board/recipe | xargs grep -lE '^\#!/bin/(ba)?sh|^\# shellcheck shell=sh')
@@ -88,16 +90,19 @@ demo-packages test-packages: %-packages:
 		echo "Installing failed (attempt $$attempt of 3)" >&2; \
 	done; exit 1
 
+# The byte code of all that comes along would take longer to compile than to be used.
+install = $(PYTHON) -m venv $(VENV) && \
+	$(BIN)/pip install -q --disable-pip-version-check --no-compile -e '$(1)'
+
 $(VENV)/.installed: setup.py | demo-packages
 	@echo "Installing Python packages into $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install -q --disable-pip-version-check -e .
+	@$(call install,.)
 	@touch $@
 
-$(VENV)/.installed-test: setup.py $(VENV)/.installed | test-packages
+$(VENV)/.installed-test: setup.py | test-packages
 	@echo "Installing Python packages for the tests into $(VENV)"
-	@$(BIN)/pip install -q --disable-pip-version-check -e '.[test,docs]'
-	@touch $@
+	@$(call install,.[test$(COMMA)docs])
+	@touch $(VENV)/.installed $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info docs/_build results
