@@ -26,6 +26,7 @@ from tests.support.local_lab import (
 )
 from tests.support.relay import Relay, relay
 from tests.support.sshd import Server
+from tests.support.talking_kernel import VERDICTS, assert_death, commands, verdicts
 
 EXTLINUX = "/boot/extlinux/extlinux.conf"
 FIRMWARE = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
@@ -82,6 +83,13 @@ run:
     - poweroff
     - sleep 60
     - lava-test-case never --shell false
+"""
+CRASHES = f"""{HEAD}
+run:
+  steps:
+    # The last lines before a system dies may still be on their way.
+    - lava-test-case before --result pass
+    - lava-test-case crash --shell 'sh -c "sleep 1; echo c >/proc/sysrq-trigger"'
 """
 HANGS = f"""{HEAD}
 run:
@@ -210,6 +218,19 @@ def assert_said_to_be_emulated(ended: Ended) -> None:
         assert facts.items() <= said.items()
     bundle = json.loads((ended.output / name / "bundle.json").read_text())
     assert all(facts.items() <= run["attributes"].items() for run in bundle["test_runs"])
+
+
+def test_guests_kernel_tears_no_verdict_and_its_panic_is_told(lab: Lab) -> None:
+    actions = [*guest_actions("guest"), commands("guest"), shell_action("crashes.yaml", "guest")]
+
+    ended = lab.run(write_job(lab, job(guest("guest"), actions=actions), crashes=CRASHES))
+
+    assert ended.status == 7, ended.stderr
+    host, guests_node = ended.results["nodes"]
+    assert verdicts(guests_node) == VERDICTS
+    panic = "Kernel panic - not syncing: sysrq triggered crash"
+    assert_death(ended, guests_node, "kernel-panic", "crash", panic)
+    assert host["state"] == "Complete"
 
 
 def test_guest_that_ends_in_order_before_its_tests_do_has_not_passed(lab: Lab) -> None:
