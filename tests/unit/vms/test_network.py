@@ -45,3 +45,13 @@ def test_without_a_bridge_the_groups_of_a_host_do_not_meet() -> None:
     assert first != second
     assert first == groups[0].port(2).netdev("/other")
     assert first.endswith("localaddr=127.0.0.1")
+
+
+def test_dispatchers_of_one_group_compute_the_same_card_and_wire() -> None:
+    # Of one release and another: so they are written out.
+    network = GroupNetwork(group="group-1", subnet=NETWORK.subnet, bridge=None)
+
+    port = network.port(2)
+
+    assert port.mac == "52:54:00:67:e1:02"
+    assert port.multicast == "239.77.254.117:24900"
