@@ -240,23 +240,13 @@ def test_clients_that_do_not_ask_for_it_are_told_nothing() -> None:
     assert again(groups, holding) == WAIT
 
 
-def test_a_client_that_polls_and_is_satisfied_does_not_wait() -> None:
+@pytest.mark.parametrize("request_name", ["lava_wait", "lava_wait_all"])
+def test_a_client_that_polls_and_is_satisfied_does_not_wait(request_name: str) -> None:
     groups = group()
+    for sender in ("host", "vm1") if request_name == "lava_wait_all" else ():
+        send(groups, sender)
     end_tests(groups, "host")
-    assert answer(groups, base("vm1", request="lava_wait", messageID="x")) == WAIT
-    send(groups, "vm2")
-    wait = waiting("vm2", "lava_wait", messageID="y")
-    answer(groups, wait)
-
-    assert again(groups, wait) == WAIT
-
-
-def test_a_client_that_polls_and_heard_all_members_does_not_wait() -> None:
-    groups = group()
-    send(groups, "host")
-    send(groups, "vm1")
-    end_tests(groups, "host")
-    assert answer(groups, base("vm1", request="lava_wait_all", messageID="x")) == WAIT
+    assert answer(groups, base("vm1", request=request_name, messageID="x")) == WAIT
     send(groups, "vm2")
     wait = waiting("vm2", "lava_wait", messageID="y")
     answer(groups, wait)
