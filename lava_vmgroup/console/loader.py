@@ -3,8 +3,7 @@
 
 Other text can look like a prompt: ``tftpboot`` draws hash marks, an echo repeats typed text, and a
 banner begins with the loader's name.  So a prompt must stand on a line of its own after the echo,
-and the console must then be quiet for a moment, unless the whole echo came and the prompt has at
-least two characters, which are all of its line.
+and the console must then be quiet for a moment.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from lava_vmgroup.base.user_pattern import UserPattern
 from lava_vmgroup.config.commands import BootCommand, CommandKind
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.console.console import Console
-from lava_vmgroup.console.escapes import last_line, plain
+from lava_vmgroup.console.escapes import plain
 from lava_vmgroup.console.events import Match
 from lava_vmgroup.console.prompts import Anywhere, LastLine, is_quiet, line_of, swallow
 
@@ -101,13 +100,11 @@ class BootLoader:
 
     def await_prompt(self, deadline: Deadline) -> None:
         """Block until the prompt shows, and consume it."""
-        pattern, told = self._prompt, ""
+        pattern = self._prompt
         while True:
             match = self._console.expect([pattern], deadline)
             self._remember(match)
-            told += self._said[-1]
-            is_sure = self._answers(told, last_line(match.found.string))
-            if is_sure or is_quiet(self._console, match, _QUIET_S, deadline):
+            if is_quiet(self._console, match, _QUIET_S, deadline):
                 swallow(self._console, deadline)
                 return
 
@@ -142,14 +139,6 @@ class BootLoader:
     def _prompt(self) -> Any:
         pattern, typed = UserPattern(self._config.bootloader_prompt), self._typed
         return LastLine(lambda line: _is_prompt(_without_echo(line, typed), pattern))
-
-    def _answers(self, told: str, line: str) -> bool:
-        """Return whether `line` can only be the prompt after the command that was echoed."""
-        found = UserPattern(self._config.bootloader_prompt).search(line)
-        is_echoed = any(one.endswith(self._typed) for one in told.splitlines())
-        if found is None or not self._typed or not is_echoed:
-            return False
-        return found[0].strip() == line.strip() and len({*line.strip()}) > 1
 
     def _remember(self, match: Match) -> None:
         self._said.append(plain(match.before))

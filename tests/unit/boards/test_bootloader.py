@@ -23,9 +23,6 @@ from lava_vmgroup.base.errors import (
 from lava_vmgroup.base.log import LOGGER
 from lava_vmgroup.boards.bootloader import Driver
 from lava_vmgroup.config.settings import BootSettings, DeploySettings
-from lava_vmgroup.console import loader, prompts
-from lava_vmgroup.console.console import Console
-from lava_vmgroup.console.events import Match
 from lava_vmgroup.console.watch import Sighting, Watch
 from lava_vmgroup.deploy.tftp import KernelFiles
 from tests.unit.boards.played_console import log, soon
@@ -38,25 +35,6 @@ def test_autoboot_is_interrupted_and_commands_are_typed(
 
     assert shell.run("echo $((6 * 7))", soon()) == (0, "42")
     assert "echoed: setenv serverip 10.0.2.2" in log(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("prompt", "times"), [("=>", 1), ("=> ", 1), ("=", 3), ("> ", 3), ("[=>]+", 1)]
-)
-def test_only_a_prompt_that_may_be_other_text_is_watched_for_a_while(
-    lab: Callable[..., Driver], prompt: str, times: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    watched = []
-
-    def is_quiet(console: Console, match: Match, seconds: float, deadline: Deadline) -> bool:
-        watched.append(match)
-        return prompts.is_quiet(console, match, seconds, deadline)
-
-    monkeypatch.setattr(loader, "is_quiet", is_quiet)
-
-    lab("fine", bootloader_prompt=prompt).boot(soon())
-
-    assert len(watched) == times
 
 
 def test_offered_files_are_named_in_the_boot_commands(
