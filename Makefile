@@ -23,7 +23,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) android-sdk-libsparse-utils btrfs-progs busybo
 # Else each of the programs that tests start would compile the whole package.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-quick lint docs images lava-dispatcher clean demo-packages test-packages
+.PHONY: demo test test-quick lint reference docs images lava-dispatcher clean demo-packages test-packages
 
 demo: demo-packages $(VENV)/.installed images
 	@test ! -e $(BOARD) || $(PYTHON) $(BOARD_PY) destroy $(BOARD)
@@ -48,8 +48,10 @@ lint: test-packages $(VENV)/.installed-test
 	$(BIN)/mypy
 	shellcheck $(SHELL_PROGRAMS)
 
-docs: $(VENV)/.installed-test
+reference: $(VENV)/.installed-test
 	$(BIN)/python docs/reference.py
+
+docs: $(VENV)/.installed-test
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
 images: demo-packages

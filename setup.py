@@ -31,7 +31,6 @@ setup(
             "testdefs/scripts/*",
             "*/*.sh",
             "*/*/*.sh",
-            "job/*.json",
         ]
     },
     install_requires=[

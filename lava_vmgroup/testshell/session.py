@@ -35,6 +35,7 @@ from lava_vmgroup.console.events import Line, Posted, Skipped
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.console.whereabouts import Whereabouts
 from lava_vmgroup.results.printable import one_line
+from lava_vmgroup.testshell import remarks
 from lava_vmgroup.testshell.calls import Answered, Calls, Doubted, GroupSide
 from lava_vmgroup.testshell.complaints import Complaints
 from lava_vmgroup.testshell.early_end import ended_early
@@ -50,11 +51,8 @@ from lava_vmgroup.testshell.events import (
     Recorded,
     RunnerExited,
     RunnerReturned,
-    SendPart,
     Settle,
     TestCaseSignal,
-    TestRaised,
-    TestRemark,
     TestSet,
 )
 from lava_vmgroup.testshell.feed import FedLine, Feed
@@ -202,7 +200,7 @@ class Session:
             case Malformed():
                 self._complain(signal, deadline)
             case _:
-                self._note(signal)
+                remarks.take(signal, None, self._recorder, self._log)
 
     def _take_request(self, told: PartWanted | Blocked, deadline: Deadline) -> None:
         """Serve a helper that waits: type the part that it asks for, or note that it is blocked."""
@@ -262,7 +260,7 @@ class Session:
             case Malformed():
                 self._complain(event, deadline, place)
             case _:
-                self._note(event, place)
+                remarks.take(event, place, self._recorder, self._log)
 
     def _await_fed(self, test: int, deadline: Deadline) -> None:
         """Wait up to `_OVERTAKEN_S` for records of a test that the console has overtaken."""
@@ -309,18 +307,6 @@ class Session:
             if deadline.is_over or not self._typist.repeat_part(deadline):
                 raise
         return None
-
-    def _note(self, signal: Event, place: Place | None = None) -> None:
-        """Take an event that needs no answer; raise `TestError` if the test raised an error."""
-        match signal:
-            case TestRaised(message=message):
-                raise TestError(f"the test raised an error: {message}")
-            case TestRemark(message=message):
-                self._log.event("test-event", message)
-            case SendPart():
-                pass  # the last part gives the whole call
-            case _:
-                self._recorder.event(signal, place)
 
     def _start_call(self, call: MultiNodeCall, place: Place | None, deadline: Deadline) -> None:
         """Begin a call, which waits in a thread of its own; refuse it if too many wait."""

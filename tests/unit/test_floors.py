@@ -28,11 +28,14 @@ DOORS = {
 }
 """The only modules that may import each of these libraries."""
 
+FINDERS = {"actions", "boards", "results.writers", "vms.backends"}
+"""The only modules that may import others by a name that is computed: files of their own room."""
+
 
 def imports() -> Iterator[tuple[str, str]]:
     """Pairs of a module and what it imports, without the package's own name."""
     for path in ROOT.rglob("*.py"):
-        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        module = name_of(path)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -43,11 +46,15 @@ def imports() -> Iterator[tuple[str, str]]:
             yield from ((module, name) for name in names)
 
 
+def name_of(path: Path) -> str:
+    """The name of a module, without the package's own."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
 def neighbors() -> dict[str, set[str]]:
     """The modules that each module imports, be they of its own package or of another."""
-    pairs = list(imports())
-    found: dict[str, set[str]] = {module: set() for module, _ in pairs}
-    for module, name in pairs:
+    found: dict[str, set[str]] = {name_of(path): set() for path in ROOT.rglob("*.py")}
+    for module, name in imports():
         target = name.removeprefix("lava_vmgroup.")
         if target != name:
             known = target if target in found else target.rpartition(".")[0]
@@ -107,6 +114,26 @@ def test_each_library_has_one_door() -> None:
     for library, modules in doors.items():
         assert modules, library
         assert modules <= DOORS[library], library
+
+
+def test_only_a_room_imports_its_own_files_by_computed_names() -> None:
+    computing = {
+        name_of(path) for path in ROOT.rglob("*.py") if "import_module" in path.read_text("utf-8")
+    }
+
+    assert computing == FINDERS
+
+
+def test_functions_fit_on_a_screen() -> None:
+    long = {
+        f"{name_of(path)}.{node.name}": count
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        and (count := (node.end_lineno or 0) - node.lineno + 1) > 60
+    }
+
+    assert not long
 
 
 def test_modules_stay_small() -> None:
