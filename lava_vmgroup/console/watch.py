@@ -90,6 +90,8 @@ class _System:
     """The latest time stamp that can be the kernel's."""
     is_dead: bool = False
     """True after a fatal fault was reported: later faults are no news."""
+    has_died: bool = False
+    """True if that fault ends every system; the job's own patterns may match a living one."""
     told: set[str] = field(default_factory=set)
     """Fault messages that have come, with their time stamps."""
     was_reset: Callable[[], bool] = lambda: True
@@ -134,8 +136,8 @@ class Watch:
 
     @property
     def system_died(self) -> bool:
-        """True if the last system has shown a fatal fault."""
-        return self._system.is_dead
+        """True if the last system has shown a fatal fault, and not by a pattern of the job."""
+        return self._system.has_died
 
     def system_is_up(self, clock: KernelClock | None = None) -> None:
         """Treat every reset as a fault from now on; `clock` is the system's answer."""
@@ -207,6 +209,7 @@ class Watch:
             if sighting is None or self._stopped or self._is_of_a_test(sighting.fault):
                 return
             self._system.is_dead = sighting.fault.severity is FaultSeverity.FATAL
+            self._system.has_died = self._system.is_dead and sighting.fault not in self._own
             sighting.test_case = sighting.test_case or self._running_case()
             self._tell(sighting)
 

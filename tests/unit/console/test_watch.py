@@ -307,3 +307,16 @@ def test_a_pattern_that_takes_for_ever_is_given_up_and_the_others_are_not(
     assert [one.fault.name for one in seen] == ["quick"]
     (error,) = given_up
     assert "'(a|a)*b' takes too long" in error.message
+
+
+def test_only_the_kernels_and_the_firmwares_last_words_are_a_death() -> None:
+    own = Fault(
+        name="mine", severity=FaultSeverity.FATAL, pattern="GIVE UP", place=FaultPlace.ANYWHERE
+    )
+    living, dead = Seen(own), Seen(own)
+
+    assert living.names("GIVE UP") == ["mine"]
+    assert dead.names(f"{STAMP}{PANIC}") == ["kernel-panic"]
+
+    assert not living.watch.system_died
+    assert dead.watch.system_died
