@@ -123,7 +123,8 @@ def _skip_foreword(channel: paramiko.Channel, deadline: Deadline) -> None:
         if not byte:
             raise _not_begun(channel, foreword, deadline)
         foreword += byte
-        if byte == b"\n" and foreword[-len(end) - len(b"\r\n") :].rstrip().endswith(end):
+        last_line = foreword.rfind(b"\n", 0, -1) + 1
+        if byte == b"\n" and foreword[last_line:].rstrip().endswith(end):
             return
         if len(foreword) > _LONGEST_FOREWORD:
             raise InfrastructureError(
