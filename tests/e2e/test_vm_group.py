@@ -107,5 +107,6 @@ def test_host_without_ssh_is_refused_with_the_reason(lab: Lab) -> None:
 
     assert ended.status == 4, ended.stderr
     assert "the host has no SSH server (install openssh-server in its image)" in ended.stderr
-    assert "Bytes transferred" in ended.console("board01")
+    console = ended.console("board01")
+    assert console.index("Bytes transferred") < console.index("root@ramdisk:~# ")
     assert list((lab.board / "tftp").iterdir()) == []

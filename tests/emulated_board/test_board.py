@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,6 @@ import pytest
 from lava_vmgroup.config import inventory
 from tests.support.emulated_board import (
     AUTOBOOT,
-    BOOT_TIMEOUT_S,
     UBOOT_TIMEOUT_S,
     Board,
     answer,
@@ -49,7 +47,7 @@ def booted(
     images: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Board]:
-    """A board that its own boot commands brought to a root shell on the serial line."""
+    """A board that booted by itself from its card, with a root shell on the serial line."""
     with booted_board(tmp_path_factory.mktemp("booted") / "board") as board:
         yield board
 
@@ -272,34 +270,3 @@ def test_booted_host_reaches_the_dispatcher(booted: Board) -> None:
     route = answer(booted.consoles[0], "ip route get 10.0.2.2")
 
     assert "src 10.0.2.15" in route
-
-
-def test_host_boots_by_itself_from_the_card(board: Board) -> None:
-    board.must("insert", "host.img")
-    line = board.console()
-
-    board.must("on")
-
-    line.expect_exact("/boot/extlinux/extlinux.conf")
-    line.expect_exact("Linux version", timeout=BOOT_TIMEOUT_S)
-
-
-def test_kernel_and_ramdisk_boot_by_tftp(board: Board, images: Path) -> None:
-    device = inventory.load_device("board01", (board.folder / "config",))
-    tags = {"{SERVER_IP}": "10.0.2.2", "{KERNEL}": "job/kernel", "{RAMDISK}": "job/ramdisk"}
-    (board.folder / "tftp/job").mkdir()
-    for name in ("kernel", "ramdisk"):
-        shutil.copyfile(images / name, board.folder / "tftp/job" / name)
-    line = board.console()
-    board.must("on")
-    line.expect_exact(AUTOBOOT)
-    line.send("b")
-
-    for command in device.boot_commands("boot_cmds_ramdisk"):
-        text = command.text
-        for tag, value in tags.items():
-            text = text.replace(tag, value)
-        line.expect_exact("=> ", timeout=BOOT_TIMEOUT_S)
-        line.sendline(text)
-
-    line.expect_exact("root@ramdisk:~# ", timeout=BOOT_TIMEOUT_S)
