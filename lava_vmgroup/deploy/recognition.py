@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.deploy.kernels import identify, is_ramdisk
-from lava_vmgroup.deploy.layers import Layer, is_skippable, shows
+from lava_vmgroup.deploy.layers import Layer, is_skippable, layer_of, shows
 
 SECTOR = 512
 _HEAD = 0x10048
@@ -200,7 +200,10 @@ def _of_no_kernel(head: bytes) -> str | None:
     for position, magic, kind, _ in _FOREIGN:
         if shows(head, position, magic) and magic != _ANDROID:
             return kind
-    return "a disk image" if _is_marked(head) or shows(head, *Layer.QCOW2.value) else None
+    packing = layer_of(head)
+    # Within packed data, the marks of disks, some of two bytes, come by chance.
+    is_disk = packing is Layer.QCOW2 or (packing is None and _is_marked(head))
+    return "a disk image" if is_disk else None
 
 
 def _page(head: bytes) -> tuple[str, str] | None:

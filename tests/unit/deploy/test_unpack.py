@@ -204,6 +204,20 @@ def test_kernel_is_unpacked_when_there_is_one_inside(
     assert kernel.read_bytes() == (content if unpacked else packed)
 
 
+def test_packed_file_is_no_disk_by_the_chance_of_its_bytes(
+    job_files: JobFiles, tmp_path: Path
+) -> None:
+    content = bytearray(os.urandom(5000))
+    content[495:497] = b"\x55\xaa"  # becomes the mark of a boot sector
+    packed = gzip.compress(content, 0)
+    assert packed[510:512] == b"\x55\xaa"
+    (tmp_path / "firmware.gz").write_bytes(packed)
+
+    kernel = job_files.fetch(FileReference(url="firmware.gz"), soon(), NodeLog(), Unpack.KERNEL)
+
+    assert kernel.read_bytes() == packed
+
+
 def test_image_that_was_unpacked_by_other_rules_is_unpacked_again(
     job_files: JobFiles, disk: bytes, tmp_path: Path
 ) -> None:
