@@ -269,7 +269,7 @@ class HostNode(Node):
         """Remove the job's folder and key from the running host, as far as it still answers."""
         limit = self.shared.cleanup.step("cleaning up the host")
         try:
-            self._supervisor.end(link, self.shared.host.cleaning(limit))
+            self._supervisor.end(link, self.shared.host.removal_deadline(limit))
         except VMGroupError as error:
             self.log.warning("cleanup", f"the host could not be cleaned up: {error}")
 

@@ -44,7 +44,7 @@ class SharedHost:
                 self._host = VMHost(offer, key, self._group, self._questions)
             return self._host
 
-    def cleaning(self, limit: Deadline) -> Deadline:
+    def removal_deadline(self, limit: Deadline) -> Deadline:
         """Return the deadline for removing something from the host within `limit`.
 
         Raises the host's loss, if it is lost.

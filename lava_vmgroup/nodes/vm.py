@@ -209,7 +209,7 @@ class VMNode(Node):
         self.watch.expect_reset()
         self._running.close()
         self._system = None
-        limit = self.shared.host.cleaning(deadline)
+        limit = self.shared.host.removal_deadline(deadline)
         if self._folder is not None:
             self._folder.remove(limit)
             self._folder = None
