@@ -92,7 +92,7 @@ demo-packages test-packages: %-packages:
 		echo "Installing failed (attempt $$attempt of 3)" >&2; \
 	done; exit 1
 
-# The byte code of all that comes along would take longer to compile than to be used.
+# To compile the byte code of all dependencies takes longer than it saves: few modules are used.
 install = $(PYTHON) -m venv $(VENV) && \
 	$(BIN)/pip install -q --disable-pip-version-check --no-compile -e '$(1)'
 
