@@ -61,20 +61,30 @@ read_letter() {
     letters=$((letters + 1))
 }
 
-# take_turn: fails while another helper holds the turn.  Where no turn can be kept, all read.
+# take_turn: fails while another helper holds the turn.  Where no link can be made, all read.
 take_turn() {
     mkdir -p "$turns" 2>/dev/null
-    if ! ln -s "$$" "$turns/turn" 2>/dev/null && [ -L "$turns/turn" ]; then
-        holder=$(readlink "$turns/turn" 2>/dev/null)
-        [ -z "$holder" ] || kill -0 "$holder" 2>/dev/null || rm -f "$turns/turn"
-        return 1
+    if [ -L "$turns/$$" ] || ln -s turn "$turns/$$" 2>/dev/null; then
+        if ! ln -s "$$" "$turns/turn" 2>/dev/null; then
+            free_turn
+            return 1
+        fi
     fi
     has_turn=yes
 }
 
+# free_turn: end the turn of a helper that was killed.  Only one of those who see that can remove the
+# link with the holder's number, and only it may: for another, the turn may be a later one by then.
+free_turn() {
+    holder=$(readlink "$turns/turn" 2>/dev/null)
+    [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null || return
+    rm "$turns/$holder" 2>/dev/null || return
+    [ "$(readlink "$turns/turn")" != "$holder" ] || rm -f "$turns/turn"
+}
+
 # leave_turn: let another helper read the console.
 leave_turn() {
-    [ "$(readlink "$turns/turn" 2>/dev/null)" != "$$" ] || rm -f "$turns/turn"
+    [ "$has_turn" = no ] || rm -f "$turns/turn"
     has_turn=no
-    [ -z "$place" ] || rm -f "$turns/$place"
+    [ -z "$place" ] || rm -f "$turns/$$" "$turns/$place"
 }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from lava_vmgroup.testshell import events, replies
@@ -75,6 +76,39 @@ def test_calls_at_the_same_time_are_all_answered(node: Node) -> None:
     calls = [event for event in finished.events if isinstance(event, MultiNodeCall)]
     assert len({call.message_id for call in calls}) == 24
     assert any(isinstance(event, events.TestCaseSignal) for event in finished.events)
+
+
+def test_turn_at_the_console_outlives_a_late_look_at_its_last_holder(node: Node) -> None:
+    tools = node.root / "slow-tools"
+    tools.mkdir()
+    slow = tools / "readlink"
+    slow.write_text('#!/bin/sh\nPATH=${PATH#*:}\nreadlink "$@"\nsleep 0.$(($PPID % 10))\n')
+    slow.chmod(0o755)
+    node.environment["PATH"] = f"{tools}:{node.environment['PATH']}"
+    node.environment["LAVA_REPEAT_PAUSE"] = "1000"  # a lost answer stays lost
+    node.unpack(definition("smoke", "for number in $(seq 8); do lava-send m$number & done; wait"))
+
+    def late(event: events.Event) -> replies.Reply | None:
+        time.sleep(0.5)
+        return coordinator(event)
+
+    finished = node.run_tests(late)
+
+    calls = [event.message_id for event in finished.events if isinstance(event, MultiNodeCall)]
+    assert sorted(calls) == [f"m{number}" for number in range(1, 9)]
+
+
+def test_turn_at_the_console_ends_with_a_helper_that_is_killed(node: Node) -> None:
+    steps = "lava-wait never & sleep 1; kill -9 $!; lava-send after"
+    node.unpack(definition("smoke", steps))
+
+    def never(event: events.Event) -> replies.Reply | None:
+        waits = isinstance(event, MultiNodeCall) and event.message_id == "never"
+        return None if waits else coordinator(event)
+
+    finished = node.run_tests(never)
+
+    assert events.TestExited(directory="0_uuid-0", return_code=0) in finished.events
 
 
 def test_a_refused_call_ends_the_test(node: Node) -> None:
