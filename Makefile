@@ -33,7 +33,7 @@ demo: demo-packages $(VENV)/.installed images
 
 test: test-packages $(VENV)/.installed-test
 	@$(MAKE) --no-print-directory --jobs 2 lint images lava-dispatcher docs
-	$(BIN)/pytest -n 4 --dist load --durations 12
+	$(BIN)/pytest -n 6 --dist load --durations 12
 
 SHELL_PROGRAMS = $(shell git ls-files -co --exclude-standard '*.sh' .ci/run lava_vmgroup/testdefs/scripts \
 	examples/emulated-board/recipe | xargs grep -lE '^\#!/bin/(ba)?sh|^\# shellcheck shell=sh')
