@@ -69,6 +69,10 @@ class Plain(str):
         return value
 
 
+ERRORS = (yaml.YAMLError, RecursionError, ValueError)
+"""The errors of `load` and of `Plain.value`."""
+
+
 def load(text: str, *, repeated_keys: bool = False) -> Any:
     """Return the one document in `text` as plain data, with a `Plain` for each bare scalar.
 
@@ -87,6 +91,19 @@ def load(text: str, *, repeated_keys: bool = False) -> Any:
     if _size(document, {}) > MAX_VALUES:
         raise _too_many()
     return document
+
+
+def problem(error: Exception) -> tuple[int, int, str]:
+    """Return the line and the column of an error of `load`, and a message without them.
+
+    Both count from 1, and are 0 if the error has no place.
+    """
+    if isinstance(error, RecursionError):
+        return 0, 0, "nested too deeply, or into itself"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return mark.line + 1, mark.column + 1, f"not YAML: {error.problem}"
+    return 0, 0, f"not YAML: {error}"
 
 
 def _placed(error: yaml.reader.ReaderError, text: str) -> yaml.YAMLError:

@@ -9,8 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from lava_vmgroup.base import safe_yaml
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.base.text import decoded
@@ -98,11 +96,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _parse_yaml(path: Path, text: str) -> Any:
     try:
         return safe_yaml.load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise JobError(f"{path}{place}: not YAML: {error.problem}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise JobError(f"{path}: not YAML: {error}") from error
-    except RecursionError as error:
-        raise JobError(f"{path}: nested too deeply, or into itself") from error
+    except safe_yaml.ERRORS as error:
+        line, column, message = safe_yaml.problem(error)
+        place = f":{line}:{column}" if line else ""
+        raise JobError(f"{path}{place}: {message}") from error

@@ -141,7 +141,7 @@ def parse_definition(text: str, *, source: str) -> TestDefinition:
     try:
         content = _with_text_keys(safe_yaml.load(text), (), problems)
         content = _without_empty_sections(content)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except safe_yaml.ERRORS as error:
         raise _refusal(source, [_yaml_problem(error)]) from error
     shape = schema_problems(content)
     problems += [*shape, *other_problems(content, fits=not shape)]
@@ -165,7 +165,7 @@ def parse_extra_metadata(text: str) -> dict[str, str]:
         return {}
     try:
         content = safe_yaml.load(text, repeated_keys=True)
-    except (yaml.YAMLError, RecursionError, ValueError):
+    except safe_yaml.ERRORS:
         return {}
     if not isinstance(content, dict):
         return {}
@@ -226,12 +226,8 @@ def _refusal(source: str, problems: list[str]) -> JobError:
 
 
 def _yaml_problem(error: Exception) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: not YAML: {error.problem}"
-    if isinstance(error, RecursionError):
-        return "nested too deeply, or into itself"
-    return f"not YAML: {error}"
+    line, column, message = safe_yaml.problem(error)
+    return f"line {line}, column {column}: {message}" if line else message
 
 
 def _with_text_keys(value: Any, path: tuple[str | int, ...], problems: list[str]) -> Any:

@@ -24,7 +24,7 @@ DOORS = {
     "jsonschema": {"base.shape"},
     "requests": {"deploy.http", "deploy.http_connections"},
     "regex": {"base.user_pattern"},
-    "yaml": {"base.safe_yaml", "job.load", "testdefs.definition"},
+    "yaml": {"base.safe_yaml", "testdefs.definition"},
 }
 """The only modules that may import each of these libraries."""
 
