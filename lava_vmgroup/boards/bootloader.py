@@ -29,7 +29,7 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.configured import open_configured
 from lava_vmgroup.connections.process import ProcessStream, run_configured
 from lava_vmgroup.console.console import Console
-from lava_vmgroup.console.loader import BootLoader, LoaderFailed, control, key_named
+from lava_vmgroup.console.loader import BootLoader, LoaderFailed
 from lava_vmgroup.console.login import Login, login_of, reach_shell
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deploy import media, tftp
@@ -99,7 +99,8 @@ class Driver:
         """Offer the files on the dispatcher's TFTP server, and an NFS root beside them."""
         self._take_firmware(files)
         self._offer_files(files, deadline)
-        self._commands = "boot_cmds_ramdisk" if files.ramdisk else "boot_cmds"
+        has_own = files.ramdisk or (self._config.boot_cmds_ramdisk and not self._config.boot_cmds)
+        self._commands = "boot_cmds_ramdisk" if has_own else "boot_cmds"
         if files.nfsrootfs:
             self._commands = "boot_cmds_nfs"
 
@@ -159,17 +160,20 @@ class Driver:
 
     def _start_once(self, system: Startup, deadline: Deadline) -> Shell:
         config = system.config
+        commands = self._boot_commands(system)
         console = self._connect(deadline)
         self._log.event("state", "booting", state="booting")
         console.typing_delay_s = config.typing_delay_s("bootloader")
         self._configured("pre_power_cmd", deadline)
         self._reset(console, deadline)
         self._after_reset(console, deadline)
-        self._interrupt(console, config, deadline)
-        commands = self._boot_commands(system)
+        loader = BootLoader(console, config)
+        if commands:
+            loader.interrupt(deadline)
+            what = "autoboot interrupted" if config.needs_interrupt else "at its prompt"
+            self._log.event("bootloader", what)
         if self._setup.watch is not None:
             self._setup.watch.expect_boot(ramdisk_is_system=_is_ramdisk(system, commands))
-        loader = BootLoader(console, config)
         self._talk(loader, commands, system.offer, deadline)
         self._configured("pre_os_cmd", deadline)
         self._watch_kernel(loader, console, config, deadline)
@@ -219,19 +223,6 @@ class Driver:
     def _after_reset(self, console: Console, deadline: Deadline) -> None:
         """Do nothing; for drivers of boards with steps before the boot loader's countdown."""
 
-    def _interrupt(self, console: Console, config: DeviceConfig, deadline: Deadline) -> None:
-        """Stop the countdown by the configured key, or else by the key that the message names."""
-        limit = deadline.sub("the boot loader's autoboot message", config.bootloader_timeout)
-        match = console.expect([config.interrupt_boot_prompt], limit)
-        line = match.before.rpartition("\n")[2] + match.found[0]
-        key = config.interrupt_boot_command
-        if letter := config.interrupt_boot_control_character:
-            key = control(letter)
-        elif "interrupt_boot_command" not in config.sources:
-            key = key_named(line) or key
-        console.send(key, limit)
-        self._log.event("bootloader", "autoboot interrupted")
-
     def _talk(
         self, loader: BootLoader, commands: Sequence[BootCommand], offer: Served, deadline: Deadline
     ) -> None:
@@ -242,6 +233,8 @@ class Driver:
     def _boot_commands(self, system: Startup) -> tuple[BootCommand, ...]:
         config = system.config
         commands = config.boot_commands(system.commands)
+        if not commands and config.minimal_boot and not system.offer.kernel:
+            return ()
         if not commands:
             raise ConfigurationError(
                 f"device {config.hostname} has no {system.commands}",

@@ -6,6 +6,7 @@ They are written as in `lava_vmgroup.config.board_keys`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,11 +26,15 @@ KNOWN_PROMPTS = (
 """Patterns of a root shell's prompt on nearly every system; each fits a whole line."""
 
 
+_ADDRESS = re.compile(r"(0[xX])?[0-9a-fA-F]+|\$\{?\w+\}?|-")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadAddresses:
-    """The addresses to which U-Boot loads files, in U-Boot's notation (hexadecimal).
+    """The addresses to which U-Boot loads files, in U-Boot's notation.
 
-    Raises ValueError for an address that is not hexadecimal.
+    An address is hexadecimal, or one of U-Boot's variables, such as ``${loadaddr}``; ``-`` is none.
+    Raises ValueError for any other text.
     """
 
     kernel: str
@@ -38,10 +43,8 @@ class LoadAddresses:
 
     def __post_init__(self) -> None:
         for address in (self.kernel, self.ramdisk, self.dtb):
-            try:
-                int(address, 16)
-            except ValueError:
-                raise ValueError(f"hexadecimal addresses, not {address!r}") from None
+            if not _ADDRESS.fullmatch(address):
+                raise ValueError(f"hexadecimal addresses or variables, not {address!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +58,16 @@ class BootLoaderKeys:
     )
     """The boot loader's message while it can be interrupted."""
     interrupt_boot_command: str = "b"
-    """The text that interrupts the boot loader, sent without a line end. By default, it is the key
-    that the boot loader's message names, if any."""
+    """The text that interrupts the boot loader, sent without a line end; ``" "`` is a blank. By
+    default, it is the key that the boot loader's message names, if any."""
+    interrupt_boot_newline: bool = False
+    """Send a line end after ``interrupt_boot_command``."""
     interrupt_boot_control_character: str = ""
-    """The letter of a control character to send instead of ``interrupt_boot_command``."""
+    """The letter of a control character to send instead of ``interrupt_boot_command``; several
+    letters for several."""
+    needs_interrupt: bool = True
+    """The boot loader comes to its prompt only if it is interrupted. With ``no``, it does so by
+    itself."""
     bootloader_timeout: Seconds = 120.0
     """Time limit for the boot loader to come to the message of ``interrupt_boot_prompt``."""
     boot_cmd_timeout: Seconds = 10.0
@@ -70,18 +79,23 @@ class BootLoaderKeys:
     so quotes meant for U-Boot are written inside other quotes. A command is sent once the prompt
     has come; ``sendline TEXT``, ``sendcontrol LETTER`` and ``expect TEXT`` are a dialogue without
     prompts. The dispatcher fills in ``{SERVER_IP}``, ``{KERNEL}``, ``{RAMDISK}``, ``{DTB}``,
-    ``{BOOTLOADER}``, ``{NFSROOTFS}``, ``{KERNEL_ADDR}``, ``{RAMDISK_ADDR}``, ``{DTB_ADDR}`` and
-    ``{BOOTX}``; a command with the tag of a file that the job does not have is left out. In a VM's
-    device type, this key and the next ones are the kernel's command line, commas and all: see
-    ``kvm-arm.conf``."""
+    ``{BOOTLOADER}``, ``{NFSROOTFS}``, ``{KERNEL_ADDR}``, ``{RAMDISK_ADDR}``, ``{INITRD_ADDR}``
+    (the same, or ``-`` without a ramdisk), ``{DTB_ADDR}``, ``{BOOTCOMMAND}`` (``bootm``, ``bootz``
+    or ``booti``) and ``{BOOTX}``; a command with the tag of a file that the job does not have is
+    left out. In a VM's device type, this key and the next ones are the kernel's command line,
+    commas and all: see ``kvm-arm.conf``."""
     boot_cmds_oe: str = field(default="", metadata=typed.LATE)
     """The boot commands for an OpenEmbedded image."""
     boot_cmds_ramdisk: str = field(default="", metadata=typed.LATE)
-    """The boot commands for a kernel with a ramdisk."""
+    """The boot commands for a kernel with a ramdisk; if there are no ``boot_cmds``, for one without
+    a ramdisk, too."""
     boot_cmds_nfs: str = field(default="", metadata=typed.LATE)
     """The boot commands for a kernel with an NFS root."""
     boot_cmds_master: str = field(default="", metadata=typed.LATE)
     """The boot commands for the master image."""
+    minimal_boot: bool = False
+    """Without boot commands for a boot, leave the boot loader alone: it starts a system by itself,
+    as with LAVA v2's boot method ``minimal``."""
     boot_options: Sections = field(default_factory=typed.nothing)
     """Names that a job may set with the options of its boot action. Each has a section with its
     ``default`` and, if the values are limited, the ``allowed`` ones (a list, or separated by
@@ -102,9 +116,13 @@ class KernelKeys:
     """Loading a kernel over the network."""
 
     u_load_addrs: LoadAddresses | None = None
-    """The load addresses for a kernel that is a uImage: hexadecimal, one a line."""
+    """The load addresses for a kernel that is a uImage, one a line: hexadecimal, or variables of
+    U-Boot's such as ``${loadaddr}``."""
     z_load_addrs: LoadAddresses | None = None
-    """The load addresses for another kernel: hexadecimal, one a line."""
+    """The load addresses for another kernel, such as a zImage, one a line."""
+    i_load_addrs: LoadAddresses | None = None
+    """The load addresses for a kernel that U-Boot's ``booti`` starts, one a line; without them,
+    ``z_load_addrs``."""
     uimage_only: bool = False
     """The boot loader boots only a uImage, so other kernels are made one."""
     uimage_arch: str = "arm"

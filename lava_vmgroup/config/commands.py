@@ -56,6 +56,11 @@ def parse_list(text: str, place: str) -> tuple[BootCommand, ...]:
     return parse_lines(filter(None, lines), place=place)
 
 
+def format_list(lines: Iterable[str]) -> str:
+    """Return commands as a command list of the configuration, the text that `parse_list` reads."""
+    return ",\n".join('"' + re.sub(r'(["\\])', r"\\\1", line) + '"' for line in lines)
+
+
 def parse_lines(lines: Iterable[str], *, place: str) -> tuple[BootCommand, ...]:
     """Read commands that are separate already, such as a job's own list.
 

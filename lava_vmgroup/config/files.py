@@ -92,6 +92,13 @@ class Layers:
         found = [self.read(folder / name) for folder in path]
         return any(found)
 
+    def lay(self, texts: Mapping[str, str], file: Path) -> None:
+        """Lay keys and values over the rest, written as in a configuration file; `file` has them
+        in a format of its own.
+        """
+        self._parser.read_dict({MAIN: texts})
+        self._sources.update({(MAIN, key): file for key in texts})
+
     def force(self, key: str, value: str) -> None:
         """Set a key over every file."""
         self._parser.set(MAIN, key, value)

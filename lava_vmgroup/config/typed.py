@@ -150,6 +150,12 @@ def _value(text: str, hint: Any, layers: Layers) -> Any:
     return _CONVERTERS[hint](text)
 
 
+def _text(text: str) -> str:
+    """Return the text without blanks around it; quotes around nothing but blanks keep these."""
+    text = text.strip()
+    return text[1:-1] if re.fullmatch(r'"\s+"', text) else text
+
+
 def _whole(minimum: int | None = None) -> Callable[[str], int]:
     expected = "a whole number" if minimum is None else f"a whole number, {minimum} or more"
 
@@ -296,7 +302,7 @@ def _sections(text: str, layers: Layers) -> Sections:
 
 
 _CONVERTERS: Mapping[Any, Callable[[str], Any]] = {
-    str: str.strip,
+    str: _text,
     int: _whole(),
     Count: _whole(0),
     Positive: _whole(1),

@@ -62,13 +62,37 @@ class LoaderFailed(InfrastructureError):
 
 
 class BootLoader:
-    """A boot loader that has been interrupted, on its console."""
+    """A boot loader on its console."""
 
     def __init__(self, console: Console, config: DeviceConfig) -> None:
         self._console = console
         self._config = config
         self._typed = ""
         self._said: list[str] = []
+
+    def interrupt(self, deadline: Deadline) -> None:
+        """Stop the countdown by the configured key, or else by the key that the message names.
+
+        If the boot loader needs no interruption, wait for its prompt.  Raises `DeadlineExpired`.
+        """
+        config, console = self._config, self._console
+        if not config.needs_interrupt:
+            limit = deadline.sub("the boot loader's prompt", config.bootloader_timeout)
+            self.await_prompt(limit)
+            console.send_line("", limit)
+            return
+        limit = deadline.sub("the boot loader's autoboot message", config.bootloader_timeout)
+        match = console.expect([config.interrupt_boot_prompt], limit)
+        line = match.before.rpartition("\n")[2] + match.found[0]
+        keys = config.interrupt_boot_command
+        if letters := config.interrupt_boot_control_character:
+            keys = "".join(map(control, letters))
+        elif "interrupt_boot_command" not in config.sources:
+            keys = key_named(line) or keys
+        if config.interrupt_boot_newline:
+            console.send_line(keys, limit)
+        else:
+            console.send(keys, limit)
 
     def talk(
         self, commands: Sequence[BootCommand], files: Collection[str], deadline: Deadline

@@ -13,6 +13,7 @@ from pathlib import Path
 from lava_vmgroup.base import tars
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import ConfigurationError, JobError
+from lava_vmgroup.config.boot_keys import LoadAddresses
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import run_configured
 from lava_vmgroup.deploy import uimage
@@ -68,12 +69,10 @@ class Served:
     def tags(self, config: DeviceConfig) -> dict[str, str]:
         """Return the tags for boot commands: the files, the addresses, and ``BOOTX``."""
         tags = {name.upper(): getattr(self, name) for name in (*_TAGGED, "nfsrootfs")}
-        addresses = config.z_load_addrs or config.u_load_addrs
-        if self.boot_word == "bootm":
-            addresses = config.u_load_addrs or addresses
-        if addresses is not None:
+        if (addresses := self._addresses(config)) is not None:
             tags["KERNEL_ADDR"] = addresses.kernel
             tags["RAMDISK_ADDR"] = addresses.ramdisk
+            tags["INITRD_ADDR"] = addresses.ramdisk if self.ramdisk else "-"
             tags["DTB_ADDR"] = addresses.dtb
         words = [self.boot_word, "${kernel_addr_r}"]
         if self.ramdisk and not config.ramdisk_raw:
@@ -82,7 +81,16 @@ class Served:
             words.append("-")
         if self.dtb:
             words.append("${fdt_addr_r}")
-        return {**tags, "BOOTX": " ".join(words)}
+        return {**tags, "BOOTCOMMAND": self.boot_word, "BOOTX": " ".join(words)}
+
+    def _addresses(self, config: DeviceConfig) -> LoadAddresses | None:
+        others = config.z_load_addrs or config.u_load_addrs
+        match self.boot_word:
+            case "bootm":
+                return config.u_load_addrs or others
+            case "booti":
+                return config.i_load_addrs or others
+        return others
 
 
 @contextmanager

@@ -30,12 +30,15 @@ def say(text):
     sys.stdout.flush()
 
 def boot(fault):
-    say("U-Boot 2023.01\\r\\nHit any key to stop autoboot:  2 ")
+    say("U-Boot 2023.01\\r\\n" + "Hit any key to stop autoboot:  2 " * (fault != "prompt"))
     if fault == "deaf":
         return
-    while sys.stdin.read(1) != "b":
-        pass
-    for _ in range(3):
+    if fault == "line":
+        say(f"stopped by {sys.stdin.readline()!r}\\r\\n")
+    elif fault not in ("alone", "prompt"):
+        while sys.stdin.read(1) != "b":
+            pass
+    for _ in range({"alone": 0, "prompt": 4}.get(fault, 3)):
         say("=> ")
         say("echoed: " + sys.stdin.readline())
     if fault == "hang":

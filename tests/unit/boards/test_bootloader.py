@@ -53,6 +53,61 @@ def test_offered_files_are_named_in_the_boot_commands(
     assert list((tmp_path / "tftp").iterdir()) == []
 
 
+def test_board_without_boot_commands_boots_by_itself(lab: Callable[..., Driver]) -> None:
+    shell = lab("alone", boot_cmds="", minimal_boot=True).boot(soon())
+
+    assert shell.run("echo $((6 * 7))", soon()) == (0, "42")
+
+
+def test_missing_boot_commands_are_refused_before_the_reset(
+    lab: Callable[..., Driver], tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="board01 has no boot_cmds"):
+        lab("fine", boot_cmds="").boot(soon())
+
+    assert log(tmp_path) == ""
+
+
+def test_kernel_alone_is_booted_as_one_with_a_ramdisk_if_there_is_no_other_way(
+    lab: Callable[..., Driver], tmp_path: Path
+) -> None:
+    kernel = tmp_path / "Image"
+    kernel.write_bytes(b"kernel")
+    driver = lab(
+        "fine", boot_cmds="", minimal_boot=True, boot_cmds_ramdisk="a, b {KERNEL}, {BOOTX}"
+    )
+
+    driver.deploy_kernel(KernelFiles(kernel=kernel), soon())
+    driver.boot(soon())
+
+    assert "echoed: b job-1/kernel" in log(tmp_path)
+
+
+def test_boot_loader_that_comes_to_its_prompt_is_not_interrupted(
+    lab: Callable[..., Driver], tmp_path: Path
+) -> None:
+    lab("prompt", needs_interrupt=False).boot(soon())
+
+    assert "echoed: setenv serverip 10.0.2.2" in log(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sent"),
+    [
+        ({"interrupt_boot_command": "stop", "interrupt_boot_newline": True}, r"'stop\n'"),
+        ({"interrupt_boot_control_character": "cj"}, r"'\x03\n'"),
+    ],
+)
+def test_boot_loader_is_interrupted_by_several_characters(
+    lab: Callable[..., Driver], tmp_path: Path, keys: dict[str, object], sent: str
+) -> None:
+    sources = dict.fromkeys(keys, "board.conf")
+
+    lab("line", sources=sources, **keys).boot(soon())
+
+    assert f"stopped by {sent}" in log(tmp_path)
+
+
 @pytest.mark.parametrize("fault", ["deaf", "hang", "drop"])
 def test_failed_boot_is_tried_again(lab: Callable[..., Driver], fault: str) -> None:
     # Each attempt has a console of its own, which begins the script anew.

@@ -85,7 +85,7 @@ def test_value_has_the_type_of_its_key(tmp_path: Path, key: str, text: str, expe
         ("qemu_options", "-append 'x", "words quoted as in a shell"),
         ("qemu_arch", "arm", "one of host, aarch32, aarch64, x86_64"),
         ("u_load_addrs", "0x1\n  0x2", r"3 items \(kernel, ramdisk, dtb\)"),
-        ("u_load_addrs", "0x1\n  0x2\n  high", "hexadecimal addresses, not 'high'"),
+        ("u_load_addrs", "0x1\n  0x2\n  high", "hexadecimal addresses or variables, not 'high'"),
         ("boot_options", "rootfs", r"there is no \[rootfs\]"),
     ],
 )
