@@ -15,6 +15,9 @@ from lava_vmgroup import __version__
 DOCTOR = "doctor"
 """The first word of the command line of ``lava-dispatch doctor``."""
 
+DEVICES = "devices"
+"""The first word of the command line of ``lava-dispatch devices convert``."""
+
 OUTPUT = Path("results")
 STANDARD_ERROR = 2
 
@@ -44,8 +47,8 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="JOB",
         help="the job file, JSON or YAML; or a sub-job, whose one node is run; "
-        f"{DOCTOR!r} is a command, see lava-dispatch {DOCTOR} --help, and a job "
-        f"file of that name is ./{DOCTOR}",
+        f"{DOCTOR!r} and {DEVICES!r} are commands, see lava-dispatch {DOCTOR} --help, and job "
+        f"files of these names are ./{DOCTOR} and ./{DEVICES}",
     )
     _add_checks(made)
     _add_places(made)
@@ -98,8 +101,20 @@ def _add_places(made: argparse.ArgumentParser) -> None:
         help="where the members of a sub-job's group meet, a file like lava-coordinator.conf "
         "(default: that of the configuration, else /etc/lava-coordinator/lava-coordinator.conf)",
     )
-    made.add_argument(
+    host = made.add_mutually_exclusive_group()
+    host.add_argument(
         "--target", metavar="NAME", help="the device to use as the host, or the name of the VM"
+    )
+    _add_device(host)
+
+
+def _add_device(host: argparse._MutuallyExclusiveGroup) -> None:
+    host.add_argument(
+        "--device",
+        type=Path,
+        metavar="FILE",
+        help="the host's device from a file of its own: a device dictionary of LAVA v2 (YAML), or "
+        "a .conf file like those in devices/",
     )
 
 
@@ -174,8 +189,32 @@ def doctors_parser() -> argparse.ArgumentParser:
     made.add_argument("--json", action="store_true", help="print the findings as JSON")
     made.add_argument("--config-dir", type=Path, metavar="DIR", help="as for running a job")
     made.add_argument("--config", type=Path, metavar="FILE", help="as for running a job")
-    made.add_argument("--target", metavar="NAME", help="the device to use as the host")
+    host = made.add_mutually_exclusive_group()
+    host.add_argument("--target", metavar="NAME", help="the device to use as the host")
+    _add_device(host)
     made.add_argument(
         "--output-dir", type=Path, metavar="DIR", help="keep the record of the host's console here"
+    )
+    return made
+
+
+def devices_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line of ``lava-dispatch devices``."""
+    made = argparse.ArgumentParser(
+        prog=f"lava-dispatch {DEVICES}", description="Bring devices from LAVA v2."
+    )
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    convert = commands.add_parser(
+        "convert",
+        help="write the .conf files for a device dictionary of LAVA v2",
+        description="Write devices/NAME.conf, and device-types/TYPE.conf if there is none, for the "
+        "device dictionary that 'lavacli devices dict get --render NAME' prints.",
+    )
+    convert.add_argument("file", type=Path, metavar="FILE", help="the rendered dictionary, YAML")
+    convert.add_argument(
+        "folder", type=Path, metavar="DIR", help="the configuration folder, as for --config-dir"
+    )
+    convert.add_argument(
+        "--device-type", metavar="TYPE", help="the device's type, if the dictionary names none"
     )
     return made

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from lava_vmgroup.base.errors import Canceled, JobError, VMGroupError
-from lava_vmgroup.cli.arguments import DOCTOR, doctors_parser, parse
+from lava_vmgroup.cli.arguments import DEVICES, DOCTOR, devices_parser, doctors_parser, parse
 from lava_vmgroup.cli.output import lasting_output
 from lava_vmgroup.results.printable import printable
 
@@ -29,6 +29,11 @@ def _main(words: Sequence[str]) -> int:
             from lava_vmgroup.cli.doctor import examine_lab
 
             return examine_lab(options)
+        if words[:1] == [DEVICES]:
+            options = devices_parser().parse_args(words[1:])
+            from lava_vmgroup.cli.convert import convert
+
+            return convert(options)
         options = parse(words)
         from lava_vmgroup.cli.jobs import dispatch
 

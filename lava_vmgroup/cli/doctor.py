@@ -25,12 +25,12 @@ from lava_vmgroup.base.findings import Finding, Severity
 from lava_vmgroup.base.log import LOGGER
 from lava_vmgroup.base.text import json_text
 from lava_vmgroup.cli.arguments import DOCTOR
+from lava_vmgroup.cli.devices import given_device, host_device
 from lava_vmgroup.cli.display import log_to_terminal
 from lava_vmgroup.cli.output import print_document
 from lava_vmgroup.cli.signals import canceling
 from lava_vmgroup.config import files
 from lava_vmgroup.config.dispatcher import load_dispatcher
-from lava_vmgroup.config.inventory import find_device
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.doctor import dispatcher
 from lava_vmgroup.doctor.examination import Examined, examine
@@ -70,9 +70,10 @@ def examine_lab(options: argparse.Namespace) -> int:
         raise JobError(f"{options.job} is a sub-job", hint="give the whole job")
     job = parse_job(document, options.job.resolve().parent, schemas)
     search_path = files.search_path(options.config_dir)
-    admit_job(job, search_path)
+    given = given_device(options, search_path)
+    admit_job(job, search_path, given)
     group = expand(job, job_id="0", target_group=str(uuid.uuid4()))
-    device = find_device(job.host.device_type, search_path, options.target, options.config)
+    device = host_device(job.host.device_type, search_path, options, options.target, given)
     lab = Lab(
         device=device,
         dispatcher=load_dispatcher(search_path),

@@ -20,12 +20,13 @@ from lava_vmgroup.base.errors import (
 )
 from lava_vmgroup.cli import output_txt
 from lava_vmgroup.cli.arguments import OUTPUT
+from lava_vmgroup.cli.devices import given_device, host_device
 from lava_vmgroup.cli.output import print_document
 from lava_vmgroup.cli.output_folder import discard_unused_results
 from lava_vmgroup.config import files
 from lava_vmgroup.config.coordinator import Endpoint, find_coordinator_config
 from lava_vmgroup.config.dispatcher import load_dispatcher
-from lava_vmgroup.config.inventory import backend_type, find_device
+from lava_vmgroup.config.inventory import backend_type
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.job import expand, load_document, parse_job, to_document
 from lava_vmgroup.job.model import VMGroup
@@ -56,11 +57,12 @@ def dispatch(options: argparse.Namespace) -> int:
         _write_sub_jobs(group, options.expand_to, options.target)
         return 0
     search_path = files.search_path(options.config_dir)
-    admit_job(job, search_path)
+    given = given_device(options, search_path)
+    admit_job(job, search_path, given)
     if options.validate:
         sys.stdout.write(f"{options.job}: valid, {len(group.nodes)} nodes\n")
         return 0
-    device = find_device(job.host.device_type, search_path, options.target, options.config)
+    device = host_device(job.host.device_type, search_path, options, options.target, given)
     lab = Lab(device=device, dispatcher=load_dispatcher(search_path), search_path=search_path)
     return _run_group(group, lab, None, options)
 
@@ -74,13 +76,14 @@ def _dispatch_sub_job(document: Any, folder: Path, options: argparse.Namespace) 
     group = parse_sub_job(document, folder, actions.parameter_schemas(), assignment)
     [node] = group.nodes
     search_path = files.search_path(options.config_dir)
-    admit_sub_job(group, search_path)
+    given = given_device(options, search_path) if is_host else None
+    admit_sub_job(group, search_path, given)
     if options.validate:
         sys.stdout.write(f"{options.job}: valid, 1 node of {group.size}\n")
         return 0
     device = None
     if is_host:
-        device = find_device(node.device_type, search_path, node.target, options.config)
+        device = host_device(node.device_type, search_path, options, node.target, given)
     lab = Lab(
         device=device,
         dispatcher=load_dispatcher(search_path),

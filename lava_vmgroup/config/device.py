@@ -42,6 +42,8 @@ class DeviceConfig(
     """The job's own boot commands, one an item; they replace the configuration's."""
     boot_cmds_key: str = field(default="", metadata=typed.NO_KEY)
     """The key whose boot commands the job chose, in place of the one for its deployment."""
+    other_methods: tuple[str, ...] = field(default=(), metadata=typed.NO_KEY)
+    """The boot methods of a LAVA v2 device dictionary that this program cannot do."""
     extra: Mapping[str, str] = field(
         default_factory=typed.nothing, repr=False, compare=False, metadata=typed.NO_KEY
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -44,7 +45,32 @@ def load_device(
     layers.read_all(f"devices/{name}.conf", search_path)
     if extra_file:
         layers.read(extra_file)
-    return _device(layers, name, device_type)
+    return device_of(layers, name, device_type)
+
+
+def load_device_file(
+    file: Path, search_path: tuple[Path, ...], extra_file: Path | None = None
+) -> DeviceConfig:
+    """Read a device's configuration from a file like ``devices/<name>.conf`` at another place.
+
+    Raises ConfigurationError for a file that does not exist or names no device type, and for a
+    value that does not fit.
+    """
+    layers = files.Layers()
+    if not layers.read(file):
+        raise ConfigurationError(
+            f"the device file {file} does not exist", hint="give --device an existing file"
+        )
+    device_type = layers.get("device_type")
+    if not device_type:
+        raise ConfigurationError(
+            f"{file} names no device_type", hint="add a line device_type = <type>"
+        )
+    layers = _type_layers(device_type, search_path)
+    layers.read(file)
+    if extra_file and not layers.read(extra_file):
+        raise no_such_file(extra_file)
+    return device_of(layers, file.stem, device_type)
 
 
 def load_vm_type(
@@ -63,7 +89,7 @@ def load_vm_type(
     layers = _type_layers(device_type, search_path)
     if extra_file:
         layers.read(extra_file)
-    return _device(layers, device_type, device_type)
+    return device_of(layers, device_type, device_type)
 
 
 def backend_type(extra_file: Path) -> str | None:
@@ -73,7 +99,7 @@ def backend_type(extra_file: Path) -> str | None:
     """
     layers = files.Layers()
     if not layers.read(extra_file):
-        raise _no_such_file(extra_file)
+        raise no_such_file(extra_file)
     return layers.get("dynamic_vm_backend_device_type") or None
 
 
@@ -96,13 +122,21 @@ def find_device(
     """
     if target is None:
         target = _only(device_type, known_devices(search_path))
-    device = load_device(target, search_path, extra_file)
-    if device.device_type != device_type:
+    return of_type(load_device(target, search_path, extra_file), device_type, "--target")
+
+
+def of_type(device: DeviceConfig, device_type: str, option: str) -> DeviceConfig:
+    """Return a device that the user chose with `option`; one of no type gets `device_type`.
+
+    Raises ConfigurationError for a device of another type.
+    """
+    if device.device_type not in ("", device_type):
         raise ConfigurationError(
-            f"device {target} is of type {device.device_type}, but the job wants {device_type}",
-            hint=f"use --target with a device of type {device_type}",
+            f"device {device.hostname} is of type {device.device_type}, but the job wants "
+            f"{device_type}",
+            hint=f"use {option} with a device of type {device_type}",
         )
-    return device
+    return replace(device, device_type=device_type)
 
 
 def _only(device_type: str, devices: Mapping[str, str]) -> str:
@@ -126,11 +160,12 @@ def _device_type(name: str, path: tuple[Path, ...], extra_file: Path | None = No
     if Path(name).name == name:  # a name with a slash would lead out of the folder
         layers.read_all(f"devices/{name}.conf", path)
     if extra_file and not layers.read(extra_file):
-        raise _no_such_file(extra_file)
+        raise no_such_file(extra_file)
     return layers.get("device_type")
 
 
-def _no_such_file(extra_file: Path) -> ConfigurationError:
+def no_such_file(extra_file: Path) -> ConfigurationError:
+    """Return the error for a missing file of ``--config``."""
     return ConfigurationError(
         f"the configuration file {extra_file} does not exist",
         hint="give --config an existing file",
@@ -144,7 +179,13 @@ def _type_layers(device_type: str, path: tuple[Path, ...]) -> files.Layers:
     return layers
 
 
-def _device(layers: files.Layers, name: str, device_type: str) -> DeviceConfig:
+def device_of(
+    layers: files.Layers, name: str, device_type: str, other_methods: tuple[str, ...] = ()
+) -> DeviceConfig:
+    """Return the configuration that some layers say; the name and the type are given.
+
+    Raises ConfigurationError for a value that does not fit.
+    """
     layers.force("hostname", name)
     layers.force("device_type", device_type)
     keys = layers.keys()
@@ -152,6 +193,7 @@ def _device(layers: files.Layers, name: str, device_type: str) -> DeviceConfig:
     config = typed.read_keys(
         DeviceConfig,
         layers,
+        other_methods=other_methods,
         extra=MappingProxyType({key: layers.lenient(key) for key in keys if key not in declared}),
         sources=MappingProxyType({key: layers.place(key) for key in keys if layers.source(key)}),
     )

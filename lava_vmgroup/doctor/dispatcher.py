@@ -28,7 +28,17 @@ def look(group: VMGroup, config: DispatcherConfig, host: DeviceConfig) -> list[F
         for action in node.actions
     )
     mediums = [medium(host)] if writes and host.media_device is not None else []
-    return [*found, cache(config.lava_cachedir), *mediums]
+    others = [methods(host)] if host.other_methods else []
+    return [*found, cache(config.lava_cachedir), *mediums, *others]
+
+
+def methods(host: DeviceConfig) -> Finding:
+    """Return the finding about the boot methods of LAVA v2 that only LAVA can do."""
+    names = ", ".join(host.other_methods)
+    return Finding(
+        what="boot methods",
+        found=f"{host.hostname} is used by {host.client_type}; only LAVA can do {names}",
+    )
 
 
 def medium(host: DeviceConfig) -> Finding:

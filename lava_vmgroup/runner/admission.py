@@ -9,31 +9,46 @@ from pathlib import Path
 
 from lava_vmgroup import actions, boards
 from lava_vmgroup.base.errors import ConfigurationError, JobError
+from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.inventory import known_devices, load_device, load_vm_type
 from lava_vmgroup.job.model import Job, VMGroup
 
 
-def admit_job(job: Job, search_path: tuple[Path, ...]) -> None:
-    """Check a job's files and types.
+def admit_job(job: Job, search_path: tuple[Path, ...], device: DeviceConfig | None = None) -> None:
+    """Check a job's files and types; if the host's `device` is chosen, its type needs no file.
 
     Raises a `JobError` with all problems, and `ConfigurationError` if a type's configuration is
     wrong or no driver can boot a host of its type.
     """
-    _refuse([*actions.file_problems(job), *_type_problems(_device_types(job), search_path)])
-    _check_drivers(job.host.device_type, search_path)
+    types = [*_vm_types(job)]
+    if device is None:
+        types.insert(0, ("vm_group.host.device_type", job.host.device_type))
+    _refuse([*actions.file_problems(job), *_type_problems(types, search_path)])
+    _check_drivers(job.host.device_type, search_path, device)
 
 
-def admit_sub_job(group: VMGroup, search_path: tuple[Path, ...]) -> None:
-    """Check the files and the type of a sub-job; raises the errors of `admit_job`."""
+def admit_sub_job(
+    group: VMGroup, search_path: tuple[Path, ...], device: DeviceConfig | None = None
+) -> None:
+    """Check the files and the type of a sub-job, as `admit_job` does."""
     [node] = group.nodes
     types = [("device_type" if node.is_host else "config", node.device_type)]
-    _refuse([*actions.sub_job_problems(group), *_type_problems(types, search_path)])
+    wanted = types if device is None else []
+    _refuse([*actions.sub_job_problems(group), *_type_problems(wanted, search_path)])
     if node.is_host:
-        _check_drivers(node.device_type, search_path)
+        _check_drivers(node.device_type, search_path, device)
 
 
-def _check_drivers(host_type: str, search_path: tuple[Path, ...]) -> None:
-    """Look for a device of the type that has a driver; raise the last one's error if none has."""
+def _check_drivers(
+    host_type: str, search_path: tuple[Path, ...], device: DeviceConfig | None
+) -> None:
+    """Check that `device`, or else a device of the type, has a driver.
+
+    Raises the error of the last one if none has.
+    """
+    if device is not None:
+        boards.driver_class(device)
+        return
     names = [name for name, kind in known_devices(search_path).items() if kind == host_type]
     configs = [partial(load_device, name, search_path) for name in names]
     error: ConfigurationError | None = None
@@ -64,7 +79,6 @@ def _type_problems(
             yield f"{place}: {error.message}; {error.hint}"
 
 
-def _device_types(job: Job) -> Iterator[tuple[str, str]]:
-    yield "vm_group.host.device_type", job.host.device_type
+def _vm_types(job: Job) -> Iterator[tuple[str, str]]:
     for index, vm in enumerate(job.vms):
         yield f"vm_group.vms[{index}].device_type", vm.device_type

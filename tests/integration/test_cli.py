@@ -93,3 +93,61 @@ def test_wrong_usage_ends_with_status_2(arguments: list[str]) -> None:
 
     assert done.returncode == 2
     assert "lava-dispatch: " in done.stderr
+
+
+@pytest.fixture
+def dictionary(tmp_path: Path) -> Path:
+    """The device dictionary of an Arndale board that boots by itself."""
+    uart = {"connect": "telnet localhost 7001", "tags": ["primary", "telnet"]}
+    content = {
+        "hostname": "arndale01",
+        "devicetype": "arndale",
+        "actions": {"boot": {"methods": {"minimal": None, "grub": None}}},
+        "commands": {"connections": {"uart0": uart}, "hard_reset": "pdu reset"},
+    }
+    path = tmp_path / "arndale01.yaml"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_device_of_lava_v2_is_the_host(
+    job: dict[str, Any], dictionary: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(job))
+
+    done = dispatch("--validate", "--device", dictionary, path)
+    examined = dispatch("doctor", "--json", "--device", dictionary, path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {one["what"]: one["found"] for one in json.loads(examined.stdout)["findings"]}
+    assert found["boot methods"] == "arndale01 is used by bootloader; only LAVA can do grub"
+
+
+def test_device_of_another_type_is_refused(
+    job: dict[str, Any], dictionary: Path, tmp_path: Path
+) -> None:
+    job["vm_group"]["host"]["device_type"] = "vexpress-tc2"
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(job))
+
+    done = dispatch("--device", dictionary, path)
+
+    assert done.returncode == 3
+    assert "arndale01 is of type arndale, but the job wants vexpress-tc2" in done.stderr
+
+
+def test_converted_device_is_never_written_over_another(dictionary: Path, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+
+    first = dispatch("devices", "convert", dictionary, lab)
+    (lab / "devices/arndale01.conf").write_text("mine")
+    second = dispatch("devices", "convert", dictionary, lab)
+
+    assert first.stdout.split() == [
+        f"{lab}/devices/arndale01.conf",
+        f"{lab}/device-types/arndale.conf",
+    ]
+    assert second.returncode == 3
+    assert "cannot write" in second.stderr
+    assert (lab / "devices/arndale01.conf").read_text() == "mine"

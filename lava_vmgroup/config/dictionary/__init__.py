@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""LAVA v2's device dictionaries, as keys of the configuration.
+
+A dictionary is the YAML that LAVA renders for a device: the output of ``lavacli devices dict get
+--render`` and the input of ``lava-run --device``.  Its methods decide about the driver:
+
+1. ``u-boot`` with commands for a ramdisk or an NFS root: the driver ``bootloader``.
+2. Else ``minimal`` with a console: the driver ``bootloader``, whose board boots by itself.
+3. Else ``ssh`` with a host: the driver ``ssh``.
+
+Entries of ``static_info`` whose names begin with ``vmgroup_`` are keys of the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from lava_vmgroup.base.errors import ConfigurationError
+from lava_vmgroup.config.dictionary import console, document, u_boot
+from lava_vmgroup.config.dictionary.document import part
+
+_OURS = "vmgroup_"
+_DONE = ("u-boot", "minimal", "ssh")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dictionary:
+    """A device dictionary."""
+
+    name: str
+    type: str
+    """The device's type; "" in dictionaries of releases of LAVA that do not name it."""
+    texts: Mapping[str, str]
+    """The configuration's keys, with values as in its files."""
+    others: tuple[str, ...]
+    """The boot methods of the dictionary that this program cannot do."""
+
+
+def read(path: Path) -> Dictionary:
+    """Read the dictionary in a file.
+
+    Raises ConfigurationError for a file that is none, that names no console, or whose methods this
+    program cannot do.
+    """
+    content = document.load(path)
+    try:
+        texts = dict(_texts(content))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
+    methods = part(content, "actions", "boot", "methods")
+    return Dictionary(
+        name=content.get("hostname") or path.stem,
+        type=content.get("devicetype") or "",
+        texts=MappingProxyType(texts),
+        others=tuple(sorted(name for name in methods if name not in _DONE)),
+    )
+
+
+def _texts(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    pairs = [*_driver(content), *console.texts(content)]
+    if u_boot.boots(content):
+        pairs += u_boot.texts(content)
+    for key, value in pairs:
+        yield key, str(value).replace("%", "%%")
+    for info in content.get("static_info") or ():
+        ours = ((str(key), str(value)) for key, value in info.items())
+        yield from ((key.removeprefix(_OURS), v) for key, v in ours if key.startswith(_OURS))
+
+
+def _driver(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the keys that name the driver and that only it needs."""
+    methods = part(content, "actions", "boot", "methods")
+    has_console = bool(console.primary(content))
+    login = part(content, "actions", "deploy", "methods", "ssh")
+    if has_console and (u_boot.boots(content) or "minimal" in methods):
+        yield from (("client_type", "bootloader"), ("minimal_boot", "yes"))
+    elif "ssh" in methods and login.get("host"):
+        yield "client_type", "ssh"
+        for name, key in (("host", "ssh_host"), ("port", "ssh_port"), ("user", "ssh_username")):
+            if value := login.get(name):
+                yield key, value
+        if Path(key := login.get("identity_file") or "").is_absolute():
+            yield "ssh_identity_file", key
+    elif not has_console and ("u-boot" in methods or "minimal" in methods):
+        raise ConfigurationError(
+            "commands.connections: missing, so the board has no console",
+            hint="set connection_list, connection_commands and connection_tags for the device",
+        )
+    else:
+        raise ConfigurationError(
+            f"actions.boot.methods: this program can do none of {_listed(methods)}",
+            hint="it can do minimal, ssh with a host, and u-boot with commands for ramdisk or nfs; "
+            "LAVA can boot the board and hand it over",
+        )
+
+
+def _listed(methods: Mapping[str, Any]) -> str:
+    """Return the names of boot methods, with a remark at those that lack something."""
+    remarks = {"ssh": "ssh (it has no host)", "u-boot": "u-boot (it has no commands for a kernel)"}
+    return ", ".join(remarks.get(name, name) for name in methods) or "nothing"
