@@ -23,7 +23,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) android-sdk-libsparse-utils btrfs-progs busybo
 # Else each of the programs that tests start would compile the whole package.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-quick lint reference docs images lava-dispatcher clean demo-packages test-packages
+.PHONY: demo test test-quick lint reference docs images lava-packages clean demo-packages test-packages
 
 demo: demo-packages $(VENV)/.installed images
 	@test ! -e $(BOARD) || $(PYTHON) $(BOARD_PY) destroy $(BOARD)
@@ -32,7 +32,7 @@ demo: demo-packages $(VENV)/.installed images
 		examples/vm-group/job.json
 
 test: test-packages $(VENV)/.installed-test
-	@$(MAKE) --no-print-directory --jobs 2 lint images lava-dispatcher docs
+	@$(MAKE) --no-print-directory --jobs 2 lint images lava-packages docs
 	$(BIN)/pytest -n 6 --dist load --durations 12
 
 SHELL_PROGRAMS = $(shell git ls-files -co --exclude-standard '*.sh' .ci/run lava_vmgroup/testdefs/scripts \
@@ -57,22 +57,11 @@ docs: $(VENV)/.installed-test
 images: demo-packages
 	$(PYTHON) examples/emulated-board/build_images.py
 
-# A test runs its MultiNode client.  It is unpacked only: installed, it brings another init system.
-lava-dispatcher: test-packages
-	@version=$$(dpkg-query -W -f '$${Version}' lava-common); \
-	folder="$(LAVA)/lava-dispatcher_$$version"; \
-	test ! -d "$$folder" || exit 0; \
-	echo "Unpacking lava-dispatcher $$version into $$folder"; \
-	mkdir -p "$(LAVA)" && work=$$(mktemp -d -p "$(LAVA)") && cd "$$work" || exit 1; \
-	trap 'rm -rf "$$work"' EXIT; \
-	for attempt in 1 2 3; do \
-		test ! -d "$$folder" || exit 0; \
-		apt-get -q -o APT::Sandbox::User=root download "lava-dispatcher=$$version" >/dev/null && \
-			dpkg-deb -x ./*.deb unpacked && mv -T unpacked "$$folder" && exit 0; \
-		echo "Downloading failed (attempt $$attempt of 3)" >&2; \
-		test "$$(id -u)" -ne 0 || apt-get -q update >/dev/null; \
-	done; \
-	echo "lava-dispatcher $$version could not be downloaded; try: apt-get update" >&2; exit 1
+# Tests run parts of them.  They are unpacked only: installed, they bring another init system.
+lava-packages: test-packages
+	@tests/support/unpack_debian.sh "$(LAVA)" "$$(. /etc/os-release; echo $$VERSION_CODENAME)" \
+		lava-common lava-dispatcher
+	@tests/support/unpack_debian.sh "$(LAVA)" sid lava-common lava-dispatcher lava-server
 
 demo-packages test-packages: %-packages:
 	@missing=; \

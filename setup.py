@@ -45,6 +45,7 @@ setup(
     ],
     extras_require={
         "test": [
+            "Jinja2",
             "hypothesis",
             "mypy",
             "pytest",

@@ -90,23 +90,3 @@ def test_cancel_of_a_booting_board_leaves_nothing_behind(lab: Lab) -> None:
     assert ended.status == 128 + signal.SIGINT, ended.stderr
     assert {node["state"] for node in ended.results["nodes"]} == {"Canceled"}
     assert lab.traces() == []
-
-
-def test_host_without_ssh_is_refused_with_the_reason(lab: Lab) -> None:
-    job = group({"role": "guest"})
-    job["actions"][0] = {
-        "command": "deploy_linaro_kernel",
-        "parameters": {
-            "kernel": str(IMAGES / "kernel"),
-            "ramdisk": str(IMAGES / "ramdisk"),
-            "role": "host",
-        },
-    }
-
-    ended = lab.run(lab.write_job(job, HELLO))
-
-    assert ended.status == 4, ended.stderr
-    assert "the host has no SSH server (install openssh-server in its image)" in ended.stderr
-    console = ended.console("board01")
-    assert console.index("Bytes transferred") < console.index("root@ramdisk:~# ")
-    assert list((lab.board / "tftp").iterdir()) == []

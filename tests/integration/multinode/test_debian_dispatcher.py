@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import lava_packages
 from tests.support.coordinators import ROOT, lava_coordinator, our_coordinator
+from tests.support.lava_packages import DIST_PACKAGES
 
 if TYPE_CHECKING:
     from tests.integration.multinode.conftest import Address, Bare
 
 MEMBER = ROOT / "tests/support/lava_dispatcher_member.py"
-DIST_PACKAGES = "usr/lib/python3/dist-packages"
 LIMIT_S = 120
 ACK = {"response": "ack"}
 
@@ -44,16 +44,6 @@ def call(request: str, message_id: str, **fields: Any) -> list[Any]:
     return ["__call__", {"request": request, "messageID": message_id, **fields}]
 
 
-def dispatcher() -> Path:
-    """The unpacked package lava-dispatcher, of the version of the lava-common installed here."""
-    asked = ["dpkg-query", "-W", "-f", "${Version}", "lava-common"]
-    version = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
-    cache = os.environ.get("LAVA_VMGROUP_CACHE") or Path.home() / ".cache/lava-vmgroup"
-    folder = Path(cache) / f"debian/lava-dispatcher_{version}"
-    assert folder.is_dir(), f"{folder} is missing; run: make lava-dispatcher"
-    return folder
-
-
 @pytest.fixture(scope="module", params=["lava", "ours"])
 def address(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -72,7 +62,7 @@ def play(address: Address, tmp_path: Path) -> Iterator[Play]:
     config = tmp_path / "lava-coordinator.conf"
     settings = {"coordinator_hostname": host, "port": port, "poll_delay": 0.1}
     config.write_text(json.dumps(settings), encoding="utf-8")
-    path = [str(dispatcher() / DIST_PACKAGES), f"/{DIST_PACKAGES}"]
+    path = [str(lava_packages.of_this_system() / DIST_PACKAGES), f"/{DIST_PACKAGES}"]
     with ExitStack() as stack:
 
         def start(name: str, part: Part, group: Mapping[str, Any]) -> subprocess.Popen[str]:
