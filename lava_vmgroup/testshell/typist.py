@@ -28,13 +28,17 @@ class Typist:
         self._console = console
         self._log = log
         self._answers = Answers()
-        self._transfer: Transfer | None = None
+        self._transfers: dict[str, Transfer] = {}
+        """Replies in parts, by their names; the first one is being typed, the others wait."""
+        self._given_up: dict[str, Transfer] = {}
 
     def type(self, reply: Reply, place: Place | None, deadline: Deadline) -> None:
         """Type an answer; keep an answer to a record."""
         if isinstance(reply, PartsReply):
-            self._transfer = Transfer(reply, self._console, place)
-            self._transfer.begin(deadline)
+            transfer = Transfer(reply, self._console, place)
+            self._transfers[transfer.name] = transfer
+            if self._current is transfer:
+                transfer.begin(deadline)
         else:
             line = reply if place is None else enveloped(place, reply)
             self._console.send_line(line, deadline)
@@ -44,8 +48,7 @@ class Typist:
     def type_again(self, place: Place, deadline: Deadline) -> None:
         """Type the answer to a record again, if there is one and it is not on its way."""
         reply = self._answers.due(place)
-        under_way = self._transfer is not None and self._transfer.name == place.word
-        if reply is not None and not under_way:
+        if reply is not None and place.word not in self._transfers:
             self.type(reply, place, deadline)
 
     def ask_again(self, place: Place, deadline: Deadline) -> None:
@@ -53,26 +56,53 @@ class Typist:
         self._console.send_line(enveloped(place, reply_again()), deadline)
 
     def type_part(self, wanted: PartWanted, deadline: Deadline) -> None:
-        """Type the wanted part of the current reply; ignore late requests for earlier replies."""
-        transfer = self._transfer
-        if transfer is None or wanted.transfer != transfer.name:
+        """Type the wanted part of a reply; ignore late requests for earlier replies."""
+        name = wanted.transfer
+        transfer = self._transfers.get(name) or self._given_up.get(name)
+        if transfer is None:
             return
-        with self.refusing(transfer.api, transfer.place, deadline):
+        with self._giving_up(transfer, deadline):
             if not transfer.serve(wanted, deadline):
-                self._transfer = None
+                self._end(transfer, deadline)
 
     def patience(self, deadline: Deadline) -> Deadline:
         """Return the deadline for the node's next word: a node may have missed a part."""
-        return self._transfer.patience(deadline) if self._transfer else deadline
+        return self._current.patience(deadline) if self._current else deadline
 
     def repeat_part(self, deadline: Deadline) -> bool:
         """Type the last part of a reply again; return False if there is no such reply."""
-        transfer = self._transfer
+        transfer = self._current
         if transfer is None:
             return False
-        with self.refusing(transfer.api, transfer.place, deadline):
+        with self._giving_up(transfer, deadline):
             transfer.repeat(deadline)
         return True
+
+    @property
+    def _current(self) -> Transfer | None:
+        return next(iter(self._transfers.values()), None)
+
+    def _end(self, transfer: Transfer, deadline: Deadline) -> None:
+        """Forget a transfer, and begin the next one if that has waited for it."""
+        was_current = self._current is transfer
+        for transfers in (self._transfers, self._given_up):
+            transfers.pop(transfer.name, None)
+        if was_current and (following := self._current) is not None:
+            following.begin(deadline)
+
+    @contextmanager
+    def _giving_up(self, transfer: Transfer, deadline: Deadline) -> Iterator[None]:
+        """Refuse the call of a transfer if the block raises `MultiNodeError`; let others begin.
+
+        If the node has not seen the refusal and asks for a part, the transfer goes on.
+        """
+        refused = True
+        with self.refusing(transfer.api, transfer.place, deadline):
+            yield
+            refused = False
+        if refused:
+            self._end(transfer, deadline)
+            self._given_up[transfer.name] = transfer
 
     def refuse(self, api: MultiNodeApi, place: Place | None, deadline: Deadline) -> None:
         """Type the refusal of a call, whose helper may wait."""

@@ -47,6 +47,7 @@ waits_in_foreground() {
 
 # find_ancestors: set $ancestors to the shells that wait for this helper.  Fails if another program
 # waits for it: that program may do other work, too.
+# shellcheck disable=SC2154 # look_at of lava-turns.sh sets program and parent
 find_ancestors() {
     ancestors=" $$ "
     look_at $$ || return
@@ -59,17 +60,6 @@ find_ancestors() {
         is_shell "$ancestor" || return
         ancestors="$ancestors$ancestor "
     done
-}
-
-# look_at PID: set $program and $parent; fails if the process has ended.
-look_at() {
-    { read -r facts <"/proc/$1/stat"; } 2>/dev/null || return
-    program=${facts#*\(}
-    program=${program%)*}
-    facts=${facts##*) }
-    parent=${facts#? }
-    parent=${parent%% *}
-    [ "${facts%% *}" != Z ]
 }
 
 # is_shell PID: succeed if the process was started by a shell's name.  The program's file does not

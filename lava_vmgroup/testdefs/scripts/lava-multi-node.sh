@@ -25,6 +25,8 @@ export LC_ALL
 max_length=1000
 # Bytes of a message that the dispatcher takes.
 max_message=1048576
+# A reply that is still arriving: another helper's has a file of its own.
+fresh=$LAVA_MULTI_NODE_CACHE.new.$$
 newline='
 '
 
@@ -99,7 +101,7 @@ await_answer() {
     fi
     # The repeater starts before the trap is set: in bash, a child that is killed at once would run
     # the trap, too.
-    trap 'stop_repeating; leave_turn; rm -f "$LAVA_MULTI_NODE_CACHE.new"' EXIT
+    trap 'stop_repeating; leave_turn; rm -f "$fresh"' EXIT
     # Standard input may be a pipe, as in "command | while read word; do lava-send ...".
     if [ -r "${LAVA_CONSOLE:-}" ]; then
         read_answer "$1" <"$LAVA_CONSOLE"
@@ -109,7 +111,7 @@ await_answer() {
     answered=$?
     stop_repeating
     leave_turn
-    rm -f "$LAVA_MULTI_NODE_CACHE.new"
+    rm -f "$fresh"
     trap - EXIT
     return "$answered"
 }
@@ -184,8 +186,8 @@ read_answer() {
             *"$start "*) [ -n "$place" ] || fail "the reply to LAVA_$1 was cut short" ;;
             *"<LAVA_$1_PART "*">"*)
                 line=${line#*"<LAVA_$1_PART "}
-                if take_part "${line%%">"*}" "$LAVA_MULTI_NODE_CACHE.new"; then
-                    mv "$LAVA_MULTI_NODE_CACHE.new" "$LAVA_MULTI_NODE_CACHE" || fail "cannot write '$LAVA_MULTI_NODE_CACHE'"
+                if take_part "${line%%">"*}" "$fresh"; then
+                    mv "$fresh" "$LAVA_MULTI_NODE_CACHE" || fail "cannot write '$LAVA_MULTI_NODE_CACHE'"
                     reply=
                     return 0
                 fi
@@ -222,7 +224,7 @@ store_reply() {
 # request_data API WORDS...: send a request, wait for the reply, and keep it in the cache file.
 request_data() {
     # If the request fails, the test must not read the data of an earlier reply.
-    rm -f "$LAVA_MULTI_NODE_CACHE" "$LAVA_MULTI_NODE_CACHE.new"
+    rm -f "$LAVA_MULTI_NODE_CACHE" "$fresh"
     request "$@"
     await_reply "$1"
     store_reply

@@ -6,6 +6,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lava_vmgroup.testshell import events, replies
 from lava_vmgroup.testshell.events import MultiNodeApi, MultiNodeCall
 from tests.integration.testshell.definitions import definition
@@ -98,17 +100,55 @@ def test_turn_at_the_console_outlives_a_late_look_at_its_last_holder(node: Node)
     assert sorted(calls) == [f"m{number}" for number in range(1, 9)]
 
 
-def test_turn_at_the_console_ends_with_a_helper_that_is_killed(node: Node) -> None:
-    steps = "lava-wait never & sleep 1; kill -9 $!; lava-send after"
-    node.unpack(definition("smoke", steps))
+def never(event: events.Event) -> replies.Reply | None:
+    """Answer every call but those for the message "never"."""
+    waits = isinstance(event, MultiNodeCall) and event.message_id == "never"
+    return None if waits else coordinator(event)
 
-    def never(event: events.Event) -> replies.Reply | None:
-        waits = isinstance(event, MultiNodeCall) and event.message_id == "never"
-        return None if waits else coordinator(event)
+
+NO_LONGER_READS = {
+    "killed": "lava-wait never & sleep 1; kill -9 $!; lava-send after",
+    "stopped": "lava-wait never & sleep 1; kill -STOP $!; lava-send after; kill -9 $!",
+    "killed and a zombie": "sh -c 'lava-wait never & echo $! >pid; exec sleep 30' & "
+    "sleep 1; kill -9 $(cat pid); lava-send after; kill $!",
+}
+
+
+@pytest.mark.parametrize("steps", NO_LONGER_READS.values(), ids=NO_LONGER_READS)
+def test_turn_at_the_console_ends_with_a_helper_that_no_longer_reads(
+    node: Node, steps: str
+) -> None:
+    node.unpack(definition("smoke", steps))
 
     finished = node.run_tests(never)
 
     assert events.TestExited(directory="0_uuid-0", return_code=0) in finished.events
+
+
+def test_turn_of_a_system_that_has_been_rebooted_does_not_count(node: Node) -> None:
+    node.unpack(definition("smoke", "lava-send after"))
+    turns = node.directory / "turns"
+    turns.mkdir()
+    (turns / "turn").write_text("0.7 1 1 0000-1111\n")
+
+    finished = node.run_tests(never)
+
+    assert events.TestExited(directory="0_uuid-0", return_code=0) in finished.events
+
+
+@pytest.mark.parametrize("missing", ["ln", "mkdir"])
+def test_helpers_without_a_turn_are_answered(node: Node, missing: str) -> None:
+    tools = node.root / "fewer-tools"
+    tools.mkdir()
+    (tools / missing).write_text("#!/bin/sh\nexit 1\n")
+    (tools / missing).chmod(0o755)
+    node.environment["PATH"] = f"{tools}:{node.environment['PATH']}"
+    node.unpack(definition("smoke", "lava-send one & lava-send two; wait"))
+
+    finished = node.run_tests(coordinator)
+
+    calls = {event.message_id for event in finished.events if isinstance(event, MultiNodeCall)}
+    assert calls == {"one", "two"}
 
 
 def test_a_refused_call_ends_the_test(node: Node) -> None:
