@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -21,7 +21,7 @@ from lava_vmgroup.deploy.fetch import JobFiles, local_path
 from lava_vmgroup.deploy.unpack import SUFFIXES
 from lava_vmgroup.doctor.required import required
 from lava_vmgroup.job.expansion import IMAGE_COMMANDS
-from lava_vmgroup.job.model import NodeJob, VMGroup, WantedAccelerator
+from lava_vmgroup.job.model import NodeJob, VMGroup
 from lava_vmgroup.job.reference import FileReference
 from lava_vmgroup.multinode.coordinator import Coordinator
 from lava_vmgroup.nodes.cleanup import Cleanup
@@ -29,14 +29,11 @@ from lava_vmgroup.nodes.host import HostNode
 from lava_vmgroup.nodes.shared import Shared
 from lava_vmgroup.nodes.shared_host import SharedHost
 from lava_vmgroup.systems.tools import references
-from lava_vmgroup.vms.backends.qemu_accelerator import Guest
-from lava_vmgroup.vms.backends.qemu_fitness import guest_of, memory_wanted, needs_of
-from lava_vmgroup.vms.backends.qemu_preflight import disk, look
-from lava_vmgroup.vms.backends.qemu_probe import accelerator_of
+from lava_vmgroup.vms import backends
+from lava_vmgroup.vms.backends.qemu_preflight import disk
 from lava_vmgroup.vms.facts import QEMU_PROGRAMS, HostFacts
 from lava_vmgroup.vms.images import ImageLibrary
 from lava_vmgroup.vms.introduction import OFFER_ID, Offer
-from lava_vmgroup.vms.kvm import kvm_remedy
 from lava_vmgroup.vms.reached import ReachedHost
 from lava_vmgroup.vms.requires import questions_of
 
@@ -124,8 +121,7 @@ def _examined(group: VMGroup, lab: Lab, node: HostNode, token: CancelToken) -> E
         vms = [one for one in group.nodes if not (one.is_host or one in skipped)]
         sizes = _Sizes(vms, group.settings.folder)
         for vm in vms:
-            wanted_mib = memory_wanted(vm, vms, lab, facts)
-            findings += _of_vm(vm, lab, wanted_mib, at, deadline)
+            findings += _of_vm(vm, vms, lab, at, deadline)
         if vms:
             free = host.store.room(facts.free_bytes, link, deadline)
             findings.append(disk(sizes.images, sizes.layers, free, offer.folder))
@@ -140,16 +136,10 @@ def _host(facts: HostFacts) -> Finding:
 
 
 def _of_vm(
-    job: NodeJob, lab: Lab, wanted_mib: int, at: ReachedHost, deadline: Deadline
+    job: NodeJob, vms: Sequence[NodeJob], lab: Lab, at: ReachedHost, deadline: Deadline
 ) -> list[Finding]:
-    config, facts = lab.type_of(job.device_type), at.facts(deadline)
-    findings = look(needs_of(job, config, facts, wanted_mib), facts)
-    has_qemu = not any(
-        one.what.startswith("QEMU") and one.severity is Severity.MISSING for one in findings
-    )
-    if has_qemu and not job.launch_with:
-        found = _acceleration(guest_of(job, config, facts), job.device_type, at, deadline)
-        findings.append(_skipping(found, job) if job.skips_without_qemu else found)
+    kind = backends.driver_class(lab.type_of(job.device_type))
+    findings = kind.examine(job, vms, lab, at, deadline)
     return [_skipping(one, job) for one in findings] if job.optional else findings
 
 
@@ -157,31 +147,8 @@ def _skipping(finding: Finding, job: NodeJob) -> Finding:
     """Return the finding with DEGRADED in place of MISSING, as the job goes on without the VM."""
     if finding.severity is not Severity.MISSING:
         return finding
-    why = " is optional and" if job.optional else ""
-    found = f"{finding.found}: {job.role}{why} will be skipped"
+    found = f"{finding.found}: {job.role} is optional and will be skipped"
     return replace(finding, severity=Severity.DEGRADED, found=found)
-
-
-def _acceleration(guest: Guest, device_type: str, at: ReachedHost, deadline: Deadline) -> Finding:
-    """Ask the host's QEMU how it would run a guest of this type, and return the finding."""
-    what = f"{device_type} ({guest.machine})"
-    try:
-        choice = accelerator_of(guest, at, deadline)
-    except Canceled:
-        raise
-    except VMGroupError as error:
-        return failure(what, error)
-    program = f"{choice.binary} {choice.version}"
-    if choice.name == "kvm":
-        return Finding(what=what, found=f"{program} runs it with KVM")
-    if guest.wanted is WantedAccelerator.TCG:
-        return Finding(what=what, found=f"{program} emulates it, as the job wants")
-    return Finding(
-        what=what,
-        severity=Severity.DEGRADED,
-        found=f"{program} emulates it, slowly: {choice.why_not_kvm}",
-        remedy=kvm_remedy(at.facts(deadline)),
-    )
 
 
 class _Sizes:

@@ -12,6 +12,7 @@ from lava_vmgroup.base.errors import ConfigurationError, JobError
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.inventory import known_devices, load_device, load_vm_type
 from lava_vmgroup.job.model import Job, VMGroup
+from lava_vmgroup.job.schema import VM_TYPES
 
 
 def admit_job(job: Job, search_path: tuple[Path, ...], device: DeviceConfig | None = None) -> None:
@@ -71,12 +72,21 @@ def _refuse(problems: list[str]) -> None:
 def _type_problems(
     types: Iterable[tuple[str, str]], search_path: tuple[Path, ...]
 ) -> Iterator[str]:
-    """Yield a problem for each device type that the lab does not have."""
+    """Yield a problem for each device type that the lab does not have.
+
+    Raises `ConfigurationError` for a VM's type that names no kind of VM.
+    """
     for place, name in types:
         try:
-            load_vm_type(name, search_path)
+            config = load_vm_type(name, search_path)
         except JobError as error:
             yield f"{place}: {error.message}; {error.hint}"
+            continue
+        if name in VM_TYPES and not config.is_qemu:
+            # Most jobs are checked without what runs them.
+            from lava_vmgroup.vms import backends
+
+            backends.check(config)
 
 
 def _vm_types(job: Job) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ import json
 import pkgutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,17 @@ def test_vm_runs_its_tests_and_leaves(lab: Lab, kind: str) -> None:
     ]
     assert "file" in [Path(one["pathname"]).name for one in run["attachments"]]
     assert ended.results["uploads"]
+
+
+def test_doctor_asks_for_what_the_kind_needs(lab: Lab, kind: str) -> None:
+    path = job(lab, kind, TEST)
+    words = [*lab.program, "doctor", "--json", "--config-dir", str(lab.config), str(path)]
+
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 0, done.stdout
+    found = {one["what"] for one in json.loads(done.stdout)["findings"]}
+    assert any("QEMU" in what for what in found) == (kind == "qemu")
 
 
 def test_vm_of_a_canceled_job_is_removed(lab: Lab, kind: str) -> None:

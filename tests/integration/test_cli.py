@@ -95,6 +95,20 @@ def test_wrong_usage_ends_with_status_2(arguments: list[str]) -> None:
     assert "lava-dispatch: " in done.stderr
 
 
+def test_unknown_kind_of_vm_is_refused(job: dict[str, Any], tmp_path: Path) -> None:
+    types = tmp_path / "lab/device-types"
+    types.mkdir(parents=True)
+    (types / "kvm-arm.conf").write_text("client_type = nosuch\n")
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(job))
+
+    done = dispatch("--config-dir", tmp_path / "lab", "--validate", path)
+
+    assert done.returncode == 3
+    assert f"{types}/kvm-arm.conf: client_type: there is no kind of VM 'nosuch'" in done.stderr
+    assert "known: qemu" in done.stderr
+
+
 @pytest.fixture
 def dictionary(tmp_path: Path) -> Path:
     """The device dictionary of an Arndale board that boots by itself."""

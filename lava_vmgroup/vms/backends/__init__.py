@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import abc
 import importlib
+import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lava_vmgroup.base.deadline import Deadline
-from lava_vmgroup.base.errors import InfrastructureError
+from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError
+from lava_vmgroup.base.findings import Finding
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.lab import Lab
@@ -126,6 +128,16 @@ class Backend(abc.ABC):
         Raises `InfrastructureError`, or `JobError` for a ``launch_with`` that fails.
         """
 
+    @staticmethod
+    @abc.abstractmethod
+    def examine(
+        job: NodeJob, vms: Sequence[NodeJob], lab: Lab, at: ReachedHost, deadline: Deadline
+    ) -> list[Finding]:
+        """Return what a host has for a VM, and what it lacks; starts nothing that stays.
+
+        `vms` are all VMs that the host is to carry, `job` included.
+        """
+
     @abc.abstractmethod
     def explained(
         self, error: InfrastructureError, folder: VMFolder, deadline: Deadline
@@ -133,9 +145,25 @@ class Backend(abc.ABC):
         """Return the error of a console that ended early, with what the VM's program said."""
 
 
+def check(config: DeviceConfig) -> None:
+    """Raise `ConfigurationError` if a VM's device type names no kind of VM."""
+    # A kind's other modules have its name and more in theirs.
+    kinds = sorted(one.name for one in pkgutil.iter_modules(__path__) if "_" not in one.name)
+    if config.client_type not in kinds:
+        raise ConfigurationError(
+            f"{config.place('client_type')}: there is no kind of VM {config.client_type!r}",
+            hint=f"known: {', '.join(kinds)}",
+        )
+
+
+def driver_class(config: DeviceConfig) -> type[Backend]:
+    """Return the class of the backend that a VM's device type names; raises as `check`."""
+    check(config)
+    module: Any = importlib.import_module(f"{__name__}.{config.client_type}")
+    driver: type[Backend] = module.Driver
+    return driver
+
+
 def load(setup: VMSetup) -> Backend:
-    """Return the backend that the VM's device type names."""
-    kind = setup.lab.type_of(setup.job.device_type).client_type
-    module: Any = importlib.import_module(f"{__name__}.{kind}")
-    backend: Backend = module.Driver(setup)
-    return backend
+    """Return a new backend of the class that the VM's device type names."""
+    return driver_class(setup.lab.type_of(setup.job.device_type))(setup)

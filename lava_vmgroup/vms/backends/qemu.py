@@ -17,6 +17,7 @@ from lava_vmgroup.deploy.tftp import KernelFiles
 from lava_vmgroup.vms.backends import Backend, VMSetup
 from lava_vmgroup.vms.backends.qemu_accelerator import UNKNOWN_ACCELERATOR, Accelerator
 from lava_vmgroup.vms.backends.qemu_command import Machine, argv, argv_around
+from lava_vmgroup.vms.backends.qemu_examination import examine
 from lava_vmgroup.vms.backends.qemu_fitness import check_host, guest_of
 from lava_vmgroup.vms.backends.qemu_kernel import check_kernel, fitting_tree, with_right_root
 from lava_vmgroup.vms.backends.qemu_plan import VMPlan, qemu_ended
@@ -30,6 +31,8 @@ from lava_vmgroup.vms.stored_file import stored
 
 class Driver(Backend):
     """One VM of QEMU; see `Backend`."""
+
+    examine = staticmethod(examine)
 
     def __init__(self, setup: VMSetup) -> None:
         super().__init__(setup)

@@ -9,9 +9,12 @@ from pathlib import Path
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError, JobError, Unfit
+from lava_vmgroup.base.findings import Finding
+from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.config.settings import BootSettings
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.deploy.tftp import KernelFiles
+from lava_vmgroup.job.model import NodeJob
 from lava_vmgroup.vms.backends import Backend
 from lava_vmgroup.vms.folder import CONSOLE, VMFolder
 from lava_vmgroup.vms.load import Deployed, Load
@@ -61,6 +64,13 @@ class Driver(Backend):
         at.link.check_run(["mkdir", lease], deadline)
         self.log.event("state", "booting a shell", state="booting")
         return folder.start(["python3", "-c", GUEST, CONSOLE], deadline)
+
+    @staticmethod
+    def examine(
+        job: NodeJob, vms: Sequence[NodeJob], lab: Lab, at: ReachedHost, deadline: Deadline
+    ) -> list[Finding]:
+        """See `Backend.examine`."""
+        return []
 
     def explained(
         self, error: InfrastructureError, folder: VMFolder, deadline: Deadline
