@@ -31,7 +31,7 @@ from importlib import resources
 from pathlib import PurePosixPath
 
 from lava_vmgroup.base.errors import JobError
-from lava_vmgroup.base.shell_programs import without_comments
+from lava_vmgroup.base.shell_programs import program_text, without_comments
 from lava_vmgroup.results.model import SoftwareSource
 from lava_vmgroup.testdefs import steps
 from lava_vmgroup.testdefs.definition import TestDefinition, metadata_text
@@ -284,34 +284,10 @@ def _generated_files(spec: OverlaySpec, test: OverlayTest, directory: str) -> It
     yield _file("run.sh", steps.run_script(test.definition, facts), executable=True)
 
 
-# The last test of a tree gets the tree itself, the others get copies.  The "/." has `cp -a` copy
-# the tree's content.
-_PLACING = """\
-set -e
-cd {directory}
-place() {{
-    mkdir -p "$3"
-    if [ "$1" = last ] && rmdir "$3" 2>/dev/null; then
-        mv "trees/$2" "$3"
-    else
-        cp -a "trees/$2/." "$3"
-    fi
-}}
-own() {{
-    for name in {generated}; do rm -rf "tests/$1/$name"; done
-    mkdir -p "tests/$1"
-    mv "trees/$1"/* "tests/$1"
-}}
-"""
-
-
 def _placing_script(spec: OverlaySpec, apart: Sequence[Tree]) -> str:
     """Return the shell program that makes the directories of tests whose trees travelled apart."""
-    lines = [
-        _PLACING.format(
-            directory=quoted(str(spec.directory)), generated=" ".join(sorted(GENERATED))
-        )
-    ]
+    generated = " ".join(sorted(GENERATED))
+    lines = [program_text("testdefs/place_trees.sh"), f"cd {quoted(str(spec.directory))}\n"]
     left = Counter(tree for test in spec.tests for _, tree in test.trees)
     for index, test in enumerate(spec.tests, spec.first_number):
         name = f"{index}_{test.uuid}"
@@ -322,5 +298,5 @@ def _placing_script(spec: OverlaySpec, apart: Sequence[Tree]) -> str:
             which = "copy" if left[tree] else "last"
             target = quoted(posixpath.normpath(f"tests/{name}/{folder}"))
             lines.append(f"place {which} {apart.index(tree)} {target}\n")
-        lines.append(f"own {name}\n")
+        lines.append(f"own {name} {generated}\n")
     return "".join([*lines, "rm -rf trees\n"])
