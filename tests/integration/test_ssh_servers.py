@@ -20,7 +20,7 @@ from lava_vmgroup.connections.ssh_keys import JobKey
 from lava_vmgroup.vms.spool import Spool, SpooledStream
 from tests.support.dropbear import dropbear
 from tests.support.relay import relay
-from tests.support.sshd import SSHD, Server
+from tests.support.sshd import SSHD, Server, end_connection
 
 
 def soon() -> Deadline:
@@ -69,8 +69,7 @@ def test_stream_goes_on_over_other_connections_where_sessions_are_few(
         assert stream.read() == b"first line\n"
 
         for process in sshd.processes:
-            process.terminate()
-            process.wait()
+            end_connection(process)
         with (tmp_path / "spooled").open("a") as file:
             file.write("second line\n")
 

@@ -18,6 +18,7 @@ import pytest
 from lava_vmgroup.connections.ssh_access import Address
 from lava_vmgroup.connections.ssh_keys import JobKey
 
+_END_S = 5.0
 SSHD = "/usr/sbin/sshd"
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 
@@ -153,7 +154,16 @@ def ssh_server(parent: Path, within: Sequence[str] = ()) -> Iterator[Server]:
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
     for process in server.processes:
-        process.terminate()
+        end_connection(process)
+
+
+def end_connection(process: subprocess.Popen[bytes]) -> None:
+    """End an sshd of one connection; one that has just begun may not notice SIGTERM."""
+    process.terminate()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
         process.wait()
 
 
