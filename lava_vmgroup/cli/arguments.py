@@ -119,7 +119,15 @@ def _add_device(host: argparse._MutuallyExclusiveGroup) -> None:
 
 
 def _add_scheduling(made: argparse.ArgumentParser) -> None:
-    """Add the options for queues, and for LAVA's scheduler."""
+    """Add the options for queues, and for LAVA's schedulers."""
+    _add_inside_lava(made)
+    made.add_argument(
+        "--time-limit",
+        type=_seconds,
+        default=math.inf,
+        metavar="SECONDS",
+        help="end the job after that time, even if its own timeout is longer",
+    )
     made.add_argument(
         "--wait",
         type=_seconds,
@@ -143,6 +151,15 @@ def _add_scheduling(made: argparse.ArgumentParser) -> None:
         metavar="N",
         help="the file descriptor for what a LAVA scheduler is told of submitted results "
         "(default: %(default)s)",
+    )
+
+
+def _add_inside_lava(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--inside-lava",
+        action="store_true",
+        help="this is a test of a LAVA v2 job: take the host's device from LAVA's variables, and "
+        "tell LAVA the results (default: if LAVA_CONNECTION_COMMAND is set and no device named)",
     )
 
 
@@ -186,6 +203,7 @@ def doctors_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="deploy and boot a host that is not up already, as the job says, and switch it off",
     )
+    _add_inside_lava(made)
     made.add_argument("--json", action="store_true", help="print the findings as JSON")
     made.add_argument("--config-dir", type=Path, metavar="DIR", help="as for running a job")
     made.add_argument("--config", type=Path, metavar="FILE", help="as for running a job")

@@ -4,23 +4,49 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
+import shutil
 from pathlib import Path
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.inventory import find_device, of_type
 
+_COMMANDS = ("connection_command", "hard_reset_command", "power_on_cmd", "power_off_cmd")
 
-def given_device(options: argparse.Namespace, search_path: tuple[Path, ...]) -> DeviceConfig | None:
-    """Return the device of ``--device``, or None without that option.
 
-    Raises `ConfigurationError` for a file that cannot be read or is wrong.
+def given_device(
+    options: argparse.Namespace, search_path: tuple[Path, ...], device_type: str
+) -> DeviceConfig | None:
+    """Return the device of ``--device`` or of LAVA's environment; None if it is one of the lab's.
+
+    `device_type` is the type that the job wants.  Raises `ConfigurationError` for a file that
+    cannot be read or is wrong, and for an environment without a device.
     """
-    if options.device is None:
+    if options.device is None and (options.target or not options.inside_lava):
         return None
-    # Most jobs need no YAML for their device.
-    from lava_vmgroup.config.dictionary.loading import load_device
+    # Other jobs need no YAML for their device.
+    from lava_vmgroup.config.dictionary.loading import load_device, load_environment
 
-    return load_device(options.device, search_path, options.config)
+    if options.device is not None:
+        return load_device(options.device, search_path, options.config)
+    device = load_environment(os.environ, device_type, search_path, options.config)
+    _check_programs(device)
+    return device
+
+
+def _check_programs(device: DeviceConfig) -> None:
+    """Raise `ConfigurationError` if the container of LAVA's test lacks a program for the device."""
+    for key in _COMMANDS:
+        for command in str(getattr(device, key)).split(" && "):
+            program = next(iter(shlex.split(command)), "")
+            if program and not program.startswith("tcp://") and shutil.which(program) is None:
+                raise ConfigurationError(
+                    f"{device.place(key)}: there is no program {program!r} here",
+                    hint="install it in the container's image, or let the worker bring it by "
+                    "test_docker_bind_mounts",
+                )
 
 
 def host_device(

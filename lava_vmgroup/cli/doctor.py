@@ -27,6 +27,7 @@ from lava_vmgroup.base.text import json_text
 from lava_vmgroup.cli.arguments import DOCTOR
 from lava_vmgroup.cli.devices import given_device, host_device
 from lava_vmgroup.cli.display import log_to_terminal
+from lava_vmgroup.cli.inside_lava import settle
 from lava_vmgroup.cli.output import print_document
 from lava_vmgroup.cli.signals import canceling
 from lava_vmgroup.config import files
@@ -64,13 +65,14 @@ def examine_lab(options: argparse.Namespace) -> int:
 
     Raises a `VMGroupError` if the checks cannot begin, such as for an invalid job.
     """
+    settle(options)
     schemas = actions.parameter_schemas()
     document = load_document(options.job, schemas)
     if is_sub_job(document):
         raise JobError(f"{options.job} is a sub-job", hint="give the whole job")
     job = parse_job(document, options.job.resolve().parent, schemas)
     search_path = files.search_path(options.config_dir)
-    given = given_device(options, search_path)
+    given = given_device(options, search_path, job.host.device_type)
     admit_job(job, search_path, given)
     group = expand(job, job_id="0", target_group=str(uuid.uuid4()))
     device = host_device(job.host.device_type, search_path, options, options.target, given)

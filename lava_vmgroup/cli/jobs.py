@@ -6,10 +6,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import uuid
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lava_vmgroup import actions
 from lava_vmgroup.base.errors import (
@@ -21,6 +21,7 @@ from lava_vmgroup.base.errors import (
 from lava_vmgroup.cli import output_txt
 from lava_vmgroup.cli.arguments import OUTPUT
 from lava_vmgroup.cli.devices import given_device, host_device
+from lava_vmgroup.cli.inside_lava import refusals_told, settle
 from lava_vmgroup.cli.output import print_document
 from lava_vmgroup.cli.output_folder import discard_unused_results
 from lava_vmgroup.config import files
@@ -29,13 +30,21 @@ from lava_vmgroup.config.dispatcher import load_dispatcher
 from lava_vmgroup.config.inventory import backend_type
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.job import expand, load_document, parse_job, to_document
-from lava_vmgroup.job.model import VMGroup
+from lava_vmgroup.job.model import Job, VMGroup
 from lava_vmgroup.job.sub_job import Assignment, is_sub_job, parse_sub_job
 from lava_vmgroup.runner.admission import admit_job, admit_sub_job
+
+Limited = TypeVar("Limited", Job, VMGroup)
 
 
 def dispatch(options: argparse.Namespace) -> int:
     """Do what the command line says, and return the exit status."""
+    settle(options)
+    with refusals_told(options):
+        return _dispatch(options)
+
+
+def _dispatch(options: argparse.Namespace) -> int:
     if not (options.dry_run or options.validate or options.expand_to):
         discard_unused_results(options.output_dir or OUTPUT)
     schemas = actions.parameter_schemas()
@@ -47,7 +56,7 @@ def dispatch(options: argparse.Namespace) -> int:
         except (ConfigurationError, DeviceInUse, Canceled) as error:
             output_txt.add_refusal(options.output_dir or OUTPUT, error)
             raise
-    job = parse_job(document, folder, schemas)
+    job = _limited(parse_job(document, folder, schemas), options)
     group = expand(job, job_id=options.job_id or "0", target_group=str(uuid.uuid4()))
     if options.dry_run:
         documents = [to_document(group, node) for node in group.nodes]
@@ -57,10 +66,10 @@ def dispatch(options: argparse.Namespace) -> int:
         _write_sub_jobs(group, options.expand_to, options.target)
         return 0
     search_path = files.search_path(options.config_dir)
-    given = given_device(options, search_path)
+    given = given_device(options, search_path, job.host.device_type)
     admit_job(job, search_path, given)
     if options.validate:
-        sys.stdout.write(f"{options.job}: valid, {len(group.nodes)} nodes\n")
+        print_document(f"{options.job}: valid, {len(group.nodes)} nodes\n")
         return 0
     device = host_device(job.host.device_type, search_path, options, options.target, given)
     lab = Lab(device=device, dispatcher=load_dispatcher(search_path), search_path=search_path)
@@ -76,10 +85,11 @@ def _dispatch_sub_job(document: Any, folder: Path, options: argparse.Namespace) 
     group = parse_sub_job(document, folder, actions.parameter_schemas(), assignment)
     [node] = group.nodes
     search_path = files.search_path(options.config_dir)
-    given = given_device(options, search_path) if is_host else None
+    group = _limited(group, options)
+    given = given_device(options, search_path, node.device_type) if is_host else None
     admit_sub_job(group, search_path, given)
     if options.validate:
-        sys.stdout.write(f"{options.job}: valid, 1 node of {group.size}\n")
+        print_document(f"{options.job}: valid, 1 node of {group.size}\n")
         return 0
     device = None
     if is_host:
@@ -94,6 +104,12 @@ def _dispatch_sub_job(document: Any, folder: Path, options: argparse.Namespace) 
     return _run_group(group, lab, coordinator, options)
 
 
+def _limited(job: Limited, options: argparse.Namespace) -> Limited:
+    """Return a job or a group that takes no longer than ``--time-limit`` allows."""
+    limit_s = min(job.settings.timeout_s, options.time_limit)
+    return replace(job, settings=replace(job.settings, timeout_s=limit_s))
+
+
 def _write_sub_jobs(group: VMGroup, folder: Path, target: str | None) -> None:
     """Write each sub-job to a new file that only this user can read, as it may hold a token."""
     paths = [folder / f"{node.sub_id}.json" for node in group.nodes]
@@ -106,7 +122,7 @@ def _write_sub_jobs(group: VMGroup, folder: Path, target: str | None) -> None:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(json.dumps(document, indent=2) + "\n")
-            sys.stdout.write(f"{path}\n")
+        print_document("".join(f"{path}\n" for path in paths))
     except OSError as error:
         raise ConfigurationError(
             f"cannot write {error.filename}: {error.strerror}",

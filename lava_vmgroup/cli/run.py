@@ -9,7 +9,7 @@ import os
 import queue
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,12 +22,14 @@ from lava_vmgroup.base.errors import (
 from lava_vmgroup.base.log import LOGGER, JsonLinesHandler
 from lava_vmgroup.cli.arguments import OUTPUT, STANDARD_ERROR
 from lava_vmgroup.cli.display import log_to_terminal
+from lava_vmgroup.cli.lava_results import LavaTest
 from lava_vmgroup.cli.output_folder import discard_results, locked, writable
 from lava_vmgroup.cli.output_txt import OutputText
 from lava_vmgroup.cli.signals import canceling, pause
 from lava_vmgroup.config.coordinator import Endpoint
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.job.model import VMGroup
+from lava_vmgroup.results.model import JobResult
 from lava_vmgroup.results.summary import render
 from lava_vmgroup.results.writers import write_all
 from lava_vmgroup.runner.device_lock import exclusive
@@ -43,8 +45,9 @@ def run(group: VMGroup, lab: Lab, coordinator: Endpoint | None, options: argpars
     output = (options.output_dir or OUTPUT).resolve()
     announced: list[str] = []
     level = logging.getLevelNamesMapping()[group.settings.logging_level]
+    audience = LavaTest() if options.inside_lava else Terminal(level)
     with ExitStack() as using:
-        with log_to_terminal(level, sys.stderr):
+        with audience.showing():
             early: queue.SimpleQueue[Canceled] = queue.SimpleQueue()
             using.enter_context(canceling(early.put))
             # The process that uses the host may log to the same folder.  Its message is the better
@@ -69,11 +72,27 @@ def run(group: VMGroup, lab: Lab, coordinator: Endpoint | None, options: argpars
         try:
             write_all(result, output)
         except Exception as error:
-            Console().print(render(result, unwritten=error))
+            audience.end(result, unwritten=error)
             raise
-        Console().print(render(result))
+        status = audience.end(result)
     _announce(announced, options.oob_fd)
-    return result.exit_status
+    return status
+
+
+class Terminal:
+    """The user at a terminal, or the readers of a log file."""
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+
+    def showing(self) -> AbstractContextManager[None]:
+        """Show the events of a block."""
+        return log_to_terminal(self._level, sys.stderr)
+
+    def end(self, result: JobResult, *, unwritten: Exception | None = None) -> int:
+        """Show the summary, and return the exit status."""
+        Console().print(render(result, unwritten=unwritten))
+        return result.exit_status
 
 
 @contextmanager

@@ -169,7 +169,8 @@ class CommandRun:
             return
         self._cases.append(case)
         result = case.outcome.value
-        self._events.event("test-case", f"{case.name}: {result}", name=case.name, result=result)
+        words = f"{case.name}: {result}"
+        self._events.event("test-case", words, run=RUN_NAME, name=case.name, result=result)
 
 
 def _verdict(command: str, failure: str | None) -> TestCase:

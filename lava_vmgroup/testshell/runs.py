@@ -300,6 +300,7 @@ class RunRecorder:
         self._log.event(
             "test-case",
             f"{one_line(case.name)}: {case.outcome.value}{value}",
+            run=run.test.definition.name,
             name=case.name,
             result=case.outcome.value,
             measurement=case.measurement,

@@ -8,7 +8,7 @@ A dictionary is the YAML that LAVA renders for a device: the output of ``lavacli
 2. Else ``minimal`` with a console: the driver ``bootloader``, whose board boots by itself.
 3. Else ``ssh`` with a host: the driver ``ssh``.
 
-Entries of ``static_info`` whose names begin with ``vmgroup_`` are keys of the configuration.
+Entries of ``static_info`` whose names begin with `OURS` are keys of the configuration.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config.dictionary import console, document, u_boot
 from lava_vmgroup.config.dictionary.document import part
 
-_OURS = "vmgroup_"
+OURS = "vmgroup_"
+"""The beginning of entries of ``static_info`` that are keys of the configuration."""
 _DONE = ("u-boot", "minimal", "ssh")
 
 
@@ -68,7 +69,7 @@ def _texts(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield key, str(value).replace("%", "%%")
     for info in content.get("static_info") or ():
         ours = ((str(key), str(value)) for key, value in info.items())
-        yield from ((key.removeprefix(_OURS), v) for key, v in ours if key.startswith(_OURS))
+        yield from ((key.removeprefix(OURS), v) for key, v in ours if key.startswith(OURS))
 
 
 def _driver(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

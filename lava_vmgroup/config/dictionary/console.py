@@ -49,10 +49,7 @@ def primary(document: Mapping[str, Any]) -> Mapping[str, Any]:
 def texts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the keys for console, power and typing; raises the errors of `primary` and `joined`."""
     if connection := primary(document):
-        is_telnet = "telnet" in (connection.get("tags") or ())
-        yield "connection_command", connection["connect"]
-        # LAVA waits for no welcome.
-        yield "connection_command_pattern", _TELNETS_WELCOME if is_telnet else '""'
+        yield from connection_texts(connection["connect"])
     commands = part(document, "commands")
     for name, key in _POWER.items():
         if value := commands.get(name):
@@ -61,6 +58,13 @@ def texts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "soft_boot_cmd", "; ".join(_listed(soft))
     delays = part(document, "character_delays")
     yield from ((key, delays[name]) for name, key in _DELAYS.items() if name in delays)
+
+
+def connection_texts(command: str) -> Iterator[tuple[str, str]]:
+    """Yield the keys for a console; LAVA waits for no welcome, but telnet's is there for sure."""
+    is_telnet = command.split()[:1] == ["telnet"]
+    yield "connection_command", command
+    yield "connection_command_pattern", _TELNETS_WELCOME if is_telnet else '""'
 
 
 def joined(value: str | Sequence[str], place: str) -> str:

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Devices from the files of ``--device``."""
+"""Devices from the files of ``--device``, and of LAVA v2 around this process."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.base.place import unknown
 from lava_vmgroup.config import files, inventory, typed
 from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.config.dictionary import read
+from lava_vmgroup.config.dictionary import Dictionary, read
+from lava_vmgroup.config.dictionary.environment import read_environment
 
 
 def load_device(
@@ -24,13 +26,45 @@ def load_device(
     if file.suffix == ".conf":
         return inventory.load_device_file(file, search_path, extra_file)
     found = read(file)
+    layers = files.Layers(typed.default_texts(DeviceConfig))
+    layers.read_all("device-defaults.conf", search_path)
+    _lay(layers, found, file, "static_info")
+    return _device(layers, found, found.type, extra_file)
+
+
+def load_environment(
+    environment: Mapping[str, str],
+    device_type: str,
+    search_path: tuple[Path, ...],
+    extra_file: Path | None = None,
+) -> DeviceConfig:
+    """Return the device of the LAVA v2 job that this process is a test of.
+
+    LAVA passes only a part of a device dictionary.  So the file of the device's type, if the lab
+    has one, says the rest; else the board boots by itself.  LAVA's name for the type is taken if
+    there is one, else `device_type`.  Raises ConfigurationError as `load_device` does.
+    """
+    found = read_environment(environment)
+    layers = files.Layers(typed.default_texts(DeviceConfig))
+    layers.read_all("device-defaults.conf", search_path)
+    origin = Path("LAVA's environment")
+    layers.lay({"client_type": "bootloader", "minimal_boot": "yes"}, origin)
+    layers.read_all(f"device-types/{found.type or device_type}.conf", search_path)
+    _lay(layers, found, origin, "LAVA_STATIC_INFO")
+    return _device(layers, found, found.type or device_type, extra_file)
+
+
+def _lay(layers: files.Layers, found: Dictionary, origin: Path, place: str) -> None:
     known = typed.key_names(DeviceConfig)
     for key in found.texts:
         if key not in known:
-            raise ConfigurationError(f"{file}: static_info: {unknown(key, known, 'key')}")
-    layers = files.Layers(typed.default_texts(DeviceConfig))
-    layers.read_all("device-defaults.conf", search_path)
-    layers.lay(found.texts, file)
+            raise ConfigurationError(f"{origin}: {place}: {unknown(key, known, 'key')}")
+    layers.lay(found.texts, origin)
+
+
+def _device(
+    layers: files.Layers, found: Dictionary, device_type: str, extra_file: Path | None
+) -> DeviceConfig:
     if extra_file and not layers.read(extra_file):
         raise inventory.no_such_file(extra_file)
-    return inventory.device_of(layers, found.name, found.type, found.others)
+    return inventory.device_of(layers, found.name, device_type, found.others)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""``lava-dispatch`` as a test of a LAVA v2 job, which reads markers in the test's output."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lava_vmgroup.base.errors import Canceled, VMGroupError
+from lava_vmgroup.results.printable import one_line
+
+_CONSOLE = "LAVA_CONNECTION_COMMAND"
+"""LAVA's variable with the command for the console of the job's device."""
+_RESULTS = "LAVA_RESULT_DIR"
+"""LAVA's variable with the folder of a test's own files."""
+_MAX_REASON = 400
+
+
+def settle(options: argparse.Namespace) -> None:
+    """Decide whether this is a test of LAVA's, and where its files go unless the user says so."""
+    named = options.device is not None or options.target is not None
+    options.inside_lava = options.inside_lava or (_CONSOLE in os.environ and not named)
+    if options.inside_lava and options.output_dir is None and _RESULTS in os.environ:
+        options.output_dir = Path(os.environ[_RESULTS]) / "lava-vmgroup"
+
+
+@contextmanager
+def refusals_told(options: argparse.Namespace) -> Iterator[None]:
+    """Tell LAVA the error that ends the block, if this is a test of LAVA's."""
+    try:
+        yield
+    except VMGroupError as error:
+        if options.inside_lava and not isinstance(error, Canceled):
+            say(raised(error.exit_status, error.describe()))
+        raise
+
+
+def raised(status: int, reason: str) -> str:
+    """Return the marker that ends LAVA's job with a reason."""
+    words = re.sub("[<>]", "_", one_line(reason))[:_MAX_REASON]
+    return f"<LAVA_SIGNAL_TESTRAISE lava-dispatch ended with status {status}: {words}>"
+
+
+def say(*lines: str) -> None:
+    """Print lines at once, so that no other thread's stand between them."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""A job's results as those of the LAVA v2 job around it, as they happen.
+
+Every event is a line of standard output, a test case is followed by LAVA's markers for it, and no
+other text looks like a marker.  The test set of a test case is its node and its test run.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from lava_vmgroup.base.errors import Canceled
+from lava_vmgroup.cli.display import PlainLineFormatter, attached
+from lava_vmgroup.cli.inside_lava import raised, say
+from lava_vmgroup.results.model import JobResult, TestCase
+from lava_vmgroup.results.printable import one_line
+
+_ODD = re.compile(r"[^A-Za-z0-9_.+/-]")
+"""Characters that LAVA does not take in the name of a test case or set."""
+_FAILED = 1
+
+
+class LavaTest(logging.Handler):
+    """A log handler that prints each event, and LAVA's markers for test cases."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.setFormatter(PlainLineFormatter())
+        self._told: Counter[tuple[str, ...]] = Counter()
+
+    @contextmanager
+    def showing(self) -> Iterator[None]:
+        """Print the events of the block."""
+        with attached(self):
+            yield
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one event."""
+        say(one_line(self.format(record)).replace("<LAVA_", "<_LAVA_"))
+        if getattr(record, "kind", "") == "test-case":
+            node = getattr(record, "node", "")
+            self._tell(node, getattr(record, "fields", {}))
+
+    def end(self, result: JobResult, *, unwritten: Exception | None = None) -> int:
+        """Tell LAVA what is not told yet, and return the exit status for LAVA.
+
+        Test cases that failed are no reason for a failure: LAVA has their results.  With
+        `unwritten`, the error that prevented the writing of a result file, the caller raises it.
+        """
+        missing = Counter(
+            _words(node.name, {"run": run.name, **_fields(case)})
+            for node in result.nodes
+            for run in node.runs
+            for case in run.cases
+        )
+        for words in (missing - self._told).elements():
+            _say_case(words)
+        status = result.exit_status
+        if status in (0, _FAILED):
+            return 0
+        told = unwritten is not None or isinstance(result.cause, Canceled)
+        if result.cause is not None and not told:
+            say(raised(status, result.cause.describe()))
+        return status
+
+    def _tell(self, node: str, fields: Mapping[str, Any]) -> None:
+        words = _words(node, fields)
+        self._told[words] += 1
+        _say_case(words)
+
+
+def _fields(case: TestCase) -> dict[str, Any]:
+    return {
+        "name": case.name,
+        "result": case.outcome.value,
+        "measurement": case.measurement,
+        "units": case.units,
+    }
+
+
+def _words(node: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a test case as the words of LAVA's markers, the test set first."""
+    words = [_name(f"{node}.{fields.get('run', '')}"), f"TEST_CASE_ID={_name(fields['name'])}"]
+    words.append(f"RESULT={fields['result']}")
+    if fields.get("measurement") is not None:
+        words.append(f"MEASUREMENT={fields['measurement']}")
+        if fields.get("units"):
+            words.append(f"UNITS={_name(fields['units'])}")
+    return tuple(words)
+
+
+def _name(text: str) -> str:
+    return _ODD.sub("_", text)
+
+
+def _say_case(words: tuple[str, ...]) -> None:
+    test_set, *rest = words
+    say(
+        f"<LAVA_SIGNAL_TESTSET START {test_set}>",
+        f"<LAVA_SIGNAL_TESTCASE {' '.join(rest)}>",
+        "<LAVA_SIGNAL_TESTSET STOP>",
+    )

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""A job inside a LAVA v2 job tells LAVA its results by markers on standard output."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lava_vmgroup.base.errors import Canceled, ConfigurationError, TestError, VMGroupError
+from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.cli.inside_lava import refusals_told, settle
+from lava_vmgroup.cli.lava_results import LavaTest
+from lava_vmgroup.results.model import JobResult, NodeResult, NodeState, Outcome, TestCase, TestRun
+
+MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
+MARKERS = [
+    "<LAVA_SIGNAL_TESTSET START vm1.smoke>",
+    "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=speed RESULT=fail MEASUREMENT=1.5 UNITS=MB/s>",
+    "<LAVA_SIGNAL_TESTSET STOP>",
+]
+
+
+def result(status: int = 1, cause: VMGroupError | None = None) -> JobResult:
+    """A job whose one VM has recorded one test case."""
+    case = TestCase(
+        name="speed", outcome=Outcome.FAIL, measurement="1.5", units="MB/s", recorded_at=MOMENT
+    )
+    run = TestRun(name="smoke", uuid="u", started_at=MOMENT, duration_s=1.0, cases=(case,))
+    node = NodeResult(
+        name="vm1",
+        sub_id="1.1",
+        role="guest",
+        is_host=False,
+        device_type="kvm",
+        state=NodeState.COMPLETE,
+        started_at=MOMENT,
+        duration_s=1.0,
+        runs=(run,),
+    )
+    return JobResult(
+        job_name="job",
+        job_id="1",
+        target_group="g",
+        group_size=1,
+        started_at=MOMENT,
+        duration_s=1.0,
+        nodes=(node,),
+        cause=cause,
+        exit_status=status,
+    )
+
+
+def tell(**changes: str) -> None:
+    """Log the test case of `result`, as a node does."""
+    fields: dict[str, Any] = {"run": "smoke", "name": "speed", "result": "fail"}
+    fields |= {"measurement": "1.5", "units": "MB/s", **changes}
+    NodeLog("vm1").event("test-case", "speed: fail", **fields)
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("<LAVA")]
+
+
+def test_test_case_is_told_as_it_happens_and_only_once(capsys: pytest.CaptureFixture[str]) -> None:
+    audience = LavaTest()
+
+    with audience.showing():
+        tell()
+
+    assert printed(capsys) == MARKERS
+    assert audience.end(result()) == 0
+    assert printed(capsys) == []
+
+
+def test_test_case_without_an_event_is_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    audience = LavaTest()
+
+    with audience.showing():
+        tell(result="pass")
+    audience.end(result())
+
+    assert printed(capsys) == [
+        MARKERS[0],
+        MARKERS[1].replace("fail", "pass"),
+        *MARKERS[2:],
+        *MARKERS,
+    ]
+
+
+def test_names_have_only_characters_that_lava_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    with LavaTest().showing():
+        tell(name="a b>=ä", run="my run", units="MB / s")
+
+    test_set, test_case, _ = printed(capsys)
+    assert test_set == "<LAVA_SIGNAL_TESTSET START vm1.my_run>"
+    assert " TEST_CASE_ID=a_b___ " in test_case
+    assert test_case.endswith(" UNITS=MB_/_s>")
+
+
+def test_text_of_consoles_is_no_marker(capsys: pytest.CaptureFixture[str]) -> None:
+    with LavaTest().showing():
+        NodeLog("vm1").warning(
+            "x", "said <LAVA_SIGNAL_TESTCASE TEST_CASE_ID=x RESULT=pass>\n<LAVA_"
+        )
+
+    assert "<LAVA_" not in capsys.readouterr().out
+
+
+def test_error_ends_lavas_job_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    status = LavaTest().end(result(7, TestError("vm1: <kernel> panic", hint="look")))
+
+    assert status == 7
+    [*_, last] = printed(capsys)
+    assert last == (
+        "<LAVA_SIGNAL_TESTRAISE lava-dispatch ended with status 7: vm1: _kernel_ panic (look)>"
+    )
+
+
+def test_cancellation_is_no_error_of_lavas_job(capsys: pytest.CaptureFixture[str]) -> None:
+    assert LavaTest().end(result(143, Canceled("by SIGTERM", signal_number=15))) == 143
+
+    assert not [line for line in printed(capsys) if "TESTRAISE" in line]
+
+
+def options(**more: object) -> argparse.Namespace:
+    given = {"device": None, "target": None, "inside_lava": False, "output_dir": None, **more}
+    return argparse.Namespace(**given)
+
+
+def test_refusal_is_told_to_lava(capsys: pytest.CaptureFixture[str]) -> None:
+    with (
+        pytest.raises(ConfigurationError),
+        refusals_told(options(inside_lava=True)),
+    ):
+        raise ConfigurationError("no console")
+
+    assert printed(capsys) == [
+        "<LAVA_SIGNAL_TESTRAISE lava-dispatch ended with status 3: no console>"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "inside"),
+    [({}, True), ({"target": "b"}, False), ({"target": "b", "inside_lava": True}, True)],
+)
+def test_lavas_variables_say_where_this_is(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, object], inside: bool
+) -> None:
+    monkeypatch.setenv("LAVA_CONNECTION_COMMAND", "telnet h 1")
+    monkeypatch.setenv("LAVA_RESULT_DIR", "/lava-1/results/0")
+    given = options(**more)
+
+    settle(given)
+
+    assert given.inside_lava is inside
+    assert given.output_dir == (Path("/lava-1/results/0/lava-vmgroup") if inside else None)
+
+
+def test_without_lava_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LAVA_CONNECTION_COMMAND", raising=False)
+    given = options()
+
+    settle(given)
+
+    assert given == options()
