@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # make demo   run the main job on the emulated board
 # make test   run everything that decides whether the project is whole
+# make test-labs   run what needs a LAVA server, which is built and started for it; needs root
+# make lava-lab   start such a server, to be used by hand
 # make test-quick   run the tests that need neither a board nor a guest nor a server
 # All install what they need: Debian packages (as root, or they say which), and a .venv.
 
@@ -19,11 +21,13 @@ TEST_PACKAGES := $(DEMO_PACKAGES) android-sdk-libsparse-utils btrfs-progs busybo
 	dropbear-bin erofs-utils f2fs-tools faketime file fish genisoimage git iproute2 iputils-ping ksh93u+m \
 	lava-coordinator libnss-wrapper lz4 mksh openssh-client openssh-server shellcheck squashfs-tools tcsh \
 	xfsprogs xz-utils yash zsh
+LAB_PACKAGES := mmdebstrap iproute2
 
 # Else each of the programs that tests start would compile the whole package.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-quick lint reference docs images lava-packages clean demo-packages test-packages
+.PHONY: demo test test-quick test-labs lava-lab lab lint reference docs images lava-packages clean demo-packages \
+	test-packages lab-packages
 
 demo: demo-packages $(VENV)/.installed images
 	@test ! -e $(BOARD) || $(PYTHON) $(BOARD_PY) destroy $(BOARD)
@@ -35,8 +39,25 @@ test: test-packages $(VENV)/.installed-test
 	@$(MAKE) --no-print-directory --jobs 2 lint images lava-packages docs
 	$(BIN)/pytest -n 6 --dist load --durations 12
 
+LAB := $(STATE)/lava-lab/sid
+LAB_STATE := $(STATE)/lava-lab/state
+
+lab: lab-packages test-packages $(VENV)/.installed-test images
+	@tests/lava_lab/build.sh "$(LAB)" sid
+
+test-labs: lab
+	$(BIN)/pytest tests/labs
+
+lava-lab: lab
+	@mkdir -p "$(LAB_STATE)"
+	@tests/lava_lab/product.sh "$(STATE)/lava-lab/product" $(BIN)/python
+	@tests/lava_lab/start.sh image "$(LAB)" "$(LAB_STATE)" "$(STATE)/lava-lab/product"
+	@echo "Starting LAVA; to use it: tests/lava_lab/inside.sh $(LAB_STATE) lavacli --uri" \
+		"http://admin:lavalabtoken@127.0.0.1:8000/RPC2 jobs submit /srv/group/job.yaml"
+	@tests/lava_lab/start.sh lab "$(LAB)" "$(LAB_STATE)" "$(STATE)/lava-lab/product"
+
 SHELL_PROGRAMS = $(shell git ls-files -co --exclude-standard '*.sh' .ci/run lava_vmgroup/testdefs/scripts \
-	examples/emulated-board/recipe | xargs grep -lE '^\#!/bin/(ba)?sh|^\# shellcheck shell=sh')
+	examples/emulated-board/recipe tests/lava_lab/docker | xargs grep -lE '^\#!/bin/(ba)?sh|^\# shellcheck shell=sh')
 
 test-quick: test-packages $(VENV)/.installed-test
 	$(BIN)/ruff check -q .
@@ -63,9 +84,9 @@ lava-packages: test-packages
 		lava-common lava-dispatcher
 	@tests/support/unpack_debian.sh "$(LAVA)" sid lava-common lava-dispatcher lava-server
 
-demo-packages test-packages: %-packages:
+demo-packages test-packages lab-packages: %-packages:
 	@missing=; \
-	for package in $(if $(filter demo,$*),$(DEMO_PACKAGES),$(TEST_PACKAGES)); do \
+	for package in $($(shell echo $* | tr a-z A-Z)_PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || \
 			missing="$$missing $$package"; \
 	done; \

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""A group as a docker test of a job of a real LAVA server, on the emulated board."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from tests.labs.conftest import EXAMPLE, LavaLab, ours
+
+OUTPUT = "lava-dispatch --inside-lava --output-dir /lab/board/out"
+GUEST_PANICS = """\
+metadata: {format: Lava-Test-Shell Test Definition 1.0, name: basics, description: it dies}
+run:
+  steps:
+  - lava-test-case begun --result pass --measurement 1.5 --units "MB/s"
+  - if [ "$(lava-role)" = guest ]; then sleep 1; echo c >/proc/sysrq-trigger; sleep 60; fi
+"""
+
+
+def group(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """LAVA's results of the group's own test cases."""
+    return [one for one in found if one["suite"] != "lava"]
+
+
+def test_documented_job_completes_with_the_results_of_all_nodes(lava: LavaLab) -> None:
+    number = lava.submit()
+
+    lava.ends(number, "Complete")
+    assert Counter((one["name"], one["result"]) for one in group(lava.results(number))) == {
+        ("linux-boot", "pass"): 2,
+        ("group-of-two", "pass"): 2,
+        ("uptime", "pass"): 2,
+        ("known-to-fail", "fail"): 2,
+    }
+
+
+def test_panic_of_a_vm_ends_the_job_with_its_reason_and_all_results(lava: LavaLab) -> None:
+    definition = (EXAMPLE / "definition.yaml").read_text()
+    definition = definition.replace("lava-dispatch --inside-lava", OUTPUT)
+    number = lava.submit(lava.publish(test=GUEST_PANICS, definition=definition))
+
+    lava.ends(number, "Incomplete")
+    found = lava.results(number)
+    [job] = [one for one in found if one["name"] == "job"]
+    assert "Kernel panic - not syncing: sysrq triggered crash" in json.dumps(job)
+    assert lava.recorded(number) == ours(lava, "board/out") != set()
+
+
+def test_canceled_job_leaves_nothing_and_the_next_one_runs(lava: LavaLab) -> None:
+    number = lava.submit()
+    lava.until(number, lambda log: "running the tests" in log)
+
+    lava.lavacli("jobs", "cancel", number)
+
+    lava.ends(number, "Canceled")
+    assert "lava-vmgroup" not in lava.inside("podman", "ps", "--all")
+    assert "lava_vmgroup" not in lava.inside("ps", "ax", "-o", "args")
+    assert "qemu-system" not in lava.inside("ps", "ax", "-o", "args"), "LAVA switches the board off"
+    lava.ends(lava.submit(), "Complete")
