@@ -30,6 +30,7 @@ import qmp
 
 HERE = Path(__file__).resolve().parent
 UBOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
+QEMU = "qemu-system-aarch64"
 DEVICE_TYPE = "emulated-arm64"
 # Runs 32-bit guests too. KVM needs a third less time than on a Cortex-A57, as
 # the host kernel can stay in EL2; the features switched off are slow to emulate.
@@ -275,7 +276,7 @@ def start_qemu(command: list[str], descriptor: int) -> None:
 
 def qemu_command(board: Board, sockets: str) -> list[str]:
     """The board's hardware, its processors stopped."""
-    command = ["qemu-system-aarch64", "-name", board.name, "-nodefaults"]
+    command = [QEMU, "-name", board.name, "-nodefaults"]
     # EL2 makes KVM work on the board. A random seed in the device tree would
     # only cost time: see nokaslr in the device type file.
     virtualization = "on" if board.el2 else "off"
@@ -287,10 +288,18 @@ def qemu_command(board: Board, sockets: str) -> list[str]:
     if board.sd_card.exists() and board.sd_card.stat().st_size > 0:
         drive = f"file={option(board.sd_card)},format=raw,if=none,id=sd,cache=unsafe,discard=unmap"
         command += ["-drive", drive, "-device", "virtio-blk-pci,drive=sd"]
-    serial = f"socket,id=serial,path={sockets}/serial.sock,server=off,reconnect=1"
+    serial = f"socket,id=serial,path={sockets}/serial.sock,server=off,{reconnecting()}"
     command += ["-chardev", serial, "-serial", "chardev:serial"]
     command += ["-qmp", f"unix:{sockets}/qmp.sock,server=on,wait=off"]
     return [*command, "-display", "none", "-S", "-daemonize", "-pidfile", str(board.pid_file)]
+
+
+def reconnecting() -> str:
+    """The option by which the serial line comes back after a second, which has two names."""
+    told = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True).stdout
+    version = re.search(r"version (\d+)\.(\d+)", told)
+    is_new = version is not None and (int(version[1]), int(version[2])) >= (9, 2)
+    return "reconnect-ms=1000" if is_new else "reconnect=1"
 
 
 def option(path: Path) -> str:
