@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config import board_keys, boot_keys, commands, group_keys, typed
 
+COMMON_KIND = "qemu"
+"""The ``client_type`` of nearly all types of VMs."""
+
 _BOOT_COMMANDS = "boot_cmds"
 """The beginning of keys whose names are free: a job chooses boot commands by them."""
 _CLOSE = 0.85
@@ -76,7 +79,7 @@ class DeviceConfig(
     @property
     def is_qemu(self) -> bool:
         """True for a VM of QEMU, False for a board and for other kinds of VM."""
-        return self.client_type == "qemu"
+        return self.client_type == COMMON_KIND
 
     def typing_delay_s(self, system: str) -> float:
         """Return the seconds between two characters typed to `system`.

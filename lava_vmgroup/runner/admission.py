@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lava_vmgroup import actions, boards
 from lava_vmgroup.base.errors import ConfigurationError, JobError
-from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.device import COMMON_KIND, DeviceConfig
 from lava_vmgroup.config.inventory import known_devices, load_device, load_vm_type
 from lava_vmgroup.job.model import Job, VMGroup
 from lava_vmgroup.job.schema import VM_TYPES
@@ -82,7 +82,7 @@ def _type_problems(
         except JobError as error:
             yield f"{place}: {error.message}; {error.hint}"
             continue
-        if name in VM_TYPES and not config.is_qemu:
+        if name in VM_TYPES and config.client_type != COMMON_KIND:
             # Most jobs are checked without what runs them.
             from lava_vmgroup.vms import backends
 
