@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lava_vmgroup.base.deadline import Deadline
-from lava_vmgroup.base.errors import ConfigurationError
+from lava_vmgroup.base.errors import ConfigurationError, JobError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
@@ -49,6 +49,8 @@ class Board(Protocol):
 
     deploys: bool
     """True if a job can deploy to it; False for a host that is up already and stays as it is."""
+    is_shared: bool
+    """True if several jobs may use it at once."""
 
     def configure(self, config: DeviceConfig) -> None:
         """Use `config` from now on: the device's configuration with the job's settings over it."""
@@ -78,6 +80,14 @@ class Board(Protocol):
     def close(self) -> None:
         """Close the console and remove the offered files; may be called again."""
         ...
+
+
+def nothing_deployed(config: DeviceConfig) -> JobError:
+    """Return the error about a deploy action for a host that is up already."""
+    return JobError(
+        f"the host {config.hostname} is up already, nothing can be deployed to it",
+        hint="remove the deploy action of the host's role",
+    )
 
 
 def load(setup: BoardSetup) -> Board:

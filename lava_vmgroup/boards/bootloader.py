@@ -64,6 +64,7 @@ class Driver:
     """A driver of one board; see `lava_vmgroup.boards.Board`."""
 
     deploys = True
+    is_shared = False
 
     def __init__(self, setup: BoardSetup) -> None:
         self._setup = setup
@@ -297,13 +298,17 @@ class Driver:
             deadline.check()
             self._log.debug("console", "the console server said nothing")
 
+    @property
+    def _farewell(self) -> str:
+        """The text to type before the console is closed."""
+        return self._config.connection_command_terminate
+
     def _disconnect(self) -> None:
-        """Type ``connection_command_terminate``, if there is one, and close the console."""
+        """Type `_farewell`, if there is one, and close the console."""
         console, self._console = self._console, None
         if console is None:
             return
-        farewell = self._config.connection_command_terminate
-        if farewell:
+        if farewell := self._farewell:
             limit = Deadline.after("the console to close", _FAREWELL_S)
             with suppress(VMGroupError):
                 console.send(farewell, limit)

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from lava_vmgroup.base.deadline import Deadline
-from lava_vmgroup.base.errors import ConfigurationError, JobError
-from lava_vmgroup.boards import BoardSetup
+from lava_vmgroup.base.errors import ConfigurationError
+from lava_vmgroup.boards import BoardSetup, nothing_deployed
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.attached import AttachedStream
 from lava_vmgroup.connections.known_hosts import known_keys
@@ -33,6 +33,7 @@ class Driver:
     """A driver of one host, which stays as it is; see `lava_vmgroup.boards.Board`."""
 
     deploys = False
+    is_shared = True
 
     def __init__(self, setup: BoardSetup) -> None:
         """Raise `ConfigurationError` if the host, its public keys or our key are not configured."""
@@ -49,11 +50,11 @@ class Driver:
 
     def deploy_image(self, image: Path, deadline: Deadline) -> None:  # noqa: ARG002
         """Raise a `JobError`: nothing can be deployed to the host."""
-        raise self._refusal()
+        raise nothing_deployed(self._config)
 
     def deploy_kernel(self, files: KernelFiles, deadline: Deadline) -> None:  # noqa: ARG002
         """Raise a `JobError`: nothing can be deployed to the host."""
-        raise self._refusal()
+        raise nothing_deployed(self._config)
 
     @property
     def access(self) -> Access | None:
@@ -86,12 +87,6 @@ class Driver:
     def close(self) -> None:
         """Close the console and the connection."""
         self._session.close()
-
-    def _refusal(self) -> JobError:
-        return JobError(
-            f"the host {self._config.hostname} is up already, nothing can be deployed to it",
-            hint="remove the deploy action of the host's role",
-        )
 
 
 def _access(config: DeviceConfig) -> Access:

@@ -25,8 +25,9 @@ class IdentityKeys:
     """The name of a file in ``device-types/``. Every ``devices/<name>.conf`` sets it."""
     client_type: str = "master"
     """The driver: ``bootloader`` (serial console and U-Boot), ``master`` (the same, with a system
-    that writes the board's own disk), ``vexpress``, or ``ssh`` (a host that is already up; the same
-    as v1's ``dummy`` with ``dummy_driver = ssh``). VMs have ``qemu``."""
+    that writes the board's own disk), ``vexpress``, ``booted`` (a board that somebody else has
+    booted, by its console), or ``ssh`` (a host that is already up; the same as v1's ``dummy`` with
+    ``dummy_driver = ssh``). VMs have ``qemu``."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,13 +112,13 @@ def exclusive(
 ) -> Iterator[None]:
     """Lock the lab's host for `what`, such as a job, within the block.
 
-    A host whose driver deploys nothing needs no lock: several jobs may use it at once.  If another
-    process holds the lock, this one blocks for up to `limit_s` seconds.  It calls `pause` with the
-    seconds between two tries; `pause` may raise to give up.  Raises `DeviceInUse` when the time is
-    over, and `ConfigurationError` if the lock's file or folder cannot be used.
+    A host that several jobs may use at once needs no lock.  If another process holds the lock, this
+    one blocks for up to `limit_s` seconds.  It calls `pause` with the seconds between two tries;
+    `pause` may raise to give up.  Raises `DeviceInUse` when the time is over, and
+    `ConfigurationError` if the lock's file or folder cannot be used.
     """
     device = lab.device
-    if device is None or not driver_class(device).deploys:
+    if device is None or driver_class(device).is_shared:
         yield
         return
     configured = lab.dispatcher.lava_lock_dir

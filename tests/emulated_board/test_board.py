@@ -13,13 +13,17 @@ import pexpect
 import pytest
 
 from lava_vmgroup.config import inventory
+from tests.e2e.test_panic import SHELL_OF_THE_HOST
+from tests.e2e.test_vm_group import HELLO, group
 from tests.support.emulated_board import (
     AUTOBOOT,
+    PROMPT,
     UBOOT_TIMEOUT_S,
     Board,
     answer,
     booted_board,
 )
+from tests.support.lab import Lab
 
 
 @pytest.fixture
@@ -270,3 +274,25 @@ def test_booted_host_reaches_the_dispatcher(booted: Board) -> None:
     route = answer(booted.consoles[0], "ip route get 10.0.2.2")
 
     assert "src 10.0.2.15" in route
+
+
+def test_booted_board_is_taken_over_by_its_console_and_stays_up(
+    booted: Board, tmp_path: Path
+) -> None:
+    booted.consoles.pop().close()
+    lab = Lab(folder=tmp_path, config=booted.folder / "config")
+    (tmp_path / "booted.conf").write_text("client_type = booted\n")
+    job = {**group({"role": "guest", **SHELL_OF_THE_HOST}), "timeout": 120}
+    del job["vm_group"]["vms"][0]["image"], job["actions"][0]
+    words = ("--config", str(tmp_path / "booted.conf"))
+
+    for output in ("first", "second"):
+        ended = lab.finish(lab.start(lab.write_job(job, HELLO), *words, output=output), output)
+        assert ended.status == 0, ended.stderr
+
+    line = booted.console()
+    line.sendline("")
+    line.expect_exact("login: ")
+    line.sendline("root")
+    line.expect_exact(PROMPT)
+    assert "authorized_keys" not in answer(line, "ls -A /root/.ssh /lava-vm-images")

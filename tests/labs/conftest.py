@@ -59,7 +59,7 @@ class LavaLab:
         folder = self.state / f"group-{time.monotonic_ns()}"
         folder.mkdir()
         for path in EXAMPLE.iterdir():
-            if path.suffix in (".json", ".yaml"):
+            if path.suffix in (".conf", ".json", ".yaml"):
                 shutil.copy(path, folder)
         for name, text in files.items():
             (folder / f"{name}.yaml").write_text(text)
@@ -68,10 +68,10 @@ class LavaLab:
             subprocess.run([*git, *words], check=True)
         return f"/lab/{folder.name}"
 
-    def submit(self, repository: str = "/srv/group") -> str:
-        """Submit the example's job with its tests from a repository; its number."""
-        job = self.state / "job.yaml"
-        job.write_text((EXAMPLE / "job.yaml").read_text().replace("/srv/group", repository))
+    def submit(self, repository: str = "/srv/group", *, job: str = "job.yaml") -> str:
+        """Submit a job of the example with its tests from a repository; its number."""
+        text = (EXAMPLE / job).read_text().replace("/srv/group", repository)
+        (self.state / "job.yaml").write_text(text)
         return self.lavacli("jobs", "submit", "/lab/job.yaml").strip()
 
     def until(self, number: str, wanted: Callable[[str], bool]) -> None:

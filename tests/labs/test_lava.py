@@ -24,16 +24,31 @@ def group(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [one for one in found if one["suite"] != "lava"]
 
 
+EXPECTED = {
+    ("linux-boot", "pass"): 2,
+    ("group-of-two", "pass"): 2,
+    ("uptime", "pass"): 2,
+    ("known-to-fail", "fail"): 2,
+}
+
+
+def counted(lava: LavaLab, number: str) -> Counter[tuple[str, str]]:
+    """How often each test case of the group is in LAVA's results, with each verdict."""
+    return Counter((one["name"], one["result"]) for one in group(lava.results(number)))
+
+
 def test_documented_job_completes_with_the_results_of_all_nodes(lava: LavaLab) -> None:
     number = lava.submit()
 
     lava.ends(number, "Complete")
-    assert Counter((one["name"], one["result"]) for one in group(lava.results(number))) == {
-        ("linux-boot", "pass"): 2,
-        ("group-of-two", "pass"): 2,
-        ("uptime", "pass"): 2,
-        ("known-to-fail", "fail"): 2,
-    }
+    assert counted(lava, number) == EXPECTED
+
+
+def test_host_that_lava_has_booted_is_taken_over(lava: LavaLab) -> None:
+    number = lava.submit(job="handed-over.yaml")
+
+    lava.ends(number, "Complete")
+    assert counted(lava, number) == EXPECTED
 
 
 def test_panic_of_a_vm_ends_the_job_with_its_reason_and_all_results(lava: LavaLab) -> None:

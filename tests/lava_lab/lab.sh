@@ -121,7 +121,8 @@ os.execvp("lava-dispatcher-host-server", ["lava-dispatcher-host-server"])' >log/
 publish_group() {
     rm -rf /srv/group
     mkdir /srv/group
-    cp /srv/product/examples/lava-v2/*.yaml /srv/product/examples/lava-v2/*.json /srv/group/
+    cp /srv/product/examples/lava-v2/*.yaml /srv/product/examples/lava-v2/*.json \
+        /srv/product/examples/lava-v2/*.conf /srv/group/
     git -C /srv/group init -q
     git -C /srv/group add -A
     git -C /srv/group -c user.name=lab -c user.email=lab@localhost commit -qm group
