@@ -47,7 +47,7 @@ class LavaLab:
         """The output of a command inside the lab."""
         command = [str(SCRIPTS / "inside.sh"), str(self.state), *words]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert ran.returncode == 0, ran.stderr
+        assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout
 
     def lavacli(self, *words: str) -> str:

@@ -5,9 +5,9 @@
 set -eu
 read -r pid <"$1/pid"
 shift
-# start.sh has one child, unshare, which has the lab's first process.
+# start.sh has one child, unshare, which has the lab's first process.  The kernel ends no line there.
 for _ in 1 2; do
-    read -r pid <"/proc/$pid/task/$pid/children"
+    read -r pid <"/proc/$pid/task/$pid/children" || [ -n "$pid" ]
 done
 exec nsenter --target "${pid% }" --mount --pid --net --root \
     env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"
