@@ -64,7 +64,7 @@ overrides an earlier one.
 A line that begins with ``#`` or ``;`` is a comment. Nothing else is: a ``#`` or ``;`` further on
 belongs to the value. Indented lines go on with a value. ``%(key)s`` stands for another key's value
 and ``%%`` for a percent sign; ``${NAME}`` and ``${NAME:-default}`` stand for the environment if the
-name is all upper case.
+name is all upper case, and ``$$NAME`` for ``$NAME``.
 
 A regex is a Python regular expression. A list is a JSON array or has one item a line. Commands run
 in a shell on the dispatcher's machine, except those that are typed at a prompt. An empty value

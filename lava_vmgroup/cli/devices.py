@@ -7,6 +7,7 @@ import argparse
 import os
 import shlex
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 from lava_vmgroup.base.errors import ConfigurationError
@@ -39,14 +40,23 @@ def given_device(
 def _check_programs(device: DeviceConfig) -> None:
     """Raise `ConfigurationError` if the container of LAVA's test lacks a program for the device."""
     for key in _COMMANDS:
-        for command in str(getattr(device, key)).split(" && "):
-            program = next(iter(shlex.split(command)), "")
-            if program and not program.startswith("tcp://") and shutil.which(program) is None:
+        # LAVA's commands are plain words; those of the lab's files may be any shell.
+        words = shlex.split(getattr(device, key)) if _is_lavas(device, key) else []
+        firsts = [word for before, word in pairwise(["&&", *words]) if before == "&&"]
+        for program in firsts:
+            if shutil.which(program) is None:
                 raise ConfigurationError(
                     f"{device.place(key)}: there is no program {program!r} here",
                     hint="install it in the container's image, or let the worker bring it by "
                     "test_docker_bind_mounts",
                 )
+
+
+def _is_lavas(device: DeviceConfig, key: str) -> bool:
+    """Return whether LAVA's environment gave a key its value."""
+    from lava_vmgroup.config.dictionary.loading import LAVAS
+
+    return device.sources.get(key, "").startswith(LAVAS)
 
 
 def host_device(

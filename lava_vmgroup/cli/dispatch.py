@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from lava_vmgroup.base.errors import Canceled, JobError, VMGroupError
 from lava_vmgroup.cli.arguments import DEVICES, DOCTOR, devices_parser, doctors_parser, parse
+from lava_vmgroup.cli.inside_lava import harmless
 from lava_vmgroup.cli.output import lasting_output
 from lava_vmgroup.results.printable import printable
 
@@ -42,7 +43,7 @@ def _main(words: Sequence[str]) -> int:
         _complain(error)
         return error.status if isinstance(error, Canceled) else error.exit_status
     except Exception:  # noqa: BLE001 - a bug must not look like any other end
-        sys.stderr.write(printable(traceback.format_exc()))
+        sys.stderr.write(harmless(printable(traceback.format_exc())))
         return VMGroupError.exit_status
 
 
@@ -51,4 +52,4 @@ def _complain(error: VMGroupError) -> None:
     if isinstance(error, JobError):
         lines += [f"  {problem}" for problem in error.problems]
     # Messages quote files, which may contain terminal escapes.
-    sys.stderr.write("".join(f"lava-dispatch: {printable(line)}\n" for line in lines))
+    sys.stderr.write("".join(f"lava-dispatch: {harmless(printable(line))}\n" for line in lines))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lava_vmgroup.base.errors import Canceled, VMGroupError
+from lava_vmgroup.base.errors import Canceled, JobError, VMGroupError
 from lava_vmgroup.results.printable import one_line
 
 _CONSOLE = "LAVA_CONNECTION_COMMAND"
@@ -36,8 +36,18 @@ def refusals_told(options: argparse.Namespace) -> Iterator[None]:
         yield
     except VMGroupError as error:
         if options.inside_lava and not isinstance(error, Canceled):
-            say(raised(error.exit_status, error.describe()))
+            problems = error.problems if isinstance(error, JobError) else ()
+            say(raised(error.exit_status, "; ".join([error.describe(), *problems])))
         raise
+    except Exception as error:
+        if options.inside_lava:
+            say(raised(VMGroupError.exit_status, f"a bug of lava_vmgroup: {error!r}"))
+        raise
+
+
+def harmless(text: str) -> str:
+    """Return text of others so that LAVA does not take it for a marker."""
+    return text.replace("<LAVA_", "<_LAVA_")
 
 
 def raised(status: int, reason: str) -> str:

@@ -21,7 +21,7 @@ from lava_vmgroup.base.errors import (
 from lava_vmgroup.cli import output_txt
 from lava_vmgroup.cli.arguments import OUTPUT
 from lava_vmgroup.cli.devices import given_device, host_device
-from lava_vmgroup.cli.inside_lava import refusals_told, settle
+from lava_vmgroup.cli.inside_lava import harmless, refusals_told, settle
 from lava_vmgroup.cli.output import print_document
 from lava_vmgroup.cli.output_folder import discard_unused_results
 from lava_vmgroup.config import files
@@ -60,7 +60,8 @@ def _dispatch(options: argparse.Namespace) -> int:
     group = expand(job, job_id=options.job_id or "0", target_group=str(uuid.uuid4()))
     if options.dry_run:
         documents = [to_document(group, node) for node in group.nodes]
-        print_document(json.dumps(documents, indent=2) + "\n")
+        # Inside LAVA, no text may look like one of its markers.
+        print_document(json.dumps(documents, indent=2).replace("<LAVA_", "\\u003cLAVA_") + "\n")
         return 0
     if options.expand_to is not None:
         _write_sub_jobs(group, options.expand_to, options.target)
@@ -69,7 +70,7 @@ def _dispatch(options: argparse.Namespace) -> int:
     given = given_device(options, search_path, job.host.device_type)
     admit_job(job, search_path, given)
     if options.validate:
-        print_document(f"{options.job}: valid, {len(group.nodes)} nodes\n")
+        print_document(harmless(f"{options.job}: valid, {len(group.nodes)} nodes\n"))
         return 0
     device = host_device(job.host.device_type, search_path, options, options.target, given)
     lab = Lab(device=device, dispatcher=load_dispatcher(search_path), search_path=search_path)
@@ -89,7 +90,7 @@ def _dispatch_sub_job(document: Any, folder: Path, options: argparse.Namespace) 
     given = given_device(options, search_path, node.device_type) if is_host else None
     admit_sub_job(group, search_path, given)
     if options.validate:
-        print_document(f"{options.job}: valid, 1 node of {group.size}\n")
+        print_document(harmless(f"{options.job}: valid, 1 node of {group.size}\n"))
         return 0
     device = None
     if is_host:

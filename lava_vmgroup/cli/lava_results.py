@@ -16,12 +16,16 @@ from typing import Any
 
 from lava_vmgroup.base.errors import Canceled
 from lava_vmgroup.cli.display import PlainLineFormatter, attached
-from lava_vmgroup.cli.inside_lava import raised, say
+from lava_vmgroup.cli.inside_lava import harmless, raised, say
 from lava_vmgroup.results.model import JobResult, TestCase
 from lava_vmgroup.results.printable import one_line
 
 _ODD = re.compile(r"[^A-Za-z0-9_.+/-]")
 """Characters that LAVA does not take in the name of a test case or set."""
+_MAX_SET = 200
+"""Characters of the name of a test set in LAVA's database."""
+_TOO_LARGE = 1e20
+"""LAVA's database takes smaller measurements; with a larger one it would lose the test case."""
 _FAILED = 1
 
 
@@ -41,7 +45,7 @@ class LavaTest(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one event."""
-        say(one_line(self.format(record)).replace("<LAVA_", "<_LAVA_"))
+        say(harmless(one_line(self.format(record))))
         if getattr(record, "kind", "") == "test-case":
             node = getattr(record, "node", "")
             self._tell(node, getattr(record, "fields", {}))
@@ -85,9 +89,10 @@ def _fields(case: TestCase) -> dict[str, Any]:
 
 def _words(node: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
     """Return a test case as the words of LAVA's markers, the test set first."""
-    words = [_name(f"{node}.{fields.get('run', '')}"), f"TEST_CASE_ID={_name(fields['name'])}"]
+    test_set = _name(f"{node}.{fields.get('run', '')}").replace("+", "_").replace("/", "_")
+    words = [test_set[:_MAX_SET], f"TEST_CASE_ID={_name(fields['name'])}"]
     words.append(f"RESULT={fields['result']}")
-    if fields.get("measurement") is not None:
+    if (number := fields.get("measurement")) is not None and abs(float(number)) < _TOO_LARGE:
         words.append(f"MEASUREMENT={fields['measurement']}")
         if fields.get("units"):
             words.append(f"UNITS={_name(fields['units'])}")

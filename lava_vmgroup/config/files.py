@@ -6,7 +6,8 @@
 - Several files are read one over the other and only then interpolated.  So ``%(key)s`` in a device
   type's file means the device's value.
 - After that, ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` stand for environment variables if the
-  name is all upper case.  U-Boot's ``${kernel_addr_r}`` stays as it is.
+  name is all upper case, and ``$$NAME`` stands for ``$NAME``.  U-Boot's ``${kernel_addr_r}`` stays
+  as it is.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ MAIN = "__main__"
 """The name given to the section-less head of a file."""
 
 _ENVIRONMENT = re.compile(
-    r"""\$ (?: \{ (?P<braced>[A-Z][A-Z_]*) (?: :- (?P<default>[^{}]*) )? \}
+    r"""\$ (?: (?P<escaped>\$) (?= \{? [A-Z])
+             | \{ (?P<braced>[A-Z][A-Z_]*) (?: :- (?P<default>[^{}]*) )? \}
              | (?P<bare>[A-Z][A-Z_]*) (?![A-Za-z0-9_]) )""",
     re.VERBOSE,
 )
@@ -180,6 +182,11 @@ class Layers:
             ) from error
 
 
+def literal(text: str) -> str:
+    """Return `text` as a file has it: nothing in it refers to a key or to the environment."""
+    return re.sub(r"\$(?=\{?[A-Z])", "$$", text.replace("%", "%%"))
+
+
 def expand_environment(text: str) -> str:
     """Replace references to upper-case environment variables by their values.
 
@@ -187,6 +194,8 @@ def expand_environment(text: str) -> str:
     """
 
     def value(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "$"
         name = match["braced"] or match["bare"]
         if match["default"] is None:
             return os.environ[name]

@@ -169,8 +169,15 @@ class CommandRun:
             return
         self._cases.append(case)
         result = case.outcome.value
-        words = f"{case.name}: {result}"
-        self._events.event("test-case", words, run=RUN_NAME, name=case.name, result=result)
+        self._events.event(
+            "test-case",
+            f"{case.name}: {result}",
+            run=RUN_NAME,
+            name=case.name,
+            result=result,
+            measurement=case.measurement,
+            units=case.units,
+        )
 
 
 def _verdict(command: str, failure: str | None) -> TestCase:

@@ -165,3 +165,13 @@ def test_converted_device_is_never_written_over_another(dictionary: Path, tmp_pa
     assert second.returncode == 3
     assert "cannot write" in second.stderr
     assert (lab / "devices/arndale01.conf").read_text() == "mine"
+
+
+def test_name_of_a_job_file_is_no_marker_of_lavas(job: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=x RESULT=pass>.json"
+    path.write_text(json.dumps(job))
+
+    done = dispatch("--validate", path)
+
+    assert done.returncode == 0
+    assert "<LAVA_" not in done.stdout

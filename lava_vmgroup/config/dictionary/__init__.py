@@ -13,6 +13,7 @@ Entries of ``static_info`` whose names begin with `OURS` are keys of the configu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,14 @@ from types import MappingProxyType
 from typing import Any
 
 from lava_vmgroup.base.errors import ConfigurationError
+from lava_vmgroup.base.place import shown
 from lava_vmgroup.config.dictionary import console, document, u_boot
 from lava_vmgroup.config.dictionary.document import part
+from lava_vmgroup.config.files import literal
 
 OURS = "vmgroup_"
 """The beginning of entries of ``static_info`` that are keys of the configuration."""
+_NAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,199}", re.ASCII)
 _DONE = ("u-boot", "minimal", "ssh")
 
 
@@ -54,11 +58,22 @@ def read(path: Path) -> Dictionary:
         raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
     methods = part(content, "actions", "boot", "methods")
     return Dictionary(
-        name=content.get("hostname") or path.stem,
-        type=content.get("devicetype") or "",
+        name=_named(content, "hostname", path) or path.stem,
+        type=_named(content, "devicetype", path),
         texts=MappingProxyType(texts),
         others=tuple(sorted(name for name in methods if name not in _DONE)),
     )
+
+
+def _named(content: Mapping[str, Any], key: str, path: Path) -> str:
+    """Return a name, which becomes a file's; "" if there is none."""
+    name = str(content.get(key) or "")
+    if name and not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{path}: {key}: expected a name of letters, digits and _.+-, found {shown(name)}",
+            hint="correct it there",
+        )
+    return name
 
 
 def _texts(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -66,10 +81,10 @@ def _texts(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if u_boot.boots(content):
         pairs += u_boot.texts(content)
     for key, value in pairs:
-        yield key, str(value).replace("%", "%%")
+        yield key, literal(str(value).strip())
     for info in content.get("static_info") or ():
-        ours = ((str(key), str(value)) for key, value in info.items())
-        yield from ((key.removeprefix(OURS), v) for key, v in ours if key.startswith(OURS))
+        ours = ((str(key), value) for key, value in info.items() if value is not None)
+        yield from ((key.removeprefix(OURS), str(v)) for key, v in ours if key.startswith(OURS))
 
 
 def _driver(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

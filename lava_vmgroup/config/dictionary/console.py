@@ -52,8 +52,8 @@ def texts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from connection_texts(connection["connect"])
     commands = part(document, "commands")
     for name, key in _POWER.items():
-        if value := commands.get(name):
-            yield key, joined(value, f"commands.{name}")
+        if command := joined(commands.get(name) or (), f"commands.{name}"):
+            yield key, command
     if soft := commands.get("soft_reboot"):
         yield "soft_boot_cmd", "; ".join(_listed(soft))
     delays = part(document, "character_delays")
@@ -72,8 +72,14 @@ def joined(value: str | Sequence[str], place: str) -> str:
 
     Raises ConfigurationError, with `place`, for quotes that do not match.
     """
+    split = [words_of(one, place) for one in _listed(value)]
+    return " && ".join(shlex.join(words) for words in split if words)
+
+
+def words_of(command: str, place: str) -> list[str]:
+    """Return the words of a command; raises ConfigurationError, with `place`, as `joined`."""
     try:
-        return " && ".join(shlex.join(shlex.split(one)) for one in _listed(value))
+        return shlex.split(command)
     except ValueError as error:
         raise ConfigurationError(
             f"{place}: expected words quoted as in a shell, but: {error}", hint="correct it there"

@@ -37,16 +37,21 @@ def _mapping_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 _PARTS = ("kernel", "ramdisk", "dtb")
 _ADDRESSES = _section(dict.fromkeys(_PARTS, _TEXT), *_PARTS)
-_DURATIONS = _mapping_of({"type": ["object", "null"]})
+_OPTIONAL = {"type": ["string", "null"]}
+_DURATIONS = _mapping_of(_mapping_of(_OPTIONAL))
 _POWER = ("hard_reset", "power_on", "power_off", "soft_reboot", "pre_power_command")
 _LIST = _section({"commands": _TEXTS})
-_CONTROL = _section({"interrupt_ctrl_list": _TEXTS})
+_KEYS = ("interrupt_char", "interrupt_prompt", "bootloader_prompt", "needs_interrupt", "lava_mac")
+_CONTROL = _section({"interrupt_ctrl_list": _TEXTS, **dict.fromkeys(_KEYS, _OPTIONAL)})
+_CONSTANTS = ("interrupt-character", "interrupt-prompt", "interrupt-newline")
+_LOGIN = dict.fromkeys(("host", "port", "user", "identity_file"), _OPTIONAL)
+_FORMATS = dict.fromkeys(("add_header", "mkimage_arch", "append_dtb", "use_xip"), _OPTIONAL)
 _U_BOOT = _section({"parameters": _CONTROL, "ramdisk": _LIST, "nfs": _LIST})
 
 SCHEMA = _section(
     {
-        "hostname": _TEXT,
-        "devicetype": _TEXT,
+        "hostname": _OPTIONAL,
+        "devicetype": _OPTIONAL,
         "commands": _section(
             {
                 "connect": _TEXT,
@@ -55,14 +60,27 @@ SCHEMA = _section(
             }
         ),
         "character_delays": _section({"boot": _TEXT, "test": _TEXT}),
-        "constants": _section({"u-boot": _CONTROL}),
-        "parameters": _section(dict.fromkeys(("booti", "bootz", "bootm"), _ADDRESSES)),
+        "constants": _section(
+            {
+                "u-boot": _section(
+                    {"interrupt_ctrl_list": _TEXTS, **dict.fromkeys(_CONSTANTS, _OPTIONAL)}
+                ),
+                "boot_retry": _OPTIONAL,
+                "kernel-start-message": _OPTIONAL,
+            }
+        ),
+        "parameters": _section(
+            {**dict.fromkeys(("booti", "bootz", "bootm"), _ADDRESSES), "text_offset": _OPTIONAL}
+        ),
         "static_info": {"type": ["array", "null"], "items": {"type": "object"}},
         "timeouts": _section({"actions": _DURATIONS, "connections": _DURATIONS}),
         "actions": _section(
             {
                 "deploy": _section(
-                    {"parameters": _section({}), "methods": _section({"ssh": _section({})})}
+                    {
+                        "parameters": _section(_FORMATS),
+                        "methods": _section({"ssh": _section(_LOGIN)}),
+                    }
                 ),
                 "boot": _section(
                     {"methods": {"type": "object", "properties": {"u-boot": _U_BOOT}}}, "methods"
@@ -82,6 +100,10 @@ def load(path: Path) -> Mapping[str, Any]:
     Raises ConfigurationError, with the place, for a file that is no rendered device dictionary.
     """
     try:
+        if not path.is_file() and path.exists():
+            raise ConfigurationError(f"{path} is no file", hint="give --device a file")
+        if path.stat().st_size > safe_yaml.MAX_TEXT:
+            raise ConfigurationError(f"{path} is too large", hint=_RENDER)
         text = decoded(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(

@@ -8,11 +8,14 @@ LAVA passes the commands for console and power, the typing delays, and the entri
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from types import MappingProxyType
 
 from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config.dictionary import OURS, Dictionary, console
+from lava_vmgroup.config.files import literal
 
 _CONSOLE = "LAVA_CONNECTION_COMMAND"
 _POWER = {
@@ -25,7 +28,8 @@ _DELAYS = {
     "LAVA_TEST_CHARACTER_DELAYS": "test_shell_serial_delay_ms",
 }
 _STATIC = re.compile(rf"LAVA_STATIC_INFO_[0-9]+_{OURS}(\w+)")
-_AND = " && "
+_AND = "&&"
+"""LAVA joins the commands of a list by this word."""
 
 
 def read_environment(environment: Mapping[str, str]) -> Dictionary:
@@ -52,15 +56,24 @@ def read_environment(environment: Mapping[str, str]) -> Dictionary:
 def _texts(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     if command := environment.get(_CONSOLE):
+        console.words_of(_unescaped(command), _CONSOLE)
         pairs += console.connection_texts(_unescaped(command))
     for name, key in _POWER.items():
         if command := environment.get(name):
-            pairs.append((key, console.joined(_unescaped(command).split(_AND), name)))
+            pairs.append((key, _joined(console.words_of(_unescaped(command), name))))
     pairs += [(key, environment[name]) for name, key in _DELAYS.items() if name in environment]
-    yield from ((key, value.replace("%", "%%")) for key, value in pairs)
+    yield from ((key, literal(value)) for key, value in pairs)
     for name, value in environment.items():
         if found := _STATIC.fullmatch(name):
             yield found[1], value
+
+
+def _joined(words: list[str]) -> str:
+    """Return the words of some commands as one command of a shell; only the commands are joined."""
+    commands = (
+        list(group) for is_and, group in groupby(words, lambda word: word == _AND) if not is_and
+    )
+    return f" {_AND} ".join(map(shlex.join, commands))
 
 
 def _unescaped(command: str) -> str:

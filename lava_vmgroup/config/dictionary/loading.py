@@ -13,6 +13,12 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dictionary import Dictionary, read
 from lava_vmgroup.config.dictionary.environment import read_environment
 
+LAVAS = "LAVA's environment"
+"""The source of keys that LAVA's variables gave."""
+
+_GIVEN = ("hostname", "device_type")
+"""The keys that the dictionary or the job itself gives."""
+
 
 def load_device(
     file: Path, search_path: tuple[Path, ...], extra_file: Path | None = None
@@ -47,7 +53,7 @@ def load_environment(
     found = read_environment(environment)
     layers = files.Layers(typed.default_texts(DeviceConfig))
     layers.read_all("device-defaults.conf", search_path)
-    origin = Path("LAVA's environment")
+    origin = Path(LAVAS)
     layers.lay({"client_type": "bootloader", "minimal_boot": "yes"}, origin)
     layers.read_all(f"device-types/{found.type or device_type}.conf", search_path)
     _lay(layers, found, origin, "LAVA_STATIC_INFO")
@@ -55,7 +61,7 @@ def load_environment(
 
 
 def _lay(layers: files.Layers, found: Dictionary, origin: Path, place: str) -> None:
-    known = typed.key_names(DeviceConfig)
+    known = [key for key in typed.key_names(DeviceConfig) if key not in _GIVEN]
     for key in found.texts:
         if key not in known:
             raise ConfigurationError(f"{origin}: {place}: {unknown(key, known, 'key')}")

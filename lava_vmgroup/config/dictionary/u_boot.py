@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config import commands
 from lava_vmgroup.config.dictionary.document import part
 
@@ -50,12 +51,23 @@ def texts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield key, commands.format_list(_translated(lines, header, mac))
     yield from _files(document, header)
     for key, (group, name) in _LIMITS.items():
-        if limit := part(document, "timeouts", group, name):
-            yield key, str(sum(float(limit.get(unit) or 0) * s for unit, s in _UNITS.items()))
+        place = f"timeouts.{group}.{name}"
+        if seconds := _seconds(part(document, "timeouts", group, name), place):
+            yield key, str(seconds)
     if tries := part(document, "constants").get("boot_retry"):
         yield "boot_retries", tries
     if message := part(document, "constants").get("kernel-start-message"):
         yield "image_boot_msg", message
+
+
+def _seconds(limit: Mapping[str, Any], place: str) -> float:
+    """Return a duration; 0 if there is none.  Raises ConfigurationError, with `place`."""
+    try:
+        return sum(float(limit.get(unit) or 0) * factor for unit, factor in _UNITS.items())
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{place}: expected numbers of {', '.join(_UNITS)}", hint="correct it there"
+        ) from error
 
 
 def _dialogue(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lava_vmgroup.base.errors import Canceled, ConfigurationError, TestError, VMGroupError
+from lava_vmgroup.base.errors import Canceled, ConfigurationError, JobError, TestError, VMGroupError
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.cli.inside_lava import refusals_told, settle
 from lava_vmgroup.cli.lava_results import LavaTest
@@ -101,6 +101,15 @@ def test_names_have_only_characters_that_lava_takes(capsys: pytest.CaptureFixtur
     assert test_case.endswith(" UNITS=MB_/_s>")
 
 
+def test_what_lavas_database_does_not_take_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with LavaTest().showing():
+        tell(measurement="1e25", run="c++/" + 300 * "x")
+
+    test_set, test_case, _ = printed(capsys)
+    assert test_set == f"<LAVA_SIGNAL_TESTSET START {('vm1.c___' + 300 * 'x')[:200]}>"
+    assert test_case == "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=speed RESULT=fail>"
+
+
 def test_text_of_consoles_is_no_marker(capsys: pytest.CaptureFixture[str]) -> None:
     with LavaTest().showing():
         NodeLog("vm1").warning(
@@ -141,6 +150,17 @@ def test_refusal_is_told_to_lava(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys) == [
         "<LAVA_SIGNAL_TESTRAISE lava-dispatch ended with status 3: no console>"
     ]
+
+
+def test_problems_of_a_job_and_bugs_are_told_to_lava(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(JobError), refusals_told(options(inside_lava=True)):
+        raise JobError("the job is not valid", problems=["timeout: missing"])
+    with pytest.raises(RuntimeError), refusals_told(options(inside_lava=True)):
+        raise RuntimeError("oh")
+
+    job, bug = printed(capsys)
+    assert job.endswith("status 2: the job is not valid; timeout: missing>")
+    assert "status 70: a bug" in bug
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,12 @@ def test_power_commands_run_one_after_the_other_and_mean_in_a_shell_what_they_me
 
     assert device.hard_reset_command == "curl 'http://pdu/off?port=1&host=b' && sleep 3"
     assert device.power_on_cmd == "curl 'http://pdu/off?port=1&host=b'"
+
+
+def test_empty_commands_of_a_list_are_none(load: Load) -> None:
+    device = load(commands=commands(hard_reset=["", "pdu reset"], power_off=[""]))
+
+    assert (device.hard_reset_command, device.power_off_cmd) == ("pdu reset", "")
 
 
 def test_console_is_the_connection_with_the_tag_primary(load: Load) -> None:
@@ -127,6 +134,15 @@ def test_odd_characters_in_boot_commands_stay(load: Load) -> None:
     assert [command.text for command in typed] == lines
 
 
+def test_text_of_lava_refers_to_nothing_here(load: Load) -> None:
+    lines = ["setenv a $HOME ${HOME} ${NOT_SET} $$HOME %(hostname)s"]
+
+    device = load(actions=u_boot(*lines), commands=commands(hard_reset="pdu $NOT_SET"))
+
+    assert [one.text for one in device.boot_commands("boot_cmds_ramdisk")] == lines
+    assert device.hard_reset_command == "pdu '$NOT_SET'"
+
+
 def test_command_list_is_read_as_it_was_written() -> None:
     lines = ['a "b" \\ c', "d, e", "f 'g'"]
 
@@ -165,6 +181,17 @@ def test_limits_of_lava_are_taken(load: Load) -> None:
         ({"commands": commands(hard_reset="off 'x")}, "commands.hard_reset: expected words quoted"),
         ({"commands": commands(power_on={"a": "b"})}, "commands.power_on: expected text or a list"),
         ({"actions": None}, "actions: expected a mapping, found nothing"),
+        ({"hostname": "../x"}, "hostname: expected a name of letters"),
+        ({"devicetype": "a b"}, "devicetype: expected a name of letters"),
+        ({"actions": u_boot("boot", interrupt_char=["a"])}, "interrupt_char: expected text"),
+        (
+            {
+                "actions": u_boot("boot"),
+                "timeouts": {"actions": {"bootloader-interrupt": {"minutes": "few"}}},
+            },
+            "timeouts.actions.bootloader-interrupt: expected numbers of days, hours",
+        ),
+        ({"static_info": [{"vmgroup_hostname": "b"}]}, "unknown key 'hostname'"),
         ({"actions": methods(fastboot=None, ssh=None)}, "none of fastboot, ssh (it has no host)"),
         (
             {"static_info": [{"vmgroup_media_devise": "/dev/sdm"}]},
@@ -204,6 +231,13 @@ def test_other_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
 
     assert message in refused.value.message
     assert "lavacli devices dict get --render" in (refused.value.hint or "")
+
+
+def test_pipe_is_no_device(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "board.yaml")
+
+    with pytest.raises(ConfigurationError, match="is no file"):
+        load_device(tmp_path / "board.yaml", ())
 
 
 def test_configuration_file_at_another_place_is_a_device(tmp_path: Path) -> None:

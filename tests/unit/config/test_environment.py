@@ -47,6 +47,14 @@ def test_quotes_that_lava_escapes_are_quotes(command: str) -> None:
     assert device.power_off_cmd == "curl -sf 'http://pdu/off?port=1'"
 
 
+def test_and_within_quotes_joins_no_commands() -> None:
+    commands = {"LAVA_HARD_RESET_COMMAND": "sh -c 'a && b' && pdu on"}
+
+    device = load_environment({**LAVA, **commands}, "arndale", SHIPPED)
+
+    assert device.hard_reset_command == "sh -c 'a && b' && pdu on"
+
+
 def test_type_of_the_job_counts_where_lava_names_none(lab: Lab) -> None:
     older = {name: text for name, text in LAVA.items() if not name.startswith("LAVA_DEVICE")}
     lab.write("device-types/board.conf", "client_type = bootloader\nbootloader_prompt = ##\n")
@@ -76,6 +84,7 @@ def test_host_that_is_up_needs_no_console() -> None:
     ("changes", "message"),
     [
         ({"LAVA_CONNECTION_COMMAND": ""}, "LAVA has not set LAVA_CONNECTION_COMMAND"),
+        ({"LAVA_CONNECTION_COMMAND": "it's"}, "LAVA_CONNECTION_COMMAND: expected words quoted"),
         ({"LAVA_POWER_OFF_COMMAND": "off 'x"}, "LAVA_POWER_OFF_COMMAND: expected words quoted"),
         ({"LAVA_STATIC_INFO_1_vmgroup_media": "x"}, "LAVA_STATIC_INFO: unknown key 'media'"),
     ],
