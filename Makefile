@@ -40,10 +40,13 @@ test: test-packages $(VENV)/.installed-test
 	$(BIN)/pytest -n 6 --dist load --durations 12
 
 LAB := $(STATE)/lava-lab/sid
+LABGRID := $(STATE)/lava-lab/labgrid
 LAB_STATE := $(STATE)/lava-lab/state
 
 lab: lab-packages test-packages $(VENV)/.installed-test images
 	@tests/lava_lab/build.sh "$(LAB)" sid
+	@test -x "$(LABGRID)/bin/labgrid-client" || { echo "Installing labgrid into $(LABGRID)"; \
+		$(PYTHON) -m venv "$(LABGRID)" && "$(LABGRID)/bin/pip" install -q --disable-pip-version-check labgrid; }
 
 test-labs: lab
 	$(BIN)/pytest tests/labs

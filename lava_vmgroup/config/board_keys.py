@@ -31,6 +31,21 @@ class IdentityKeys:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SharingKeys:
+    """Sharing with others, by a broker outside of this program"""
+
+    acquire_command: str = ""
+    """Command that acquires the board for the job, such as ``labgrid-client -p %(hostname)s
+    acquire``, before anything touches it. It may wait until the board is free. If it fails, so does
+    the job, with status 4."""
+    acquire_timeout: Seconds = 3600.0
+    """Time limit for ``acquire_command``."""
+    release_command: str = ""
+    """Command that releases the board after the job, however that ends. If the job is killed, the
+    next job on this dispatcher releases the board before it acquires it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConsoleKeys:
     """Serial console and power."""
 

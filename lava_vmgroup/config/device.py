@@ -32,6 +32,7 @@ class DeviceConfig(
     boot_keys.BootLoaderKeys,
     board_keys.MediumKeys,
     board_keys.ConsoleKeys,
+    board_keys.SharingKeys,
     board_keys.IdentityKeys,
 ):
     """The configuration of one board, or of one kind of VM, under v1's names.

@@ -30,6 +30,7 @@ from lava_vmgroup.base.file_lock import try_lock
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.boards import driver_class
 from lava_vmgroup.config.lab import Lab
+from lava_vmgroup.runner.acquisition import acquired
 
 _LOOK_S = 0.25
 _NOTING_S = 2.0
@@ -110,15 +111,16 @@ def exclusive(
     limit_s: float = 0.0,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[None]:
-    """Lock the lab's host for `what`, such as a job, within the block.
+    """Lock the lab's host for `what`, such as a job, within the block, and acquire it.
 
-    A host that several jobs may use at once needs no lock.  If another process holds the lock, this
-    one blocks for up to `limit_s` seconds.  It calls `pause` with the seconds between two tries;
-    `pause` may raise to give up.  Raises `DeviceInUse` when the time is over, and
-    `ConfigurationError` if the lock's file or folder cannot be used.
+    A host that several jobs may use at once needs no lock, unless a broker shares it out.  If
+    another process holds the lock, this one blocks for up to `limit_s` seconds.  It calls `pause`
+    with the seconds between two tries; `pause` may raise to give up.  Raises `DeviceInUse` when the
+    time is over, `ConfigurationError` if the lock's file or folder cannot be used, and the errors
+    of `acquired`.
     """
     device = lab.device
-    if device is None or driver_class(device).is_shared:
+    if device is None or (driver_class(device).is_shared and not device.acquire_command):
         yield
         return
     configured = lab.dispatcher.lava_lock_dir
@@ -129,7 +131,11 @@ def exclusive(
             if try_lock(descriptor, fcntl.LOCK_EX):
                 if os.fstat(descriptor).st_nlink == 0:
                     continue  # the file was removed meanwhile; others lock a new one
-                with Use.of_this_process(what, output).noted(descriptor):
+                was_left = Use.read(descriptor) is not None
+                with (
+                    Use.of_this_process(what, output).noted(descriptor),
+                    acquired(device, pause, was_left=was_left),
+                ):
                     yield
                 return
             use = Use.read(descriptor)

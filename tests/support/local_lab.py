@@ -81,7 +81,7 @@ def only_programs(
 
 
 @contextmanager
-def local_lab(folder: Path, sshd: Server, **device: int) -> Iterator[Lab]:
+def local_lab(folder: Path, sshd: Server, **device: int | str) -> Iterator[Lab]:
     """A lab with this machine as its only host, ``rack01`` of type ``rack``.
 
     `device` is more of its configuration; its ``ssh_port`` may be one that leads to `sshd`.
@@ -93,7 +93,7 @@ def local_lab(folder: Path, sshd: Server, **device: int) -> Iterator[Lab]:
         yield made
 
 
-def configure(folder: Path, sshd: Server, kind: str, **device: int) -> Path:
+def configure(folder: Path, sshd: Server, kind: str, **device: int | str) -> Path:
     """Write the configuration of a lab whose only host, ``rack01`` of type `kind`, is `sshd`'s."""
     sshd.accept_new_key(folder / "id")
     ((host_kind, key),) = sshd.address.host_keys
