@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -23,6 +24,17 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from lava_vmgroup.base.place import place
+
+YAML_TYPES: Mapping[str, str] = MappingProxyType(
+    {
+        "object": "a mapping",
+        "array": "a list",
+        "string": "text",
+        "boolean": "true or false",
+        "null": "nothing",
+    }
+)
+"""The names of JSON's types for authors of YAML, with their articles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

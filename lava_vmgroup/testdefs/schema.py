@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lava_vmgroup.base.safe_yaml import Plain
-from lava_vmgroup.base.shape import Wording, violations
+from lava_vmgroup.base.shape import YAML_TYPES, Wording, violations
 from lava_vmgroup.results.model import Outcome
 from lava_vmgroup.testdefs.source import SOURCE_SCHEMA
 
@@ -143,13 +143,7 @@ _QUOTE = "; YAML takes a line with ': ' for a key and its value: quote the whole
 
 _WORDING = Wording(
     document="the file",
-    types={
-        "object": "a mapping",
-        "array": "a list",
-        "string": "text",
-        "boolean": "true or false",
-        "null": "nothing",
-    },
+    types=YAML_TYPES,
     empty="expected text that is not empty",
     missing=_missing,
     unknown=_unknown,

@@ -33,7 +33,7 @@ EXPECTED = {
 
 
 def counted(lava: LavaLab, number: str) -> Counter[tuple[str, str]]:
-    """How often each test case of the group is in LAVA's results, with each verdict."""
+    """The number of times that LAVA's results have each test case of the group with each verdict."""
     return Counter((one["name"], one["result"]) for one in group(lava.results(number)))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from lava_vmgroup.base import safe_yaml
 from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.base.place import shown
-from lava_vmgroup.base.shape import Wording, violations
+from lava_vmgroup.base.shape import YAML_TYPES, Wording, violations
 from lava_vmgroup.base.text import decoded
 
 _JINJA = ("{%", "{{", "{#")
@@ -148,12 +148,7 @@ def _mismatch(expected: str, value: Any, _key: object) -> str:
 
 _WORDING = Wording(
     document="the file",
-    types={
-        "object": "a mapping",
-        "array": "a list",
-        "string": "text",
-        "null": "nothing",
-    },
+    types=YAML_TYPES,
     empty="must not be empty",
     missing=_missing,
     unknown=_unknown,

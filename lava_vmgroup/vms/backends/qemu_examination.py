@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the doctor says of a host's QEMU."""
+"""The doctor's findings about a host's QEMU."""
 
 from __future__ import annotations
 
