@@ -33,7 +33,7 @@ EXPECTED = {
 
 
 def counted(lava: LavaLab, number: str) -> Counter[tuple[str, str]]:
-    """The number of times that LAVA's results have each test case of the group with each verdict."""
+    """The number of times that each test case of the group has each verdict in LAVA's results."""
     return Counter((one["name"], one["result"]) for one in group(lava.results(number)))
 
 
