@@ -16,8 +16,9 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 'Ori
 signed='signed-by=/usr/share/keyrings/debian-archive-keyring.gpg'
 
 debian() {
+    # A mirror may be a snapshot, whose signed list is past its date.
     mmdebstrap --quiet --mode=root --skip=check/empty --aptopt='Apt::Install-Recommends "false"' \
-        --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/man/*' \
+        --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' "$@"
 }
 
