@@ -30,5 +30,5 @@ debian --variant=apt \
     --include=lava-server,lava-dispatcher,lavacli,postgresql,podman,crun,catatonit,ser2net,pdudaemon \
     --include=curl,git,telnet,procps,iproute2,ca-certificates,qemu-system-arm,u-boot-qemu \
     "$suite" "$folder/root" "deb [$signed] $mirror $suite main"
-debian --variant=minbase --include=ca-certificates bookworm "$folder/base.tar.new" "deb [$signed] $mirror bookworm main"
-mv "$folder/base.tar.new" "$folder/base.tar"
+debian --variant=minbase --include=ca-certificates bookworm "$folder/new.tar" "deb [$signed] $mirror bookworm main"
+mv "$folder/new.tar" "$folder/base.tar"
