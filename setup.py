@@ -58,6 +58,7 @@ setup(
             "types-pexpect",
             "types-regex",
             "types-requests",
+            "voluptuous",
         ],
         "docs": ["sphinx"],
     },

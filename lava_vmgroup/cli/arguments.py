@@ -20,6 +20,9 @@ DEVICES = "devices"
 
 OUTPUT = Path("results")
 STANDARD_ERROR = 2
+LAVA_V2 = "lava-v2"
+FORMATS = ("v1", LAVA_V2)
+"""The values of ``--format``."""
 
 _EPILOG = """\
 exit status: 0 everything ran and passed, 1 test cases failed, 2 the job is wrong, 3 the
@@ -73,6 +76,29 @@ def _add_checks(made: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="only write each sub-job to a file in DIR, to be run by a lava-dispatch of its own",
+    )
+    _add_formats(made)
+
+
+def _add_formats(made: argparse.ArgumentParser) -> None:
+    """Add the options for what ``--expand-to`` writes."""
+    made.add_argument(
+        "--format",
+        choices=FORMATS,
+        default=FORMATS[0],
+        help=f"{FORMATS[0]}: a file for each sub-job, as LAVA v1 has them; {LAVA_V2}: a MultiNode "
+        "job of LAVA v2, whose members run one sub-job each (default: %(default)s)",
+    )
+    made.add_argument(
+        "--device-type",
+        metavar="TYPE",
+        help=f"with {LAVA_V2}: LAVA's type of the devices whose jobs run the VMs' sub-jobs",
+    )
+    made.add_argument(
+        "--docker-image",
+        metavar="IMAGE",
+        help=f"with {LAVA_V2}: the image of the docker tests, to be pulled from a registry "
+        "(default: the worker's own lava-vmgroup)",
     )
 
 
@@ -140,9 +166,15 @@ def _add_scheduling(made: argparse.ArgumentParser) -> None:
     )
     made.add_argument(
         "--job-id",
-        type=_job_id,
+        type=_name,
         metavar="ID",
         help="the job's number (default: 0, or what the sub-job says)",
+    )
+    made.add_argument(
+        "--target-group",
+        type=_name,
+        metavar="NAME",
+        help="the unique name of a sub-job's group (default: what the sub-job says)",
     )
     made.add_argument(
         "--oob-fd",
@@ -165,7 +197,13 @@ def _add_inside_lava(made: argparse.ArgumentParser) -> None:
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """Parse the command line of a run; like argparse, exit for ``--help`` or a wrong option."""
-    return parser().parse_args(_with_limit(words))
+    made = parser()
+    options = made.parse_args(_with_limit(words))
+    if options.format == LAVA_V2 and not (options.expand_to and options.device_type):
+        made.error(f"argument --format: {LAVA_V2} needs --expand-to and --device-type")
+    if options.format != LAVA_V2 and (options.device_type or options.docker_image):
+        made.error(f"arguments --device-type and --docker-image go with --format {LAVA_V2}")
+    return options
 
 
 def _with_limit(words: Sequence[str]) -> list[str]:
@@ -182,7 +220,7 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
-def _job_id(text: str) -> str:
+def _name(text: str) -> str:
     from lava_vmgroup.job.schema import NAME_PATTERN
 
     if not re.fullmatch(NAME_PATTERN, text):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from lava_vmgroup.base.errors import (
 from lava_vmgroup.cli import output_txt
 from lava_vmgroup.cli.arguments import OUTPUT
 from lava_vmgroup.cli.devices import given_device, host_device
+from lava_vmgroup.cli.expansion import write_expansion
 from lava_vmgroup.cli.inside_lava import harmless, refusals_told, settle
 from lava_vmgroup.cli.output import print_document
 from lava_vmgroup.cli.output_folder import discard_unused_results
@@ -64,7 +64,7 @@ def _dispatch(options: argparse.Namespace) -> int:
         print_document(json.dumps(documents, indent=2).replace("<LAVA_", "\\u003cLAVA_") + "\n")
         return 0
     if options.expand_to is not None:
-        _write_sub_jobs(group, options.expand_to, options.target)
+        write_expansion(group, options)
         return 0
     search_path = files.search_path(options.config_dir)
     given = given_device(options, search_path, job.host.device_type)
@@ -83,6 +83,8 @@ def _dispatch_sub_job(document: Any, folder: Path, options: argparse.Namespace) 
     is_host = document.get("is_vmhost") is True
     backend = None if is_host or options.config is None else backend_type(options.config)
     assignment = Assignment(target=options.target, backend=backend)
+    if options.target_group is not None:
+        document = {**document, "target_group": options.target_group}
     group = parse_sub_job(document, folder, actions.parameter_schemas(), assignment)
     [node] = group.nodes
     search_path = files.search_path(options.config_dir)
@@ -109,26 +111,6 @@ def _limited(job: Limited, options: argparse.Namespace) -> Limited:
     """Return a job or a group that takes no longer than ``--time-limit`` allows."""
     limit_s = min(job.settings.timeout_s, options.time_limit)
     return replace(job, settings=replace(job.settings, timeout_s=limit_s))
-
-
-def _write_sub_jobs(group: VMGroup, folder: Path, target: str | None) -> None:
-    """Write each sub-job to a new file that only this user can read, as it may hold a token."""
-    paths = [folder / f"{node.sub_id}.json" for node in group.nodes]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, node in zip(paths, group.nodes, strict=True):
-            document = to_document(group, node, secrets=True)
-            if node.is_host and target is not None:
-                document["target"] = target
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(json.dumps(document, indent=2) + "\n")
-        print_document("".join(f"{path}\n" for path in paths))
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write {error.filename}: {error.strerror}",
-            hint="give --expand-to a folder without the sub-jobs of another job",
-        ) from error
 
 
 def _run_group(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,8 +32,10 @@ _FAILED = 1
 class LavaTest(logging.Handler):
     """A log handler that prints each event, and LAVA's markers for test cases."""
 
-    def __init__(self) -> None:
+    def __init__(self, sub_ids: Container[str]) -> None:
+        """Take the numbers of the nodes that this process runs: other processes tell theirs."""
         super().__init__(logging.INFO)
+        self._sub_ids = sub_ids
         self.setFormatter(PlainLineFormatter())
         self._told: Counter[tuple[str, ...]] = Counter()
 
@@ -59,6 +61,7 @@ class LavaTest(logging.Handler):
         missing = Counter(
             _words(node.name, {"run": run.name, **_fields(case)})
             for node in result.nodes
+            if node.sub_id in self._sub_ids
             for run in node.runs
             for case in run.cases
         )

@@ -45,7 +45,8 @@ def run(group: VMGroup, lab: Lab, coordinator: Endpoint | None, options: argpars
     output = (options.output_dir or OUTPUT).resolve()
     announced: list[str] = []
     level = logging.getLevelNamesMapping()[group.settings.logging_level]
-    audience = LavaTest() if options.inside_lava else Terminal(level)
+    sub_ids = [node.sub_id for node in group.nodes]
+    audience = LavaTest(sub_ids) if options.inside_lava else Terminal(level)
     with ExitStack() as using:
         with audience.showing():
             early: queue.SimpleQueue[Canceled] = queue.SimpleQueue()

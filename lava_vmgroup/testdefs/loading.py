@@ -202,11 +202,8 @@ class DefinitionLoader:
                 if path is None:
                     assert self.download is not None, "nothing else comes here"
                     path = self.download(source.location)
-                return _Fetched(
-                    text=_text(_read(path), source),
-                    url=str(source),
-                    project=path.stem,
-                )
+                text = read_text(path, source)
+                return _Fetched(text=text, url=str(source), project=path.stem)
             case SourceKind.INLINE:
                 return _Fetched(text=definition_text(source.inline or {}), location="INLINE")
 
@@ -330,11 +327,12 @@ def _file_of(source: Source, files: Tree) -> bytes:
         ) from error
 
 
-def _read(path: Path) -> bytes:
+def read_text(path: Path, source: Source) -> str:
+    """Return the text of a local definition; raise `JobError` if it cannot be read."""
     try:
         check_regular(path)
         with path.open("rb") as file:
-            return file.read(MAX_DEFINITION + 1)
+            return _text(file.read(MAX_DEFINITION + 1), source)
     except OSError as error:
         raise JobError(f"cannot read the test definition {path}: {error.strerror}") from error
 

@@ -54,6 +54,9 @@ END
     manage device-types add emulated-arm64
     manage devices add board01 --device-type emulated-arm64 --worker lab
     manage devices update board01 --health GOOD
+    manage device-types add docker
+    manage devices add slot01 --device-type docker --worker lab
+    manage devices update slot01 --health GOOD
 }
 
 # install_board: make an emulated board, and the files that tell LAVA of it.
@@ -63,6 +66,7 @@ install_board() {
     cp /srv/product/examples/lava-v2/emulated-arm64.jinja2 "$dispatcher/device-types/"
     sed "s/@SSH_PORT@/$(sed -n 's/^ssh_port = //p' board/config/devices/board01.conf)/" \
         /srv/product/examples/lava-v2/board01.jinja2 >"$dispatcher/devices/board01.jinja2"
+    cp /srv/product/examples/lava-v2/slot01.jinja2 "$dispatcher/devices/"
     mkdir -p /etc/lava-server/dispatcher.d/lab
     cp /srv/product/examples/lava-v2/dispatcher.yaml /etc/lava-server/dispatcher.d/lab/
     chown -R lavaserver: "$dispatcher"
@@ -101,7 +105,9 @@ start_server() {
     until curl -sf -o /dev/null "http://127.0.0.1:8000/api/v0.2/system/version/"; do sleep 0.2; done
 }
 
+# start_worker: run the worker, and the coordinator of MultiNode jobs.
 start_worker() {
+    lava-coordinator --logfile /lab/log/coordinator.log --loglevel DEBUG >log/coordinator.out 2>&1 &
     # It is activated by a socket, which is descriptor 3.
     python3 -c '
 import os, socket

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support import lava_device_types, lava_packages
+from tests.support import lava_code, lava_packages
 from tests.support.lab import ROOT
 
 EXAMPLE = ROOT / "examples/lava-v2"
@@ -31,12 +31,13 @@ def render(devices: Mapping[Path, str]) -> None:
     asked({"devices": texts, "templates": [str(EXAMPLE), str(DEVICE_TYPES)]})
 
 
-def asked(question: Mapping[str, Any]) -> Any:
-    """The answer of LAVA's own code; see `lava_device_types`."""
+def asked(question: Mapping[str, Any], release: Path | None = None) -> Any:
+    """The answer of the code of a release of LAVA, by default the newest one; see `lava_code`."""
+    packages = release or lava_packages.newest()
     ran = subprocess.run(
-        [sys.executable, lava_device_types.__file__],
+        [sys.executable, lava_code.__file__],
         input=json.dumps(question),
-        env={**os.environ, "PYTHONPATH": str(lava_packages.newest() / lava_packages.DIST_PACKAGES)},
+        env={**os.environ, "PYTHONPATH": str(packages / lava_packages.DIST_PACKAGES)},
         text=True,
         capture_output=True,
         timeout=_LIMIT_S,

@@ -17,6 +17,7 @@ from lava_vmgroup.cli.lava_results import LavaTest
 from lava_vmgroup.results.model import JobResult, NodeResult, NodeState, Outcome, TestCase, TestRun
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
+SUB_ID = "1.1"
 MARKERS = [
     "<LAVA_SIGNAL_TESTSET START vm1.smoke>",
     "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=speed RESULT=fail MEASUREMENT=1.5 UNITS=MB/s>",
@@ -32,7 +33,7 @@ def result(status: int = 1, cause: VMGroupError | None = None) -> JobResult:
     run = TestRun(name="smoke", uuid="u", started_at=MOMENT, duration_s=1.0, cases=(case,))
     node = NodeResult(
         name="vm1",
-        sub_id="1.1",
+        sub_id=SUB_ID,
         role="guest",
         is_host=False,
         device_type="kvm",
@@ -66,7 +67,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_test_case_is_told_as_it_happens_and_only_once(capsys: pytest.CaptureFixture[str]) -> None:
-    audience = LavaTest()
+    audience = LavaTest({SUB_ID})
 
     with audience.showing():
         tell()
@@ -77,7 +78,7 @@ def test_test_case_is_told_as_it_happens_and_only_once(capsys: pytest.CaptureFix
 
 
 def test_test_case_without_an_event_is_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
-    audience = LavaTest()
+    audience = LavaTest({SUB_ID})
 
     with audience.showing():
         tell(result="pass")
@@ -91,8 +92,14 @@ def test_test_case_without_an_event_is_told_at_the_end(capsys: pytest.CaptureFix
     ]
 
 
+def test_nodes_of_other_processes_are_left_to_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert LavaTest({"1.0"}).end(result()) == 0
+
+    assert printed(capsys) == []
+
+
 def test_names_have_only_characters_that_lava_takes(capsys: pytest.CaptureFixture[str]) -> None:
-    with LavaTest().showing():
+    with LavaTest({SUB_ID}).showing():
         tell(name="a b>=ä", run="my run", units="MB / s")
 
     test_set, test_case, _ = printed(capsys)
@@ -102,7 +109,7 @@ def test_names_have_only_characters_that_lava_takes(capsys: pytest.CaptureFixtur
 
 
 def test_what_lavas_database_does_not_take_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    with LavaTest().showing():
+    with LavaTest({SUB_ID}).showing():
         tell(measurement="1e25", run="c++/" + 300 * "x")
 
     test_set, test_case, _ = printed(capsys)
@@ -111,7 +118,7 @@ def test_what_lavas_database_does_not_take_is_left_out(capsys: pytest.CaptureFix
 
 
 def test_text_of_consoles_is_no_marker(capsys: pytest.CaptureFixture[str]) -> None:
-    with LavaTest().showing():
+    with LavaTest({SUB_ID}).showing():
         NodeLog("vm1").warning(
             "x", "said <LAVA_SIGNAL_TESTCASE TEST_CASE_ID=x RESULT=pass>\n<LAVA_"
         )
@@ -120,7 +127,7 @@ def test_text_of_consoles_is_no_marker(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_error_ends_lavas_job_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
-    status = LavaTest().end(result(7, TestError("vm1: <kernel> panic", hint="look")))
+    status = LavaTest({SUB_ID}).end(result(7, TestError("vm1: <kernel> panic", hint="look")))
 
     assert status == 7
     [*_, last] = printed(capsys)
@@ -130,7 +137,7 @@ def test_error_ends_lavas_job_with_its_reason(capsys: pytest.CaptureFixture[str]
 
 
 def test_cancellation_is_no_error_of_lavas_job(capsys: pytest.CaptureFixture[str]) -> None:
-    assert LavaTest().end(result(143, Canceled("by SIGTERM", signal_number=15))) == 143
+    assert LavaTest({SUB_ID}).end(result(143, Canceled("by SIGTERM", signal_number=15))) == 143
 
     assert not [line for line in printed(capsys) if "TESTRAISE" in line]
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""LAVA's own code on its device types, run with LAVA's modules on the path.
+"""LAVA's own code on device types and jobs, run with LAVA's modules on the path.
 
 Standard input is a JSON object.  With ``devices`` and ``templates``, each text in ``devices``, a
 device of LAVA's in Jinja, is rendered into the file that is its key; ``templates`` are the folders
-with the device types.  With ``cases``, each of them (a
-dictionary's file, a list of boot commands, the kernel's kind, the job's files) becomes the boot
-commands that LAVA would type, on standard output.
+with the device types.  With ``job``, a job's text, LAVA's reason to refuse the job is printed, or
+"".  With ``cases``, each of them (a dictionary's file, a list of boot commands, the kernel's kind,
+the job's files) becomes the boot commands that LAVA would type, on standard output.
 """
 
 from __future__ import annotations
@@ -74,12 +74,24 @@ def boot_commands(path: str, kind: str, kernel: str, files: dict[str, str]) -> l
     return told
 
 
+def refusal(text: str) -> str:
+    """Return LAVA's reason to refuse a job, or ""."""
+    schemas: Any = importlib.import_module("lava_common.schemas")
+    try:
+        schemas.validate(yaml.safe_load(text))
+    except schemas.Invalid as error:
+        return str(error)
+    return ""
+
+
 def main() -> None:
     """Do what standard input says."""
     logging.disable(logging.CRITICAL)
     asked = json.load(sys.stdin)
     if "devices" in asked:
         render(asked["devices"], asked["templates"])
+    elif "job" in asked:
+        json.dump(refusal(asked["job"]), sys.stdout)
     else:
         json.dump([boot_commands(*case) for case in asked["cases"]], sys.stdout)
 

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""A group as a MultiNode job of LAVA v2, each of whose members runs one sub-job in a docker test.
+
+The job contains all that its members need of this machine: the sub-jobs and the local test
+definitions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lava_vmgroup import actions
+from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.deploy.fetch import local_path
+from lava_vmgroup.job import to_document
+from lava_vmgroup.job.model import NodeJob, VMGroup
+from lava_vmgroup.job.reference import FILE_SCHEMA, FileReference
+from lava_vmgroup.testdefs.loading import read_text
+from lava_vmgroup.testdefs.repositories import local_repository
+from lava_vmgroup.testdefs.source import Source, SourceKind
+
+IMAGE = "lava-vmgroup"
+"""The image for docker tests that the worker has, if the user names no other one."""
+_MAX_NAME = 200
+_END_S = 120
+"""Seconds for a member's start and clean-up, besides the time of the job."""
+_PREPARING_S = 180
+_METADATA = {
+    "format": "Lava-Test Test Definition 1.0",
+    "name": "vm-group",
+    "description": "one node of a VM group",
+}
+_RUN = """\
+group=lava-$(lava-group | sort -n | head -n 1 | cut -f 1)
+lava-dispatch --inside-lava --target-group "$group" node.json
+"""
+"""The numbers of the members' jobs are known to all members, and to no other group."""
+_EXPECTED = "expected a URL, or an absolute path in the members' containers, found"
+
+
+def multinode_job(group: VMGroup, options: argparse.Namespace) -> str:
+    """Return the job as YAML.
+
+    ``device_type`` of `options` is LAVA's type of the devices whose jobs run the VMs' nodes, and
+    ``docker_image`` the image of all members.  Raises `JobError` if the job names a file by a
+    relative path, except a test definition, which becomes part of the job.
+    """
+    documents = [to_document(group, node, secrets=True) for node in group.nodes]
+    problems = [problem for document in documents for problem in _missing_files(document)]
+    if problems:
+        raise JobError(
+            "the members of LAVA's job would miss files", problems=list(dict.fromkeys(problems))
+        )
+    seconds = math.ceil(group.settings.timeout_s) + _END_S
+    roles = [f"{node.role}-{node.number}" for node in group.nodes]
+    wanted = (_wanted(group, node, options) for node in group.nodes)
+    job = {
+        "job_name": group.settings.name[:_MAX_NAME] or IMAGE,
+        "visibility": "public",
+        "priority": "medium",
+        "timeouts": {
+            "job": {"seconds": seconds + _PREPARING_S},
+            "action": {"seconds": seconds},
+            "connection": {"minutes": 2},
+        },
+        "protocols": {
+            "lava-multinode": {
+                "roles": dict(zip(roles, wanted, strict=True)),
+                "timeout": {"minutes": 5},
+            }
+        },
+        "actions": [
+            {
+                "test": {
+                    "role": [role],
+                    "docker": _docker(options.docker_image),
+                    "timeout": {"seconds": seconds},
+                    "definitions": [_definition(document, group.settings.folder)],
+                }
+            }
+            for role, document in zip(roles, documents, strict=True)
+        ],
+    }
+    return yaml.dump(job, Dumper=_Dumper, sort_keys=False, width=math.inf)
+
+
+def _wanted(group: VMGroup, node: NodeJob, options: argparse.Namespace) -> dict[str, Any]:
+    """Return LAVA's entry of a role, which one node has alone: sub-jobs of equal roles differ."""
+    wanted: dict[str, Any] = {
+        "device_type": node.device_type if node.is_host else options.device_type,
+        "count": 1,
+        # LAVA cancels the others if an essential member does not complete.
+        "essential": not node.optional,
+    }
+    if node.is_host and group.settings.tags:
+        wanted["tags"] = list(group.settings.tags)
+    if node.is_host and options.target is not None:
+        wanted["device"] = options.target
+    return wanted
+
+
+def _docker(image: str | None) -> dict[str, Any]:
+    return {"image": image} if image else {"image": IMAGE, "local": True}
+
+
+def _definition(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a sub-job as a test definition of LAVA's, with the files that the sub-job needs."""
+    del document["job_folder"]
+    files = dict(_carried(document, folder))
+    files["node.json"] = json.dumps(document, indent=1) + "\n"
+    return {
+        "from": "inline",
+        "name": "vm-group",
+        "path": "inline/vm-group.yaml",
+        "repository": {
+            "metadata": _METADATA,
+            "run": {"steps": [*map(_here, files, files.values()), _RUN]},
+        },
+    }
+
+
+def _here(name: str, text: str) -> str:
+    """Return a shell command that writes a file."""
+    end = "END"
+    while end in text:
+        end += "_"
+    return f"cat >{name} <<'{end}'\n{text.rstrip()}\n{end}\n"
+
+
+def _carried(document: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield a new name and the text of each local test definition, and let the sub-job use it."""
+    names = (f"test-{number}.yaml" for number in count())
+    for action in document["actions"]:
+        urls = action["parameters"].get("testdef_urls", [])
+        new = {
+            url: next(names)
+            for url in urls
+            if local_path(url, folder) is not None and not _is_absolute(url)
+        }
+        for url, name in new.items():
+            yield name, read_text(folder / url, Source(kind=SourceKind.URL, location=url))
+        if new:
+            action["parameters"]["testdef_urls"] = [new.get(url, url) for url in urls]
+
+
+def _missing_files(document: Mapping[str, Any]) -> Iterator[str]:
+    schemas = actions.parameter_schemas()
+    for action in document["actions"]:
+        command, parameters = action["command"], action["parameters"]
+        for name, value in _references(schemas[command]["properties"], parameters):
+            url = FileReference.of(value).url
+            if local_path(url, Path()) is not None and not _is_absolute(url):
+                yield f"{command}: {name}: {_EXPECTED} {url!r}"
+        for url in map(_repository, parameters.get("testdef_repos", [])):
+            if local_repository(url, Path()) is not None and not _is_absolute(url):
+                yield f"{command}: testdef_repos: {_EXPECTED} {url!r}"
+
+
+def _references(
+    schemas: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """Yield the parameters that name files."""
+    for name, value in parameters.items():
+        if schemas.get(name) is FILE_SCHEMA:
+            yield name, value
+        elif isinstance(value, list) and schemas[name].get("items") is FILE_SCHEMA:
+            yield from ((name, item) for item in value)
+
+
+def _repository(source: Mapping[str, Any]) -> str:
+    """Return the place of an entry of ``testdef_repos``; "file:///" if it is in the job."""
+    repository = "repository" if source.get("from") in ("git", "bzr") else ""
+    found = next((source[key] for key in ("git-repo", "bzr-repo", repository) if key in source), "")
+    return found or "file:///"
+
+
+def _is_absolute(url: str) -> bool:
+    return url.startswith(("/", "file:"))
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML for people: with the lines of a text as lines, and without references."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        """Return True for all data."""
+        return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
