@@ -21,7 +21,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) android-sdk-libsparse-utils btrfs-progs busybo
 	dropbear-bin erofs-utils f2fs-tools faketime file fish genisoimage git iproute2 iputils-ping ksh93u+m \
 	lava-coordinator libnss-wrapper lz4 mksh openssh-client openssh-server shellcheck squashfs-tools tcsh \
 	xfsprogs xz-utils yash zsh
-LAB_PACKAGES := mmdebstrap iproute2
+LAB_PACKAGES := mmdebstrap iproute2 microcom socat
 
 # Else each of the programs that tests start would compile the whole package.
 export PYTHONDONTWRITEBYTECODE :=

@@ -43,6 +43,10 @@ class VMGroupError(Exception):
         self.action = self.action or action
         return self
 
+    def again(self) -> VMGroupError:
+        """Return the same error without node and action, for another node."""
+        return type(self)(self.message, hint=self.hint)
+
     def describe(self) -> str:
         """Return one line for people: node, action, message and hint."""
         place = ": ".join(part for part in (self.node, self.action) if part)
@@ -81,6 +85,10 @@ class DeviceInUse(InfrastructureError):
 
 class Unfit(InfrastructureError):
     """The lab's administrator must act: the host or the dispatcher failed a check."""
+
+
+class DeviceTaken(InfrastructureError):
+    """Somebody else took the device away during the job, which must not touch it any more."""
 
 
 class LinkLost(InfrastructureError):
@@ -147,6 +155,10 @@ class Canceled(VMGroupError):
     def __init__(self, message: str, *, signal_number: int) -> None:
         super().__init__(message)
         self.signal_number = signal_number
+
+    def again(self) -> Canceled:
+        """See `VMGroupError.again`."""
+        return Canceled(self.message, signal_number=self.signal_number)
 
     @property
     def status(self) -> int:

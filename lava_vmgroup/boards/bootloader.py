@@ -279,7 +279,7 @@ class Driver:
 
     def _open_console(self, deadline: Deadline) -> Console:
         config = self._config
-        stream = open_configured(config.connection_command, config.connection_timeout, deadline)
+        stream = open_configured(config, deadline)
         setup = self._setup
         with ExitStack() as unwinding:
             console = unwinding.enter_context(Console(stream, setup.recorder, watch=setup.watch))
@@ -324,7 +324,8 @@ class Driver:
         tries = self._setup.dispatcher.host_command_retries if command else 0
         for attempt in range(1, tries + 1):
             try:
-                run_configured(command, key, deadline.sub(key, _POWER_S))
+                limit = deadline.sub(key, _POWER_S)
+                run_configured(command, key, limit, self._config.environment)
                 return
             except InfrastructureError as error:
                 if attempt == tries:

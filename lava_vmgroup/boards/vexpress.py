@@ -149,7 +149,7 @@ class Driver(bootloader.Driver):
     def _run(self, key: str, folder: Path, deadline: Deadline) -> None:
         command: str = getattr(self._config, key)
         command = command.replace("{MOUNT_POINT}", shlex.quote(str(folder)))
-        run_configured(command, key, deadline.sub(key, _MOUNT_S))
+        run_configured(command, key, deadline.sub(key, _MOUNT_S), self._config.environment)
 
     def _update(self, storage: Path, deadline: Deadline) -> None:
         """Put the firmware on the storage: the job's, else the lab's, else the first one's backup.

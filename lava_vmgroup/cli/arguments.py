@@ -142,6 +142,12 @@ def _add_device(host: argparse._MutuallyExclusiveGroup) -> None:
         help="the host's device from a file of its own: a device dictionary of LAVA v2 (YAML), or "
         "a .conf file like those in devices/",
     )
+    host.add_argument(
+        "--host",
+        type=_place,
+        metavar="labgrid://PLACE",
+        help="the host's device without a file: the place in labgrid, and the job's device type",
+    )
 
 
 def _add_scheduling(made: argparse.ArgumentParser) -> None:
@@ -212,6 +218,13 @@ def _with_limit(words: Sequence[str]) -> list[str]:
         f"{word}={math.inf}" if word == "--wait" and not _NUMBER.fullmatch(after) else word
         for word, after in zip_longest(words, words[1:], fillvalue="")
     ]
+
+
+def _place(text: str) -> str:
+    scheme, _, place = text.partition("://")
+    if scheme != "labgrid" or not place:
+        raise argparse.ArgumentTypeError("expected labgrid:// and the name of a place")
+    return place
 
 
 def _seconds(text: str) -> float:

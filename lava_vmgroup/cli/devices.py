@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.config.inventory import find_device, of_type
+from lava_vmgroup.config.inventory import find_device, load_place, of_type
 
 _COMMANDS = ("connection_command", "hard_reset_command", "power_on_cmd", "power_off_cmd")
 
@@ -20,11 +20,13 @@ _COMMANDS = ("connection_command", "hard_reset_command", "power_on_cmd", "power_
 def given_device(
     options: argparse.Namespace, search_path: tuple[Path, ...], device_type: str
 ) -> DeviceConfig | None:
-    """Return the device of ``--device`` or of LAVA's environment; None if it is one of the lab's.
+    """Return the device of ``--device``, ``--host`` or LAVA; None if it is one of the lab's.
 
     `device_type` is the type that the job wants.  Raises `ConfigurationError` for a file that
     cannot be read or is wrong, and for an environment without a device.
     """
+    if options.host is not None:
+        return load_place(options.host, device_type, search_path, options.config)
     if options.device is None and (options.target or not options.inside_lava):
         return None
     # Other jobs need no YAML for their device.

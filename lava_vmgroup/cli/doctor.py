@@ -84,9 +84,9 @@ def examine_lab(options: argparse.Namespace) -> int:
     LOGGER.setLevel(logging.DEBUG)
     level = logging.INFO if options.boot else logging.ERROR
     what = f"lava-dispatch {DOCTOR}"
-    using = exclusive(lab, what, options.output_dir) if options.boot else nullcontext()
-    with log_to_terminal(level, sys.stderr), using:
-        examined = _examine(group, lab, options.output_dir, boot=options.boot)
+    using = exclusive(lab, what, options.output_dir) if options.boot else nullcontext(lab)
+    with log_to_terminal(level, sys.stderr), using as held:
+        examined = _examine(group, held, options.output_dir, boot=options.boot)
     report = _Report(
         findings={
             "dispatcher": dispatcher.look(group, lab.dispatcher, device),

@@ -23,7 +23,8 @@ _MAX_REASON = 400
 
 def settle(options: argparse.Namespace) -> None:
     """Decide whether this is a test of LAVA's, and where its files go unless the user says so."""
-    named = options.device is not None or options.target is not None
+    chosen = (options.device, options.host, options.target)
+    named = any(one is not None for one in chosen)
     options.inside_lava = options.inside_lava or (_CONSOLE in os.environ and not named)
     if options.inside_lava and options.output_dir is None and _RESULTS in os.environ:
         options.output_dir = Path(os.environ[_RESULTS]) / "lava-vmgroup"

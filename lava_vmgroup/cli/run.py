@@ -34,6 +34,7 @@ from lava_vmgroup.results.summary import render
 from lava_vmgroup.results.writers import write_all
 from lava_vmgroup.runner.device_lock import exclusive
 from lava_vmgroup.runner.group import GroupRun
+from lava_vmgroup.runner.labgrid import watched
 from lava_vmgroup.runner.outputs import Outputs
 
 
@@ -54,7 +55,9 @@ def run(group: VMGroup, lab: Lab, coordinator: Endpoint | None, options: argpars
             # The process that uses the host may log to the same folder.  Its message is the better
             # one, and one can wait for the host, so lock the host first.
             what, waiting = f"job {group.settings.name!r}", partial(pause, early)
-            using.enter_context(exclusive(lab, what, output, limit_s=options.wait, pause=waiting))
+            lab = using.enter_context(
+                exclusive(lab, what, output, limit_s=options.wait, pause=waiting)
+            )
             using.enter_context(locked(output))
             discard_results(output)
             with _logs_in(output) as text:
@@ -66,7 +69,7 @@ def run(group: VMGroup, lab: Lab, coordinator: Endpoint | None, options: argpars
                 )
                 job_id = options.job_id or group.nodes[0].job_id
                 run = GroupRun(group, lab, job_id, outputs, coordinator)
-                with canceling(run.cancel):
+                with canceling(run.cancel), watched(lab.device, run.fail):
                     while not early.empty():
                         run.cancel(early.get())
                     result = run.run()

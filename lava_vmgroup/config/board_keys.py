@@ -34,12 +34,19 @@ class IdentityKeys:
 class SharingKeys:
     """Sharing with others, by a broker outside of this program"""
 
+    labgrid_place: str = ""
+    """The board's place in labgrid. The job acquires it, and the keys for the console and the power
+    switch that are not set become commands of ``labgrid-client``."""
+    labgrid_tags: str = ""
+    """The tags of a place, such as ``board=imx8 memory=4g``, instead of its name. The job waits in
+    labgrid's queue for a place that has them all."""
+    labgrid_client: str = "labgrid-client"
+    """The program that talks to labgrid, with options such as ``-x coordinator:20408``."""
     acquire_command: str = ""
-    """Command that acquires the board for the job, such as ``labgrid-client -p %(hostname)s
-    acquire``, before anything touches it. It may wait until the board is free. If it fails, so does
-    the job, with status 4."""
+    """Command that acquires the board for the job from another broker than labgrid, before anything
+    touches it. It may wait until the board is free. If it fails, so does the job, with status 4."""
     acquire_timeout: Seconds = 3600.0
-    """Time limit for ``acquire_command``."""
+    """Time limit for ``acquire_command``, and for the wait in labgrid's queue."""
     release_command: str = ""
     """Command that releases the board after the job, however that ends. If the job is killed, the
     next job on this dispatcher releases the board before it acquires it."""

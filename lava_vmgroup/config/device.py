@@ -48,6 +48,10 @@ class DeviceConfig(
     """The key whose boot commands the job chose, in place of the one for its deployment."""
     other_methods: tuple[str, ...] = field(default=(), metadata=typed.NO_KEY)
     """The boot methods of a LAVA v2 device dictionary that this program cannot do."""
+    environment: Mapping[str, str] = field(
+        default_factory=typed.nothing, repr=False, metadata=typed.NO_KEY
+    )
+    """Environment variables of the commands for the console, the power and the boot medium."""
     extra: Mapping[str, str] = field(
         default_factory=typed.nothing, repr=False, compare=False, metadata=typed.NO_KEY
     )
@@ -76,6 +80,11 @@ class DeviceConfig(
     def place(self, key: str) -> str:
         """Return the file and the key that a value comes from, for messages."""
         return self.sources.get(key, f"{self.hostname or self.device_type}: {key}")
+
+    @property
+    def is_shared_out(self) -> bool:
+        """True if a broker outside of this program shares the device out."""
+        return bool(self.labgrid_place or self.labgrid_tags or self.acquire_command)
 
     @property
     def is_qemu(self) -> bool:

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from lava_vmgroup.base.errors import ConfigurationError, JobError
 from lava_vmgroup.config import files, typed
 from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.labgrid import lay_commands
 from lava_vmgroup.config.qemu_options import understood
 
 
@@ -90,6 +91,24 @@ def load_vm_type(
     if extra_file:
         layers.read(extra_file)
     return device_of(layers, device_type, device_type)
+
+
+def load_place(
+    place: str, device_type: str, search_path: tuple[Path, ...], extra_file: Path | None = None
+) -> DeviceConfig:
+    """Return a device that has no file: a place of labgrid's, with a board of `device_type`.
+
+    Raises ConfigurationError for an unknown type and for a value that does not fit.
+    """
+    if device_type not in (known := files.names_in("device-types", search_path)):
+        raise ConfigurationError(
+            f"there is no device type {device_type!r}", hint=_known("types", device_type, known)
+        )
+    layers = _type_layers(device_type, search_path)
+    layers.lay({"labgrid_place": files.literal(place)}, Path("--host"))
+    if extra_file and not layers.read(extra_file):
+        raise no_such_file(extra_file)
+    return device_of(layers, place, device_type)
 
 
 def backend_type(extra_file: Path) -> str | None:
@@ -188,6 +207,7 @@ def device_of(
     """
     layers.force("hostname", name)
     layers.force("device_type", device_type)
+    lay_commands(layers)
     keys = layers.keys()
     declared = frozenset(typed.key_names(DeviceConfig))
     config = typed.read_keys(

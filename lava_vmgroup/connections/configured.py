@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import ConfigurationError
+from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import ProcessStream
 from lava_vmgroup.connections.stream import ByteStream
 from lava_vmgroup.connections.tcp import open_tcp
@@ -12,13 +13,15 @@ from lava_vmgroup.connections.tcp import open_tcp
 _TCP_PREFIX = "tcp://"
 
 
-def open_configured(command: str, limit_s: float, deadline: Deadline) -> ByteStream:
+def open_configured(config: DeviceConfig, deadline: Deadline) -> ByteStream:
     """Open the console of a ``connection_command``: a program, or ``tcp://host:port``."""
+    command = config.connection_command
     if not command.startswith(_TCP_PREFIX):
-        return ProcessStream(command)
+        return ProcessStream(command, config.environment)
     host, _, port = command.removeprefix(_TCP_PREFIX).rpartition(":")
     if not host or not port.isdigit():
         raise ConfigurationError(
             f"connection_command {command!r} is no address", hint="write tcp://host:port"
         )
-    return open_tcp(host, int(port), deadline.sub("connecting to the console", limit_s))
+    limit = deadline.sub("connecting to the console", config.connection_timeout)
+    return open_tcp(host, int(port), limit)

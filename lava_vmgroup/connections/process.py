@@ -15,6 +15,7 @@ import shlex
 import signal
 import subprocess
 import tty
+from collections.abc import Mapping
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import ConfigurationError, InfrastructureError
@@ -34,11 +35,11 @@ class TooMuchOutput(InfrastructureError):
 class ProcessStream:
     """A `ByteStream` to a command such as ``telnet server port``, run on a pseudo-terminal."""
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, environment: Mapping[str, str] | None = None) -> None:
         """Start `command`, which is split into words as a shell splits it.
 
-        Raises `ConfigurationError` if the command cannot be started, and `InfrastructureError` if
-        the dispatcher has no terminal for it.
+        `environment` is added to that of this process.  Raises `ConfigurationError` if the command
+        cannot be started, and `InfrastructureError` if the dispatcher has no terminal for it.
         """
         try:
             master, slave = pty.openpty()
@@ -53,6 +54,7 @@ class ProcessStream:
                 stdin=slave,
                 stdout=slave,
                 stderr=slave,
+                env={**os.environ, **(environment or {})},
                 start_new_session=True,
             )
         except (OSError, ValueError, IndexError) as error:
@@ -137,17 +139,20 @@ def _await_end(process: subprocess.Popen[bytes], deadline: Deadline) -> None:
         raise deadline.error() from error
 
 
-def run_configured(command: str, purpose: str, deadline: Deadline) -> None:
+def run_configured(
+    command: str, purpose: str, deadline: Deadline, environment: Mapping[str, str] | None = None
+) -> None:
     """Run a shell command of the lab's configuration, such as ``hard_reset_command``, to its end.
 
-    `purpose` names the work in messages.  Raises `InfrastructureError` with the command's output if
-    the exit status is not 0.
+    `purpose` names the work in messages; `environment` is added to that of this process.  Raises
+    `InfrastructureError` with the command's output if the exit status is not 0.
     """
     process = subprocess.Popen(
         ["/bin/sh", "-c", command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        env={**os.environ, **(environment or {})},
         start_new_session=True,
     )
     output, _ = outputs_of(process, deadline)

@@ -15,6 +15,7 @@ from lava_vmgroup import boards
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import (
+    DeviceTaken,
     JobError,
     NodeSkipped,
     PeerFailed,
@@ -142,7 +143,8 @@ class HostNode(Node):
             text = f"not all VMs are known to be closed; leaving the host anyway: {error.message}"
             self.log.warning("cleanup", text)
         self._leave_system()
-        if self._touched:
+        # The board of somebody else stays as it is.
+        if self._touched and not isinstance(self.token.reason, DeviceTaken):
             try:
                 self._board.power_off(self.shared.cleanup.step("power_off_cmd"))
             except VMGroupError as error:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lava_vmgroup.base.errors import Canceled, PeerFailed, VMGroupError, WaitExpired
+from lava_vmgroup.base.errors import Canceled, DeviceTaken, PeerFailed, VMGroupError, WaitExpired
 from lava_vmgroup.results.model import JobResult, NodeResult, NodeState, Outcome
 
 STATUS_FAILED_TESTS = 1
@@ -16,11 +16,13 @@ def cause_of(errors: Sequence[VMGroupError]) -> VMGroupError | None:
     """Return the error to report first, or None; `errors` are in the order in which they happened.
 
     A node with `PeerFailed` ended because another one failed, so another error goes first.  A node
-    with `WaitExpired` waited for others in vain, so an error of these goes first.
+    with `WaitExpired` waited for others in vain, so an error of these goes first.  Whatever else
+    fails on a device that somebody has taken away, `DeviceTaken` explains it.
     """
+    taken = [error for error in errors if isinstance(error, DeviceTaken)]
     causes = [error for error in errors if not isinstance(error, PeerFailed)]
     better = [error for error in causes if not isinstance(error, WaitExpired)]
-    return next(iter(better or causes or errors), None)
+    return next(iter(taken or better or causes or errors), None)
 
 
 def canceled_itself(node: NodeResult, reason: Canceled | None) -> NodeResult:

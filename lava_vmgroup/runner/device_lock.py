@@ -5,9 +5,6 @@ Each board has a file in a folder that all users of the lab share.  The process 
 holds an ``flock`` on the file.  It also writes a note about itself into the file, which other
 processes show to their users.  Only the lock counts: the note of a killed process means nothing.
 This program never removes the file.  Programs that the process starts do not inherit the lock.
-
-The folder may be writable for everybody.  So links in it are not followed, and a file is written
-to only if it is a regular file without a second name.
 """
 
 from __future__ import annotations
@@ -15,29 +12,27 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from lava_vmgroup.base.clock import now
 from lava_vmgroup.base.deadline import Deadline
-from lava_vmgroup.base.errors import ConfigurationError, DeviceInUse
+from lava_vmgroup.base.errors import DeviceInUse
 from lava_vmgroup.base.file_lock import try_lock
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.boards import driver_class
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.runner.acquisition import acquired
+from lava_vmgroup.runner.lock_files import lock_folder, opened
 
 _LOOK_S = 0.25
 _NOTING_S = 2.0
 """Seconds within which a process that has just taken the lock writes its note."""
 _MAX_NOTE = 1 << 16
-_SHARED = 0o1777
-"""The mode of a folder in which each user may make files, and remove only their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,47 +105,42 @@ def exclusive(
     *,
     limit_s: float = 0.0,
     pause: Callable[[float], None] = time.sleep,
-) -> Iterator[None]:
+) -> Iterator[Lab]:
     """Lock the lab's host for `what`, such as a job, within the block, and acquire it.
 
-    A host that several jobs may use at once needs no lock, unless a broker shares it out.  If
-    another process holds the lock, this one blocks for up to `limit_s` seconds.  It calls `pause`
-    with the seconds between two tries; `pause` may raise to give up.  Raises `DeviceInUse` when the
-    time is over, `ConfigurationError` if the lock's file or folder cannot be used, and the errors
-    of `acquired`.
+    Yields the lab with the device as it is held.  A host that several jobs may use at once needs no
+    lock, unless a broker shares it out.  If another process holds the lock, this one blocks for up
+    to `limit_s` seconds.  It calls `pause` with the seconds between two tries; `pause` may raise to
+    give up.  Raises `DeviceInUse` when the time is over, `ConfigurationError` if the lock's file or
+    folder cannot be used, and the errors of `acquired`.
     """
     device = lab.device
-    if device is None or (driver_class(device).is_shared and not device.acquire_command):
-        yield
+    if device is None or (driver_class(device).is_shared and not device.is_shared_out):
+        yield lab
         return
-    configured = lab.dispatcher.lava_lock_dir
-    folder = default_folder() if configured is None else configured.resolve()
+    folder = lock_folder(lab.dispatcher)
     queue = _Queue(device.hostname, limit_s, pause)
+    if device.labgrid_tags:
+        # Several jobs may use the configuration at once, each for a place of its own.
+        with acquired(device, pause, folder=folder) as held:
+            yield replace(lab, device=held)
+        return
     while True:
-        with _opened(folder, f"{device.hostname}.lock") as descriptor:
+        with opened(folder, f"{device.hostname}.lock") as descriptor:
             if try_lock(descriptor, fcntl.LOCK_EX):
                 if os.fstat(descriptor).st_nlink == 0:
                     continue  # the file was removed meanwhile; others lock a new one
                 was_left = Use.read(descriptor) is not None
                 with (
                     Use.of_this_process(what, output).noted(descriptor),
-                    acquired(device, pause, was_left=was_left),
+                    acquired(
+                        device, pause, folder=folder, was_left=was_left, wait_s=queue.remaining_s
+                    ) as held,
                 ):
-                    yield
+                    yield replace(lab, device=held)
                 return
             use = Use.read(descriptor)
         queue.wait(use)
-
-
-def default_folder() -> Path:
-    """Return the folder of locks if the configuration names none.
-
-    It is the same for each user, whatever their rights: else users would not see each other's
-    locks.
-    """
-    base, last = Path("/run/lock"), Path("/tmp")  # noqa: S108 - shared on purpose
-    shared = base.is_dir() and base.stat().st_mode & _SHARED == _SHARED
-    return (base if shared else last) / "lava-vmgroup"
 
 
 class _Queue:
@@ -163,6 +153,11 @@ class _Queue:
         self._pause = pause
         self._log = NodeLog(name)
         self._told = ""
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds for which the process may go on waiting."""
+        return self._deadline.remaining_s
 
     def wait(self, use: Use | None) -> None:
         """Pause once and report the other process; raise `DeviceInUse` when the time is over."""
@@ -184,48 +179,3 @@ class _Queue:
             self._told = user
             text = f"waiting for {self._name}, which is in use by {user}"
             self._log.event("waiting", text, state=text)
-
-
-@contextmanager
-def _opened(folder: Path, name: str) -> Iterator[int]:
-    """Open a lock's file within the block, creating it if needed, and yield its descriptor."""
-    try:
-        descriptor = _open(folder, name)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot use the lock {folder / name}: {error.strerror}",
-            hint="set LAVA_LOCK_DIR in lava-dispatcher.conf to a folder that all users of the lab "
-            "can write to",
-        ) from error
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-            raise ConfigurationError(
-                f"{folder / name} is no lock of a board", hint="remove it, and see who made it"
-            )
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _open(folder: Path, name: str) -> int:
-    """Open a file to read and write; a new one gets mode 0666, whatever the umask is."""
-    flags = os.O_RDWR | os.O_NOFOLLOW
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    mask = os.umask(0)
-    try:
-        with suppress(FileExistsError):
-            folder.mkdir(mode=_SHARED)
-        parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            # In such a folder, Linux refuses O_CREAT for another user's file:
-            # fs.protected_regular.
-            while True:
-                with suppress(FileNotFoundError):
-                    return os.open(name, flags, dir_fd=parent)
-                with suppress(FileExistsError):
-                    return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=parent)
-        finally:
-            os.close(parent)
-    finally:
-        os.umask(mask)

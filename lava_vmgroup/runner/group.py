@@ -58,7 +58,7 @@ _CLOCK_SET_S = 2.0
 
 
 class GroupRun:
-    """The run of a group's nodes; a signal handler may call `cancel`."""
+    """The run of a group's nodes; a signal handler may call `cancel`, any thread `fail`."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class GroupRun:
         self._job_id = job_id
         self._coordinator = coordinator
         self._log = NodeLog()
-        self._inbox: queue.SimpleQueue[NodeResult | Canceled | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[NodeResult | VMGroupError | None] = queue.SimpleQueue()
         self._tokens: list[CancelToken] = []
         self._errors: list[VMGroupError] = []
         self._hurrying: list[threading.Timer] = []
@@ -86,6 +86,11 @@ class GroupRun:
         """Ask the run to end and clean up; a second call leaves the clean-up less time."""
         self._canceled = self._canceled or reason
         self._inbox.put(reason)
+
+    def fail(self, error: VMGroupError) -> None:
+        """End the run, and clean up, for an error that is no node's own."""
+        self._node_failed(error)
+        self._inbox.put(error)
 
     def run(self) -> JobResult:
         """Run every node, submit the results, and return them; blocks until all is cleaned up.
@@ -195,8 +200,8 @@ class GroupRun:
         cancels = 0
         while len(results) < len(nodes):
             event = next_item(self._inbox)
-            if isinstance(event, Canceled):
-                cancels += 1
+            if isinstance(event, VMGroupError):
+                cancels += isinstance(event, Canceled)
                 self._cancel_all(event, shared, hurry=cancels > 1)
             elif event is not None:
                 results[event.name] = event
@@ -223,15 +228,12 @@ class GroupRun:
         with self._lock:
             self._errors.append(error)
 
-    def _cancel_all(self, reason: Canceled, shared: Shared, *, hurry: bool) -> None:
+    def _cancel_all(self, reason: VMGroupError, shared: Shared, *, hurry: bool) -> None:
         if hurry:
             self._hurry(shared)
         self._log.warning("cancel", f"{reason.message}; cleaning up")
         # Each node gets an error of its own, because `at` notes the node in the error.
-        cancel_all(
-            (token, Canceled(reason.message, signal_number=reason.signal_number))
-            for token in self._tokens
-        )
+        cancel_all((token, reason.again()) for token in self._tokens)
 
     def _hurry(self, shared: Shared) -> None:
         """Leave each step of the clean-up only `_HURRY_S`, also the steps that have begun."""

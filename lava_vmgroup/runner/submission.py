@@ -57,7 +57,7 @@ def submitted(
     result: JobResult,
     submissions: Sequence[Submission],
     outputs: Outputs,
-    inbox: queue.SimpleQueue[NodeResult | Canceled | None],
+    inbox: queue.SimpleQueue[NodeResult | VMGroupError | None],
     limit_s: float,
 ) -> JobResult:
     """Submit the results, and return `result` with the outcome and the bundles' URLs added.
@@ -98,7 +98,9 @@ def submitted(
 
 
 def _wait(
-    inbox: queue.SimpleQueue[NodeResult | Canceled | None], deadline: Deadline, token: CancelToken
+    inbox: queue.SimpleQueue[NodeResult | VMGroupError | None],
+    deadline: Deadline,
+    token: CancelToken,
 ) -> None:
     """Wait for the worker; cancel its token if the time is over or a cancel arrives."""
     while not deadline.expired:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 
-from lava_vmgroup.base.errors import Canceled, ConfigurationError, InfrastructureError
+from lava_vmgroup.base.errors import Canceled, ConfigurationError, InfrastructureError, VMGroupError
 from lava_vmgroup.results.fold import exit_status_of
 from lava_vmgroup.results.model import JobResult, NodeResult, NodeState
 from lava_vmgroup.results.writers import write_all
@@ -74,7 +74,7 @@ def wish(node: str, server: str, token: str | None = TOKEN) -> Submission:
 def send(
     wishes: list[Submission], output: Path, *, result: JobResult = GROUP, limit_s: float = 30.0
 ) -> JobResult:
-    inbox: queue.SimpleQueue[NodeResult | Canceled | None] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[NodeResult | VMGroupError | None] = queue.SimpleQueue()
     before = set(threading.enumerate())
     sent = submitted(result, wishes, Outputs(folder=output, announce=print), inbox, limit_s)
     assert set(threading.enumerate()) <= before
@@ -276,7 +276,7 @@ def test_server_that_answers_for_ever_is_given_up(tmp_path: Path) -> None:
 
 def test_cancel_ends_a_submission(board: Dashboard, tmp_path: Path) -> None:
     board.silent = threading.Event()
-    inbox: queue.SimpleQueue[NodeResult | Canceled | None] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[NodeResult | VMGroupError | None] = queue.SimpleQueue()
 
     def cancel() -> None:
         board.asked.wait()

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
@@ -49,6 +51,22 @@ def test_host_that_lava_has_booted_is_taken_over(lava: LavaLab) -> None:
 
     lava.ends(number, "Complete")
     assert counted(lava, number) == EXPECTED
+
+
+def test_group_is_a_multinode_job_of_two_devices(lava: LavaLab) -> None:
+    folder = lava.state / "multinode"
+    command = [sys.executable, "-m", "lava_vmgroup", "--expand-to", str(folder)]
+    command += ["--format", "lava-v2", "--device-type", "docker", str(EXAMPLE / "group.json")]
+    subprocess.run(command, check=True, timeout=60)
+
+    numbers = lava.lavacli("jobs", "submit", "/lab/multinode/job.yaml").split()
+
+    assert len(numbers) == 2
+    for number in numbers:
+        lava.ends(number, "Complete")
+        assert counted(lava, number) == dict.fromkeys(EXPECTED, 1)
+    told = {case.test_set for number in numbers for case in lava.recorded(number)}
+    assert told == {"board01.basics", "vm1-job0.1.basics"}
 
 
 def test_panic_of_a_vm_ends_the_job_with_its_reason_and_all_results(lava: LavaLab) -> None:

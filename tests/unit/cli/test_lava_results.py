@@ -143,7 +143,14 @@ def test_cancellation_is_no_error_of_lavas_job(capsys: pytest.CaptureFixture[str
 
 
 def options(**more: object) -> argparse.Namespace:
-    given = {"device": None, "target": None, "inside_lava": False, "output_dir": None, **more}
+    given = {
+        "device": None,
+        "host": None,
+        "target": None,
+        "inside_lava": False,
+        "output_dir": None,
+        **more,
+    }
     return argparse.Namespace(**given)
 
 

@@ -28,7 +28,7 @@ def told(folder: Path) -> list[str]:
 
 
 def test_device_is_held_within_the_block_only(tmp_path: Path) -> None:
-    with acquired(device(tmp_path), time.sleep, was_left=False):
+    with acquired(device(tmp_path), time.sleep, folder=tmp_path):
         assert told(tmp_path) == ["acquire"]
 
     assert told(tmp_path) == ["acquire", "release"]
@@ -37,7 +37,7 @@ def test_device_is_held_within_the_block_only(tmp_path: Path) -> None:
 def test_device_is_released_after_an_error(tmp_path: Path) -> None:
     with (
         pytest.raises(ValueError, match="oh"),
-        acquired(device(tmp_path), time.sleep, was_left=False),
+        acquired(device(tmp_path), time.sleep, folder=tmp_path),
     ):
         raise ValueError("oh")
 
@@ -45,7 +45,7 @@ def test_device_is_released_after_an_error(tmp_path: Path) -> None:
 
 
 def test_device_of_a_killed_job_is_released_first(tmp_path: Path) -> None:
-    with acquired(device(tmp_path), time.sleep, was_left=True):
+    with acquired(device(tmp_path), time.sleep, folder=tmp_path, was_left=True):
         assert told(tmp_path) == ["release", "acquire"]
 
 
@@ -54,7 +54,7 @@ def test_device_that_somebody_else_has_is_not_released(tmp_path: Path) -> None:
 
     with (
         pytest.raises(InfrastructureError, match="board01 cannot be acquired: taken by a human"),
-        acquired(taken, time.sleep, was_left=False),
+        acquired(taken, time.sleep, folder=tmp_path),
     ):
         pytest.fail("it is not ours")
 
@@ -65,7 +65,7 @@ def test_wait_for_a_device_can_be_canceled(tmp_path: Path) -> None:
     def pause(_seconds: float) -> None:
         raise Canceled("canceled by SIGINT", signal_number=2)
 
-    with pytest.raises(Canceled), acquired(device(tmp_path, "sleep 600"), pause, was_left=False):
+    with pytest.raises(Canceled), acquired(device(tmp_path, "sleep 600"), pause, folder=tmp_path):
         pytest.fail("it is not ours")
 
     assert told(tmp_path) == []
@@ -74,7 +74,7 @@ def test_wait_for_a_device_can_be_canceled(tmp_path: Path) -> None:
 def test_failing_release_is_no_failure_of_the_job(tmp_path: Path) -> None:
     held = DeviceConfig(hostname="b", acquire_command="true", release_command="false")
 
-    with acquired(held, time.sleep, was_left=False):
+    with acquired(held, time.sleep, folder=tmp_path):
         (tmp_path / "used").touch()
 
     assert (tmp_path / "used").exists()

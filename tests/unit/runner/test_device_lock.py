@@ -22,7 +22,8 @@ from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.runner import device_lock
-from lava_vmgroup.runner.device_lock import default_folder, exclusive
+from lava_vmgroup.runner.device_lock import exclusive
+from lava_vmgroup.runner.lock_files import default_folder
 
 HOLDS = """\
 import subprocess, sys

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""A place of labgrid's is held for a job, watched, and given back."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lava_vmgroup.base.errors import (
+    Canceled,
+    ConfigurationError,
+    DeviceInUse,
+    DeviceTaken,
+    InfrastructureError,
+)
+from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.runner.acquisition import acquired
+from lava_vmgroup.runner.labgrid import watched
+from tests.support import labgrid_client
+from tests.support.lab import ROOT
+
+
+class Labgrid:
+    """labgrid's stand-in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state = folder / "state.json"
+        free = {"acquired": None}
+        places = {
+            "board01": {**free, "tags": ["board=a", "memory=4g"]},
+            "board02": {**free, "tags": ["board=b"]},
+        }
+        self.write(places, [])
+
+    def write(self, places: Any, reservations: Any) -> None:
+        self.state.write_text(json.dumps({"places": places, "reservations": reservations}))
+
+    def device(self, **keys: Any) -> DeviceConfig:
+        """A device of labgrid's."""
+        client = f"{sys.executable} {labgrid_client.__file__} {self.state}"
+        return DeviceConfig(hostname="rack", labgrid_client=client, **keys)
+
+    def holding(self, device: DeviceConfig, **more: Any) -> AbstractContextManager[DeviceConfig]:
+        """Hold a device as a job does."""
+        return acquired(device, more.pop("pause", time.sleep), folder=self.folder / "locks", **more)
+
+    def human(self, *words: str) -> None:
+        """A command of somebody else."""
+        environment = {**os.environ, "LG_USERNAME": "human", "LG_HOSTNAME": "desk"}
+        command = [sys.executable, labgrid_client.__file__, str(self.state), "-p", "board01"]
+        subprocess.run([*command, *words], env=environment, check=True, timeout=60)
+
+    @property
+    def holders(self) -> list[str | None]:
+        """The holders of the two places."""
+        return [one["acquired"] for one in json.loads(self.state.read_text())["places"].values()]
+
+    @property
+    def reservations(self) -> list[Any]:
+        """The reservations there are."""
+        found: list[Any] = json.loads(self.state.read_text())["reservations"]
+        return found
+
+    @property
+    def notes(self) -> list[Path]:
+        """The files about what jobs hold."""
+        return list((self.folder / "locks").glob("labgrid-*"))
+
+
+@pytest.fixture
+def labgrid(tmp_path: Path) -> Labgrid:
+    return Labgrid(tmp_path)
+
+
+def test_place_is_held_within_the_block_under_a_name_of_the_jobs_own(
+    labgrid: Labgrid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LG_HOSTNAME", "dispatcher7")
+    monkeypatch.setenv("LG_USERNAME", "alice")
+
+    with labgrid.holding(labgrid.device(labgrid_place="board02")) as held:
+        holder = f"dispatcher7/{held.environment['LG_USERNAME']}"
+        assert holder.startswith("dispatcher7/alice-job-")
+        assert labgrid.holders == [None, holder]
+        assert held.environment["LG_PLACE"] == "board02"
+        assert held.environment["LG_HOSTNAME"] == "dispatcher7"
+
+    assert labgrid.holders == [None, None]
+    assert labgrid.notes == []
+
+
+def test_place_of_somebody_else_is_refused_and_stays_theirs(labgrid: Labgrid) -> None:
+    labgrid.human("acquire")
+
+    with (
+        pytest.raises(InfrastructureError, match="rack cannot be acquired: .*by desk/human"),
+        labgrid.holding(labgrid.device(labgrid_place="board01")),
+    ):
+        pytest.fail("it is not ours")
+
+    assert labgrid.holders == ["desk/human", None]
+    assert labgrid.notes == []
+
+
+def test_queue_is_left_when_its_time_is_over(labgrid: Labgrid) -> None:
+    labgrid.human("acquire")
+
+    with (
+        pytest.raises(DeviceInUse, match="it was not free within 1 s"),
+        labgrid.holding(labgrid.device(labgrid_place="board01"), wait_s=1.0),
+    ):
+        pytest.fail("it is not ours")
+
+    assert labgrid.reservations == []
+
+
+def test_queue_is_left_when_the_job_is_canceled(labgrid: Labgrid) -> None:
+    labgrid.human("acquire")
+
+    def pause(seconds: float) -> None:
+        time.sleep(seconds)
+        if labgrid.reservations:
+            raise Canceled("canceled by SIGINT", signal_number=2)
+
+    device = labgrid.device(labgrid_place="board01")
+    with pytest.raises(Canceled), labgrid.holding(device, wait_s=600.0, pause=pause):
+        pytest.fail("it is not ours")
+
+    assert labgrid.reservations == []
+    assert labgrid.holders == ["desk/human", None]
+
+
+def test_place_is_had_after_its_holder_has_released_it(labgrid: Labgrid) -> None:
+    labgrid.human("acquire")
+
+    def pause(seconds: float) -> None:
+        time.sleep(seconds)
+        if labgrid.reservations and labgrid.holders[0] == "desk/human":
+            labgrid.human("release")
+
+    device = labgrid.device(labgrid_place="board01")
+    with labgrid.holding(device, wait_s=600.0, pause=pause):
+        assert labgrid.holders[0] is not None
+
+    assert labgrid.holders == [None, None]
+
+
+def test_tags_choose_a_place_that_is_free(labgrid: Labgrid) -> None:
+    with labgrid.holding(labgrid.device(labgrid_tags="memory=4g board=a")) as held:
+        assert held.environment["LG_PLACE"] == "board01"
+
+    assert labgrid.reservations == []
+
+
+def test_tags_that_no_place_has_are_named(labgrid: Labgrid) -> None:
+    with (
+        pytest.raises(ConfigurationError, match="has no place with board=b memory=4g"),
+        labgrid.holding(labgrid.device(labgrid_tags="board=b memory=4g")),
+    ):
+        pytest.fail("there is none")
+
+
+HOLDS = """\
+import sys, time
+from pathlib import Path
+from tests.unit.runner.test_labgrid import Labgrid
+labgrid = Labgrid.__new__(Labgrid)
+labgrid.folder, labgrid.state = Path(sys.argv[1]), Path(sys.argv[1], "state.json")
+with labgrid.holding(labgrid.device(labgrid_tags="board=a")):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_next_job_gives_back_what_a_killed_one_held(labgrid: Labgrid) -> None:
+    command = [sys.executable, "-c", HOLDS, str(labgrid.folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == "held\n"
+        with labgrid.holding(labgrid.device(labgrid_place="board02")):
+            assert labgrid.holders[0] is not None, "a living job keeps its place"
+        killed.kill()
+    assert len(labgrid.notes) == len(labgrid.reservations) == 1
+
+    with labgrid.holding(labgrid.device(labgrid_place="board02")):
+        assert labgrid.holders[0] is None
+
+    assert labgrid.notes == labgrid.reservations == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"place": 1}', '{"client": "CLIENT", "host": "-x", "user": "y"}']
+)
+def test_odd_files_beside_the_notes_do_no_harm(labgrid: Labgrid, text: str) -> None:
+    device = labgrid.device(labgrid_place="board01")
+    (labgrid.folder / "locks").mkdir()
+    odd = labgrid.folder / "locks/labgrid-odd.lock"
+    odd.write_text(text.replace("CLIENT", device.labgrid_client))
+
+    with labgrid.holding(device):
+        assert not odd.exists()
+
+
+@pytest.fixture
+def lost(labgrid: Labgrid) -> Iterator[Callable[..., queue.SimpleQueue[DeviceTaken]]]:
+    """A function that holds and watches ``board01``, and returns where the loss is told."""
+    with labgrid.holding(labgrid.device(labgrid_place="board01")) as held:
+        told: queue.SimpleQueue[DeviceTaken] = queue.SimpleQueue()
+        with watched(held, told.put):
+            yield lambda: told
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([["release", "--kick"], ["acquire"]], "was taken away by desk/human"),
+        ([["release", "--kick"]], "was released by somebody else"),
+    ],
+)
+def test_lost_place_is_told_with_the_taker(
+    labgrid: Labgrid, lost: Any, words: list[list[str]], reason: str
+) -> None:
+    for command in words:
+        labgrid.human(*command)
+
+    assert lost().get(timeout=60).message == f"the place board01 {reason}"
+
+
+def test_watch_goes_on_after_a_coordinator_that_was_away(labgrid: Labgrid, lost: Any) -> None:
+    away = labgrid.state.rename(labgrid.folder / "away")
+    with pytest.raises(queue.Empty):
+        lost().get(timeout=1)
+    away.rename(labgrid.state)
+
+    labgrid.human("release", "--kick")
+
+    assert "was released by somebody else" in lost().get(timeout=60).message
