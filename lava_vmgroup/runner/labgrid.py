@@ -48,6 +48,7 @@ _WATCH_S = 300.0
 _TAKER_S = 2.0
 """Seconds within which whoever took a place away acquires it."""
 _AGAIN_S = 5.0
+_HEAD = re.compile(r"^labgrid-client: (Error: )?")
 _NAME = re.compile(r"^Place '([^']+)'", re.MULTILINE)
 _HOLDER = re.compile(r"^\s*acquired: (\S+)", re.MULTILINE)
 _QUOTE = "'"
@@ -68,7 +69,7 @@ class Client:
         if done.returncode != 0:
             said = (done.stderr or done.stdout).decode(errors="replace").strip()
             last = (said.splitlines() or ["it ended without a word"])[-1]
-            raise InfrastructureError(last.removeprefix("labgrid-client: "))
+            raise InfrastructureError(_HEAD.sub("", last))
         return done.stdout.decode(errors="replace")
 
     def place(self, pattern: str, limit: Deadline) -> str:

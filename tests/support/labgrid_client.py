@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """A stand-in for ``labgrid-client`` and the coordinator behind it, whose state is a JSON file.
 
-Only what the product asks for; ``tests/labs/test_labgrid_stand_in.py`` holds it to labgrid's own.
+Only what the product asks for; ``tests/labs/test_labgrid_client.py`` holds it to labgrid's own.
 ``labgrid_client.py STATE [-p PLACE | -v] COMMAND...``; a STATE that does not exist is a coordinator
 that is away.
 """
@@ -171,7 +171,7 @@ def own_name() -> str:
 
 
 def fail(reason: str) -> NoReturn:
-    sys.exit(f"labgrid-client: {reason}")
+    sys.exit(f"labgrid-client: Error: {reason}")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
