@@ -13,6 +13,7 @@ scalar become None.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -211,3 +212,22 @@ def _size(value: Any, known: dict[int, int | None]) -> int:
     items = [*value.keys(), *value.values()] if isinstance(value, dict) else value
     size = known[id(value)] = 1 + sum(_size(item, known) for item in items)
     return size
+
+
+def readable(document: Any) -> str:
+    """Return YAML for people: with the lines of a text as lines, and without references."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=math.inf)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        """Return True for all data."""
+        return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)

@@ -26,11 +26,11 @@ from lava_vmgroup.base.errors import (
 from lava_vmgroup.boards import BoardSetup
 from lava_vmgroup.config.commands import BootCommand, CommandKind, names_root, substitute
 from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.connections.configured import open_configured
-from lava_vmgroup.connections.process import ProcessStream, run_configured
+from lava_vmgroup.connections.process import run_configured
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.loader import BootLoader, LoaderFailed
 from lava_vmgroup.console.login import Login, login_of, reach_shell
+from lava_vmgroup.console.port import Port
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deploy import media, tftp
 from lava_vmgroup.deploy.tftp import KernelFiles, Served
@@ -40,11 +40,6 @@ if TYPE_CHECKING:
 
 _POWER_S = 120.0
 _COMMAND_PAUSE_S = 1.0
-_BANNER_S = 10.0
-_FAREWELL_S = 2.0
-_NEVER = r"(?!)"
-"""A pattern that matches nothing, to wait for the end of a console."""
-_CONNECT_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +65,7 @@ class Driver:
         self._setup = setup
         self._config = setup.config
         self._log = setup.log
-        self._console: Console | None = None
+        self._port = Port(setup.recorder, setup.watch, setup.log)
         self._offers = ExitStack()
         self._offer = Served()
         self._commands = "boot_cmds"
@@ -124,7 +119,8 @@ class Driver:
 
     def close(self) -> None:
         """Close the console and remove the offered files."""
-        self._disconnect()
+        self._port.disconnect(self._farewell)
+        self._port.close()
         self._offers.close()
 
     @contextmanager
@@ -156,7 +152,7 @@ class Driver:
                 self._log.warning(
                     "boot-retry", f"boot attempt {attempt} of {tries} failed: {error.message}"
                 )
-                self._disconnect()
+                self._port.disconnect(self._farewell)
         raise AssertionError("boot_retries is at least 1")
 
     def _start_once(self, system: Startup, deadline: Deadline) -> Shell:
@@ -261,59 +257,12 @@ class Driver:
             console.expect([config.kernel_boot_msg], limit)
 
     def _connect(self, deadline: Deadline) -> Console:
-        """Return the board's console; open it if needed, and try again if it is busy."""
-        if self._console is not None:
-            return self._console
-        self._configured("pre_connect_command", deadline)
-        for attempt in range(1, _CONNECT_TRIES + 1):
-            try:
-                self._console = self._open_console(deadline)
-                return self._console
-            except InfrastructureError as error:
-                if attempt == _CONNECT_TRIES:
-                    raise
-                self._log.warning("console", f"no console yet: {error.message}")
-                self._configured("reset_port_command", deadline)
-                deadline.pause(1.0)
-        raise AssertionError("there is at least one try")
-
-    def _open_console(self, deadline: Deadline) -> Console:
-        config = self._config
-        stream = open_configured(config, deadline)
-        setup = self._setup
-        with ExitStack() as unwinding:
-            console = unwinding.enter_context(Console(stream, setup.recorder, watch=setup.watch))
-            if config.connection_command_pattern and isinstance(stream, ProcessStream):
-                self._await_banner(console, deadline)
-            unwinding.pop_all()
-        return console
-
-    def _await_banner(self, console: Console, deadline: Deadline) -> None:
-        limit = deadline.sub("the console server's welcome", _BANNER_S)
-        try:
-            console.expect([self._config.connection_command_pattern], limit)
-        except DeadlineExpired:
-            # Not every console server prints a welcome.  If the console is dead, the wait for the
-            # boot loader's message fails later.
-            deadline.check()
-            self._log.debug("console", "the console server said nothing")
+        return self._port.open(self._config, self._configured, deadline)
 
     @property
     def _farewell(self) -> str:
         """The text to type before the console is closed."""
         return self._config.connection_command_terminate
-
-    def _disconnect(self) -> None:
-        """Type `_farewell`, if there is one, and close the console."""
-        console, self._console = self._console, None
-        if console is None:
-            return
-        if farewell := self._farewell:
-            limit = Deadline.after("the console to close", _FAREWELL_S)
-            with suppress(VMGroupError):
-                console.send(farewell, limit)
-                console.expect([_NEVER], limit)
-        console.close()
 
     def _configured(self, key: str, deadline: Deadline) -> None:
         """Run the lab's command of this key, if there is one; try again if it fails.

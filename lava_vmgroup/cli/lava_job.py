@@ -15,9 +15,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lava_vmgroup import actions
+from lava_vmgroup.base import safe_yaml
 from lava_vmgroup.base.errors import JobError
 from lava_vmgroup.deploy.fetch import local_path
 from lava_vmgroup.job import to_document
@@ -89,7 +88,7 @@ def multinode_job(group: VMGroup, options: argparse.Namespace) -> str:
             for role, document in zip(roles, documents, strict=True)
         ],
     }
-    return yaml.dump(job, Dumper=_Dumper, sort_keys=False, width=math.inf)
+    return safe_yaml.readable(job)
 
 
 def _wanted(group: VMGroup, node: NodeJob, options: argparse.Namespace) -> dict[str, Any]:
@@ -184,19 +183,3 @@ def _repository(source: Mapping[str, Any]) -> str:
 
 def _is_absolute(url: str) -> bool:
     return url.startswith(("/", "file:"))
-
-
-class _Dumper(yaml.SafeDumper):
-    """YAML for people: with the lines of a text as lines, and without references."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        """Return True for all data."""
-        return True
-
-
-def _text(dumper: _Dumper, text: str) -> yaml.Node:
-    style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _text)

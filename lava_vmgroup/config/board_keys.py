@@ -60,7 +60,8 @@ class ConsoleKeys:
         default="", metadata=typed.refers("conmux-console %(hostname)s")
     )
     """The command whose input and output are the serial console, such as ``telnet console-server
-    7001``, or ``tcp://host:port``."""
+    7001``, or ``tcp://host:port``. ``connection_command_uart1``, or with any other name, is that of
+    a further serial port, which is only recorded."""
     connection_command_pattern: Regex = r"Connected\.\r"
     """The text that ``connection_command`` prints once it is connected. After 10 seconds without
     this text, the connection counts as made, too."""

@@ -16,8 +16,15 @@ COMMON_KIND = "qemu"
 
 _BOOT_COMMANDS = "boot_cmds"
 """The beginning of keys whose names are free: a job chooses boot commands by them."""
+_PORT = "connection_command_"
+"""The beginning of keys whose names are free: each is the command for another serial port."""
 _CLOSE = 0.85
 """How similar a mistyped key is to the right one, from 0 to 1."""
+
+
+def has_free_name(key: str) -> bool:
+    """Return True if a key may have any ending, which the lab chooses."""
+    return key.startswith((_BOOT_COMMANDS, _PORT))
 
 
 # Dataclasses collect the fields from the last base to the first.
@@ -69,7 +76,7 @@ class DeviceConfig(
         known = typed.key_names(type(self))
         for key in self.extra:
             close = difflib.get_close_matches(key, known, n=1, cutoff=_CLOSE)
-            if close and not key.startswith(_BOOT_COMMANDS):
+            if close and not has_free_name(key):
                 yield f"{self.place(key)}: unknown key, so it is ignored; did you mean {close[0]}?"
 
     @property
@@ -80,6 +87,15 @@ class DeviceConfig(
     def place(self, key: str) -> str:
         """Return the file and the key that a value comes from, for messages."""
         return self.sources.get(key, f"{self.hostname or self.device_type}: {key}")
+
+    @property
+    def other_ports(self) -> Mapping[str, str]:
+        """The commands for the board's serial ports beside the console, by the ports' names."""
+        return {
+            key.removeprefix(_PORT): command
+            for key, command in self.extra.items()
+            if key.startswith(_PORT) and command
+        }
 
     @property
     def is_shared_out(self) -> bool:

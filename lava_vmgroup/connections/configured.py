@@ -13,9 +13,8 @@ from lava_vmgroup.connections.tcp import open_tcp
 _TCP_PREFIX = "tcp://"
 
 
-def open_configured(config: DeviceConfig, deadline: Deadline) -> ByteStream:
-    """Open the console of a ``connection_command``: a program, or ``tcp://host:port``."""
-    command = config.connection_command
+def open_configured(command: str, config: DeviceConfig, deadline: Deadline) -> ByteStream:
+    """Open a device's serial port by a program or ``tcp://host:port``, the `command`."""
     if not command.startswith(_TCP_PREFIX):
         return ProcessStream(command, config.environment)
     host, _, port = command.removeprefix(_TCP_PREFIX).rpartition(":")

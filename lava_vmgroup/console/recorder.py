@@ -14,8 +14,13 @@ class Recorder:
 
     def __init__(self, path: Path, copy: Callable[[bytes], None] | None = None) -> None:
         """Begin with an empty file; every chunk is also given to `copy`."""
+        self.path = path
         self._copy = copy
         self._file = BoundedFile(path)
+
+    def beside(self, name: str) -> Recorder:
+        """Return the record of another port of the same board."""
+        return Recorder(self.path.with_name(f"console-{name}.log"))
 
     def write(self, data: bytes) -> None:
         """Append `data`."""

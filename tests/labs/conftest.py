@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,6 +55,22 @@ class LavaLab:
     def lavacli(self, *words: str) -> str:
         """The output of ``lavacli``."""
         return self.inside("lavacli", "--uri", URI, *words)
+
+    def host_says(self, command: str) -> str:
+        """The answer of the shell at the board's console, where nothing else may run."""
+        return self.inside("python3", "/srv/lab/say.py", command)
+
+    @contextmanager
+    def dictionary_without(self, key: str) -> Iterator[None]:
+        """Let the board's dictionary lack a key."""
+        text = self.lavacli("devices", "dict", "get", "board01")
+        for name, lines in (("whole", text), ("part", re.sub(rf".*set {key} .*\n", "", text))):
+            (self.state / f"{name}.jinja2").write_text(lines)
+        self.lavacli("devices", "dict", "set", "board01", "/lab/part.jinja2")
+        try:
+            yield
+        finally:
+            self.lavacli("devices", "dict", "set", "board01", "/lab/whole.jinja2")
 
     def publish(self, **files: str) -> str:
         """The example as another git repository, with some of its files changed."""

@@ -6,11 +6,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from tests.labs.conftest import EXAMPLE, LavaLab, ours
 
+HEARTBEAT_S = 30.0
+"""The default of ``host_heartbeat_timeout``."""
+CLEANUP_S = 10.0
 OUTPUT = "lava-dispatch --inside-lava --output-dir /lab/board/out"
 GUEST_PANICS = """\
 metadata: {format: Lava-Test-Shell Test Definition 1.0, name: basics, description: it dies}
@@ -81,14 +87,56 @@ def test_panic_of_a_vm_ends_the_job_with_its_reason_and_all_results(lava: LavaLa
     assert lava.recorded(number) == ours(lava, "board/out") != set()
 
 
-def test_canceled_job_leaves_nothing_and_the_next_one_runs(lava: LavaLab) -> None:
-    number = lava.submit()
-    lava.until(number, lambda log: "running the tests" in log)
+WAITS = """\
+metadata: {format: Lava-Test-Shell Test Definition 1.0, name: waits, description: for its end}
+run:
+  steps:
+  - lava-test-case begun --result pass
+  - sleep 300
+"""
+PHASES = {
+    "deploy": "vm1-job0.1: uploading vm-arm64.img",
+    "boot": "vm1-job0.1: booting",
+    "test": "vm1-job0.1: test run waits begins",
+}
+"""The phases of a job in which it is canceled, each with the event that it begins with."""
+
+
+def cancel_in(lava: LavaLab, phase: str, job: str) -> None:
+    """Cancel a job of the example in a phase, and wait for the end of all that ran for it."""
+    number = lava.submit(lava.publish(test=WAITS), job=job)
+    lava.until(number, lambda log: PHASES[phase] in log)
 
     lava.lavacli("jobs", "cancel", number)
 
     lava.ends(number, "Canceled")
     assert "lava-vmgroup" not in lava.inside("podman", "ps", "--all")
     assert "lava_vmgroup" not in lava.inside("ps", "ax", "-o", "args")
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_canceled_job_leaves_nothing(lava: LavaLab, phase: str) -> None:
+    cancel_in(lava, phase, "job.yaml")
+
     assert "qemu-system" not in lava.inside("ps", "ax", "-o", "args"), "LAVA switches the board off"
-    lava.ends(lava.submit(), "Complete")
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_canceled_job_leaves_nothing_on_a_host_that_stays_up(lava: LavaLab, phase: str) -> None:
+    with lava.dictionary_without("power_off_command"):
+        cancel_in(lava, phase, "handed-over.yaml")
+
+        time.sleep(HEARTBEAT_S + CLEANUP_S)
+        assert lava.host_says("ls -A /lava-vm-images /root/.ssh").split() == [
+            "/lava-vm-images:",
+            "sha256",
+            "/root/.ssh:",
+        ]
+        assert "part" not in lava.host_says("ls /lava-vm-images/sha256")
+        assert lava.host_says("ps -e -o args | grep -E 'qemu|lava|supervis' | grep -v grep") == ""
+        assert "lava" not in lava.host_says("ip -o link")
+
+
+def test_next_jobs_after_canceled_ones_complete(lava: LavaLab) -> None:
+    for job in ("job.yaml", "handed-over.yaml"):
+        lava.ends(lava.submit(job=job), "Complete")

@@ -35,7 +35,7 @@ def primary(document: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"connect": connect}
     connections = part(commands, "connections")
     for connection in connections.values():
-        if "primary" in (connection.get("tags") or ()):
+        if _is_primary(connection):
             found: Mapping[str, Any] = connection
             return found
     if connections:
@@ -46,11 +46,18 @@ def primary(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
+def _is_primary(connection: Mapping[str, Any]) -> bool:
+    return "primary" in (connection.get("tags") or ())
+
+
 def texts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the keys for console, power and typing; raises the errors of `primary` and `joined`."""
     if connection := primary(document):
         yield from connection_texts(connection["connect"])
     commands = part(document, "commands")
+    for name, connection in part(commands, "connections").items():
+        if not _is_primary(connection):
+            yield f"connection_command_{name}", connection["connect"]
     for name, key in _POWER.items():
         if command := joined(commands.get(name) or (), f"commands.{name}"):
             yield key, command

@@ -9,7 +9,7 @@ from pathlib import Path
 from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.base.place import unknown
 from lava_vmgroup.config import files, inventory, typed
-from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.device import DeviceConfig, has_free_name
 from lava_vmgroup.config.dictionary import Dictionary, read
 from lava_vmgroup.config.dictionary.environment import read_environment
 
@@ -63,7 +63,7 @@ def load_environment(
 def _lay(layers: files.Layers, found: Dictionary, origin: Path, place: str) -> None:
     known = [key for key in typed.key_names(DeviceConfig) if key not in _GIVEN]
     for key in found.texts:
-        if key not in known:
+        if key not in known and not has_free_name(key):
             raise ConfigurationError(f"{origin}: {place}: {unknown(key, known, 'key')}")
     layers.lay(found.texts, origin)
 

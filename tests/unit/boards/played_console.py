@@ -10,10 +10,11 @@ import pytest
 
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.log import NodeLog
-from lava_vmgroup.boards import BoardSetup, bootloader, load
+from lava_vmgroup.boards import BoardSetup, load
 from lava_vmgroup.boards.bootloader import Driver
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.console import port
 from lava_vmgroup.console.recorder import Recorder
 from lava_vmgroup.console.watch import Watch
 from lava_vmgroup.deploy.fetch import JobFiles
@@ -77,7 +78,7 @@ def lab(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job_files: JobFiles
 ) -> Iterator[Callable[..., Driver]]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(bootloader, "_BANNER_S", 0.5)
+    monkeypatch.setattr(port, "_BANNER_S", 0.5)
     (tmp_path / "console.py").write_text(CONSOLE)
     os.mkfifo(tmp_path / "power")
     made: list[Driver] = []

@@ -5,6 +5,7 @@ That the dialogue is the real U-Boot's and Linux's is shown by the tests of the 
 """
 
 import logging
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -108,17 +109,43 @@ def test_boot_loader_is_interrupted_by_several_characters(
     assert f"stopped by {sent}" in log(tmp_path)
 
 
+def test_other_ports_are_recorded_until_the_board_is_left(
+    lab: Callable[..., Driver], tmp_path: Path
+) -> None:
+    ports = {
+        "connection_command_uart1": "sh -c 'echo secure world; echo $$ >pid; exec sleep 600'",
+        "connection_command_uart2": "sh -c 'echo only once'",
+        "connection_command_uart3": "tcp://127.0.0.1:1",
+    }
+    driver = lab("fine", extra=ports)
+    records = [tmp_path / f"console-uart{number}.log" for number in (1, 2, 3)]
+
+    driver.boot(soon())
+    while not (tmp_path / "pid").exists() or not all(one.read_bytes() for one in records[:2]):
+        soon().pause(0.05)
+    number = int((tmp_path / "pid").read_text())
+    driver.close()
+
+    assert [one.read_bytes().partition(b"\n")[0] for one in records] == [
+        b"secure world",
+        b"only once",
+        b"",
+    ]
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+
+
 @pytest.mark.parametrize("fault", ["deaf", "hang", "drop"])
 def test_failed_boot_is_tried_again(lab: Callable[..., Driver], fault: str) -> None:
     # Each attempt has a console of its own, which begins the script anew.
     driver = lab(f"{fault} fine", boot_retries=2, boot_cmd_timeout=1.0)
-    original = driver._disconnect
+    original = driver._port.disconnect
 
-    def disconnect_and_mend() -> None:
-        original()
+    def disconnect_and_mend(farewell: str) -> None:
+        original(farewell)
         Path("boots").write_text("fine")
 
-    driver._disconnect = disconnect_and_mend  # type: ignore[method-assign]
+    driver._port.disconnect = disconnect_and_mend  # type: ignore[method-assign]
 
     assert driver.boot(soon()).run("true", soon()) == (0, "")
 

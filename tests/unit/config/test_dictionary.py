@@ -74,6 +74,7 @@ def test_console_is_the_connection_with_the_tag_primary(load: Load) -> None:
     device = load(commands={"connections": uarts})
 
     assert (device.connection_command, device.connection_command_pattern) == ("ssh h", "")
+    assert device.other_ports == {"uart1": "telnet h 1"}
 
 
 def test_keys_of_this_program_come_with_static_info(load: Load) -> None:
