@@ -73,5 +73,8 @@ def host_device(
     Raises `ConfigurationError` if there is none, or if the chosen one is of another type.
     """
     if given is not None:
-        return of_type(given, device_type, "--device")
+        hint = f"use --device with a device of type {device_type}"
+        if options.device is None:
+            hint = f"write {given.device_type} as the device_type of vm_group.host"
+        return of_type(given, device_type, hint)
     return find_device(device_type, search_path, target, options.config)

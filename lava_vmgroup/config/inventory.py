@@ -141,19 +141,20 @@ def find_device(
     """
     if target is None:
         target = _only(device_type, known_devices(search_path))
-    return of_type(load_device(target, search_path, extra_file), device_type, "--target")
+    hint = f"use --target with a device of type {device_type}"
+    return of_type(load_device(target, search_path, extra_file), device_type, hint)
 
 
-def of_type(device: DeviceConfig, device_type: str, option: str) -> DeviceConfig:
-    """Return a device that the user chose with `option`; one of no type gets `device_type`.
+def of_type(device: DeviceConfig, device_type: str, hint: str) -> DeviceConfig:
+    """Return a device that the user chose; one of no type gets `device_type`.
 
-    Raises ConfigurationError for a device of another type.
+    Raises ConfigurationError, with `hint`, for a device of another type.
     """
     if device.device_type not in ("", device_type):
         raise ConfigurationError(
             f"device {device.hostname} is of type {device.device_type}, but the job wants "
             f"{device_type}",
-            hint=f"use {option} with a device of type {device_type}",
+            hint=hint,
         )
     return replace(device, device_type=device_type)
 

@@ -268,7 +268,7 @@ class RunRecorder:
     def _record_in(self, run: Run | None, signal: TestCaseSignal, number: int | None) -> None:
         if run is None:
             name = signal.test_case_id
-            self._log.warning("test-case", f"test case {name} was recorded outside of a test run")
+            self._log.warning("recording", f"test case {name} was recorded outside of a test run")
         else:
             self._record(run, signal, number=number)
 
@@ -295,7 +295,7 @@ class RunRecorder:
             return
         if signal.doubts:
             text = f"test case {one_line(case.name)}: {'; '.join(signal.doubts)}"
-            run.complaints.tell("test-case", text, name=case.name)
+            run.complaints.tell("recording", text, name=case.name)
         value = f" {case.measurement} {case.units or ''}".rstrip() if case.measurement else ""
         self._log.event(
             "test-case",

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -14,28 +13,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.support.lab import IMAGES, ROOT
+from tests.support.lava_v2 import Case, recorded
 
 SCRIPTS = ROOT / "tests/lava_lab"
 EXAMPLE = ROOT / "examples/lava-v2"
 URI = "http://admin:lavalabtoken@127.0.0.1:8000/RPC2"
 READY_S = 180.0
 JOB_S = 420.0
-
-
-class Case(NamedTuple):
-    """One test case."""
-
-    test_set: str
-    name: str
-    result: str
-    measurement: float | None
-    units: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,18 +104,7 @@ class LavaLab:
     def recorded(self, number: str) -> set[Case]:
         """The group's test cases in LAVA's own record of a job."""
         lines = yaml.safe_load(self.lavacli("jobs", "logs", "--no-follow", "--raw", number))
-        told = [line["msg"] for line in lines if line["lvl"] == "results"]
-        return {
-            Case(
-                one["set"],
-                one["case"],
-                one["result"],
-                one.get("measurement") and float(one["measurement"]),
-                one.get("units"),
-            )
-            for one in told
-            if "set" in one
-        }
+        return recorded(lines)
 
     def _wait(self, condition: Callable[[], bool], number: str) -> None:
         limit = time.monotonic() + JOB_S
@@ -157,20 +136,3 @@ def lava(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LavaLab]:
     finally:
         process.terminate()
         process.wait(30.0)
-
-
-def ours(lava: LavaLab, folder: str) -> set[Case]:
-    """The test cases of our own results, which are in a folder of the lab."""
-    results = json.loads((lava.state / folder / "results.json").read_text())
-    return {
-        Case(
-            f"{node['name']}.{run['name']}",
-            case["name"],
-            case["result"],
-            case["measurement"] and float(case["measurement"]),
-            case["units"],
-        )
-        for node in results["nodes"]
-        for run in node["runs"]
-        for case in run["cases"]
-    }

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.labs.conftest import EXAMPLE, LavaLab, ours
+from tests.labs.conftest import EXAMPLE, LavaLab
+from tests.support.lava_v2 import ours
 
 HEARTBEAT_S = 30.0
 """The default of ``host_heartbeat_timeout``."""
@@ -84,7 +85,7 @@ def test_panic_of_a_vm_ends_the_job_with_its_reason_and_all_results(lava: LavaLa
     found = lava.results(number)
     [job] = [one for one in found if one["name"] == "job"]
     assert "Kernel panic - not syncing: sysrq triggered crash" in json.dumps(job)
-    assert lava.recorded(number) == ours(lava, "board/out") != set()
+    assert lava.recorded(number) == ours(lava.state / "board/out") != set()
 
 
 WAITS = """\

@@ -7,9 +7,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.support import lava_code, lava_packages
 from tests.support.lab import ROOT
@@ -17,6 +17,49 @@ from tests.support.lab import ROOT
 EXAMPLE = ROOT / "examples/lava-v2"
 DEVICE_TYPES = lava_packages.newest() / "usr/share/lava-server/device-types"
 _LIMIT_S = 600.0
+
+
+class Case(NamedTuple):
+    """One test case of a group."""
+
+    test_set: str
+    name: str
+    result: str
+    measurement: float | None
+    units: str | None
+
+
+def recorded(lines: Iterable[Mapping[str, Any]]) -> set[Case]:
+    """The group's test cases in the log of a LAVA job."""
+    told = [line["msg"] for line in lines if line["lvl"] == "results"]
+    return {
+        Case(
+            one["set"],
+            one["case"],
+            one["result"],
+            one.get("measurement") and float(one["measurement"]),
+            one.get("units"),
+        )
+        for one in told
+        if "set" in one
+    }
+
+
+def ours(output: Path) -> set[Case]:
+    """The test cases in our own results, which are in this folder."""
+    results = json.loads((output / "results.json").read_text())
+    return {
+        Case(
+            f"{node['name']}.{run['name']}",
+            case["name"],
+            case["result"],
+            case["measurement"] and float(case["measurement"]),
+            case["units"],
+        )
+        for node in results["nodes"]
+        for run in node["runs"]
+        for case in run["cases"]
+    }
 
 
 def device(device_type: str, **values: Any) -> str:
