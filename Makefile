@@ -39,25 +39,26 @@ test: test-packages $(VENV)/.installed-test
 	@$(MAKE) --no-print-directory --jobs 2 lint images lava-packages docs
 	$(BIN)/pytest -n 6 --dist load --durations 12
 
-LAB := $(STATE)/lava-lab/sid
+LAB := $(STATE)/lava-lab
 LABGRID := $(STATE)/lava-lab/labgrid
 LAB_STATE := $(STATE)/lava-lab/state
 
 lab: lab-packages test-packages $(VENV)/.installed-test images
-	@tests/lava_lab/build.sh "$(LAB)" sid
+	@tests/lava_lab/build.sh "$(LAB)/sid" sid
 	@test -x "$(LABGRID)/bin/labgrid-client" || { echo "Installing labgrid into $(LABGRID)"; \
 		$(PYTHON) -m venv "$(LABGRID)" && "$(LABGRID)/bin/pip" install -q --disable-pip-version-check labgrid; }
 
 test-labs: lab
+	@tests/lava_lab/build.sh "$(LAB)/bookworm" bookworm
 	$(BIN)/pytest tests/labs
 
 lava-lab: lab
 	@mkdir -p "$(LAB_STATE)"
 	@tests/lava_lab/product.sh "$(STATE)/lava-lab/product" $(BIN)/python
-	@tests/lava_lab/start.sh image "$(LAB)" "$(LAB_STATE)" "$(STATE)/lava-lab/product"
+	@tests/lava_lab/start.sh image "$(LAB)/sid" "$(LAB_STATE)" "$(STATE)/lava-lab/product"
 	@echo "Starting LAVA; to use it: tests/lava_lab/inside.sh $(LAB_STATE) lavacli --uri" \
 		"http://admin:lavalabtoken@127.0.0.1:8000/RPC2 jobs submit /srv/group/job.yaml"
-	@tests/lava_lab/start.sh lab "$(LAB)" "$(LAB_STATE)" "$(STATE)/lava-lab/product"
+	@tests/lava_lab/start.sh lab "$(LAB)/sid" "$(LAB_STATE)" "$(STATE)/lava-lab/product"
 
 SHELL_PROGRAMS = $(shell git ls-files -co --exclude-standard '*.sh' .ci/run lava_vmgroup/testdefs/scripts \
 	examples/emulated-board/recipe tests/lava_lab/docker | xargs grep -lE '^\#!/bin/(ba)?sh|^\# shellcheck shell=sh')

@@ -30,7 +30,7 @@ _FILES = {
     **_VM_FILES,
     **_BOARD_FILES,
 }
-_LISTS = ("overlays", "qemu_pflash")
+_LISTS = {"overlays": Unpack.NEVER, "qemu_pflash": Unpack.NEVER, "dtbo": Unpack.KERNEL}
 _PARTITIONS = ("boot_part", "root_part")
 
 PARAMETERS: Mapping[str, Any] = {
@@ -53,10 +53,12 @@ def check(action: Action, scope: Scope) -> Iterator[str]:
             yield f"{name}: {problem}"
     for name in _LISTS:
         for index, value in enumerate(parameters.get(name, ())):
-            for problem in reference_problems(FileReference.of(value), scope.folder):
+            for problem in reference_problems(FileReference.of(value), scope.folder, _LISTS[name]):
                 yield f"{name}[{index}]: {problem}"
     if "overlays" in parameters and not {"ramdisk", "nfsrootfs"} & parameters.keys():
         yield "overlays: they are put into the ramdisk, and there is none; give a ramdisk"
+    if "dtbo" in parameters and "dtb" not in parameters:
+        yield "dtbo: overlays of the device tree need one to be laid over; give a dtb"
     if scope.on_host:
         yield from _host_problems(parameters)
     if scope.on_vms:
@@ -83,7 +85,7 @@ def _vm_problems(parameters: Mapping[str, Any]) -> Iterator[str]:
         yield "firmware: qemu_pflash holds the firmware already; give one of the two"
     if parameters.get("bootloadertype") == "uefi" and not by_firmware:
         yield "bootloadertype: uefi needs firmware or qemu_pflash"
-    for name in _BOARD_FILES:
+    for name in (*_BOARD_FILES, "dtbo"):
         if name in parameters:
             yield f"{name}: only a host takes it; give the action the host's role"
 
@@ -108,9 +110,11 @@ def run(action: Action, node: Node, deadline: Deadline) -> None:
             deadline,
         )
         overlays = []
-    pflash = [path for _, path in _fetched("qemu_pflash", action, node, deadline)]
     kernel_files = KernelFiles(
-        **files, pflash=tuple(pflash), nfs_overlays=tuple(overlay.path for overlay in overlays)
+        **files,
+        dtbos=tuple(path for _, path in _fetched("dtbo", action, node, deadline)),
+        pflash=tuple(path for _, path in _fetched("qemu_pflash", action, node, deadline)),
+        nfs_overlays=tuple(overlay.path for overlay in overlays),
     )
     node.deploy_kernel(kernel_files, deadline)
 
@@ -120,7 +124,7 @@ def _fetched(
 ) -> Iterator[tuple[FileReference, Path]]:
     for value in action.parameters.get(name, ()):
         reference = FileReference.of(value)
-        yield reference, node.shared.files.fetch(reference, deadline, node.log)
+        yield reference, node.shared.files.fetch(reference, deadline, node.log, _LISTS[name])
 
 
 def _references(action: Action) -> Iterator[tuple[str, FileReference]]:

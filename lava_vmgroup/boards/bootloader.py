@@ -24,7 +24,7 @@ from lava_vmgroup.base.errors import (
     VMGroupError,
 )
 from lava_vmgroup.boards import BoardSetup
-from lava_vmgroup.config.commands import BootCommand, CommandKind, names_root, substitute
+from lava_vmgroup.config.commands import BootCommand, CommandKind, names_root
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import run_configured
 from lava_vmgroup.console.console import Console
@@ -224,8 +224,7 @@ class Driver:
         self, loader: BootLoader, commands: Sequence[BootCommand], offer: Served, deadline: Deadline
     ) -> None:
         """Carry out the boot commands."""
-        files = (offer.kernel, offer.ramdisk, offer.dtb, offer.bootloader)
-        loader.talk(commands, [name for name in files if name], deadline)
+        loader.talk(commands, offer.files, deadline)
 
     def _boot_commands(self, system: Startup) -> tuple[BootCommand, ...]:
         config = system.config
@@ -243,7 +242,7 @@ class Driver:
                 *commands,
             )
         tags = {**config.boot_tags, "SERVER_IP": self._setup.dispatcher.lava_server_ip}
-        return substitute(commands, {**tags, **system.offer.tags(config)})
+        return system.offer.filled_in(commands, config, tags)
 
     def _watch_kernel(
         self, loader: BootLoader, console: Console, config: DeviceConfig, deadline: Deadline

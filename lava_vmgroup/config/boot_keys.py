@@ -40,9 +40,10 @@ class LoadAddresses:
     kernel: str
     ramdisk: str
     dtb: str
+    dtbo: str = "-"
 
     def __post_init__(self) -> None:
-        for address in (self.kernel, self.ramdisk, self.dtb):
+        for address in (self.kernel, self.ramdisk, self.dtb, self.dtbo):
             if not _ADDRESS.fullmatch(address):
                 raise ValueError(f"hexadecimal addresses or variables, not {address!r}")
 
@@ -82,8 +83,10 @@ class BootLoaderKeys:
     ``{BOOTLOADER}``, ``{NFSROOTFS}``, ``{KERNEL_ADDR}``, ``{RAMDISK_ADDR}``, ``{INITRD_ADDR}``
     (the same, or ``-`` without a ramdisk), ``{DTB_ADDR}``, ``{BOOTCOMMAND}`` (``bootm``, ``bootz``
     or ``booti``) and ``{BOOTX}``; a command with the tag of a file that the job does not have is
-    left out. In a VM's device type, this key and the next ones are the kernel's command line,
-    commas and all: see ``kvm-arm.conf``."""
+    left out. ``{APPLY_DTBO_COMMANDS}`` stands for ``apply_dtbo_cmds``, once for each overlay;
+    ``{DTB_BASE_ADDR}``, ``{DTB_BASE_RESIZE}`` and ``{DTBO_ADDR}`` are there for a job that has any.
+    In a VM's device type, this key and the next ones are the kernel's command line, commas and all:
+    see ``kvm-arm.conf``."""
     boot_cmds_oe: str = field(default="", metadata=typed.LATE)
     """The boot commands for an OpenEmbedded image."""
     boot_cmds_ramdisk: str = field(default="", metadata=typed.LATE)
@@ -117,7 +120,7 @@ class KernelKeys:
 
     u_load_addrs: LoadAddresses | None = None
     """The load addresses for a kernel that is a uImage, one a line: hexadecimal, or variables of
-    U-Boot's such as ``${loadaddr}``."""
+    U-Boot's such as ``${loadaddr}``. A fourth one is that of overlays of the device tree."""
     z_load_addrs: LoadAddresses | None = None
     """The load addresses for another kernel, such as a zImage, one a line."""
     i_load_addrs: LoadAddresses | None = None
@@ -131,6 +134,10 @@ class KernelKeys:
     """A kernel that is made a uImage runs where it is loaded."""
     multi_image_only: bool = False
     """Kernel and ramdisk are made one image."""
+    dtb_base_resize: str = ""
+    """The room for a device tree with overlays, as U-Boot's ``fdt resize`` takes it."""
+    apply_dtbo_cmds: str = '"tftp {DTBO_ADDR} {DTBO}", "fdt apply {DTBO_ADDR}"'
+    """The boot commands for one overlay of the device tree."""
     text_offset: str = ""
     """The load address of a kernel that is made a uImage: hexadecimal. Without it, the kernel's
     address in ``u_load_addrs``."""

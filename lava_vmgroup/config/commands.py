@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lava_vmgroup.base.errors import ConfigurationError
@@ -86,6 +86,28 @@ def _parse_line(line: str, place: str) -> BootCommand:
             f"{place}: expect has no text to wait for", hint="write for example: expect Start:"
         )
     return BootCommand(kind=kind, text=text)
+
+
+def repeated(
+    commands: Sequence[BootCommand],
+    tag: str,
+    block: Sequence[BootCommand],
+    each: str,
+    values: Iterable[str],
+) -> tuple[BootCommand, ...]:
+    """Replace the command that is a `tag` by a `block` for each of the `values` of the tag `each`.
+
+    Without values, the command is left out.
+    """
+    place, item = f"{{{tag}}}", f"{{{each}}}"
+    blocks = [
+        replace(command, text=command.text.replace(item, value))
+        for value in values
+        for command in block
+    ]
+    return tuple(
+        one for command in commands for one in (blocks if command.text == place else [command])
+    )
 
 
 def substitute(commands: Iterable[BootCommand], tags: Mapping[str, str]) -> tuple[BootCommand, ...]:

@@ -284,11 +284,12 @@ def _enum_of_tuple(hint: Any) -> type[enum.Enum] | None:
 
 
 def _record(text: str, kind: Any) -> Any:
-    names = [field.name for field in dataclasses.fields(kind)]
+    fields = dataclasses.fields(kind)
+    needed = [field.name for field in fields if field.default is dataclasses.MISSING]
     items = list_items(text)
-    if len(items) != len(names):
-        raise ValueError(f"{len(names)} items ({', '.join(names)}), one a line")
-    return kind(**dict(zip(names, items, strict=True)))
+    if not len(needed) <= len(items) <= len(fields):
+        raise ValueError(f"{len(needed)} items ({', '.join(needed)}), one a line")
+    return kind(**{field.name: item for field, item in zip(fields, items, strict=False)})
 
 
 def _sections(text: str, layers: Layers) -> Sections:

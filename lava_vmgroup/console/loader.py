@@ -37,6 +37,7 @@ _COMPLAINTS = re.compile(
     r"|Wrong (?:Ramdisk )?Image (?:Format|Type)|Wrong image format|Ramdisk image is corrupt"
     r"|Unknown (?:command|image)|Unsupported Architecture|SCRIPT FAILED|Invalid partition"
     r"|FDT and ATAGS support not compiled in|Could not find a valid device tree"
+    r"|failed on fdt_overlay_apply|libfdt "
     r"|Failed to (?:load|mount|open)|File not found|No ethernet found|no card present"
     r"|MMC: no card|Card did not respond|[Nn]o (?:mmc|MMC|SD) (?:card|device)"
     r"|Can't set block device|Couldn't find partition|No (?:EFI|UEFI) "
@@ -48,6 +49,7 @@ _NOT_LOADED = re.compile(
     r"(?m)^\s*(?:TFTP error: |.{0,80}etry count exceeded|\*\* |Failed to load|File not found"
     r"|Can't set block device|Couldn't find partition|No ethernet found)|T T T T T T"
 )
+_NOT_APPLIED = re.compile(r"(?m)^\s*(?:failed on fdt_overlay_apply|.{0,60}FDT_ERR_|Usage:)")
 _LOADED = re.compile(r"[Bb]ytes (?:transferred|read|written)")
 _MINOR = re.compile(r"No (?:EFI|UEFI) ")
 _PASSING = re.compile(
@@ -111,6 +113,7 @@ class BootLoader:
                 case CommandKind.AT_PROMPT:
                     self.await_prompt(limit)
                     self._refuse_missing(files)
+                    self._refuse_broken()
                     console.send_line(command.text, limit)
                     self._typed = command.text
                 case CommandKind.SEND_LINE:
@@ -180,6 +183,11 @@ class BootLoader:
         # Many boot loaders try again by themselves.
         if found and _LOADED.search(self._said[-1], found[-1].end()) is None:
             raise self._failure("the boot loader cannot load a file of the job")
+
+    def _refuse_broken(self) -> None:
+        """Raise if a command about the device tree failed: U-Boot would go on with a broken one."""
+        if self._typed.startswith("fdt ") and _NOT_APPLIED.search(self._said[-1]):
+            raise self._failure("the boot loader cannot change the device tree")
 
     def _failure(self, what: str) -> InfrastructureError:
         lines = [line for text in self._said[-2:] for line in text.splitlines() if line.strip()]

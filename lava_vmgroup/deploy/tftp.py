@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,9 @@ from pathlib import Path
 from lava_vmgroup.base import tars
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import ConfigurationError, JobError
+from lava_vmgroup.config import commands
 from lava_vmgroup.config.boot_keys import LoadAddresses
+from lava_vmgroup.config.commands import BootCommand
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import run_configured
 from lava_vmgroup.deploy import uimage
@@ -37,6 +39,8 @@ class KernelFiles:
     """None only for a virtual machine, which then boots by its firmware."""
     ramdisk: Path | None = None
     dtb: Path | None = None
+    dtbos: tuple[Path, ...] = ()
+    """Overlays of a host's device tree, in the order in which they are applied."""
     rootfs: Path | None = None
     """A disk image with the root file system; virtual machines only."""
     nfsrootfs: Path | None = None
@@ -61,10 +65,34 @@ class Served:
     kernel: str = ""
     ramdisk: str = ""
     dtb: str = ""
+    dtbos: tuple[str, ...] = ()
     bootloader: str = ""
     nfsrootfs: str = ""
     """The absolute path of the exported folder."""
     boot_word: str = "bootz"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files that the boot loader fetches."""
+        names = (getattr(self, name) for name in _TAGGED)
+        return (*filter(None, names), *self.dtbos)
+
+    def filled_in(
+        self, lines: Sequence[BootCommand], config: DeviceConfig, tags: Mapping[str, str]
+    ) -> tuple[BootCommand, ...]:
+        """Return boot commands with these `tags`, and those of the files, filled in.
+
+        Raises ConfigurationError for a tag that there is not, and if the job has overlays of the
+        device tree, and no command applies them.
+        """
+        apply = commands.parse_list(config.apply_dtbo_cmds, config.place("apply_dtbo_cmds"))
+        whole = commands.repeated(lines, "APPLY_DTBO_COMMANDS", apply, "DTBO", self.dtbos)
+        if self.dtbos and whole == tuple(lines):
+            raise ConfigurationError(
+                f"device {config.hostname} applies no overlays of the device tree",
+                hint="put {APPLY_DTBO_COMMANDS} into its boot commands",
+            )
+        return commands.substitute(whole, {**tags, **self.tags(config)})
 
     def tags(self, config: DeviceConfig) -> dict[str, str]:
         """Return the tags for boot commands: the files, the addresses, and ``BOOTX``."""
@@ -74,6 +102,9 @@ class Served:
             tags["RAMDISK_ADDR"] = addresses.ramdisk
             tags["INITRD_ADDR"] = addresses.ramdisk if self.ramdisk else "-"
             tags["DTB_ADDR"] = addresses.dtb
+            tags["DTB_BASE_ADDR"] = addresses.dtb if self.dtbos else ""
+            tags["DTBO_ADDR"] = addresses.dtbo if self.dtbos else ""
+        tags["DTB_BASE_RESIZE"] = config.dtb_base_resize if self.dtbos else ""
         words = [self.boot_word, "${kernel_addr_r}"]
         if self.ramdisk and not config.ramdisk_raw:
             words.append("${initrd_addr_r}")
@@ -104,7 +135,8 @@ def offered(
     """
     root = root if config.use_lava_tmpdir else config.alternative_dir or root
     prefix = f"{job}/" if config.use_lava_tmpdir or config.alternative_create_tmpdir else f"{job}-"
-    mine = [root / f"{prefix}{name}" for name in (*_TAGGED, "nfsrootfs")]
+    names = [*_TAGGED, *_overlays(files), "nfsrootfs"]
+    mine = [root / f"{prefix}{name}" for name in names]
     try:
         try:
             mine[0].parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +167,14 @@ def _copy(files: KernelFiles, root: Path, prefix: str) -> Served:
         if source is not None:
             shutil.copyfile(source, root / f"{prefix}{name}")
             names[name] = f"{prefix}{name}"
-    return Served(**names)
+    overlays = [f"{prefix}{name}" for name in _overlays(files)]
+    for source, name in zip(files.dtbos, overlays, strict=True):
+        shutil.copyfile(source, root / name)
+    return Served(dtbos=tuple(overlays), **names)
+
+
+def _overlays(files: KernelFiles) -> list[str]:
+    return [f"dtbo{number}" for number, _ in enumerate(files.dtbos)]
 
 
 def _unpack(archive: Path, folder: Path, deadline: Deadline) -> None:

@@ -15,14 +15,14 @@ import yaml
 from lava_vmgroup import boards
 from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.cli.dispatch import main
-from lava_vmgroup.config import commands, files
+from lava_vmgroup.config import files
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dictionary.loading import load_device
 from lava_vmgroup.deploy.tftp import Served
 from tests.support.lava_v2 import DEVICE_TYPES, asked, device, render
 
 WORDS = {"uimage": ("bootm", "u"), "zimage": ("bootz", "z"), "image": ("booti", "i")}
-FILES = (("kernel",), ("kernel", "ramdisk", "dtb"))
+FILES = (("kernel",), ("kernel", "ramdisk", "dtb"), ("kernel", "ramdisk", "dtb", "dtbo0", "dtbo1"))
 
 DEVICE: dict[str, Any] = {
     "connection_list": ["uart0"],
@@ -37,8 +37,13 @@ DEVICE: dict[str, Any] = {
 def test_device_types_of_lava_load_or_are_refused_and_boot_by_lavas_commands(
     tmp_path: Path,
 ) -> None:
-    types = [path.stem for path in DEVICE_TYPES.glob("*.jinja2")]
-    render({tmp_path / f"{name}.yaml": device(name, **DEVICE) for name in types})
+    types = sorted(path.stem for path in DEVICE_TYPES.glob("*.jinja2"))
+    render(
+        {
+            tmp_path / f"{name}.yaml": device(name, **DEVICE, enable_dtbo_support=bool(number % 2))
+            for number, name in enumerate(types)
+        }
+    )
     rendered = sorted(tmp_path.glob("*.yaml"))
     loaded, refused = all_loaded(rendered)
 
@@ -85,10 +90,14 @@ def ours(path: Path, config: DeviceConfig) -> Iterator[tuple[str, list[str]]]:
         typed = config.boot_commands(f"boot_cmds_{kind}")
         if not typed or getattr(config, f"{letter}_load_addrs") is None:
             continue
+        if "dtbo0" in names and "{APPLY_DTBO_COMMANDS}" not in [one.text for one in typed]:
+            continue
         offered = {name: f"1/{name}" for name in names}
         if kind == "nfs":
             offered["nfsrootfs"] = "/srv/1/nfsrootfs"
-        served = Served(boot_word=word, **offered)
-        tags = {"SERVER_IP": "10.0.0.1", **served.tags(config)}
-        lines = [command.text for command in commands.substitute(typed, tags)]
+        overlays = tuple(offered[name] for name in names if name.startswith("dtbo"))
+        others: Any = {name: file for name, file in offered.items() if file not in overlays}
+        served = Served(boot_word=word, dtbos=overlays, **others)
+        filled = served.filled_in(typed, config, {"SERVER_IP": "10.0.0.1"})
+        lines = [command.text for command in filled]
         yield json.dumps((str(path), kind, kernel, offered)), lines

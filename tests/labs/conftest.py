@@ -24,6 +24,8 @@ from tests.support.lava_v2 import Case, recorded
 SCRIPTS = ROOT / "tests/lava_lab"
 EXAMPLE = ROOT / "examples/lava-v2"
 URI = "http://admin:lavalabtoken@127.0.0.1:8000/RPC2"
+RELEASES = ("sid", "bookworm")
+"""Releases of Debian, with LAVA 2026.10 and 2023.01."""
 READY_S = 180.0
 JOB_S = 420.0
 
@@ -113,12 +115,22 @@ class LavaLab:
             time.sleep(1.0)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test with each release of LAVA, or with the newest one if it is marked so."""
+    if "lava" in metafunc.fixturenames:
+        newest_only = metafunc.definition.get_closest_marker("newest_lava") is not None
+        releases = RELEASES[:1] if newest_only else RELEASES
+        metafunc.parametrize("lava", releases, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def lava(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LavaLab]:
+def lava(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LavaLab]:
     """The lab, which ends with everything in it."""
     cache = Path(os.environ.get("LAVA_VMGROUP_CACHE") or Path.home() / ".cache/lava-vmgroup")
-    built = cache / "lava-lab/sid"
-    assert (built / "base.tar").exists(), f"{built} is missing; run: make test-labs"
+    built = cache / "lava-lab" / request.param
+    assert (built / "recipe").exists(), f"{built} is missing; run: make test-labs"
     product, state = tmp_path_factory.mktemp("product"), tmp_path_factory.mktemp("state")
     state.chmod(0o755)
     assert (IMAGES / "host.img").exists(), "the images are missing; run: make images"

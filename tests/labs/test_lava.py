@@ -115,6 +115,7 @@ def cancel_in(lava: LavaLab, phase: str, job: str) -> None:
     assert "lava_vmgroup" not in lava.inside("ps", "ax", "-o", "args")
 
 
+@pytest.mark.newest_lava
 @pytest.mark.parametrize("phase", PHASES)
 def test_canceled_job_leaves_nothing(lava: LavaLab, phase: str) -> None:
     cancel_in(lava, phase, "job.yaml")
@@ -122,6 +123,7 @@ def test_canceled_job_leaves_nothing(lava: LavaLab, phase: str) -> None:
     assert "qemu-system" not in lava.inside("ps", "ax", "-o", "args"), "LAVA switches the board off"
 
 
+@pytest.mark.newest_lava
 @pytest.mark.parametrize("phase", PHASES)
 def test_canceled_job_leaves_nothing_on_a_host_that_stays_up(lava: LavaLab, phase: str) -> None:
     with lava.dictionary_without("power_off_command"):
@@ -138,6 +140,7 @@ def test_canceled_job_leaves_nothing_on_a_host_that_stays_up(lava: LavaLab, phas
         assert "lava" not in lava.host_says("ip -o link")
 
 
+@pytest.mark.newest_lava
 def test_next_jobs_after_canceled_ones_complete(lava: LavaLab) -> None:
     for job in ("job.yaml", "handed-over.yaml"):
         lava.ends(lava.submit(job=job), "Complete")

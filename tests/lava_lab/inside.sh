@@ -10,4 +10,4 @@ for _ in 1 2; do
     read -r pid <"/proc/$pid/task/$pid/children" || [ -n "$pid" ]
 done
 exec nsenter --target "${pid% }" --mount --pid --net --root \
-    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"
+    env -i --chdir=/ PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"

@@ -108,8 +108,8 @@ start_server() {
 # start_worker: run the worker, and the coordinator of MultiNode jobs.
 start_worker() {
     lava-coordinator --logfile /lab/log/coordinator.log --loglevel DEBUG >log/coordinator.out 2>&1 &
-    # It is activated by a socket, which is descriptor 3.
-    python3 -c '
+    # It is activated by a socket, which is descriptor 3.  LAVA 2023.01 has none.
+    [ ! -x /usr/bin/lava-dispatcher-host-server ] || python3 -c '
 import os, socket
 listener = socket.socket(socket.AF_UNIX)
 listener.bind("/run/lava-dispatcher-host.sock")

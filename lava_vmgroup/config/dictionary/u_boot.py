@@ -28,9 +28,7 @@ _SAME = {
     "{RAMDISK_ADDR}": "{INITRD_ADDR}",
 }
 """LAVA's tags under the names that they have in the configuration."""
-_ABSENT = re.compile(
-    r"\{(TEE|TEE_ADDR|DTB_BASE_ADDR|DTB_BASE_RESIZE|APPLY_DTBO_COMMANDS|LAVA_MAC|PRESEED_\w+)\}"
-)
+_ABSENT = re.compile(r"\{(TEE|TEE_ADDR|LAVA_MAC|PRESEED_\w+)\}")
 """Tags of things that no job of ours has: LAVA leaves out a command with such a tag."""
 
 
@@ -95,9 +93,15 @@ def _files(document: Mapping[str, Any], header: str | None) -> Iterator[tuple[st
     addresses = part(document, "parameters")
     found = {word: part(addresses, word) for word in _ADDRESSES if part(addresses, word)}
     for word, parts in found.items():
-        yield _ADDRESSES[word], "\n".join(parts[name] for name in ("kernel", "ramdisk", "dtb"))
+        names = ("kernel", "ramdisk", "dtb", "dtbo")
+        yield _ADDRESSES[word], "\n".join(parts[name] for name in names if name in parts)
     if list(found) == ["bootm"]:
         yield "uimage_only", "yes"
+    if room := addresses.get("dtb_base_resize"):
+        yield "dtb_base_resize", room
+    parameters = part(document, "actions", "boot", "methods", "u-boot", "parameters")
+    if apply := parameters.get("apply_dtbo_commands"):
+        yield "apply_dtbo_cmds", commands.format_list(apply)
     if offset := addresses.get("text_offset"):
         yield "text_offset", offset
     given = part(document, "actions", "deploy", "parameters")

@@ -69,6 +69,8 @@ def test_kernel_of_a_vm_that_does_not_fit_is_refused(
         ({"ramdisk": "initrd"}, "kernel: missing; the host needs it"),
         ({"kernel": "Image", "rootfs": "disk"}, "rootfs: only virtual machines"),
         ({"kernel": "Image", "firmware": "code.fd"}, "firmware: only virtual machines"),
+        ({"kernel": "Image", "dtbo": ["board.dtb"]}, "dtbo: overlays of the device tree need one"),
+        ({"kernel": "Image", "dtb": "board.dtb", "dtbo": ["no"]}, "dtbo[0]: "),
         ({"kernel": "Image", "qemu_pflash": ["code.fd"]}, "qemu_pflash: only virtual machines"),
     ],
 )
@@ -86,6 +88,7 @@ def test_kernel_of_a_host_that_does_not_fit_is_refused(
         {"role": "guest", "ramdisk": "initrd", "firmware": "code.fd", "bootloadertype": "uefi"},
         {"role": "guest", "kernel": "Image", "rootfs": "disk", "target_type": "oe"},
         {"role": "host", "kernel": "Image", "nfsrootfs": "disk", "dtb": "board.dtb"},
+        {"role": "host", "kernel": "Image", "dtb": "board.dtb", "dtbo": ["board.dtb"]},
         {"kernel": "Image", "ramdisk": "initrd", "login_prompt": "login:", "username": "root"},
     ],
 )

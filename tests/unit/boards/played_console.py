@@ -39,7 +39,7 @@ def boot(fault):
     elif fault not in ("alone", "prompt"):
         while sys.stdin.read(1) != "b":
             pass
-    for _ in range({"alone": 0, "prompt": 4}.get(fault, 3)):
+    for _ in range({"alone": 0, "prompt": 4, "overlays": 6}.get(fault, 3)):
         say("=> ")
         say("echoed: " + sys.stdin.readline())
     if fault == "hang":

@@ -12,6 +12,7 @@ from lava_vmgroup.base.errors import (
     InfrastructureError,
 )
 from lava_vmgroup.boards.bootloader import Driver
+from lava_vmgroup.config.boot_keys import LoadAddresses
 from lava_vmgroup.console.escapes import plain
 from lava_vmgroup.deploy.tftp import KernelFiles
 from tests.unit.boards.played_console import log, soon
@@ -57,6 +58,10 @@ AGAIN = ("tftp", ["TFTP error: 'timed out' (0)\r\nStarting again\r\n", "Bytes tr
 
 
 MARKS = ("tftp", ["Loading: ", *["#"] * 9, "\r\n\t ", *["####"] * 3, "\r\n\t 5 MiB/s\r\ndone\r\n"])
+
+NOT_MERGED = ("fdt", ["failed on fdt_overlay_apply(): FDT_ERR_NOTFOUND\r\n"])
+NO_OVERLAYS = ("fdt", ["fdt - flattened device tree\r\n\r\nUsage:\r\nfdt addr\r\n"])
+ADDRESSES = LoadAddresses(kernel="0x1", ramdisk="0x2", dtb="0x3", dtbo="0x4")
 
 
 def loader(
@@ -106,6 +111,20 @@ def test_file_of_the_job_that_cannot_be_loaded_ends_the_boot(
 
     driver.deploy_kernel(KernelFiles(kernel=kernel), soon())
     with pytest.raises(InfrastructureError, match="cannot load a file of the job after 'tftp"):
+        driver.boot(soon())
+
+
+@pytest.mark.parametrize("answer", [NOT_MERGED, NO_OVERLAYS])
+def test_overlay_that_is_not_applied_ends_the_boot(
+    lab: Callable[..., Driver], tmp_path: Path, answer: tuple[str, list[str]]
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"kernel")
+    keys = loader(tmp_path, answer, boots=True)
+    driver = lab("", **keys, boot_cmds="{APPLY_DTBO_COMMANDS}, boot", z_load_addrs=ADDRESSES)
+
+    driver.deploy_kernel(KernelFiles(kernel=file, dtb=file, dtbos=(file,)), soon())
+    with pytest.raises(InfrastructureError, match="cannot change the device tree after 'fdt apply"):
         driver.boot(soon())
 
 
