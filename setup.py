@@ -61,6 +61,7 @@ setup(
             "voluptuous",
         ],
         "docs": ["sphinx"],
+        "labgrid": ["labgrid"],
     },
     entry_points={
         "console_scripts": [

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
 from lava_vmgroup.base.errors import ConfigurationError
-from lava_vmgroup.base.place import unknown
+from lava_vmgroup.base.place import shown
 from lava_vmgroup.config import files, inventory, typed
 from lava_vmgroup.config.device import DeviceConfig, has_free_name
-from lava_vmgroup.config.dictionary import Dictionary, read
+from lava_vmgroup.config.dictionary import OURS, Dictionary, read
 from lava_vmgroup.config.dictionary.environment import read_environment
 
 LAVAS = "LAVA's environment"
@@ -64,7 +65,12 @@ def _lay(layers: files.Layers, found: Dictionary, origin: Path, place: str) -> N
     known = [key for key in typed.key_names(DeviceConfig) if key not in _GIVEN]
     for key in found.texts:
         if key not in known and not has_free_name(key):
-            raise ConfigurationError(f"{origin}: {place}: {unknown(key, known, 'key')}")
+            near = difflib.get_close_matches(key, known, n=1)
+            guess = f"; did you mean '{OURS}{near[0]}'?" if near else ""
+            raise ConfigurationError(
+                f"{origin}: {place}: unknown key {shown(OURS + key)}{guess}",
+                hint=f"the keys of devices are known here, with {OURS} before their names",
+            )
     layers.lay(found.texts, origin)
 
 

@@ -192,11 +192,11 @@ def test_limits_of_lava_are_taken(load: Load) -> None:
             },
             "timeouts.actions.bootloader-interrupt: expected numbers of days, hours",
         ),
-        ({"static_info": [{"vmgroup_hostname": "b"}]}, "unknown key 'hostname'"),
+        ({"static_info": [{"vmgroup_hostname": "b"}]}, "unknown key 'vmgroup_hostname'"),
         ({"actions": methods(fastboot=None, ssh=None)}, "none of fastboot, ssh (it has no host)"),
         (
             {"static_info": [{"vmgroup_media_devise": "/dev/sdm"}]},
-            "unknown key 'media_devise'; did you mean 'media_device'?",
+            "unknown key 'vmgroup_media_devise'; did you mean 'vmgroup_media_device'?",
         ),
         (
             {"actions": u_boot("boot"), "parameters": {"booti": {"kernel": "0x1"}}},

@@ -86,7 +86,10 @@ def test_host_that_is_up_needs_no_console() -> None:
         ({"LAVA_CONNECTION_COMMAND": ""}, "LAVA has not set LAVA_CONNECTION_COMMAND"),
         ({"LAVA_CONNECTION_COMMAND": "it's"}, "LAVA_CONNECTION_COMMAND: expected words quoted"),
         ({"LAVA_POWER_OFF_COMMAND": "off 'x"}, "LAVA_POWER_OFF_COMMAND: expected words quoted"),
-        ({"LAVA_STATIC_INFO_1_vmgroup_media": "x"}, "LAVA_STATIC_INFO: unknown key 'media'"),
+        (
+            {"LAVA_STATIC_INFO_1_vmgroup_media": "x"},
+            "LAVA_STATIC_INFO: unknown key 'vmgroup_media'",
+        ),
     ],
 )
 def test_wrong_environment_is_refused(changes: dict[str, str], message: str) -> None:
