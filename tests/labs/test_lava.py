@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,20 +61,35 @@ def test_host_that_lava_has_booted_is_taken_over(lava: LavaLab) -> None:
     assert counted(lava, number) == EXPECTED
 
 
-def test_group_is_a_multinode_job_of_two_devices(lava: LavaLab) -> None:
-    folder = lava.state / "multinode"
+def submit_multinode(lava: LavaLab, group: Path) -> list[str]:
+    """Submit a group as a MultiNode job; the numbers of the host's job and of the VM's."""
+    folder = lava.state / f"multinode-{time.monotonic_ns()}"
     command = [sys.executable, "-m", "lava_vmgroup", "--expand-to", str(folder)]
-    command += ["--format", "lava-v2", "--device-type", "docker", str(EXAMPLE / "group.json")]
+    command += ["--format", "lava-v2", "--device-type", "docker", str(group)]
     subprocess.run(command, check=True, timeout=60)
-
-    numbers = lava.lavacli("jobs", "submit", "/lab/multinode/job.yaml").split()
-
+    numbers = lava.lavacli("jobs", "submit", f"/lab/{folder.name}/job.yaml").split()
     assert len(numbers) == 2
+    return numbers
+
+
+def test_group_is_a_multinode_job_of_two_devices(lava: LavaLab) -> None:
+    numbers = submit_multinode(lava, EXAMPLE / "group.json")
+
     for number in numbers:
         lava.ends(number, "Complete")
         assert counted(lava, number) == dict.fromkeys(EXPECTED, 1)
     told = {case.test_set for number in numbers for case in lava.recorded(number)}
     assert told == {"board01.basics", "vm1-job0.1.basics"}
+
+
+@pytest.mark.newest_lava
+def test_panic_of_a_vm_ends_a_multinode_job(lava: LavaLab) -> None:
+    folder = lava.state / lava.publish(test=GUEST_PANICS).removeprefix("/lab/")
+    _, guest = submit_multinode(lava, folder / "group.json")
+
+    lava.ends(guest, "Incomplete")
+    [job] = [one for one in lava.results(guest) if one["name"] == "job"]
+    assert "Kernel panic - not syncing: sysrq triggered crash" in json.dumps(job)
 
 
 def test_panic_of_a_vm_ends_the_job_with_its_reason_and_all_results(lava: LavaLab) -> None:
