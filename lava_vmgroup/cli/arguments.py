@@ -96,6 +96,7 @@ def _add_formats(made: argparse.ArgumentParser) -> None:
     )
     made.add_argument(
         "--docker-image",
+        type=_image,
         metavar="IMAGE",
         help=f"with {LAVA_V2}: the image of the docker tests, to be pulled from a registry "
         "(default: the worker's own lava-vmgroup)",
@@ -220,9 +221,16 @@ def _with_limit(words: Sequence[str]) -> list[str]:
     ]
 
 
+def _image(text: str) -> str:
+    # As LAVA's schema has it.
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*[a-z0-9](:[a-zA-Z0-9_][a-zA-Z0-9._-]*)?", text):
+        raise argparse.ArgumentTypeError("expected the name of an image as LAVA takes it")
+    return text
+
+
 def _place(text: str) -> str:
     scheme, _, place = text.partition("://")
-    if scheme != "labgrid" or not place:
+    if scheme != "labgrid" or not place or "/" in place or place.startswith("."):
         raise argparse.ArgumentTypeError("expected labgrid:// and the name of a place")
     return place
 

@@ -84,7 +84,8 @@ def examine_lab(options: argparse.Namespace) -> int:
     LOGGER.setLevel(logging.DEBUG)
     level = logging.INFO if options.boot else logging.ERROR
     what = f"lava-dispatch {DOCTOR}"
-    using = exclusive(lab, what, options.output_dir) if options.boot else nullcontext(lab)
+    is_used = options.boot or device.is_shared_out
+    using = exclusive(lab, what, options.output_dir) if is_used else nullcontext(lab)
     with log_to_terminal(level, sys.stderr), using as held:
         examined = _examine(group, held, options.output_dir, boot=options.boot)
     report = _Report(

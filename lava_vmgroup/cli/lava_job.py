@@ -8,8 +8,10 @@ definitions.
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -18,13 +20,16 @@ from typing import Any
 from lava_vmgroup import actions
 from lava_vmgroup.base import safe_yaml
 from lava_vmgroup.base.errors import JobError
+from lava_vmgroup.base.masking import masked
+from lava_vmgroup.deploy import customize
 from lava_vmgroup.deploy.fetch import local_path
 from lava_vmgroup.job import to_document
 from lava_vmgroup.job.model import NodeJob, VMGroup
 from lava_vmgroup.job.reference import FILE_SCHEMA, FileReference
+from lava_vmgroup.testdefs.definition import TestDefinition, parse_definition
 from lava_vmgroup.testdefs.loading import read_text
 from lava_vmgroup.testdefs.repositories import local_repository
-from lava_vmgroup.testdefs.source import Source, SourceKind
+from lava_vmgroup.testdefs.source import Source, SourceKind, parse_source
 
 IMAGE = "lava-vmgroup"
 """The image for docker tests that the worker has, if the user names no other one."""
@@ -42,6 +47,8 @@ group=lava-$(lava-group | sort -n | head -n 1 | cut -f 1)
 lava-dispatch --inside-lava --target-group "$group" node.json
 """
 """The numbers of the members' jobs are known to all members, and to no other group."""
+_CHANGED = re.compile(r"\$\d")
+"""The text before which LAVA puts a backslash in steps that have ``--shell`` or ``--cmd``."""
 _EXPECTED = "expected a URL, or an absolute path in the members' containers, found"
 
 
@@ -53,7 +60,11 @@ def multinode_job(group: VMGroup, options: argparse.Namespace) -> str:
     relative path, except a test definition, which becomes part of the job.
     """
     documents = [to_document(group, node, secrets=True) for node in group.nodes]
-    problems = [problem for document in documents for problem in _missing_files(document)]
+    problems = [
+        problem
+        for document in documents
+        for problem in _missing_files(document, group.settings.folder)
+    ]
     if problems:
         raise JobError(
             "the members of LAVA's job would miss files", problems=list(dict.fromkeys(problems))
@@ -63,7 +74,8 @@ def multinode_job(group: VMGroup, options: argparse.Namespace) -> str:
     wanted = (_wanted(group, node, options) for node in group.nodes)
     job = {
         "job_name": group.settings.name[:_MAX_NAME] or IMAGE,
-        "visibility": "public",
+        # A job's definition is as public as the job.
+        "visibility": "personal" if masked(documents) != documents else "public",
         "priority": "medium",
         "timeouts": {
             "job": {"seconds": seconds + _PREPARING_S},
@@ -128,10 +140,14 @@ def _definition(document: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _here(name: str, text: str) -> str:
     """Return a shell command that writes a file."""
+    if _CHANGED.search(text) and ("--shell" in text or "--cmd" in text):
+        text, program = base64.encodebytes(text.encode()).decode(), "base64 -d"
+    else:
+        program = "cat"
     end = "END"
     while end in text:
         end += "_"
-    return f"cat >{name} <<'{end}'\n{text.rstrip()}\n{end}\n"
+    return f"{program} >{name} <<'{end}'\n{text.rstrip()}\n{end}\n"
 
 
 def _carried(document: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
@@ -139,47 +155,70 @@ def _carried(document: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, s
     names = (f"test-{number}.yaml" for number in count())
     for action in document["actions"]:
         urls = action["parameters"].get("testdef_urls", [])
-        new = {
-            url: next(names)
-            for url in urls
-            if local_path(url, folder) is not None and not _is_absolute(url)
-        }
+        new = {url: next(names) for url in urls if _is_relative(local_path(url, Path()))}
         for url, name in new.items():
-            yield name, read_text(folder / url, Source(kind=SourceKind.URL, location=url))
+            yield name, _text_of(url, folder)
         if new:
             action["parameters"]["testdef_urls"] = [new.get(url, url) for url in urls]
 
 
-def _missing_files(document: Mapping[str, Any]) -> Iterator[str]:
+def _text_of(url: str, folder: Path) -> str:
+    path = local_path(url, folder)
+    assert path is not None, "it is local"
+    return read_text(path, Source(kind=SourceKind.URL, location=url))
+
+
+def _missing_files(document: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    """Yield a problem for each local file that a sub-job names, except test definitions."""
     schemas = actions.parameter_schemas()
     for action in document["actions"]:
         command, parameters = action["command"], action["parameters"]
         for name, value in _references(schemas[command]["properties"], parameters):
             url = FileReference.of(value).url
-            if local_path(url, Path()) is not None and not _is_absolute(url):
+            if _is_relative(local_path(url, Path())):
                 yield f"{command}: {name}: {_EXPECTED} {url!r}"
-        for url in map(_repository, parameters.get("testdef_repos", [])):
-            if local_repository(url, Path()) is not None and not _is_absolute(url):
-                yield f"{command}: testdef_repos: {_EXPECTED} {url!r}"
+        for entry in parameters.get("testdef_repos", []):
+            for place in _places(parse_source(entry)):
+                yield f"{command}: testdef_repos: {_EXPECTED} {place!r}"
+        for url in parameters.get("testdef_urls", []):
+            if _is_relative(local_path(url, Path())):
+                definition = parse_definition(_text_of(url, folder), source=url)
+                for place in _places_in(definition):
+                    yield f"{command}: {url}: {_EXPECTED} {place!r}"
 
 
-def _references(
-    schemas: Mapping[str, Any], parameters: Mapping[str, Any]
-) -> Iterator[tuple[str, Any]]:
+def _places_in(definition: TestDefinition) -> Iterator[str]:
+    """Yield the relative paths that a test definition names."""
+    for source in definition.test_case_deps:
+        yield from _places(source)
+    for url in [one.url for one in definition.git_repositories] + [*definition.bzr_repositories]:
+        if _is_relative(local_repository(url, Path())):
+            yield url
+
+
+def _places(source: Source) -> Iterator[str]:
+    """Yield the place of a test definition if it is a relative path."""
+    match source.kind:
+        case SourceKind.URL:
+            path = local_path(source.location, Path())
+        case SourceKind.GIT | SourceKind.BZR:
+            path = local_repository(source.location, Path())
+        case _:
+            return
+    if _is_relative(path):
+        yield source.location
+
+
+def _is_relative(path: Path | None) -> bool:
+    return path is not None and not path.is_absolute()
+
+
+def _references(schemas: Mapping[str, Any], parameters: Mapping[str, Any]) -> Iterator[Any]:
     """Yield the parameters that name files."""
     for name, value in parameters.items():
         if schemas.get(name) is FILE_SCHEMA:
             yield name, value
+        elif name == "customize":
+            yield from ((name, source) for source in value if source != customize.DELETE)
         elif isinstance(value, list) and schemas[name].get("items") is FILE_SCHEMA:
             yield from ((name, item) for item in value)
-
-
-def _repository(source: Mapping[str, Any]) -> str:
-    """Return the place of an entry of ``testdef_repos``; "file:///" if it is in the job."""
-    repository = "repository" if source.get("from") in ("git", "bzr") else ""
-    found = next((source[key] for key in ("git-repo", "bzr-repo", repository) if key in source), "")
-    return found or "file:///"
-
-
-def _is_absolute(url: str) -> bool:
-    return url.startswith(("/", "file:"))

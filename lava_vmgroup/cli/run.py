@@ -48,10 +48,10 @@ def run(group: VMGroup, lab: Lab, coordinator: Endpoint | None, options: argpars
     level = logging.getLevelNamesMapping()[group.settings.logging_level]
     sub_ids = [node.sub_id for node in group.nodes]
     audience = LavaTest(sub_ids) if options.inside_lava else Terminal(level)
-    with ExitStack() as using:
-        with audience.showing():
-            early: queue.SimpleQueue[Canceled] = queue.SimpleQueue()
-            using.enter_context(canceling(early.put))
+    unwritten: Exception | None = None
+    early: queue.SimpleQueue[Canceled] = queue.SimpleQueue()
+    with canceling(early.put):
+        with audience.showing(), ExitStack() as using:
             # The process that uses the host may log to the same folder.  Its message is the better
             # one, and one can wait for the host, so lock the host first.
             what, waiting = f"job {group.settings.name!r}", partial(pause, early)
@@ -73,12 +73,13 @@ def run(group: VMGroup, lab: Lab, coordinator: Endpoint | None, options: argpars
                     while not early.empty():
                         run.cancel(early.get())
                     result = run.run()
-        try:
-            write_all(result, output)
-        except Exception as error:
-            audience.end(result, unwritten=error)
-            raise
-        status = audience.end(result)
+            try:
+                write_all(result, output)
+            except Exception as error:  # noqa: BLE001 - it is raised after the summary
+                unwritten = error
+        status = audience.end(result, unwritten=unwritten)
+    if unwritten is not None:
+        raise unwritten
     _announce(announced, options.oob_fd)
     return status
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lava_vmgroup.config import typed
-from lava_vmgroup.config.typed import Count, Regex, Scale, Seconds
+from lava_vmgroup.config.typed import Count, Regex, Scale, Seconds, ShellWords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class SharingKeys:
     labgrid_tags: str = ""
     """The tags of a place, such as ``board=imx8 memory=4g``, instead of its name. The job waits in
     labgrid's queue for a place that has them all."""
-    labgrid_client: str = "labgrid-client"
+    labgrid_client: ShellWords = ("labgrid-client",)
     """The program that talks to labgrid, with options such as ``-x coordinator:20408``."""
     acquire_command: str = ""
     """Command that acquires the board for the job from another broker than labgrid, before anything

@@ -18,6 +18,7 @@ _BOOT_COMMANDS = "boot_cmds"
 """The beginning of keys whose names are free: a job chooses boot commands by them."""
 _PORT = "connection_command_"
 """The beginning of keys whose names are free: each is the command for another serial port."""
+_PORT_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CLOSE = 0.85
 """How similar a mistyped key is to the right one, from 0 to 1."""
 
@@ -76,7 +77,9 @@ class DeviceConfig(
         known = typed.key_names(type(self))
         for key in self.extra:
             close = difflib.get_close_matches(key, known, n=1, cutoff=_CLOSE)
-            if close and not has_free_name(key):
+            if close and key.startswith(_PORT) and close[0].startswith(_PORT):
+                yield f"{self.place(key)}: a port to be recorded; did you mean {close[0]}?"
+            elif close and not has_free_name(key):
                 yield f"{self.place(key)}: unknown key, so it is ignored; did you mean {close[0]}?"
 
     @property
@@ -96,6 +99,15 @@ class DeviceConfig(
             for key, command in self.extra.items()
             if key.startswith(_PORT) and command
         }
+
+    def check_ports(self) -> None:
+        """Raise ConfigurationError for a port whose name cannot be that of a file."""
+        for name in self.other_ports:
+            if not _PORT_NAME.fullmatch(name):
+                raise ConfigurationError(
+                    f"{self.place(_PORT + name)}: a port's name has letters, digits, _ and -",
+                    hint=f"write for example {_PORT}uart1",
+                )
 
     @property
     def is_shared_out(self) -> bool:

@@ -108,7 +108,7 @@ def load_place(
     layers.lay({"labgrid_place": files.literal(place)}, Path("--host"))
     if extra_file and not layers.read(extra_file):
         raise no_such_file(extra_file)
-    return device_of(layers, place, device_type)
+    return device_of(layers, files.literal(place), device_type)
 
 
 def backend_type(extra_file: Path) -> str | None:
@@ -218,6 +218,7 @@ def device_of(
         extra=MappingProxyType({key: layers.lenient(key) for key in keys if key not in declared}),
         sources=MappingProxyType({key: layers.place(key) for key in keys if layers.source(key)}),
     )
+    config.check_ports()
     return understood(config) if config.is_qemu else config
 
 

@@ -34,6 +34,11 @@ def lay_commands(layers: Layers) -> None:
         )
     if not set(chosen) & {"labgrid_place", _TAG}:
         return
+    if not layers.get("labgrid_client"):
+        raise ConfigurationError(
+            f"{layers.place('labgrid_client')} is empty",
+            hint="write labgrid-client, or leave it out",
+        )
     for pair in layers.get(_TAG).split():
         if not all(pair.partition("=")):
             raise ConfigurationError(

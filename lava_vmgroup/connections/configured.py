@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config.device import DeviceConfig
@@ -18,7 +20,7 @@ def open_configured(command: str, config: DeviceConfig, deadline: Deadline) -> B
     if not command.startswith(_TCP_PREFIX):
         return ProcessStream(command, config.environment)
     host, _, port = command.removeprefix(_TCP_PREFIX).rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not re.fullmatch("[0-9]{1,5}", port):
         raise ConfigurationError(
             f"connection_command {command!r} is no address", hint="write tcp://host:port"
         )

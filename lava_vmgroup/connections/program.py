@@ -69,8 +69,28 @@ class ProgramOutput(io.RawIOBase):
     def __enter__(self) -> Self:
         return self
 
+    @property
+    def _descriptor(self) -> int:
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
     def readable(self) -> bool:
         """See `io.RawIOBase`."""
+        return True
+
+    def has_more(self, within_s: float) -> bool:
+        """Block until there is output, or its end, and return True; return False if the time ends.
+
+        Raises the errors of `Deadline.check`.
+        """
+        limit = self._deadline.sub("a program's output", within_s)
+        waiting = select.poll()
+        waiting.register(self._descriptor, select.POLLIN)
+        while not waiting.poll(limit.step_s * 1000):
+            self._deadline.check()
+            if limit.expired:
+                return False
+        self._deadline.check()
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -78,14 +98,9 @@ class ProgramOutput(io.RawIOBase):
 
         Raises the errors of `Deadline.check`.
         """
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
-        waiting = select.poll()
-        waiting.register(descriptor, select.POLLIN)
-        while not waiting.poll(self._deadline.step_s * 1000):
+        while not self.has_more(self._deadline.limit_s):
             self._deadline.check()
-        self._deadline.check()
-        data = os.read(descriptor, len(buffer))
+        data = os.read(self._descriptor, len(buffer))
         buffer[: len(data)] = data
         return len(data)
 

@@ -33,7 +33,8 @@ SCHEMA: Mapping[str, Any] = {
 }
 """The JSON schema of ``customize``: sources, each with a list of destinations."""
 
-_DELETE = "delete"
+DELETE = "delete"
+"""The source that stands for the removal of its destinations."""
 _IN_IMAGE = re.compile(r"(boot|rootfs):(/.*)", re.DOTALL)
 _READABLE, _EXECUTABLE = 0o644, 0o755
 
@@ -90,7 +91,7 @@ def problems(customize: Mapping[str, Sequence[str]], folder: Path) -> Iterator[s
 
 def _target_problems(source: str, target: str) -> Iterator[str]:
     path = _image_path(target)
-    if target == _DELETE:
+    if target == DELETE:
         if _image_path(source) is None:
             yield f"{source!r}: only a boot:/ or rootfs:/ path of the image can be deleted"
     elif path is None:
@@ -112,7 +113,7 @@ def changes_of(customize: Mapping[str, Sequence[str]]) -> tuple[Change, ...]:
         Change(
             source=_image_path(source) or FileReference(url=source),
             targets=tuple(path for path in map(_image_path, targets) if path is not None),
-            delete=_DELETE in targets,
+            delete=DELETE in targets,
         )
         for source, targets in customize.items()
     )

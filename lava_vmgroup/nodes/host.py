@@ -15,7 +15,6 @@ from lava_vmgroup import boards
 from lava_vmgroup.base.cancel import CancelToken
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import (
-    DeviceTaken,
     JobError,
     NodeSkipped,
     PeerFailed,
@@ -71,6 +70,8 @@ class HostNode(Node):
             _refuse_deployments(job, self._device.hostname)
         shared.host.has_died = lambda: self.watch.system_died
         self._touched = False
+        if place := self._device.environment.get("LG_PLACE"):
+            self.attributes["labgrid_place"] = place
         self._group = shared.group.target_group
         self._supervisor = Supervisor(job_folder(self._device.vm_folder, self._group))
         self._vms_started = False
@@ -143,13 +144,19 @@ class HostNode(Node):
             text = f"not all VMs are known to be closed; leaving the host anyway: {error.message}"
             self.log.warning("cleanup", text)
         self._leave_system()
-        # The board of somebody else stays as it is.
-        if self._touched and not isinstance(self.token.reason, DeviceTaken):
-            try:
-                self._board.power_off(self.shared.cleanup.step("power_off_cmd"))
-            except VMGroupError as error:
-                self.log.warning("cleanup", f"the board could not be switched off: {error}")
+        if self._touched:
+            self._switch_off(self.shared.cleanup.step("power_off_cmd"))
         self._board.close()
+
+    def _switch_off(self, limit: Deadline) -> None:
+        if not self.shared.holds_device(limit):
+            text = "the board is not switched off: it is not known to be the job's any more"
+            self.log.warning("cleanup", text)
+            return
+        try:
+            self._board.power_off(limit)
+        except VMGroupError as error:
+            self.log.warning("cleanup", f"the board could not be switched off: {error}")
 
     def _wait_for_vms(self, deadline: Deadline) -> None:
         if not self._vms_started or self._vms_waited_for:

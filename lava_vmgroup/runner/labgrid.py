@@ -16,7 +16,7 @@ import secrets
 import shlex
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -41,55 +41,83 @@ from lava_vmgroup.runner.waiting import waited_for
 
 _PLACE, _HOST, _USER = "LG_PLACE", "LG_HOSTNAME", "LG_USERNAME"
 """labgrid's environment variables for the place and for the name of whoever acquires it."""
-_PREPARING_S = 60.0
-"""Seconds for commands that do not wait."""
+_ANSWER_S = 60.0
+"""Seconds for a command that does not wait."""
+_RELEASE_S = 20.0
 _WATCH_S = 300.0
 """Seconds after which the holder of the place is asked for, even if labgrid told no change."""
 _TAKER_S = 2.0
 """Seconds within which whoever took a place away acquires it."""
+_BEGUN_S = 3.0
+"""Seconds in which labgrid's monitor begins."""
 _AGAIN_S = 5.0
+_MAX_LINE = 65536
 _HEAD = re.compile(r"^labgrid-client: (Error: )?")
-_NAME = re.compile(r"^Place '([^']+)'", re.MULTILINE)
-_HOLDER = re.compile(r"^\s*acquired: (\S+)", re.MULTILINE)
-_QUOTE = "'"
+_PLACES = re.compile(r"^Place '(.+)':$", re.MULTILINE)
+_HOLDER = re.compile(r"^\s*acquired: (.+)$", re.MULTILINE)
 _TAGS = re.compile(r"^\s*tags: (.+)$", re.MULTILINE)
+_ALIASES = re.compile(r"^\s*aliases: (.+)$", re.MULTILINE)
+_TOKEN = re.compile(r"LG_TOKEN=(\S+)")
+_GONE = re.compile("does not exist|matches nothing")
+"""labgrid's words about a place or a reservation that it does not know any more."""
+_ODD = re.compile(r"[^A-Za-z0-9_.@+-]")
+"""Characters that a name of a host or a user in labgrid should not have."""
 
 
 class Client:
     """``labgrid-client`` in the name of one job."""
 
-    def __init__(self, command: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         variables = {"PYTHONUNBUFFERED": "1", **environment}
-        self.argv = ["env", *(f"{name}={value}" for name, value in variables.items())]
-        self.argv += shlex.split(command)
+        self.argv = ["env", *(f"{name}={value}" for name, value in variables.items()), *command]
 
-    def ask(self, *words: str, limit: Deadline) -> str:
-        """Run a command, and return its output; raises `InfrastructureError` with its words."""
-        done = run_tool([*self.argv, *words], limit)
+    def ask(self, *words: str, limit: Deadline, answer_s: float | None = None) -> str:
+        """Run a command, and return its output.
+
+        Raises `InfrastructureError` with the command's words, and if there is no answer in time.
+        """
+        own = limit.sub("labgrid's answer", _ANSWER_S if answer_s is None else answer_s)
+        try:
+            done = run_tool([*self.argv, *words], own)
+        except DeadlineExpired as error:
+            limit.check()
+            raise InfrastructureError(
+                f"labgrid gave no answer within {own.limit_s:.0f} s"
+            ) from error
         if done.returncode != 0:
             said = (done.stderr or done.stdout).decode(errors="replace").strip()
             last = (said.splitlines() or ["it ended without a word"])[-1]
             raise InfrastructureError(_HEAD.sub("", last))
         return done.stdout.decode(errors="replace")
 
-    def place(self, pattern: str, limit: Deadline) -> str:
-        """Return the name of the place that a pattern of labgrid's means."""
-        found = _NAME.search(self.ask("-p", pattern, "show", limit=limit))
-        if found is None:
-            raise InfrastructureError(f"labgrid shows no place {pattern!r}")
-        return found[1]
+    def place(self, name: str, limit: Deadline) -> str:
+        """Return the name of a place by its name, its alias or a reservation's token.
+
+        labgrid itself would also take a part of a name.
+        """
+        shown = self.ask("-p", name, "show", limit=limit)
+        found = _PLACES.search(shown)
+        place = found[1] if found else ""
+        aliases = ", ".join(_ALIASES.findall(shown)).split(", ")
+        own = {place, *aliases, *(alias.partition(":")[2] for alias in aliases)}
+        if not place or not (name in own or name.startswith("+")):
+            near = f"; it has {place!r}" if place else ""
+            raise InfrastructureError(f"labgrid has no place {name!r}{near}")
+        return place
 
     def holder(self, place: str, limit: Deadline) -> str:
         """Return the host and the user who have acquired the place, or ""."""
         found = _HOLDER.search(self.ask("-p", place, "show", limit=limit))
-        return "" if found is None or found[1] == "None" else found[1]
+        if found is None:
+            raise InfrastructureError(f"labgrid does not say who has {place}")
+        return "" if found[1] == "None" else found[1]
 
     def tags(self, limit: Deadline) -> list[set[str]]:
         """Return the tags of each place, which include its name."""
-        _, *places = re.split("^Place ", self.ask("-v", "places", limit=limit), flags=re.MULTILINE)
+        _, *parts = _PLACES.split(self.ask("-v", "places", limit=limit))
         return [
-            {f"name={place.split(_QUOTE)[1]}", *", ".join(_TAGS.findall(place)).split(", ")}
-            for place in places
+            {f"name={name}", *", ".join(_TAGS.findall(shown)).split(", ")}
+            for name, shown in zip(parts[::2], parts[1::2], strict=True)
         ]
 
 
@@ -106,50 +134,55 @@ def held(
 
     Raises `ConfigurationError` if no place has the device's tags.
     """
-    claim = Claim(
-        client=device.labgrid_client,
-        host=os.environ.get(_HOST) or socket.gethostname(),
-        user=f"{os.environ.get(_USER) or getpass.getuser()}-job-{secrets.token_hex(3)}",
-    )
+    command = shlex.join(device.labgrid_client)
+    host = os.environ.get(_HOST) or socket.gethostname()
+    user = f"{_ODD.sub('_', _user())}-job-{secrets.token_hex(3)}"
+    claim = Claim(client=command, host=_ODD.sub("_", host), user=user)
     environment = {_HOST: claim.host, _USER: claim.user}
     client = Client(device.labgrid_client, environment)
-    for left in claims_left(folder, device.labgrid_client):
-        log.warning("release", f"giving back what a killed job held in labgrid as {left.owner}")
-        _give_back(client, left, log)
-    queue_s = device.acquire_timeout if device.labgrid_tags else wait_s
+    text = f"acquiring {device.labgrid_place or device.labgrid_tags} in labgrid"
+    log.event("waiting", text, state=text)
+    for left in claims_left(folder, command):
+        log.warning(
+            "release", f"giving back what a killed job held in labgrid as {left.claim.owner}"
+        )
+        left.is_over = _give_back(client, left.claim, log)
     with noted(folder, claim) as note:
         try:
-            taking = partial(_take, device, client, note, queue_s)
-            place = waited_for(taking, "labgrid", queue_s + _PREPARING_S, pause)
+            taking = partial(_take, device, client, note, wait_s)
+            limit_s = wait_s + device.acquire_timeout + _WATCH_S
+            place = waited_for(taking, "labgrid", limit_s, pause)
             log.event("acquired", f"acquired {place} of labgrid", place=place)
             environment = {**environment, _PLACE: place}
             yield replace(device, environment=MappingProxyType(environment))
         finally:
-            _give_back(client, note.claim, log)
+            note.is_over = _give_back(client, note.claim, log)
 
 
-def _take(device: DeviceConfig, client: Client, note: Note, queue_s: float, limit: Deadline) -> str:
+def _user() -> str:
+    try:
+        return os.environ.get(_USER) or getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run as a user without a name.
+        return f"uid{os.getuid()}"
+
+
+def _take(device: DeviceConfig, client: Client, note: Note, wait_s: float, limit: Deadline) -> str:
     """Acquire the device's place, in labgrid's queue if there is time for it; return its name."""
     try:
-        if queue_s:
-            place = _reserved(device, client, note, queue_s, limit)
+        if device.labgrid_tags or wait_s:
+            place = _reserved(device, client, note, wait_s, limit)
         else:
             place = client.place(device.labgrid_place, limit)
         note.add(place=place)
         client.ask("-p", place, "acquire", limit=limit)
-    except DeadlineExpired as error:
-        raise DeviceInUse(
-            f"{device.hostname} cannot be acquired: it was not free within {queue_s:.0f} s"
-        ) from error
     except InfrastructureError as error:
-        raise InfrastructureError(
-            f"{device.hostname} cannot be acquired: {error.message}"
-        ) from error
+        raise type(error)(f"{device.hostname} cannot be acquired: {error.message}") from error
     return place
 
 
 def _reserved(
-    device: DeviceConfig, client: Client, note: Note, queue_s: float, limit: Deadline
+    device: DeviceConfig, client: Client, note: Note, wait_s: float, limit: Deadline
 ) -> str:
     """Return the name of a place that labgrid keeps for the job."""
     tags = device.labgrid_tags.split()
@@ -162,25 +195,57 @@ def _reserved(
     text = f"in labgrid's queue for {' '.join(wanted)}"
     NodeLog(device.hostname).event("waiting", text, state=text)
     answer = client.ask("reserve", "--shell", *wanted, limit=limit)
-    token = answer.rpartition("LG_TOKEN=")[2].strip()
-    note.add(token=token)
-    client.ask("wait", token, limit=limit.sub("labgrid's queue", queue_s))
-    return client.place(f"+{token}", limit)
+    found = _TOKEN.search(answer)
+    if found is None:
+        raise InfrastructureError(f"labgrid made no reservation, but said {answer.strip()!r}")
+    note.add(token=found[1])
+    queue_s = device.acquire_timeout if tags else wait_s
+    _wait(client, found[1], limit.sub("labgrid's queue", queue_s))
+    return client.place(f"+{found[1]}", limit)
 
 
-def _give_back(client: Client, claim: Claim, log: NodeLog) -> None:
-    """Give back what a job holds; a failure is only a warning, as the job has ended."""
-    limit = Deadline.after("giving back to labgrid", _PREPARING_S)
+def _wait(client: Client, token: str, limit: Deadline) -> None:
     try:
-        if claim.token:
-            client.ask("cancel-reservation", claim.token, limit=limit)
-    except VMGroupError as error:
-        log.warning("release", f"labgrid's reservation may stay: {error.message}")
+        client.ask("wait", token, limit=limit, answer_s=limit.limit_s)
+    except (DeadlineExpired, InfrastructureError) as error:
+        if not limit.expired:
+            raise
+        raise DeviceInUse(f"it was not free within {limit.limit_s:.3g} s") from error
+
+
+def _give_back(client: Client, claim: Claim, log: NodeLog) -> bool:
+    """Give back what a job holds, and return True if it is; a failure is only a warning."""
+    words = []
+    if claim.token:
+        words.append(["cancel-reservation", claim.token])
+    if claim.place:
+        words.append(["-p", claim.place, "release-from", claim.owner])
+    given = True
+    for command in words:
+        limit = Deadline.after("giving back to labgrid", _RELEASE_S)
+        try:
+            client.ask(*command, limit=limit)
+        except VMGroupError as error:
+            if not _GONE.search(error.message):
+                given = False
+                what = claim.place or "a reservation"
+                log.warning("release", f"labgrid may still keep {what}: {error.message}")
+    return given
+
+
+def is_held(device: DeviceConfig | None, limit: Deadline) -> bool:
+    """Return False if the device's place is not the job's any more, or if labgrid does not say."""
+    if device is None or _PLACE not in device.environment:
+        return True
+    client = Client(device.labgrid_client, device.environment)
     try:
-        if claim.place:
-            client.ask("-p", claim.place, "release-from", claim.owner, limit=limit)
-    except VMGroupError as error:
-        log.warning("release", f"{claim.place} may still be acquired: {error.message}")
+        return client.holder(device.environment[_PLACE], limit) == _owner(device)
+    except VMGroupError:
+        return False
+
+
+def _owner(device: DeviceConfig) -> str:
+    return f"{device.environment[_HOST]}/{device.environment[_USER]}"
 
 
 @contextmanager
@@ -189,49 +254,77 @@ def watched(device: DeviceConfig | None, lose: Callable[[DeviceTaken], None]) ->
     if device is None or _PLACE not in device.environment:
         yield
         return
-    token = CancelToken()
-    watching = threading.Thread(target=_watch, args=(device, token, lose), name="labgrid")
+    watch = _Watch(device, lose)
+    watching = threading.Thread(target=watch.run, name="labgrid")
     watching.start()
     try:
         yield
     finally:
-        token.cancel(InfrastructureError("the job has ended"))
+        watch.token.cancel(InfrastructureError("the job has ended"))
         watching.join()
 
 
-def _watch(device: DeviceConfig, token: CancelToken, lose: Callable[[DeviceTaken], None]) -> None:
-    client = Client(device.labgrid_client, device.environment)
-    log, is_blind = NodeLog(device.hostname), False
-    while token.reason is None:
-        limit = Deadline.after("watching labgrid", _WATCH_S, token)
-        try:
-            if error := _taken(client, device.environment, limit):
-                lose(error)
-                return
-        except DeadlineExpired:
-            continue
-        except InfrastructureError as error:
-            if token.reason is None and not is_blind:
-                log.warning("labgrid", f"cannot see who has the place: {error.message}")
-            is_blind = True
-            token.wait(_AGAIN_S)
+class _Watch:
+    """The watch over the place of one job."""
 
+    def __init__(self, device: DeviceConfig, lose: Callable[[DeviceTaken], None]) -> None:
+        self._device = device
+        self._lose = lose
+        self._place = device.environment[_PLACE]
+        self._client = Client(device.labgrid_client, device.environment)
+        self._log = NodeLog(device.hostname)
+        self._was_away = False
+        """True if labgrid's coordinator was away since it last knew the job."""
+        self.token = CancelToken()
 
-def _taken(client: Client, environment: Mapping[str, str], limit: Deadline) -> DeviceTaken | None:
-    """Return the error if the place is not the job's.
+    def run(self) -> None:
+        """Watch until the place is lost or the token is canceled."""
+        while self.token.reason is None:
+            limit = Deadline.after("watching labgrid", _WATCH_S, self.token)
+            try:
+                if error := self._lost(limit):
+                    self._lose(error)
+                    return
+            except DeadlineExpired:
+                continue
+            except InfrastructureError as error:
+                if self.token.reason is None and not self._was_away:
+                    text = f"cannot see who has {self._place}: {error.message}"
+                    self._log.warning("labgrid", text)
+                self._was_away = True
+                self.token.wait(_AGAIN_S)
 
-    Else wait until it changes or the coordinator goes away, and return None.
-    """
-    place, own = environment[_PLACE], f"{environment[_HOST]}/{environment[_USER]}"
-    # The monitor starts first: else a change between the two would not be seen.
-    with ProgramOutput([*client.argv, "monitor"], limit) as monitor:
-        holder = client.holder(place, limit)
-        if holder != own:
-            limit.pause(0.0 if holder else _TAKER_S)
-            taker = holder or client.holder(place, limit)
-            by = f"taken away by {taker}" if taker else "released by somebody else"
-            return DeviceTaken(f"the place {place} was {by}")
-        for line in io.BufferedReader(monitor):
-            if line.startswith(f"Place {place} ".encode()):
-                break
-    return None
+    def _lost(self, limit: Deadline) -> DeviceTaken | None:
+        """Return the error if the place is not the job's; else wait until it changes."""
+        # A killed job cannot end the monitor.
+        command = ["timeout", f"{2 * _WATCH_S:.0f}", *self._client.argv, "monitor"]
+        with ProgramOutput(command, limit) as monitor:
+            if error := self._look(limit):
+                return error
+            # The monitor may have begun after a change that came after this look.
+            if not monitor.has_more(_BEGUN_S) and (error := self._look(limit)):
+                return error
+            lines = io.BufferedReader(monitor)
+            while line := lines.readline(_MAX_LINE):
+                if line.startswith(f"Place {self._place} ".encode()):
+                    return None
+        raise InfrastructureError("labgrid's monitor has ended")
+
+    def _look(self, limit: Deadline) -> DeviceTaken | None:
+        """Return the error if the place is not the job's."""
+        holder = self._client.holder(self._place, limit)
+        if not holder and self._was_away:
+            # labgrid forgets who had a place when its coordinator is restarted.
+            self._client.ask("-p", self._place, "acquire", limit=limit)
+            self._log.warning("labgrid", f"acquired {self._place} again: labgrid forgot the job")
+        elif holder != _owner(self._device):
+            return self._taken_by(holder, limit)
+        self._was_away = False
+        return None
+
+    def _taken_by(self, holder: str, limit: Deadline) -> DeviceTaken:
+        if not holder:
+            limit.pause(_TAKER_S)
+            holder = self._client.holder(self._place, limit)
+        by = f"taken away by {holder}" if holder else "released by somebody else"
+        return DeviceTaken(f"the place {self._place} was {by}")

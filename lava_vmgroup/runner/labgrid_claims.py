@@ -18,13 +18,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.base.file_lock import try_lock
 from lava_vmgroup.runner.lock_files import opened
 
 _MAX_NOTE = 1 << 12
 _PREFIX, _SUFFIX = "labgrid-", ".lock"
-_WORD = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.:@+-]*")
-"""Words that no program takes for an option, as anybody may write to the folder."""
+_WORD = re.compile(r"[^-\0][^\0]*")
+"""Words that no program takes for an option."""
+_OURS = re.compile(r"[A-Za-z0-9_.@+-]+-job-[0-9a-f]{6}")
+"""Names of jobs: anybody may write to the folder, and other names are not given back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,18 +53,28 @@ class Claim:
         try:
             noted = json.loads(os.pread(descriptor, _MAX_NOTE, 0))
             claim = cls(**noted)
-            words = [claim.host, claim.user, claim.place or "_", claim.token or "_"]
-            return claim if all(map(_WORD.fullmatch, words)) else None
+            words = [claim.host, claim.place or "_", claim.token or "_"]
+            is_ours = _OURS.fullmatch(claim.user) and all(map(_WORD.fullmatch, words))
+            return claim if is_ours else None
         except (ValueError, TypeError, RecursionError):
             return None
 
 
 class Note:
-    """The file of a running job."""
+    """The file of a job."""
 
     def __init__(self, descriptor: int, claim: Claim) -> None:
         self._descriptor = descriptor
         self.claim = claim
+        self.is_over = False
+        """True if the job holds nothing any more: then the file is removed."""
+
+    def remove(self, path: Path) -> None:
+        """Remove the file if the job holds nothing any more."""
+        if self.is_over:
+            # That of another user may stay: to give back again what is given back does nothing.
+            with suppress(OSError):
+                path.unlink()
 
     def add(self, **held: Any) -> None:
         """Note a ``place`` or a ``token``; call it before labgrid gives it."""
@@ -81,25 +94,24 @@ def noted(folder: Path, claim: Claim) -> Iterator[Note]:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink == 0:
                 continue  # another process took the new file for a killed job's
+            note = Note(descriptor, claim)
             try:
-                yield Note(descriptor, claim)
+                yield note
             finally:
-                with suppress(OSError):
-                    (folder / name).unlink()
+                note.remove(folder / name)
             return
 
 
-def claims_left(folder: Path, client: str) -> Iterator[Claim]:
-    """Yield the claims of killed jobs with the same `client`; each is forgotten after its turn."""
+def claims_left(folder: Path, client: str) -> Iterator[Note]:
+    """Yield the notes of killed jobs with the same `client`."""
     for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
-        with opened(folder, path.name) as descriptor:
+        # Anybody may put other things there.
+        with suppress(ConfigurationError), opened(folder, path.name) as descriptor:
             if not try_lock(descriptor, fcntl.LOCK_EX):
                 continue
             claim = Claim.read(descriptor)
-            if claim is not None and claim.client != client:
+            if claim is None or claim.client != client:
                 continue
-            if claim is not None:
-                yield claim
-            # The file of another user may stay: to give back again what is given back does nothing.
-            with suppress(OSError):
-                path.unlink()
+            note = Note(descriptor, claim)
+            yield note
+            note.remove(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ run:
   - lava-sync here
   - lava-test-case group --shell test "$(lava-group | wc -l)" -eq 3
   # The end of a here-document, as a test may have it: END
+  - lava-test-case words --shell sh -c 'test "$1" = one' name one
   - lava-test-case known-to-fail --result fail
 """
 
@@ -91,9 +93,19 @@ def test_members_run_the_group(tmp_path: Path, sshd: Server) -> None:
             "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=group RESULT=pass>",
             "<LAVA_SIGNAL_TESTSET STOP>",
             f"<LAVA_SIGNAL_TESTSET START {name}.meets>",
+            "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=words RESULT=pass>",
+            "<LAVA_SIGNAL_TESTSET STOP>",
+            f"<LAVA_SIGNAL_TESTSET START {name}.meets>",
             "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=known-to-fail RESULT=fail>",
             "<LAVA_SIGNAL_TESTSET STOP>",
         ], index
+
+
+def as_lava(step: str) -> str:
+    """A step as LAVA writes it into its script (``actions/deploy/testdef.py``)."""
+    if "--cmd" in step or "--shell" in step:
+        return re.sub(r"\$(\d+)\b", r"\\$\1", step)
+    return step
 
 
 def start_member(lab: Lab, test: Any) -> subprocess.Popen[str]:
@@ -114,7 +126,7 @@ def start_member(lab: Lab, test: Any) -> subprocess.Popen[str]:
     if role == "host-0":
         environment |= {"LAVA_CONNECTION_COMMAND": "true", "LAVA_DEVICE_HOSTNAME": "rack01"}
     process = subprocess.Popen(
-        ["bash", "-ec", "\n".join(definition["repository"]["run"]["steps"])],
+        ["bash", "-ec", "\n".join(map(as_lava, definition["repository"]["run"]["steps"]))],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -136,13 +148,28 @@ def test_files_that_members_would_miss_are_named(tmp_path: Path) -> None:
             {
                 "command": "lava_test_shell",
                 "parameters": {
-                    "testdef_urls": ["http://127.0.0.1/test.yaml", "/srv/test.yaml"],
-                    "testdef_repos": [{"git-repo": "tests"}, {"from": "git", "repository": "."}],
+                    "testdef_urls": ["http://127.0.0.1/test.yaml", "/srv/test.yaml", "own.yaml"],
+                    "testdef_repos": [
+                        {"git-repo": "tests"},
+                        {"from": "git", "repository": "."},
+                        {"from": "url", "repository": "file:other.yaml"},
+                        {"git-repo": "https://127.0.0.1/tests"},
+                    ],
                 },
-            }
+            },
+            {
+                "command": "deploy_linaro_image",
+                "parameters": {
+                    "image": "/srv/host.img",
+                    "role": "host",
+                    "customize": {"motd": ["rootfs:/etc/motd"], "delete": ["rootfs:/etc/issue"]},
+                },
+            },
         ],
     }
     (tmp_path / "job.json").write_text(json.dumps(document))
+    needs = {"test-case-deps": [{"url": "more.yaml"}], "install": {"git-repos": ["./tools"]}}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({**yaml.safe_load(MEETS), **needs}))
 
     done = expand(tmp_path / "lava", tmp_path / "job.json")
 
@@ -155,6 +182,10 @@ def test_files_that_members_would_miss_are_named(tmp_path: Path) -> None:
             for place, found in (
                 ("lava_test_shell: testdef_repos", "tests"),
                 ("lava_test_shell: testdef_repos", "."),
+                ("lava_test_shell: testdef_repos", "file:other.yaml"),
+                ("lava_test_shell: own.yaml", "more.yaml"),
+                ("lava_test_shell: own.yaml", "./tools"),
+                ("deploy_linaro_image: customize", "motd"),
                 ("deploy_linaro_image: image", "vm.img"),
             )
         ),
@@ -162,9 +193,35 @@ def test_files_that_members_would_miss_are_named(tmp_path: Path) -> None:
     assert not (tmp_path / "lava").exists()
 
 
+@pytest.mark.parametrize("token", [None, "secret"])
+def test_job_with_a_token_is_for_its_submitter_alone(tmp_path: Path, token: str | None) -> None:
+    group = json.loads((EXAMPLE / "group.json").read_text())
+    where = {"server": "http://127.0.0.1/RPC2/", "stream": "/anonymous/x/"}
+    parameters = where if token is None else {**where, "token": token}
+    group["actions"].append({"command": "submit_results", "parameters": parameters})
+    (tmp_path / "group.json").write_text(json.dumps(group))
+    (tmp_path / "test.yaml").write_text(MEETS)
+
+    job = lavas_job(tmp_path / "lava", tmp_path / "group.json")
+
+    assert job["visibility"] == ("public" if token is None else "personal")
+    assert (tmp_path / "lava/job.yaml").stat().st_mode & 0o777 == 0o600
+
+
+def test_broken_definition_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "group.json").write_text((EXAMPLE / "group.json").read_text())
+    (tmp_path / "test.yaml").write_text("{{{")
+
+    done = expand(tmp_path / "lava", tmp_path / "group.json")
+
+    assert done.returncode == 2
+    assert "test.yaml: line 1" in done.stderr
+
+
 @pytest.mark.parametrize(
     "options",
     [
+        ("--docker-image", "a b", "--device-type", "x", "--format", "lava-v2", "--expand-to", "D"),
         ("--format", "lava-v2", "--expand-to", "DIR"),
         ("--format", "lava-v2", "--device-type", "docker"),
         ("--device-type", "docker", "--expand-to", "DIR"),
@@ -176,4 +233,4 @@ def test_options_that_do_not_go_together_are_refused(options: tuple[str, ...]) -
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 2
-    assert "--device-type" in done.stderr.splitlines()[-1]
+    assert re.search("--device-type|--docker-image", done.stderr.splitlines()[-1])

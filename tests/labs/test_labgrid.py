@@ -197,13 +197,8 @@ def test_jobs_with_tags_get_a_place_each(configured: Callable[..., Lab], labgrid
     ended = {name: lab.finish(process, name) for name, process in processes.items()}
 
     assert {one.status for one in ended.values()} == {0}, [one.stderr for one in ended.values()]
-    places = [
-        event["place"]
-        for one in ended.values()
-        for event in one.events
-        if event["kind"] == "acquired"
-    ]
-    assert {PLACE, "board02"} == set(places) or not places, places
+    hosts = [one.results["nodes"][0]["attributes"] for one in ended.values()]
+    assert {host["labgrid_place"] for host in hosts} == {PLACE, "board02"}
     assert [labgrid.holder(place) for place in (PLACE, "board02")] == ["None", "None"]
     assert "Reservation" not in labgrid.human("reservations").stdout
 
@@ -212,6 +207,8 @@ def test_jobs_with_tags_get_a_place_each(configured: Callable[..., Lab], labgrid
     ("keys", "status", "words"),
     [
         ({"labgrid_place": "board09"}, 4, "place pattern board09 matches nothing"),
+        ({"labgrid_place": "board0"}, 4, "pattern board0 matches multiple places"),
+        ({"labgrid_place": "oard01"}, 4, "labgrid has no place 'oard01'; it has 'board01'"),
         ({"labgrid_tags": "board=none"}, 3, "labgrid has no place with board=none"),
         ({"labgrid_tags": "board"}, 3, "labgrid_tags: expected pairs like board=imx8"),
         ({"labgrid_place": PLACE, "labgrid_tags": "a=b"}, 3, "exclude each other"),

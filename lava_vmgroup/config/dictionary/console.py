@@ -7,6 +7,7 @@ something.  The configuration's commands run in a shell, where ``&`` would, too.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ _POWER = {
     "pre_os_command": "pre_os_cmd",
 }
 _DELAYS = {"boot": "bootloader_serial_delay_ms", "test": "test_shell_serial_delay_ms"}
+_TERMINATE = "connection_command_terminate"
 _TELNETS_WELCOME = "Escape character is"
 
 
@@ -46,6 +48,12 @@ def primary(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
+def _port_key(name: str) -> str:
+    key = f"connection_command_{re.sub('[^A-Za-z0-9_-]', '_', name)}"
+    # Two such keys are about the console.
+    return f"{key}_port" if key in ("connection_command_pattern", _TERMINATE) else key
+
+
 def _is_primary(connection: Mapping[str, Any]) -> bool:
     return "primary" in (connection.get("tags") or ())
 
@@ -57,7 +65,7 @@ def texts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     commands = part(document, "commands")
     for name, connection in part(commands, "connections").items():
         if not _is_primary(connection):
-            yield f"connection_command_{name}", connection["connect"]
+            yield _port_key(name), connection["connect"]
     for name, key in _POWER.items():
         if command := joined(commands.get(name) or (), f"commands.{name}"):
             yield key, command

@@ -68,13 +68,19 @@ def test_empty_commands_of_a_list_are_none(load: Load) -> None:
 def test_console_is_the_connection_with_the_tag_primary(load: Load) -> None:
     uarts = {
         "uart1": {"connect": "telnet h 1", "tags": []},
+        "pattern": {"connect": "telnet h 2", "tags": []},
+        "a=b": {"connect": "telnet h 3"},
         "uart0": {"connect": "ssh h", "tags": ["primary"]},
     }
 
     device = load(commands={"connections": uarts})
 
     assert (device.connection_command, device.connection_command_pattern) == ("ssh h", "")
-    assert device.other_ports == {"uart1": "telnet h 1"}
+    assert device.other_ports == {
+        "uart1": "telnet h 1",
+        "pattern_port": "telnet h 2",
+        "a_b": "telnet h 3",
+    }
 
 
 def test_keys_of_this_program_come_with_static_info(load: Load) -> None:

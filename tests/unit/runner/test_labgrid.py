@@ -6,16 +6,19 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import (
     Canceled,
     ConfigurationError,
@@ -24,8 +27,9 @@ from lava_vmgroup.base.errors import (
     InfrastructureError,
 )
 from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.runner import labgrid as labgrid_module
 from lava_vmgroup.runner.acquisition import acquired
-from lava_vmgroup.runner.labgrid import watched
+from lava_vmgroup.runner.labgrid import is_held, watched
 from tests.support import labgrid_client
 from tests.support.lab import ROOT
 
@@ -48,7 +52,7 @@ class Labgrid:
 
     def device(self, **keys: Any) -> DeviceConfig:
         """A device of labgrid's."""
-        client = f"{sys.executable} {labgrid_client.__file__} {self.state}"
+        client = (sys.executable, labgrid_client.__file__, str(self.state))
         return DeviceConfig(hostname="rack", labgrid_client=client, **keys)
 
     def holding(self, device: DeviceConfig, **more: Any) -> AbstractContextManager[DeviceConfig]:
@@ -156,6 +160,65 @@ def test_place_is_had_after_its_holder_has_released_it(labgrid: Labgrid) -> None
     assert labgrid.holders == [None, None]
 
 
+@pytest.mark.parametrize("keys", [{"labgrid_place": "board0"}, {"labgrid_place": "oard01"}])
+def test_part_of_a_name_is_no_place(labgrid: Labgrid, keys: dict[str, str]) -> None:
+    with (
+        pytest.raises(InfrastructureError, match="labgrid has no place '.*'; it has 'board01'"),
+        labgrid.holding(labgrid.device(**keys)),
+    ):
+        pytest.fail("that is another place")
+
+    assert labgrid.holders == [None, None]
+
+
+def test_tags_never_mean_any_place(labgrid: Labgrid) -> None:
+    labgrid.human("acquire")
+    device = labgrid.device(labgrid_tags="board=a", acquire_timeout=0.0)
+
+    with pytest.raises(DeviceInUse), labgrid.holding(device):
+        pytest.fail("board02 does not fit")
+
+
+def test_note_stays_until_the_place_is_given_back(
+    labgrid: Labgrid, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = labgrid.device(labgrid_place="board01")
+    with labgrid.holding(device):
+        away = labgrid.state.rename(labgrid.folder / "away")
+    assert "labgrid may still keep board01" in caplog.text
+    with pytest.raises(InfrastructureError, match="Could not connect"), labgrid.holding(device):
+        pytest.fail("there is no labgrid")
+    away.rename(labgrid.state)
+
+    with labgrid.holding(labgrid.device(labgrid_place="board02")):
+        assert labgrid.holders[0] is None
+
+    assert labgrid.notes == []
+
+
+def test_client_that_hangs_is_said(labgrid: Labgrid, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labgrid_module, "_ANSWER_S", 0.5)
+    device = replace(
+        labgrid.device(labgrid_place="board01"), labgrid_client=("sh", "-c", "sleep 600")
+    )
+
+    with (
+        pytest.raises(InfrastructureError, match="labgrid gave no answer within 0"),
+        labgrid.holding(device),
+    ):
+        pytest.fail("nobody has answered")
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_device_that_somebody_has_taken_is_not_held(labgrid: Labgrid, taken: bool) -> None:
+    with labgrid.holding(labgrid.device(labgrid_place="board01")) as held:
+        if taken:
+            labgrid.human("release", "--kick")
+            labgrid.human("acquire")
+
+        assert is_held(held, Deadline.after("the test", 30.0)) is not taken
+
+
 def test_tags_choose_a_place_that_is_free(labgrid: Labgrid) -> None:
     with labgrid.holding(labgrid.device(labgrid_tags="memory=4g board=a")) as held:
         assert held.environment["LG_PLACE"] == "board01"
@@ -207,10 +270,10 @@ def test_odd_files_beside_the_notes_do_no_harm(labgrid: Labgrid, text: str) -> N
     device = labgrid.device(labgrid_place="board01")
     (labgrid.folder / "locks").mkdir()
     odd = labgrid.folder / "locks/labgrid-odd.lock"
-    odd.write_text(text.replace("CLIENT", device.labgrid_client))
+    odd.write_text(text.replace("CLIENT", shlex.join(device.labgrid_client)))
 
     with labgrid.holding(device):
-        assert not odd.exists()
+        assert labgrid.holders[0] is not None
 
 
 @pytest.fixture
@@ -238,11 +301,17 @@ def test_lost_place_is_told_with_the_taker(
     assert lost().get(timeout=60).message == f"the place board01 {reason}"
 
 
-def test_watch_goes_on_after_a_coordinator_that_was_away(labgrid: Labgrid, lost: Any) -> None:
-    away = labgrid.state.rename(labgrid.folder / "away")
+def test_place_that_a_restarted_coordinator_forgot_is_acquired_again(
+    labgrid: Labgrid, lost: Any
+) -> None:
+    forgotten = json.loads(labgrid.state.read_text())
+    forgotten["places"]["board01"]["acquired"] = None
+    labgrid.state.unlink()
     with pytest.raises(queue.Empty):
         lost().get(timeout=1)
-    away.rename(labgrid.state)
+    labgrid.state.write_text(json.dumps(forgotten))
+    while labgrid.holders[0] is None:
+        time.sleep(0.1)
 
     labgrid.human("release", "--kick")
 
