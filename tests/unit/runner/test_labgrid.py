@@ -68,12 +68,12 @@ class Labgrid:
     @property
     def holders(self) -> list[str | None]:
         """The holders of the two places."""
-        return [one["acquired"] for one in json.loads(self.state.read_text())["places"].values()]
+        return [one["acquired"] for one in labgrid_client.read(self.state)["places"].values()]
 
     @property
     def reservations(self) -> list[Any]:
         """The reservations there are."""
-        found: list[Any] = json.loads(self.state.read_text())["reservations"]
+        found: list[Any] = labgrid_client.read(self.state)["reservations"]
         return found
 
     @property
@@ -304,12 +304,13 @@ def test_lost_place_is_told_with_the_taker(
 def test_place_that_a_restarted_coordinator_forgot_is_acquired_again(
     labgrid: Labgrid, lost: Any
 ) -> None:
-    forgotten = json.loads(labgrid.state.read_text())
+    forgotten = labgrid_client.read(labgrid.state)
     forgotten["places"]["board01"]["acquired"] = None
     labgrid.state.unlink()
     with pytest.raises(queue.Empty):
         lost().get(timeout=1)
-    labgrid.state.write_text(json.dumps(forgotten))
+    (labgrid.folder / "new").write_text(json.dumps(forgotten))
+    (labgrid.folder / "new").rename(labgrid.state)
     while labgrid.holders[0] is None:
         time.sleep(0.1)
 
