@@ -46,7 +46,7 @@ from lava_vmgroup.results.fold import (
 )
 from lava_vmgroup.results.model import JobResult, NodeResult
 from lava_vmgroup.runner.gathering import Gathering
-from lava_vmgroup.runner.labgrid import is_held
+from lava_vmgroup.runner.labgrid import is_held, taken_away
 from lava_vmgroup.runner.node import NodeRun
 from lava_vmgroup.runner.outputs import Outputs
 from lava_vmgroup.runner.submission import submissions_of, submitted
@@ -114,6 +114,8 @@ class GroupRun:
         self._tell_clock()
         results = tuple(canceled_itself(result, self._canceled) for result in results)
         ends = [result.error for result in results if result.error is not None]
+        if ends and (taken := taken_away(self._lab.device)):
+            ends.append(taken)
         cause = cause_of([*self._errors, *gathering.errors, *ends])
         results = gathering.merged(results)
         result = JobResult(

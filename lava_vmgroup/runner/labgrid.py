@@ -244,6 +244,30 @@ def is_held(device: DeviceConfig | None, limit: Deadline) -> bool:
         return False
 
 
+def taken_away(device: DeviceConfig | None) -> DeviceTaken | None:
+    """Return the error if somebody has taken the device's place away, as far as labgrid says."""
+    if device is None or _PLACE not in device.environment:
+        return None
+    client = Client(device.labgrid_client, device.environment)
+    limit = Deadline.after("labgrid's answer", _RELEASE_S)
+    try:
+        return _taken(client, device, limit)
+    except VMGroupError:
+        return None
+
+
+def _taken(client: Client, device: DeviceConfig, limit: Deadline) -> DeviceTaken | None:
+    place = device.environment[_PLACE]
+    holder = client.holder(place, limit)
+    if holder == _owner(device):
+        return None
+    if not holder:
+        limit.pause(_TAKER_S)
+        holder = client.holder(place, limit)
+    by = f"taken away by {holder}" if holder else "released by somebody else"
+    return DeviceTaken(f"the place {place} was {by}")
+
+
 def _owner(device: DeviceConfig) -> str:
     return f"{device.environment[_HOST]}/{device.environment[_USER]}"
 
@@ -312,19 +336,10 @@ class _Watch:
 
     def _look(self, limit: Deadline) -> DeviceTaken | None:
         """Return the error if the place is not the job's."""
-        holder = self._client.holder(self._place, limit)
-        if not holder and self._was_away:
+        if self._was_away and not self._client.holder(self._place, limit):
             # labgrid forgets who had a place when its coordinator is restarted.
             self._client.ask("-p", self._place, "acquire", limit=limit)
             self._log.warning("labgrid", f"acquired {self._place} again: labgrid forgot the job")
-        elif holder != _owner(self._device):
-            return self._taken_by(holder, limit)
+        error = _taken(self._client, self._device, limit)
         self._was_away = False
-        return None
-
-    def _taken_by(self, holder: str, limit: Deadline) -> DeviceTaken:
-        if not holder:
-            limit.pause(_TAKER_S)
-            holder = self._client.holder(self._place, limit)
-        by = f"taken away by {holder}" if holder else "released by somebody else"
-        return DeviceTaken(f"the place {self._place} was {by}")
+        return error

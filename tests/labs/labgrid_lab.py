@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -32,6 +32,34 @@ class Labgrid:
     """A running coordinator."""
 
     address: str
+    folder: Path
+    process: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start the coordinator, and wait until it answers."""
+        program = BIN / "labgrid-coordinator"
+        assert program.exists(), f"{program} is missing; run: make test-labs"
+        self.process.append(subprocess.Popen([program, "-l", self.address], cwd=self.folder))
+        limit = time.monotonic() + _UP_S
+        while self.human("places").returncode != 0:
+            assert time.monotonic() < limit, "labgrid's coordinator did not come up"
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """End the coordinator."""
+        process = self.process.pop()
+        process.terminate()
+        process.wait(30)
+
+    def restart(self) -> None:
+        """End the coordinator once it has saved its places, and start it again."""
+        limit = time.monotonic() + _UP_S
+        saved = self.folder / "places.yaml"
+        while not saved.exists() or PLACE not in saved.read_text():
+            assert time.monotonic() < limit, "labgrid's coordinator did not save its places"
+            time.sleep(0.2)
+        self.stop()
+        self.start()
 
     @property
     def client(self) -> str:
@@ -63,17 +91,16 @@ class Labgrid:
 def coordinator(folder: Path, *places: str) -> Iterator[Labgrid]:
     """A coordinator with places, each tagged ``board=emulated``."""
     folder.mkdir()
-    made = Labgrid(address=f"127.0.0.1:{_free_port()}")
-    with _running([BIN / "labgrid-coordinator", "-l", made.address], folder):
-        limit = time.monotonic() + _UP_S
-        while made.human("places").returncode != 0:
-            assert time.monotonic() < limit, "labgrid's coordinator did not come up"
-            time.sleep(0.2)
+    made = Labgrid(address=f"127.0.0.1:{_free_port()}", folder=folder)
+    made.start()
+    try:
         for place in places:
             for words in (["create"], ["set-tags", "board=emulated"]):
                 done = made.human(*words, place=place)
                 assert done.returncode == 0, done.stderr
         yield made
+    finally:
+        made.stop()
 
 
 @contextmanager

@@ -75,10 +75,10 @@ def until(lab: Lab, process: subprocess.Popen[str], kind: str, output: str = "re
     assert any(event["kind"] == kind for event in events), process.communicate()
 
 
-def first_line(process: subprocess.Popen[str]) -> str:
-    """The first line that a job says; blocks until then."""
+def in_queue(process: subprocess.Popen[str]) -> bool:
+    """Block until a job waits in labgrid's queue."""
     assert process.stderr is not None
-    return process.stderr.readline()
+    return any("in labgrid's queue" in line for line in process.stderr)
 
 
 def test_place_is_acquired_for_the_job_and_released_after_it(lab: Lab, labgrid: Labgrid) -> None:
@@ -112,7 +112,7 @@ def test_jobs_of_two_dispatchers_and_a_human_have_the_place_in_turn(
     labs = [configured(name, labgrid_place=PLACE) for name in ("first", "second")]
     running = [lab.start(job(lab, 2), "--wait") for lab in labs]
     for process in running:
-        assert "in labgrid's queue" in first_line(process)
+        assert in_queue(process)
 
     assert labgrid.holder() == "desk/human"
     assert labgrid.human("release").returncode == 0
@@ -159,7 +159,7 @@ def test_canceled_job_releases_the_place(lab: Lab, labgrid: Labgrid) -> None:
 def test_job_that_waits_in_the_queue_can_be_canceled(lab: Lab, labgrid: Labgrid) -> None:
     assert labgrid.human("acquire").returncode == 0
     process = lab.start(job(lab), "--wait")
-    assert "in labgrid's queue" in first_line(process)
+    assert in_queue(process)
 
     process.send_signal(signal.SIGINT)
 
@@ -187,6 +187,20 @@ def test_place_that_somebody_takes_away_ends_the_job(lab: Lab, labgrid: Labgrid)
     assert ended.status == 4
     assert f"the place {PLACE} was taken away by desk/human" in ended.stdout
     assert labgrid.holder() == "desk/human"
+
+
+def test_coordinator_may_be_restarted_in_a_job(lab: Lab, labgrid: Labgrid) -> None:
+    process = lab.start(job(lab, 30))
+    until(lab, process, "test-case")
+
+    labgrid.restart()
+    assert labgrid.holder() == "None", "labgrid forgets who had a place"
+    labgrid.until(OURS)
+    ended = lab.finish(process)
+
+    assert ended.status == 0, ended.stderr
+    assert f"acquired {PLACE} again: labgrid forgot the job" in ended.stderr
+    assert labgrid.holder() == "None"
 
 
 def test_jobs_with_tags_get_a_place_each(configured: Callable[..., Lab], labgrid: Labgrid) -> None:

@@ -36,7 +36,7 @@ def named(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Named]:
 
 
 def client_of(command: str) -> Named:
-    return lambda user: Client(command, {"LG_HOSTNAME": "desk", "LG_USERNAME": user})
+    return lambda user: Client(command.split(), {"LG_HOSTNAME": "desk", "LG_USERNAME": user})
 
 
 @pytest.fixture
