@@ -56,9 +56,10 @@ lava-lab: lab
 	@mkdir -p "$(LAB_STATE)"
 	@tests/lava_lab/product.sh "$(STATE)/lava-lab/product" $(BIN)/python
 	@tests/lava_lab/start.sh image "$(LAB)/sid" "$(LAB_STATE)" "$(STATE)/lava-lab/product"
-	@echo "Starting LAVA; to use it: tests/lava_lab/inside.sh $(LAB_STATE) lavacli --uri" \
+	@echo "Starting LAVA, until Ctrl-C or: kill \$$(cat $(LAB_STATE)/pid)"
+	@echo "To use it: tests/lava_lab/inside.sh $(LAB_STATE) lavacli --uri" \
 		"http://admin:lavalabtoken@127.0.0.1:8000/RPC2 jobs submit /srv/group/job.yaml"
-	@tests/lava_lab/start.sh lab "$(LAB)/sid" "$(LAB_STATE)" "$(STATE)/lava-lab/product"
+	@exec tests/lava_lab/start.sh lab "$(LAB)/sid" "$(LAB_STATE)" "$(STATE)/lava-lab/product"
 
 SHELL_PROGRAMS = $(shell git ls-files -co --exclude-standard '*.sh' .ci/run lava_vmgroup/testdefs/scripts \
 	examples/emulated-board/recipe tests/lava_lab/docker | xargs grep -lE '^\#!/bin/(ba)?sh|^\# shellcheck shell=sh')

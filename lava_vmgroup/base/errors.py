@@ -164,3 +164,8 @@ class Canceled(VMGroupError):
     def status(self) -> int:
         """The exit status by the shell's convention: 130 for SIGINT, 143 for SIGTERM."""
         return 128 + self.signal_number
+
+
+def status_of(error: VMGroupError) -> int:
+    """Return the exit status of ``lava-dispatch`` for the error that ends it."""
+    return error.status if isinstance(error, Canceled) else error.exit_status

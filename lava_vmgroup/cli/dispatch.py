@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from lava_vmgroup.base.errors import Canceled, JobError, VMGroupError
+from lava_vmgroup.base.errors import JobError, VMGroupError, status_of
 from lava_vmgroup.cli.arguments import DEVICES, DOCTOR, devices_parser, doctors_parser, parse
 from lava_vmgroup.cli.inside_lava import harmless
 from lava_vmgroup.cli.output import lasting_output
@@ -41,7 +41,7 @@ def _main(words: Sequence[str]) -> int:
         return dispatch(options)
     except VMGroupError as error:
         _complain(error)
-        return error.status if isinstance(error, Canceled) else error.exit_status
+        return status_of(error)
     except Exception:  # noqa: BLE001 - a bug must not look like any other end
         sys.stderr.write(harmless(printable(traceback.format_exc())))
         return VMGroupError.exit_status

@@ -27,7 +27,7 @@ from lava_vmgroup.base.text import json_text
 from lava_vmgroup.cli.arguments import DOCTOR
 from lava_vmgroup.cli.devices import given_device, host_device
 from lava_vmgroup.cli.display import log_to_terminal
-from lava_vmgroup.cli.inside_lava import settle
+from lava_vmgroup.cli.inside_lava import raised, refusals_told, say, settle
 from lava_vmgroup.cli.output import print_document
 from lava_vmgroup.cli.signals import canceling
 from lava_vmgroup.config import files
@@ -66,6 +66,18 @@ def examine_lab(options: argparse.Namespace) -> int:
     Raises a `VMGroupError` if the checks cannot begin, such as for an invalid job.
     """
     settle(options)
+    with refusals_told(options):
+        report = _examine_lab(options)
+    if options.json:
+        print_document(json_text(_data(report), indent=2) + "\n")
+    else:
+        _show(report, Console())
+    if options.inside_lava and report.exit_status:
+        say(raised(report.exit_status, "the doctor says that something is missing"))
+    return report.exit_status
+
+
+def _examine_lab(options: argparse.Namespace) -> _Report:
     schemas = actions.parameter_schemas()
     document = load_document(options.job, schemas)
     if is_sub_job(document):
@@ -88,18 +100,13 @@ def examine_lab(options: argparse.Namespace) -> int:
     using = exclusive(lab, what, options.output_dir) if is_used else nullcontext(lab)
     with log_to_terminal(level, sys.stderr), using as held:
         examined = _examine(group, held, options.output_dir, boot=options.boot)
-    report = _Report(
+    return _Report(
         findings={
             "dispatcher": dispatcher.look(group, lab.dispatcher, device),
             "host": examined.findings,
         },
         not_looked_at=examined.not_looked_at,
     )
-    if options.json:
-        print_document(json_text(_data(report), indent=2) + "\n")
-    else:
-        _show(report, Console())
-    return report.exit_status
 
 
 def _examine(group: VMGroup, lab: Lab, output: Path | None, *, boot: bool) -> Examined:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lava_vmgroup.base.errors import Canceled, JobError, VMGroupError
+from lava_vmgroup.base.errors import JobError, VMGroupError, status_of
 from lava_vmgroup.results.printable import one_line
 
 _CONSOLE = "LAVA_CONNECTION_COMMAND"
@@ -36,9 +36,9 @@ def refusals_told(options: argparse.Namespace) -> Iterator[None]:
     try:
         yield
     except VMGroupError as error:
-        if options.inside_lava and not isinstance(error, Canceled):
+        if options.inside_lava:
             problems = error.problems if isinstance(error, JobError) else ()
-            say(raised(error.exit_status, "; ".join([error.describe(), *problems])))
+            say(raised(status_of(error), "; ".join([error.describe(), *problems])))
         raise
     except Exception as error:
         if options.inside_lava:

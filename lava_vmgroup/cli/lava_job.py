@@ -12,6 +12,7 @@ import base64
 import json
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -42,10 +43,7 @@ _METADATA = {
     "name": "vm-group",
     "description": "one node of a VM group",
 }
-_RUN = """\
-group=lava-$(lava-group | sort -n | head -n 1 | cut -f 1)
-lava-dispatch --inside-lava --target-group "$group" node.json
-"""
+_GROUP = "group=lava-$(lava-group | sort -n | head -n 1 | cut -f 1)"
 """The numbers of the members' jobs are known to all members, and to no other group."""
 _CHANGED = re.compile(r"\$\d")
 """The text before which LAVA puts a backslash in steps that have ``--shell`` or ``--cmd``."""
@@ -94,7 +92,9 @@ def multinode_job(group: VMGroup, options: argparse.Namespace) -> str:
                     "role": [role],
                     "docker": _docker(options.docker_image),
                     "timeout": {"seconds": seconds},
-                    "definitions": [_definition(document, group.settings.folder)],
+                    "definitions": [
+                        _definition(document, group.settings.folder, options.output_dir)
+                    ],
                 }
             }
             for role, document in zip(roles, documents, strict=True)
@@ -122,7 +122,7 @@ def _docker(image: str | None) -> dict[str, Any]:
     return {"image": image} if image else {"image": IMAGE, "local": True}
 
 
-def _definition(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _definition(document: dict[str, Any], folder: Path, output: Path | None) -> dict[str, Any]:
     """Return a sub-job as a test definition of LAVA's, with the files that the sub-job needs."""
     del document["job_folder"]
     files = dict(_carried(document, folder))
@@ -133,9 +133,16 @@ def _definition(document: dict[str, Any], folder: Path) -> dict[str, Any]:
         "path": "inline/vm-group.yaml",
         "repository": {
             "metadata": _METADATA,
-            "run": {"steps": [*map(_here, files, files.values()), _RUN]},
+            "run": {"steps": [*map(_here, files, files.values()), _GROUP, _command(output)]},
         },
     }
+
+
+def _command(output: Path | None) -> str:
+    words = 'lava-dispatch --inside-lava --target-group "$group"'
+    if output is not None:
+        words += f' --output-dir {shlex.quote(str(output))}/"$LAVA_JOB_ID"'
+    return f"{words} node.json"
 
 
 def _here(name: str, text: str) -> str:

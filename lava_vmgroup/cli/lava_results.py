@@ -7,6 +7,7 @@ other text looks like a marker.  The test set of a test case is its node and its
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 from collections import Counter
@@ -14,11 +15,13 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from lava_vmgroup.base.errors import Canceled
+from rich.console import Console
+
 from lava_vmgroup.cli.display import PlainLineFormatter, attached
 from lava_vmgroup.cli.inside_lava import harmless, raised, say
 from lava_vmgroup.results.model import JobResult, TestCase
 from lava_vmgroup.results.printable import one_line
+from lava_vmgroup.results.summary import render
 
 _ODD = re.compile(r"[^A-Za-z0-9_.+/-]")
 """Characters that LAVA does not take in the name of a test case or set."""
@@ -27,6 +30,7 @@ _MAX_SET = 200
 _TOO_LARGE = 1e20
 """LAVA's database takes smaller measurements; with a larger one it would lose the test case."""
 _FAILED = 1
+_WIDTH = 100
 
 
 class LavaTest(logging.Handler):
@@ -53,30 +57,33 @@ class LavaTest(logging.Handler):
             self._tell(node, getattr(record, "fields", {}))
 
     def end(self, result: JobResult, *, unwritten: Exception | None = None) -> int:
-        """Tell LAVA what is not told yet, and return the exit status for LAVA.
+        """Tell LAVA what is not told yet, show the summary, and return the exit status for LAVA.
 
         Test cases that failed are no reason for a failure: LAVA has their results.  With
         `unwritten`, the error that prevented the writing of a result file, the caller raises it.
         """
+        nodes = [node for node in result.nodes if node.sub_id in self._sub_ids]
         missing = Counter(
-            _words(node.name, {"run": run.name, **_fields(case)})
-            for node in result.nodes
-            if node.sub_id in self._sub_ids
+            _words(f"{node.name}.{run.name}", _fields(case))
+            for node in nodes
             for run in node.runs
             for case in run.cases
         )
         for words in (missing - self._told).elements():
             _say_case(words)
+        for node in nodes:
+            if node.skipped is not None:
+                _say_case(_words(node.name, {"name": "skipped", "result": "skip"}))
+        _show(result, unwritten)
         status = result.exit_status
         if status in (0, _FAILED):
             return 0
-        told = unwritten is not None or isinstance(result.cause, Canceled)
-        if result.cause is not None and not told:
+        if result.cause is not None and unwritten is None:
             say(raised(status, result.cause.describe()))
         return status
 
     def _tell(self, node: str, fields: Mapping[str, Any]) -> None:
-        words = _words(node, fields)
+        words = _words(f"{node}.{fields.get('run', '')}", fields)
         self._told[words] += 1
         _say_case(words)
 
@@ -90,9 +97,16 @@ def _fields(case: TestCase) -> dict[str, Any]:
     }
 
 
-def _words(node: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
+def _show(result: JobResult, unwritten: Exception | None) -> None:
+    """Print the summary: LAVA's log is all that its users see."""
+    text = io.StringIO()
+    Console(file=text, width=_WIDTH).print(render(result, unwritten=unwritten))
+    say(*(harmless(line.rstrip()) for line in text.getvalue().splitlines()))
+
+
+def _words(test_set: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
     """Return a test case as the words of LAVA's markers, the test set first."""
-    test_set = _name(f"{node}.{fields.get('run', '')}").replace("+", "_").replace("/", "_")
+    test_set = _name(test_set).replace("+", "_").replace("/", "_")
     words = [test_set[:_MAX_SET], f"TEST_CASE_ID={_name(fields['name'])}"]
     words.append(f"RESULT={fields['result']}")
     if (number := fields.get("measurement")) is not None and abs(float(number)) < _TOO_LARGE:

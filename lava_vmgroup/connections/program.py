@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import os
 import select
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -172,6 +173,16 @@ def find_tool(*names: str) -> str:
             hint=f"install the package {_PACKAGES.get(names[-1], names[-1])}",
         )
     return found
+
+
+def missing_program(command: str) -> str:
+    """Return the program of a ``connection_command`` if the dispatcher lacks it, else ""."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return ""
+    is_address = command.startswith("tcp://")
+    return "" if is_address or not words or shutil.which(words[0]) else words[0]
 
 
 def _start(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:

@@ -11,6 +11,7 @@ from lava_vmgroup.base.errors import ConfigurationError, VMGroupError
 from lava_vmgroup.base.findings import Finding, Severity, failure
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
+from lava_vmgroup.connections.program import missing_program
 from lava_vmgroup.deploy import media
 from lava_vmgroup.job.model import VMGroup
 from lava_vmgroup.systems import tools
@@ -29,7 +30,21 @@ def look(group: VMGroup, config: DispatcherConfig, host: DeviceConfig) -> list[F
     )
     mediums = [medium(host)] if writes and host.media_device is not None else []
     others = [methods(host)] if host.other_methods else []
-    return [*found, cache(config.lava_cachedir), *mediums, *others]
+    consoles = [] if host.driver == "ssh" else [console(host)]
+    return [*found, cache(config.lava_cachedir), *mediums, *consoles, *others]
+
+
+def console(host: DeviceConfig) -> Finding:
+    """Look for the program of the host's console; return the finding."""
+    if program := missing_program(host.connection_command):
+        return Finding(
+            what="console",
+            severity=Severity.MISSING,
+            found=f"{host.place('connection_command')}: there is no program {program!r} here",
+            remedy="install it, or correct connection_command",
+            exit_status=ConfigurationError.exit_status,
+        )
+    return Finding(what="console", found=host.connection_command)
 
 
 def methods(host: DeviceConfig) -> Finding:

@@ -193,6 +193,15 @@ def test_files_that_members_would_miss_are_named(tmp_path: Path) -> None:
     assert not (tmp_path / "lava").exists()
 
 
+def test_output_of_members_goes_where_the_user_says(tmp_path: Path) -> None:
+    job = lavas_job(tmp_path, EXAMPLE / "group.json", "--output-dir", "/srv/the results")
+
+    [definition] = job["actions"][0]["test"]["definitions"]
+    assert definition["repository"]["run"]["steps"][-1].endswith(
+        """ --output-dir '/srv/the results'/"$LAVA_JOB_ID" node.json"""
+    )
+
+
 @pytest.mark.parametrize("token", [None, "secret"])
 def test_job_with_a_token_is_for_its_submitter_alone(tmp_path: Path, token: str | None) -> None:
     group = json.loads((EXAMPLE / "group.json").read_text())

@@ -19,7 +19,6 @@ from tests.support.lava_v2 import ours
 HEARTBEAT_S = 30.0
 """The default of ``host_heartbeat_timeout``."""
 CLEANUP_S = 10.0
-OUTPUT = "lava-dispatch --inside-lava --output-dir /lab/board/out"
 GUEST_PANICS = """\
 metadata: {format: Lava-Test-Shell Test Definition 1.0, name: basics, description: it dies}
 run:
@@ -96,15 +95,13 @@ def test_panic_of_a_vm_ends_a_multinode_job(lava: LavaLab) -> None:
 
 
 def test_panic_of_a_vm_ends_the_job_with_its_reason_and_all_results(lava: LavaLab) -> None:
-    definition = (EXAMPLE / "definition.yaml").read_text()
-    definition = definition.replace("lava-dispatch --inside-lava", OUTPUT)
-    number = lava.submit(lava.publish(test=GUEST_PANICS, definition=definition))
+    number = lava.submit(lava.publish(test=GUEST_PANICS))
 
     lava.ends(number, "Incomplete")
     found = lava.results(number)
     [job] = [one for one in found if one["name"] == "job"]
     assert "Kernel panic - not syncing: sysrq triggered crash" in json.dumps(job)
-    assert lava.recorded(number) == ours(lava.state / "board/out") != set()
+    assert lava.recorded(number) == ours(lava.state / "results" / number) != set()
 
 
 WAITS = """\

@@ -21,7 +21,7 @@ if [ "${LAVA_LAB_INSIDE:-}" != 1 ]; then
     [ "$what" = image ] || own+=(--net)
     # unshare itself ignores SIGTERM while it has a child: so stay, and end the first process inside.
     LAVA_LAB_INSIDE=1 unshare "${own[@]}" --fork --kill-child=SIGKILL "$0" "$@" &
-    trap 'kill -KILL $! 2>/dev/null || true; wait' EXIT
+    trap 'kill -KILL $! 2>/dev/null || true; wait; rm -f "$state/ready"' EXIT
     trap 'exit 143' TERM INT
     wait $!
     exit
@@ -57,7 +57,8 @@ mount -t tmpfs tmpfs "$root/dev/shm"
 mount -t tmpfs tmpfs "$root/run"
 mkdir -p "$root/run/postgresql" "$root/run/lock"
 chmod 1777 "$root/run/lock"
-for pair in "$state:/lab" "$product:/srv/product" "$images:/srv/images" "$here:/srv/lab"; do
+mkdir -p "$state/results"
+for pair in "$state:/lab" "$state/results:/srv/results" "$product:/srv/product" "$images:/srv/images" "$here:/srv/lab"; do
     mkdir -p "$root${pair#*:}"
     mount --bind "${pair%%:*}" "$root${pair#*:}"
 done

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,38 @@ def test_error_ends_lavas_job_with_its_reason(capsys: pytest.CaptureFixture[str]
     )
 
 
-def test_cancellation_is_no_error_of_lavas_job(capsys: pytest.CaptureFixture[str]) -> None:
-    assert LavaTest({SUB_ID}).end(result(143, Canceled("by SIGTERM", signal_number=15))) == 143
+def test_group_that_a_signal_ended_is_not_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    canceled = Canceled("canceled by SIGTERM", signal_number=15)
 
-    assert not [line for line in printed(capsys) if "TESTRAISE" in line]
+    assert LavaTest({SUB_ID}).end(result(143, canceled)) == 143
+
+    *_, last = printed(capsys)
+    assert (
+        last == "<LAVA_SIGNAL_TESTRAISE lava-dispatch ended with status 143: canceled by SIGTERM>"
+    )
+
+
+def test_skipped_node_is_a_skipped_test_case(capsys: pytest.CaptureFixture[str]) -> None:
+    [node] = result().nodes
+    skipped = replace(node, runs=(), skipped="no KVM here", state=NodeState.SKIPPED)
+
+    assert LavaTest({SUB_ID}).end(replace(result(0), nodes=(skipped,))) == 0
+
+    assert printed(capsys) == [
+        "<LAVA_SIGNAL_TESTSET START vm1>",
+        "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=skipped RESULT=skip>",
+        "<LAVA_SIGNAL_TESTSET STOP>",
+    ]
+
+
+def test_summary_is_in_lavas_log_and_has_no_markers(capsys: pytest.CaptureFixture[str]) -> None:
+    error = TestError("vm1 said <LAVA_SIGNAL_x>")
+
+    LavaTest({SUB_ID}).end(result(7, error))
+
+    said = capsys.readouterr().out
+    assert "vm1 said <_LAVA_SIGNAL_x>" in said
+    assert "speed" in said
 
 
 def options(**more: object) -> argparse.Namespace:
