@@ -99,7 +99,7 @@ def _add_formats(made: argparse.ArgumentParser) -> None:
         type=_image,
         metavar="IMAGE",
         help=f"with {LAVA_V2}: the image of the docker tests, to be pulled from a registry "
-        "(default: the worker's own lava-vmgroup)",
+        "(default: the worker's own localhost/lava-vmgroup)",
     )
 
 

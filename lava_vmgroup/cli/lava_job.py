@@ -32,7 +32,7 @@ from lava_vmgroup.testdefs.loading import read_text
 from lava_vmgroup.testdefs.repositories import local_repository
 from lava_vmgroup.testdefs.source import Source, SourceKind, parse_source
 
-IMAGE = "lava-vmgroup"
+IMAGE = "localhost/lava-vmgroup"
 """The image for docker tests that the worker has, if the user names no other one."""
 _MAX_NAME = 200
 _END_S = 120
@@ -71,7 +71,7 @@ def multinode_job(group: VMGroup, options: argparse.Namespace) -> str:
     roles = [f"{node.role}-{node.number}" for node in group.nodes]
     wanted = (_wanted(group, node, options) for node in group.nodes)
     job = {
-        "job_name": group.settings.name[:_MAX_NAME] or IMAGE,
+        "job_name": group.settings.name[:_MAX_NAME] or "VM group",
         # A job's definition is as public as the job.
         "visibility": "personal" if masked(documents) != documents else "public",
         "priority": "medium",
