@@ -27,11 +27,10 @@ from lava_vmgroup.boards import BoardSetup
 from lava_vmgroup.config.commands import BootCommand, CommandKind, names_root
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.process import run_configured
-from lava_vmgroup.connections.program import missing_program
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.loader import BootLoader, LoaderFailed
 from lava_vmgroup.console.login import Login, login_of, reach_shell
-from lava_vmgroup.console.port import Port
+from lava_vmgroup.console.port import Port, check_console
 from lava_vmgroup.console.shell import Shell
 from lava_vmgroup.deploy import media, tftp
 from lava_vmgroup.deploy.tftp import KernelFiles, Served
@@ -63,12 +62,6 @@ class Driver:
     is_shared = False
 
     def __init__(self, setup: BoardSetup) -> None:
-        """Raise `ConfigurationError` if the dispatcher lacks the console's program."""
-        if program := missing_program(setup.config.connection_command):
-            raise ConfigurationError(
-                f"{setup.config.place('connection_command')}: there is no program {program!r} here",
-                hint="install it, or correct connection_command",
-            )
         self._setup = setup
         self._config = setup.config
         self._log = setup.log
@@ -89,6 +82,7 @@ class Driver:
                 f"device {self._config.hostname} has no boot medium to write an image to",
                 hint="set media_device, or use deploy_linaro_kernel",
             )
+        check_console(self._config)
         self.power_off(deadline)
         with self._medium_attached(deadline):
             self._log.event(

@@ -208,6 +208,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     options = made.parse_args(_with_limit(words))
     if options.format == LAVA_V2 and not (options.expand_to and options.device_type):
         made.error(f"argument --format: {LAVA_V2} needs --expand-to and --device-type")
+    if options.format == LAVA_V2 and options.output_dir and not options.output_dir.is_absolute():
+        made.error(f"argument --output-dir: with {LAVA_V2} it is a path in containers: /...")
     if options.format != LAVA_V2 and (options.device_type or options.docker_image):
         made.error(f"arguments --device-type and --docker-image go with --format {LAVA_V2}")
     return options

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from lava_vmgroup.base.errors import JobError, VMGroupError, status_of
 from lava_vmgroup.cli.arguments import DEVICES, DOCTOR, devices_parser, doctors_parser, parse
-from lava_vmgroup.cli.inside_lava import harmless
+from lava_vmgroup.cli.inside_lava import harmless, wrong_options_told
 from lava_vmgroup.cli.output import lasting_output
 from lava_vmgroup.results.printable import printable
 
@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(words: Sequence[str]) -> int:
     try:
         if words[:1] == [DOCTOR]:
-            options = doctors_parser().parse_args(words[1:])
+            with wrong_options_told(words):
+                options = doctors_parser().parse_args(words[1:])
             from lava_vmgroup.cli.doctor import examine_lab
 
             return examine_lab(options)
@@ -35,7 +36,8 @@ def _main(words: Sequence[str]) -> int:
             from lava_vmgroup.cli.convert import convert
 
             return convert(options)
-        options = parse(words)
+        with wrong_options_told(words):
+            options = parse(words)
         from lava_vmgroup.cli.jobs import dispatch
 
         return dispatch(options)

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import queue
 import sys
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -27,9 +29,9 @@ from lava_vmgroup.base.text import json_text
 from lava_vmgroup.cli.arguments import DOCTOR
 from lava_vmgroup.cli.devices import given_device, host_device
 from lava_vmgroup.cli.display import log_to_terminal
-from lava_vmgroup.cli.inside_lava import raised, refusals_told, say, settle
+from lava_vmgroup.cli.inside_lava import harmless, raised, refusals_told, say, settle
 from lava_vmgroup.cli.output import print_document
-from lava_vmgroup.cli.signals import canceling
+from lava_vmgroup.cli.signals import canceling, pause
 from lava_vmgroup.config import files
 from lava_vmgroup.config.dispatcher import load_dispatcher
 from lava_vmgroup.config.lab import Lab
@@ -41,6 +43,7 @@ from lava_vmgroup.job.sub_job import is_sub_job
 from lava_vmgroup.results.printable import one_line
 from lava_vmgroup.runner.admission import admit_job
 from lava_vmgroup.runner.device_lock import exclusive
+from lava_vmgroup.runner.labgrid import watched
 
 _STYLES = {Severity.OK: "green", Severity.DEGRADED: "yellow", Severity.MISSING: "red"}
 
@@ -69,7 +72,13 @@ def examine_lab(options: argparse.Namespace) -> int:
     with refusals_told(options):
         report = _examine_lab(options)
     if options.json:
-        print_document(json_text(_data(report), indent=2) + "\n")
+        text = json_text(_data(report), indent=2) + "\n"
+        # No text may look like one of LAVA's markers.
+        print_document(text.replace("<LAVA_", "\\u003cLAVA_"))
+    elif options.inside_lava:
+        shown = io.StringIO()
+        _show(report, Console(file=shown))
+        print_document(harmless(shown.getvalue()))
     else:
         _show(report, Console())
     if options.inside_lava and report.exit_status:
@@ -97,9 +106,12 @@ def _examine_lab(options: argparse.Namespace) -> _Report:
     level = logging.INFO if options.boot else logging.ERROR
     what = f"lava-dispatch {DOCTOR}"
     is_used = options.boot or device.is_shared_out
-    using = exclusive(lab, what, options.output_dir) if is_used else nullcontext(lab)
-    with log_to_terminal(level, sys.stderr), using as held:
-        examined = _examine(group, held, options.output_dir, boot=options.boot)
+    early: queue.SimpleQueue[Canceled] = queue.SimpleQueue()
+    with log_to_terminal(level, sys.stderr), canceling(early.put), ExitStack() as using:
+        if is_used:
+            waiting = partial(pause, early)
+            lab = using.enter_context(exclusive(lab, what, options.output_dir, pause=waiting))
+        examined = _examine(group, lab, options.output_dir, boot=options.boot)
     return _Report(
         findings={
             "dispatcher": dispatcher.look(group, lab.dispatcher, device),
@@ -121,7 +133,7 @@ def _examine(group: VMGroup, lab: Lab, output: Path | None, *, boot: bool) -> Ex
             inbox.put(error)
 
     worker = threading.Thread(target=work, name=DOCTOR)
-    with canceling(inbox.put):
+    with canceling(inbox.put), watched(lab.device, token.cancel):
         worker.start()
         event = next_item(inbox)
         if isinstance(event, Canceled) and token.reason is None:

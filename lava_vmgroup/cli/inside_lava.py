@@ -7,7 +7,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +28,17 @@ def settle(options: argparse.Namespace) -> None:
     options.inside_lava = options.inside_lava or (_CONSOLE in os.environ and not named)
     if options.inside_lava and options.output_dir is None and _RESULTS in os.environ:
         options.output_dir = Path(os.environ[_RESULTS]) / "lava-vmgroup"
+
+
+@contextmanager
+def wrong_options_told(words: Sequence[str]) -> Iterator[None]:
+    """Tell LAVA if argparse ends the block for wrong options, if this is a test of LAVA's."""
+    try:
+        yield
+    except SystemExit as end:
+        if end.code and ("--inside-lava" in words or _CONSOLE in os.environ):
+            say(raised(int(end.code), "the command line is wrong, see the lines before this one"))
+        raise
 
 
 @contextmanager

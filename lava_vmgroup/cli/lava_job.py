@@ -70,10 +70,12 @@ def multinode_job(group: VMGroup, options: argparse.Namespace) -> str:
     seconds = math.ceil(group.settings.timeout_s) + _END_S
     roles = [f"{node.role}-{node.number}" for node in group.nodes]
     wanted = (_wanted(group, node, options) for node in group.nodes)
+    carried = [dict(_carried(document, group.settings.folder)) for document in documents]
+    texts = [documents, carried]
     job = {
         "job_name": group.settings.name[:_MAX_NAME] or "VM group",
-        # A job's definition is as public as the job.
-        "visibility": "personal" if masked(documents) != documents else "public",
+        # Everybody who sees a job sees its definitions.
+        "visibility": "personal" if masked(texts) != texts else "public",
         "priority": "medium",
         "timeouts": {
             "job": {"seconds": seconds + _PREPARING_S},
@@ -92,12 +94,10 @@ def multinode_job(group: VMGroup, options: argparse.Namespace) -> str:
                     "role": [role],
                     "docker": _docker(options.docker_image),
                     "timeout": {"seconds": seconds},
-                    "definitions": [
-                        _definition(document, group.settings.folder, options.output_dir)
-                    ],
+                    "definitions": [_definition(document, files, options.output_dir)],
                 }
             }
-            for role, document in zip(roles, documents, strict=True)
+            for role, document, files in zip(roles, documents, carried, strict=True)
         ],
     }
     return safe_yaml.readable(job)
@@ -122,11 +122,12 @@ def _docker(image: str | None) -> dict[str, Any]:
     return {"image": image} if image else {"image": IMAGE, "local": True}
 
 
-def _definition(document: dict[str, Any], folder: Path, output: Path | None) -> dict[str, Any]:
+def _definition(
+    document: dict[str, Any], carried: Mapping[str, str], output: Path | None
+) -> dict[str, Any]:
     """Return a sub-job as a test definition of LAVA's, with the files that the sub-job needs."""
     del document["job_folder"]
-    files = dict(_carried(document, folder))
-    files["node.json"] = json.dumps(document, indent=1) + "\n"
+    files = {**carried, "node.json": json.dumps(document, indent=1) + "\n"}
     return {
         "from": "inline",
         "name": "vm-group",

@@ -77,7 +77,10 @@ class DeviceConfig(
         known = typed.key_names(type(self))
         for key in self.extra:
             close = difflib.get_close_matches(key, known, n=1, cutoff=_CLOSE)
-            if close and key.startswith(_PORT) and close[0].startswith(_PORT):
+            if key.startswith(_PORT) and close and close[0].startswith(_PORT):
+                # A port of a LAVA dictionary may have such a name with "_" after it.
+                if key.endswith("_"):
+                    continue
                 yield f"{self.place(key)}: a port to be recorded; did you mean {close[0]}?"
             elif close and not has_free_name(key):
                 yield f"{self.place(key)}: unknown key, so it is ignored; did you mean {close[0]}?"

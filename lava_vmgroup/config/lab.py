@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.dispatcher import DispatcherConfig
 from lava_vmgroup.config.inventory import load_vm_type
@@ -21,6 +23,9 @@ class Lab:
     search_path: tuple[Path, ...]
     vm_config: Path | None = None
     """A file above the VMs' device types, for a VM that a scheduler has given one."""
+
+    holds_device: Callable[[Deadline], bool] = lambda _limit: True
+    """Says whether the device is still this process's, or somebody else has taken it."""
 
     def type_of(self, device_type: str) -> DeviceConfig:
         """Return the configuration of a VM's device type; for errors see `load_vm_type`."""

@@ -7,11 +7,17 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 from lava_vmgroup.base.deadline import Deadline
-from lava_vmgroup.base.errors import DeadlineExpired, InfrastructureError, VMGroupError
+from lava_vmgroup.base.errors import (
+    ConfigurationError,
+    DeadlineExpired,
+    InfrastructureError,
+    VMGroupError,
+)
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.connections.configured import open_configured
 from lava_vmgroup.connections.process import ProcessStream
+from lava_vmgroup.connections.program import missing_program
 from lava_vmgroup.console.console import Console
 from lava_vmgroup.console.other_ports import other_ports_recorded
 from lava_vmgroup.console.recorder import Recorder
@@ -43,6 +49,7 @@ class Port:
         """
         if self._console is not None:
             return self._console
+        check_console(config)
         run("pre_connect_command", deadline)
         self._record_others(config)
         for attempt in range(1, _TRIES + 1):
@@ -98,3 +105,12 @@ class Port:
             # boot loader's message fails later.
             deadline.check()
             self._log.debug("console", "the console server said nothing")
+
+
+def check_console(config: DeviceConfig) -> None:
+    """Raise `ConfigurationError` if the dispatcher lacks the program of a console."""
+    if program := missing_program(config.connection_command):
+        raise ConfigurationError(
+            f"{config.place('connection_command')}: there is no program {program!r} here",
+            hint="install it, or correct connection_command",
+        )

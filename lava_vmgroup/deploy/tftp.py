@@ -25,6 +25,7 @@ from lava_vmgroup.deploy.unpack import MAX_UNPACKED, is_inside, limited
 
 _TAGGED = ("kernel", "ramdisk", "dtb", "bootloader")
 """The files that a boot loader may fetch."""
+_NO_ADDRESSES = LoadAddresses(kernel="-", ramdisk="-", dtb="-")
 _MAX_LOADED = 1 << 30
 """Limit of bytes of a file that a board loads into its memory."""
 _MAX_FILES = 1_000_000
@@ -91,6 +92,11 @@ class Served:
             raise ConfigurationError(
                 f"device {config.hostname} applies no overlays of the device tree",
                 hint="put {APPLY_DTBO_COMMANDS} into its boot commands",
+            )
+        if self.dtbos and (self._addresses(config) or _NO_ADDRESSES).dtbo == "-":
+            raise ConfigurationError(
+                f"device {config.hostname} has no load address for overlays of the device tree",
+                hint="give its load addresses a fourth one",
             )
         return commands.substitute(whole, {**tags, **self.tags(config)})
 

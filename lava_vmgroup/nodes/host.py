@@ -149,7 +149,7 @@ class HostNode(Node):
         self._board.close()
 
     def _switch_off(self, limit: Deadline) -> None:
-        if not self.shared.holds_device(limit):
+        if not self.shared.lab.holds_device(limit):
             text = "the board is not switched off: it is not known to be the job's any more"
             self.log.warning("cleanup", text)
             return

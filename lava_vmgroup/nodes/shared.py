@@ -43,8 +43,6 @@ class Shared:
     """Factor for all time limits that the job does not give itself."""
     console_copy: Callable[[bytes], None] | None = None
     """Takes the text of all consoles, beside each node's own record."""
-    holds_device: Callable[[Deadline], bool] = lambda _limit: True
-    """Says whether the host's device is still the job's, or somebody else has taken it."""
     checkouts: Checkouts = field(default_factory=Once)
     """The repositories of tests that were fetched."""
     _packed: Once[Tree, StoredFile] = field(default_factory=Once)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -25,8 +26,10 @@ from lava_vmgroup.base.errors import DeviceInUse
 from lava_vmgroup.base.file_lock import try_lock
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.boards import driver_class
+from lava_vmgroup.config.device import DeviceConfig
 from lava_vmgroup.config.lab import Lab
 from lava_vmgroup.runner.acquisition import acquired
+from lava_vmgroup.runner.labgrid import is_held
 from lava_vmgroup.runner.lock_files import lock_folder, opened
 
 _LOOK_S = 0.25
@@ -123,7 +126,7 @@ def exclusive(
     if device.labgrid_tags:
         # Several jobs may use the configuration at once, each for a place of its own.
         with acquired(device, pause, folder=folder) as held:
-            yield replace(lab, device=held)
+            yield _with(held, lab)
         return
     while True:
         with opened(folder, f"{device.hostname}.lock") as descriptor:
@@ -137,10 +140,14 @@ def exclusive(
                         device, pause, folder=folder, was_left=was_left, wait_s=queue.remaining_s
                     ) as held,
                 ):
-                    yield replace(lab, device=held)
+                    yield _with(held, lab)
                 return
             use = Use.read(descriptor)
         queue.wait(use)
+
+
+def _with(held: DeviceConfig, lab: Lab) -> Lab:
+    return replace(lab, device=held, holds_device=partial(is_held, held))
 
 
 class _Queue:

@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from lava_vmgroup.base.cancel import CancelToken, cancel_all, next_item
@@ -46,7 +45,7 @@ from lava_vmgroup.results.fold import (
 )
 from lava_vmgroup.results.model import JobResult, NodeResult
 from lava_vmgroup.runner.gathering import Gathering
-from lava_vmgroup.runner.labgrid import is_held, taken_away
+from lava_vmgroup.runner.labgrid import taken_away
 from lava_vmgroup.runner.node import NodeRun
 from lava_vmgroup.runner.outputs import Outputs
 from lava_vmgroup.runner.submission import submissions_of, submitted
@@ -184,7 +183,6 @@ class GroupRun:
             cleanup=Cleanup(scale),
             timeout_scale=scale,
             console_copy=self._outputs.console_copy,
-            holds_device=partial(is_held, self._lab.device),
         )
 
     def _config_of(self, node: NodeJob) -> DeviceConfig:

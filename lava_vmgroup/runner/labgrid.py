@@ -16,10 +16,12 @@ import secrets
 import shlex
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
@@ -35,14 +37,13 @@ from lava_vmgroup.base.errors import (
 )
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.connections.program import ProgramOutput, run_tool
+from lava_vmgroup.connections.program import ProgramOutput
 from lava_vmgroup.runner.labgrid_claims import Claim, Note, claims_left, noted
+from lava_vmgroup.runner.labgrid_client import Client
 from lava_vmgroup.runner.waiting import waited_for
 
 _PLACE, _HOST, _USER = "LG_PLACE", "LG_HOSTNAME", "LG_USERNAME"
 """labgrid's environment variables for the place and for the name of whoever acquires it."""
-_ANSWER_S = 60.0
-"""Seconds for a command that does not wait."""
 _RELEASE_S = 20.0
 _WATCH_S = 300.0
 """Seconds after which the holder of the place is asked for, even if labgrid told no change."""
@@ -51,74 +52,15 @@ _TAKER_S = 2.0
 _BEGUN_S = 3.0
 """Seconds in which labgrid's monitor begins."""
 _AGAIN_S = 5.0
+_PAUSE_S = 1.0
 _MAX_LINE = 65536
-_HEAD = re.compile(r"^labgrid-client: (Error: )?")
-_PLACES = re.compile(r"^Place '(.+)':$", re.MULTILINE)
-_HOLDER = re.compile(r"^\s*acquired: (.+)$", re.MULTILINE)
-_TAGS = re.compile(r"^\s*tags: (.+)$", re.MULTILINE)
-_ALIASES = re.compile(r"^\s*aliases: (.+)$", re.MULTILINE)
+_MAX_LINES = 1000
+"""Lines about other places after which the holder of the place is asked for."""
 _TOKEN = re.compile(r"LG_TOKEN=(\S+)")
-_GONE = re.compile("does not exist|matches nothing")
-"""labgrid's words about a place or a reservation that it does not know any more."""
+_GONE = re.compile("does not exist|matches nothing|is not acquired")
+"""labgrid's words about what needs not be given back any more."""
 _ODD = re.compile(r"[^A-Za-z0-9_.@+-]")
 """Characters that a name of a host or a user in labgrid should not have."""
-
-
-class Client:
-    """``labgrid-client`` in the name of one job."""
-
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        variables = {"PYTHONUNBUFFERED": "1", **environment}
-        self.argv = ["env", *(f"{name}={value}" for name, value in variables.items()), *command]
-
-    def ask(self, *words: str, limit: Deadline, answer_s: float | None = None) -> str:
-        """Run a command, and return its output.
-
-        Raises `InfrastructureError` with the command's words, and if there is no answer in time.
-        """
-        own = limit.sub("labgrid's answer", _ANSWER_S if answer_s is None else answer_s)
-        try:
-            done = run_tool([*self.argv, *words], own)
-        except DeadlineExpired as error:
-            limit.check()
-            raise InfrastructureError(
-                f"labgrid gave no answer within {own.limit_s:.0f} s"
-            ) from error
-        if done.returncode != 0:
-            said = (done.stderr or done.stdout).decode(errors="replace").strip()
-            last = (said.splitlines() or ["it ended without a word"])[-1]
-            raise InfrastructureError(_HEAD.sub("", last))
-        return done.stdout.decode(errors="replace")
-
-    def place(self, name: str, limit: Deadline) -> str:
-        """Return the name of a place by its name, its alias or a reservation's token.
-
-        labgrid itself would also take a part of a name.
-        """
-        shown = self.ask("-p", name, "show", limit=limit)
-        found = _PLACES.search(shown)
-        place = found[1] if found else ""
-        aliases = ", ".join(_ALIASES.findall(shown)).split(", ")
-        own = {place, *aliases, *(alias.partition(":")[2] for alias in aliases)}
-        if not place or not (name in own or name.startswith("+")):
-            near = f"; it has {place!r}" if place else ""
-            raise InfrastructureError(f"labgrid has no place {name!r}{near}")
-        return place
-
-    def holder(self, place: str, limit: Deadline) -> str:
-        """Return the host and the user who have acquired the place, or ""."""
-        found = _HOLDER.search(self.ask("-p", place, "show", limit=limit))
-        if found is None:
-            raise InfrastructureError(f"labgrid does not say who has {place}")
-        return "" if found[1] == "None" else found[1]
-
-    def tags(self, limit: Deadline) -> list[set[str]]:
-        """Return the tags of each place, which include its name."""
-        _, *parts = _PLACES.split(self.ask("-v", "places", limit=limit))
-        return [
-            {f"name={name}", *", ".join(_TAGS.findall(shown)).split(", ")}
-            for name, shown in zip(parts[::2], parts[1::2], strict=True)
-        ]
 
 
 @contextmanager
@@ -134,7 +76,9 @@ def held(
 
     Raises `ConfigurationError` if no place has the device's tags.
     """
-    command = shlex.join(device.labgrid_client)
+    # The same command may talk to another coordinator.
+    variables = [os.environ.get(name, "") for name in ("LG_COORDINATOR", "LG_ENV")]
+    command = shlex.join([*variables, *device.labgrid_client])
     host = os.environ.get(_HOST) or socket.gethostname()
     user = f"{_ODD.sub('_', _user())}-job-{secrets.token_hex(3)}"
     claim = Claim(client=command, host=_ODD.sub("_", host), user=user)
@@ -143,9 +87,9 @@ def held(
     text = f"acquiring {device.labgrid_place or device.labgrid_tags} in labgrid"
     log.event("waiting", text, state=text)
     for left in claims_left(folder, command):
-        log.warning(
-            "release", f"giving back what a killed job held in labgrid as {left.claim.owner}"
-        )
+        if left.claim.place or left.claim.token:
+            text = f"giving back what a killed job held in labgrid as {left.claim.owner}"
+            log.warning("release", text)
         left.is_over = _give_back(client, left.claim, log)
     with noted(folder, claim) as note:
         try:
@@ -200,17 +144,16 @@ def _reserved(
         raise InfrastructureError(f"labgrid made no reservation, but said {answer.strip()!r}")
     note.add(token=found[1])
     queue_s = device.acquire_timeout if tags else wait_s
-    _wait(client, found[1], limit.sub("labgrid's queue", queue_s))
-    return client.place(f"+{found[1]}", limit)
-
-
-def _wait(client: Client, token: str, limit: Deadline) -> None:
+    queue = limit.sub("labgrid's queue", queue_s)
     try:
-        client.ask("wait", token, limit=limit, answer_s=limit.limit_s)
-    except (DeadlineExpired, InfrastructureError) as error:
-        if not limit.expired:
+        client.ask("wait", found[1], limit=queue, answer_s=queue_s)
+    except (DeadlineExpired, InfrastructureError):
+        if not queue.expired:
             raise
-        raise DeviceInUse(f"it was not free within {limit.limit_s:.3g} s") from error
+    try:
+        return client.place(f"+{found[1]}", limit)
+    except InfrastructureError as error:
+        raise DeviceInUse(f"it was not free within {queue_s:.3g} s") from error
 
 
 def _give_back(client: Client, claim: Claim, log: NodeLog) -> bool:
@@ -264,6 +207,9 @@ def _taken(client: Client, device: DeviceConfig, limit: Deadline) -> DeviceTaken
     if not holder:
         limit.pause(_TAKER_S)
         holder = client.holder(place, limit)
+    # The watch may have acquired it again meanwhile.
+    if holder == _owner(device):
+        return None
     by = f"taken away by {holder}" if holder else "released by somebody else"
     return DeviceTaken(f"the place {place} was {by}")
 
@@ -306,33 +252,17 @@ class _Watch:
         while self.token.reason is None:
             limit = Deadline.after("watching labgrid", _WATCH_S, self.token)
             try:
-                if error := self._lost(limit):
-                    self._lose(error)
-                    return
+                error = self._look(limit) or self._after_change(limit)
             except DeadlineExpired:
                 continue
-            except InfrastructureError as error:
-                if self.token.reason is None and not self._was_away:
-                    text = f"cannot see who has {self._place}: {error.message}"
-                    self._log.warning("labgrid", text)
-                self._was_away = True
-                self.token.wait(_AGAIN_S)
-
-    def _lost(self, limit: Deadline) -> DeviceTaken | None:
-        """Return the error if the place is not the job's; else wait until it changes."""
-        # A killed job cannot end the monitor.
-        command = ["timeout", f"{2 * _WATCH_S:.0f}", *self._client.argv, "monitor"]
-        with ProgramOutput(command, limit) as monitor:
-            if error := self._look(limit):
-                return error
-            # The monitor may have begun after a change that came after this look.
-            if not monitor.has_more(_BEGUN_S) and (error := self._look(limit)):
-                return error
-            lines = io.BufferedReader(monitor)
-            while line := lines.readline(_MAX_LINE):
-                if line.startswith(f"Place {self._place} ".encode()):
-                    return None
-        raise InfrastructureError("labgrid's monitor has ended")
+            except InfrastructureError as unseen:
+                self._warn(unseen)
+                continue
+            if error:
+                self._lose(error)
+                return
+            # A monitor may tell changes without end.
+            self.token.wait(_PAUSE_S)
 
     def _look(self, limit: Deadline) -> DeviceTaken | None:
         """Return the error if the place is not the job's."""
@@ -343,3 +273,28 @@ class _Watch:
         error = _taken(self._client, self._device, limit)
         self._was_away = False
         return error
+
+    def _after_change(self, limit: Deadline) -> DeviceTaken | None:
+        """Wait until the place may have changed; return the error if it is seen to be lost."""
+        begun = time.monotonic()
+        # A killed job cannot end the monitor.
+        command = ["timeout", f"{2 * _WATCH_S:.0f}", *self._client.argv, "monitor"]
+        with ProgramOutput(command, limit) as monitor:
+            # The monitor may have begun after a change that came after the last look.
+            if not monitor.has_more(_BEGUN_S) and (error := self._look(limit)):
+                return error
+            reader = io.BufferedReader(monitor)
+            lines = iter(partial(reader.readline, _MAX_LINE), b"")
+            for line in islice(lines, _MAX_LINES):
+                if line.startswith(f"Place {self._place} ".encode()):
+                    return None
+        if time.monotonic() - begun < _AGAIN_S:
+            self.token.wait(_AGAIN_S)
+        return None
+
+    def _warn(self, unseen: InfrastructureError) -> None:
+        if self.token.reason is None and not self._was_away:
+            text = f"cannot see who has {self._place}: {unseen.message}"
+            self._log.warning("labgrid", text)
+        self._was_away = True
+        self.token.wait(_AGAIN_S)

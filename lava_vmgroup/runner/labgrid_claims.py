@@ -35,7 +35,7 @@ class Claim:
     """What a job holds in labgrid, or may hold."""
 
     client: str
-    """The job's ``labgrid_client``."""
+    """The job's ``labgrid_client``, and the environment variables that choose the coordinator."""
     host: str
     user: str
     place: str = ""
@@ -95,6 +95,7 @@ def noted(folder: Path, claim: Claim) -> Iterator[Note]:
             if os.fstat(descriptor).st_nlink == 0:
                 continue  # another process took the new file for a killed job's
             note = Note(descriptor, claim)
+            note.add()
             try:
                 yield note
             finally:

@@ -186,7 +186,8 @@ def test_boot_medium_that_is_missing_is_found_before_any_boot(lab: Lab) -> None:
     (lab.config / "device-types/board.conf").write_text("client_type = bootloader\n")
     device = lab.config / "devices/board01.conf"
     medium = lab.folder / "sdx"
-    keys = f"device_type = board\nhard_reset_command = true\nmedia_device = {medium}\n"
+    keys = "device_type = board\nhard_reset_command = true\nconnection_command = cat\n"
+    keys += f"media_device = {medium}\n"
     path = job(lab, guests(), host="board")
     document = json.loads(path.read_text())
     document["actions"].insert(
@@ -206,6 +207,18 @@ def test_boot_medium_that_is_missing_is_found_before_any_boot(lab: Lab) -> None:
     medium.mkdir()
     status, found, _ = doctor(lab, path)
     assert (status, found[f"boot medium {medium}"]["severity"]) == (3, "missing")
+
+
+def test_program_of_the_console_that_is_missing_is_found_before_any_boot(lab: Lab) -> None:
+    (lab.config / "device-types/board.conf").write_text("client_type = bootloader\n")
+    (lab.config / "devices/board01.conf").write_text(
+        "device_type = board\nhard_reset_command = true\nconnection_command = no-such-program 1\n"
+    )
+
+    status, found, _ = doctor(lab, job(lab, guests(), host="board"))
+
+    assert (status, found["console"]["severity"]) == (3, "missing")
+    assert "there is no program 'no-such-program' here" in found["console"]["found"]
 
 
 def test_job_file_of_that_name_is_still_a_job(lab: Lab) -> None:

@@ -22,6 +22,7 @@ from tests.support.sshd import Server, sshd
 
 __all__ = ["sshd"]
 
+LAVA = ("--format", "lava-v2", "--expand-to", "DIR")
 MEETS = """\
 metadata: {format: Lava-Test-Shell Test Definition 1.0, name: meets, description: they meet}
 run:
@@ -202,6 +203,14 @@ def test_output_of_members_goes_where_the_user_says(tmp_path: Path) -> None:
     )
 
 
+def test_job_with_a_password_in_a_definition_is_for_its_submitter_alone(tmp_path: Path) -> None:
+    (tmp_path / "group.json").write_text((EXAMPLE / "group.json").read_text())
+    install = {"install": {"git-repos": ["https://name:password@127.0.0.1/tools.git"]}}
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump({**yaml.safe_load(MEETS), **install}))
+
+    assert lavas_job(tmp_path / "lava", tmp_path / "group.json")["visibility"] == "personal"
+
+
 @pytest.mark.parametrize("token", [None, "secret"])
 def test_job_with_a_token_is_for_its_submitter_alone(tmp_path: Path, token: str | None) -> None:
     group = json.loads((EXAMPLE / "group.json").read_text())
@@ -235,6 +244,7 @@ def test_broken_definition_is_refused(tmp_path: Path) -> None:
         ("--format", "lava-v2", "--device-type", "docker"),
         ("--device-type", "docker", "--expand-to", "DIR"),
         ("--docker-image", "registry/image", "--expand-to", "DIR"),
+        (*LAVA, "--output-dir", "results", "--device-type", "x"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: tuple[str, ...]) -> None:
@@ -242,4 +252,4 @@ def test_options_that_do_not_go_together_are_refused(options: tuple[str, ...]) -
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 2
-    assert re.search("--device-type|--docker-image", done.stderr.splitlines()[-1])
+    assert re.search("--device-type|--docker-image|--output-dir", done.stderr.splitlines()[-1])

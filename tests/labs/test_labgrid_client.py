@@ -14,7 +14,7 @@ import pytest
 from lava_vmgroup.base.deadline import Deadline
 from lava_vmgroup.base.errors import InfrastructureError
 from lava_vmgroup.connections.program import ProgramOutput
-from lava_vmgroup.runner.labgrid import Client
+from lava_vmgroup.runner.labgrid_client import Client
 from tests.labs.labgrid_lab import coordinator
 from tests.support import labgrid_client
 

@@ -124,6 +124,8 @@ def release(state: Any, place: str, *_options: str) -> None:
 
 
 def release_from(state: Any, place: str, owner: str) -> None:
+    if not state["places"][place]["acquired"]:
+        fail(f"place {place} is not acquired")
     if state["places"][place]["acquired"] == owner:
         state["places"][place]["acquired"] = None
     say(f"{owner} has released place {place}")

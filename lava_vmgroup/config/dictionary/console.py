@@ -48,10 +48,15 @@ def primary(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-def _port_key(name: str) -> str:
-    key = f"connection_command_{re.sub('[^A-Za-z0-9_-]', '_', name)}"
-    # Two such keys are about the console.
-    return f"{key}_port" if key in ("connection_command_pattern", _TERMINATE) else key
+def _port_keys(names: Sequence[str]) -> list[str]:
+    """Return a key for each port; keys ignore case, and two are about the console."""
+    keys: list[str] = []
+    for name in names:
+        key = f"connection_command_{re.sub('[^a-z0-9_-]', '_', name.lower())}"
+        while key in ("connection_command_pattern", _TERMINATE, *keys):
+            key += "_"
+        keys.append(key)
+    return keys
 
 
 def _is_primary(connection: Mapping[str, Any]) -> bool:
@@ -63,9 +68,9 @@ def texts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if connection := primary(document):
         yield from connection_texts(connection["connect"])
     commands = part(document, "commands")
-    for name, connection in part(commands, "connections").items():
-        if not _is_primary(connection):
-            yield _port_key(name), connection["connect"]
+    others = [one for one in part(commands, "connections").items() if not _is_primary(one[1])]
+    for key, (_, connection) in zip(_port_keys([name for name, _ in others]), others, strict=True):
+        yield key, connection["connect"]
     for name, key in _POWER.items():
         if command := joined(commands.get(name) or (), f"commands.{name}"):
             yield key, command

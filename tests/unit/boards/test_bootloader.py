@@ -82,6 +82,32 @@ def test_overlays_of_the_device_tree_are_applied_in_their_order(
     assert list((tmp_path / "tftp").iterdir()) == []
 
 
+def test_overlays_without_a_load_address_are_refused(
+    lab: Callable[..., Driver], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    addresses = LoadAddresses(kernel="0x1", ramdisk="0x2", dtb="0x3")
+    driver = lab("fine", boot_cmds="{APPLY_DTBO_COMMANDS}", z_load_addrs=addresses)
+
+    driver.deploy_kernel(KernelFiles(kernel=file, dtb=file, dtbos=(file,)), soon())
+
+    with pytest.raises(ConfigurationError, match="no load address for overlays"):
+        driver.boot(soon())
+
+
+@pytest.mark.parametrize("keys", [{}, {"media_device": Path("/dev/null")}])
+def test_console_without_its_program_is_refused_before_the_board_is_touched(
+    lab: Callable[..., Driver], tmp_path: Path, keys: dict[str, object]
+) -> None:
+    driver = lab("fine", connection_command="no-such-program 1", **keys)
+
+    with pytest.raises(ConfigurationError, match="there is no program 'no-such-program' here"):
+        driver.deploy_image(tmp_path / "image", soon()) if keys else driver.boot(soon())
+
+    assert not (tmp_path / "switched").exists()
+
+
 def test_overlays_that_nothing_applies_are_refused(
     lab: Callable[..., Driver], tmp_path: Path
 ) -> None:

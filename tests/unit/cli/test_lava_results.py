@@ -13,6 +13,7 @@ import pytest
 
 from lava_vmgroup.base.errors import Canceled, ConfigurationError, JobError, TestError, VMGroupError
 from lava_vmgroup.base.log import NodeLog
+from lava_vmgroup.cli.dispatch import main
 from lava_vmgroup.cli.inside_lava import refusals_told, settle
 from lava_vmgroup.cli.lava_results import LavaTest
 from lava_vmgroup.results.model import JobResult, NodeResult, NodeState, Outcome, TestCase, TestRun
@@ -193,6 +194,25 @@ def test_refusal_is_told_to_lava(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys) == [
         "<LAVA_SIGNAL_TESTRAISE lava-dispatch ended with status 3: no console>"
     ]
+
+
+@pytest.mark.parametrize("words", [["--nonsense", "job.json"], ["doctor", "--nonsense"]])
+def test_wrong_options_are_told_to_lava(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    assert printed(capsys) == []
+
+    with pytest.raises(SystemExit):
+        main([*words, "--inside-lava"])
+    [raised] = printed(capsys)
+    assert "TESTRAISE lava-dispatch ended with status 2: the command line is wrong" in raised
+
+    monkeypatch.setenv("LAVA_CONNECTION_COMMAND", "telnet h 1")
+    with pytest.raises(SystemExit):
+        main(words)
+    assert len(printed(capsys)) == 1
 
 
 def test_problems_of_a_job_and_bugs_are_told_to_lava(capsys: pytest.CaptureFixture[str]) -> None:

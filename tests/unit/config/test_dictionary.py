@@ -68,8 +68,9 @@ def test_empty_commands_of_a_list_are_none(load: Load) -> None:
 def test_console_is_the_connection_with_the_tag_primary(load: Load) -> None:
     uarts = {
         "uart1": {"connect": "telnet h 1", "tags": []},
-        "pattern": {"connect": "telnet h 2", "tags": []},
+        "Pattern": {"connect": "telnet h 2", "tags": []},
         "a=b": {"connect": "telnet h 3"},
+        "a:b": {"connect": "telnet h 4"},
         "uart0": {"connect": "ssh h", "tags": ["primary"]},
     }
 
@@ -78,8 +79,9 @@ def test_console_is_the_connection_with_the_tag_primary(load: Load) -> None:
     assert (device.connection_command, device.connection_command_pattern) == ("ssh h", "")
     assert device.other_ports == {
         "uart1": "telnet h 1",
-        "pattern_port": "telnet h 2",
+        "pattern_": "telnet h 2",
         "a_b": "telnet h 3",
+        "a_b_": "telnet h 4",
     }
 
 

@@ -27,7 +27,7 @@ from lava_vmgroup.base.errors import (
     InfrastructureError,
 )
 from lava_vmgroup.config.device import DeviceConfig
-from lava_vmgroup.runner import labgrid as labgrid_module
+from lava_vmgroup.runner import labgrid_client as client_module
 from lava_vmgroup.runner.acquisition import acquired
 from lava_vmgroup.runner.labgrid import is_held, watched
 from tests.support import labgrid_client
@@ -197,7 +197,7 @@ def test_note_stays_until_the_place_is_given_back(
 
 
 def test_client_that_hangs_is_said(labgrid: Labgrid, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labgrid_module, "_ANSWER_S", 0.5)
+    monkeypatch.setattr(client_module, "_ANSWER_S", 0.5)
     device = replace(
         labgrid.device(labgrid_place="board01"), labgrid_client=("sh", "-c", "sleep 600")
     )
@@ -317,3 +317,42 @@ def test_place_that_a_restarted_coordinator_forgot_is_acquired_again(
     labgrid.human("release", "--kick")
 
     assert "was released by somebody else" in lost().get(timeout=60).message
+
+
+@pytest.mark.parametrize("script", ["exit 0", "echo Place board01 changed:; exit 0", "yes"])
+def test_monitor_that_fails_or_floods_hides_no_loss(
+    labgrid: Labgrid, script: str, tmp_path: Path
+) -> None:
+    wrapper = tmp_path / "client"
+    real = shlex.join(labgrid.device().labgrid_client)
+    monitor = f"case $* in *monitor*) {script} ;; esac"
+    wrapper.write_text(f'#!/bin/sh\necho $* >>{tmp_path}/asked\n{monitor}\nexec {real} "$@"\n')
+    wrapper.chmod(0o755)
+    device = replace(labgrid.device(labgrid_place="board01"), labgrid_client=(str(wrapper),))
+    told: queue.SimpleQueue[DeviceTaken] = queue.SimpleQueue()
+
+    with labgrid.holding(device) as held, watched(held, told.put):
+        with pytest.raises(queue.Empty):
+            told.get(timeout=3)
+        asked = (tmp_path / "asked").read_text().count("\n")
+        labgrid.human("release", "--kick")
+        assert "was released by somebody else" in told.get(timeout=60).message
+
+    assert asked < 20
+    assert labgrid.holders == [None, None], "it is not acquired again"
+    assert labgrid.notes == []
+
+
+def test_note_is_for_one_coordinator(labgrid: Labgrid, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = labgrid.device(labgrid_place="board01")
+    with labgrid.holding(device):
+        away = labgrid.state.rename(labgrid.folder / "away")
+    away.rename(labgrid.state)
+
+    monkeypatch.setenv("LG_COORDINATOR", "other:20408")
+    with labgrid.holding(labgrid.device(labgrid_place="board02")):
+        assert len(labgrid.notes) == 2
+
+    monkeypatch.delenv("LG_COORDINATOR")
+    with labgrid.holding(labgrid.device(labgrid_place="board02")):
+        assert labgrid.holders[0] is None
