@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
@@ -153,7 +152,7 @@ def _reserved(
     try:
         return client.place(f"+{found[1]}", limit)
     except InfrastructureError as error:
-        raise DeviceInUse(f"it was not free within {queue_s:.3g} s") from error
+        raise DeviceInUse(f"it was not free within {round(queue_s, 1):g} s") from error
 
 
 def _give_back(client: Client, claim: Claim, log: NodeLog) -> bool:
@@ -284,12 +283,19 @@ class _Watch:
             if not monitor.has_more(_BEGUN_S) and (error := self._look(limit)):
                 return error
             reader = io.BufferedReader(monitor)
-            lines = iter(partial(reader.readline, _MAX_LINE), b"")
-            for line in islice(lines, _MAX_LINES):
+            for _ in range(_MAX_LINES):
+                line = reader.readline(_MAX_LINE)
                 if line.startswith(f"Place {self._place} ".encode()):
                     return None
+                if not line:
+                    break
+            else:
+                return None
         if time.monotonic() - begun < _AGAIN_S:
             self.token.wait(_AGAIN_S)
+        else:
+            # A monitor that worked ends with its coordinator, which may be back very soon.
+            self._was_away = True
         return None
 
     def _warn(self, unseen: InfrastructureError) -> None:
