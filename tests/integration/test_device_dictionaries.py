@@ -22,7 +22,8 @@ from lava_vmgroup.deploy.tftp import Served
 from tests.support.lava_v2 import DEVICE_TYPES, asked, device, render
 
 WORDS = {"uimage": ("bootm", "u"), "zimage": ("bootz", "z"), "image": ("booti", "i")}
-FILES = (("kernel",), ("kernel", "ramdisk", "dtb"), ("kernel", "ramdisk", "dtb", "dtbo0", "dtbo1"))
+FILES = ("kernel", "ramdisk", "dtb")
+OVERLAYS = ("dtbo0", "dtbo1")
 
 DEVICE: dict[str, Any] = {
     "connection_list": ["uart0"],
@@ -86,16 +87,18 @@ def all_loaded(paths: list[Path]) -> tuple[dict[Path, DeviceConfig], dict[Path, 
 
 def ours(path: Path, config: DeviceConfig) -> Iterator[tuple[str, list[str]]]:
     """Our boot commands for each kind of kernel that the device has load addresses for."""
-    for (kernel, (word, letter)), kind, names in product(WORDS.items(), ("ramdisk", "nfs"), FILES):
+    for (kernel, (word, letter)), kind, few in product(
+        WORDS.items(), ("ramdisk", "nfs"), (True, False)
+    ):
         typed = config.boot_commands(f"boot_cmds_{kind}")
         if not typed or getattr(config, f"{letter}_load_addrs") is None:
             continue
-        if "dtbo0" in names and "{APPLY_DTBO_COMMANDS}" not in [one.text for one in typed]:
-            continue
+        takes_overlays = "{APPLY_DTBO_COMMANDS}" in [one.text for one in typed]
+        names = FILES[:1] if few else (*FILES, *(OVERLAYS if takes_overlays else ()))
         offered = {name: f"1/{name}" for name in names}
         if kind == "nfs":
             offered["nfsrootfs"] = "/srv/1/nfsrootfs"
-        overlays = tuple(offered[name] for name in names if name.startswith("dtbo"))
+        overlays = tuple(offered[name] for name in names if name in OVERLAYS)
         others: Any = {name: file for name, file in offered.items() if file not in overlays}
         served = Served(boot_word=word, dtbos=overlays, **others)
         filled = served.filled_in(typed, config, {"SERVER_IP": "10.0.0.1"})
