@@ -18,6 +18,9 @@ DOCTOR = "doctor"
 DEVICES = "devices"
 """The first word of the command line of ``lava-dispatch devices convert``."""
 
+HANDOVER = "handover"
+"""The first word of the command line of ``lava-dispatch handover``."""
+
 OUTPUT = Path("results")
 STANDARD_ERROR = 2
 LAVA_V2 = "lava-v2"
@@ -50,8 +53,8 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="JOB",
         help="the job file, JSON or YAML; or a sub-job, whose one node is run; "
-        f"{DOCTOR!r} and {DEVICES!r} are commands, see lava-dispatch {DOCTOR} --help, and job "
-        f"files of these names are ./{DOCTOR} and ./{DEVICES}",
+        f"{DOCTOR!r}, {DEVICES!r} and {HANDOVER!r} are commands, see lava-dispatch {DOCTOR} "
+        f"--help, and a job file of such a name is ./{DOCTOR}",
     )
     _add_checks(made)
     _add_places(made)
@@ -296,4 +299,15 @@ def devices_parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--device-type", metavar="TYPE", help="the device's type, if the dictionary names none"
     )
+    return made
+
+
+def handovers_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line of ``lava-dispatch handover``."""
+    made = argparse.ArgumentParser(
+        prog=f"lava-dispatch {HANDOVER}",
+        description="Print the line to run on a host, as root, so that a device with client_type = "
+        "ssh and this ssh_identity_file can use it.",
+    )
+    made.add_argument("key", type=Path, metavar="KEY", help="the private key's file")
     return made

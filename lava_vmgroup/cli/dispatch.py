@@ -11,7 +11,15 @@ import traceback
 from collections.abc import Sequence
 
 from lava_vmgroup.base.errors import JobError, VMGroupError, status_of
-from lava_vmgroup.cli.arguments import DEVICES, DOCTOR, devices_parser, doctors_parser, parse
+from lava_vmgroup.cli.arguments import (
+    DEVICES,
+    DOCTOR,
+    HANDOVER,
+    devices_parser,
+    doctors_parser,
+    handovers_parser,
+    parse,
+)
 from lava_vmgroup.cli.inside_lava import harmless, wrong_options_told
 from lava_vmgroup.cli.output import lasting_output
 from lava_vmgroup.results.printable import printable
@@ -36,6 +44,11 @@ def _main(words: Sequence[str]) -> int:
             from lava_vmgroup.cli.convert import convert
 
             return convert(options)
+        if words[:1] == [HANDOVER]:
+            options = handovers_parser().parse_args(words[1:])
+            from lava_vmgroup.cli.handover import hand_over
+
+            return hand_over(options)
         with wrong_options_told(words):
             options = parse(words)
         from lava_vmgroup.cli.jobs import dispatch
