@@ -26,6 +26,7 @@ from lava_vmgroup.testdefs import repositories
 from lava_vmgroup.testdefs.loading import DefinitionLoader
 from lava_vmgroup.testdefs.source import Source, SourceKind, parse_source
 from tests.integration.testshell.system import fake
+from tests.support.processes import is_running, until
 from tests.support.repositories import Repository, contents, definition
 
 LIMIT_S = 60.0
@@ -263,19 +264,8 @@ def test_a_clone_ends_with_its_deadline_or_its_job(
         loader.load(source)
 
     timer.join()
-    ending = Deadline.after("the end of what git had started", LIMIT_S)
-    for pid in pids.read_text().split():
-        # A busy machine takes its time to end a process that has its signal.
-        while is_running(pid):
-            ending.pause(0.05)
-
-
-def is_running(pid: str) -> bool:
-    """Whether a process runs; one that has ended may still be listed."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    # A busy machine takes its time to end a process that has its signal.
+    until(lambda: not any(is_running(int(pid)) for pid in pids.read_text().split()))
 
 
 def test_a_password_in_a_url_is_in_no_result(
