@@ -6,6 +6,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+from lava_vmgroup.base.scratch import scratch_folder
+
 # No test depends on the speed or the load of the machine.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -30,3 +32,10 @@ class TwoBoards(LoadScopeScheduling):  # type: ignore[misc]
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoBoards:
     """Have pytest-xdist distribute tests in this way."""
     return TwoBoards(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the folders of dispatchers that tests have killed, as the next dispatcher would."""
+    if not hasattr(session.config, "workerinput"):
+        with scratch_folder():
+            pass

@@ -8,6 +8,9 @@ from pathlib import Path
 from lava_vmgroup.base.errors import ConfigurationError
 from lava_vmgroup.config.files import Layers
 
+PLACE = "LG_PLACE"
+"""labgrid's environment variable for the place that a command is about."""
+
 _TAG = "labgrid_tags"
 _CHOICES = ("labgrid_place", _TAG, "acquire_command")
 _COMMANDS = {

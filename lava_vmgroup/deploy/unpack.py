@@ -222,12 +222,10 @@ def _unpack_zip(path: Path, name: str, target: Path, tell: Tell) -> None:
 @contextmanager
 def _zip_damage_reported() -> Iterator[None]:
     """Raise `zipfile.BadZipFile` for the reader's other errors: a cipher, a broken header."""
-    # zipfile raises NotImplementedError for methods of compression that it does not know.
-    wrong: tuple[type[Exception], ...]
-    wrong = (NotImplementedError, RuntimeError, lzma.LZMAError, ValueError, struct.error)
     try:
         yield
-    except wrong as error:
+    # zipfile says by a RuntimeError that it does not know a method of compression.
+    except (RuntimeError, lzma.LZMAError, ValueError, struct.error) as error:
         raise zipfile.BadZipFile(str(error)) from error
 
 

@@ -22,6 +22,7 @@ from lava_vmgroup.base.errors import (
     VMGroupError,
 )
 from lava_vmgroup.base.shell_programs import sh_command
+from lava_vmgroup.config import labgrid
 from lava_vmgroup.config.settings import DEFAULT_BOOT, BootSettings
 from lava_vmgroup.connections.link import Link
 from lava_vmgroup.connections.ssh import dial
@@ -70,7 +71,7 @@ class HostNode(Node):
             _refuse_deployments(job, self._device.hostname)
         shared.host.has_died = lambda: self.watch.system_died
         self._touched = False
-        if place := self._device.environment.get("LG_PLACE"):
+        if place := self._device.environment.get(labgrid.PLACE):
             self.attributes["labgrid_place"] = place
         self._group = shared.group.target_group
         self._supervisor = Supervisor(job_folder(self._device.vm_folder, self._group))

@@ -36,13 +36,14 @@ from lava_vmgroup.base.errors import (
 )
 from lava_vmgroup.base.log import NodeLog
 from lava_vmgroup.config.device import DeviceConfig
+from lava_vmgroup.config.labgrid import PLACE
 from lava_vmgroup.connections.program import ProgramOutput
 from lava_vmgroup.runner.labgrid_claims import Claim, Note, claims_left, noted
 from lava_vmgroup.runner.labgrid_client import Client
 from lava_vmgroup.runner.waiting import waited_for
 
-_PLACE, _HOST, _USER = "LG_PLACE", "LG_HOSTNAME", "LG_USERNAME"
-"""labgrid's environment variables for the place and for the name of whoever acquires it."""
+_HOST, _USER = "LG_HOSTNAME", "LG_USERNAME"
+"""labgrid's environment variables for the name of whoever acquires a place."""
 _RELEASE_S = 20.0
 _WATCH_S = 300.0
 """Seconds after which the holder of the place is asked for, even if labgrid told no change."""
@@ -96,7 +97,7 @@ def held(
             limit_s = wait_s + device.acquire_timeout + _WATCH_S
             place = waited_for(taking, "labgrid", limit_s, pause)
             log.event("acquired", f"acquired {place} of labgrid", place=place)
-            environment = {**environment, _PLACE: place}
+            environment = {**environment, PLACE: place}
             yield replace(device, environment=MappingProxyType(environment))
         finally:
             note.is_over = _give_back(client, note.claim, log)
@@ -177,18 +178,18 @@ def _give_back(client: Client, claim: Claim, log: NodeLog) -> bool:
 
 def is_held(device: DeviceConfig | None, limit: Deadline) -> bool:
     """Return False if the device's place is not the job's any more, or if labgrid does not say."""
-    if device is None or _PLACE not in device.environment:
+    if device is None or PLACE not in device.environment:
         return True
     client = Client(device.labgrid_client, device.environment)
     try:
-        return client.holder(device.environment[_PLACE], limit) == _owner(device)
+        return client.holder(device.environment[PLACE], limit) == _owner(device)
     except VMGroupError:
         return False
 
 
 def taken_away(device: DeviceConfig | None) -> DeviceTaken | None:
     """Return the error if somebody has taken the device's place away, as far as labgrid says."""
-    if device is None or _PLACE not in device.environment:
+    if device is None or PLACE not in device.environment:
         return None
     client = Client(device.labgrid_client, device.environment)
     limit = Deadline.after("labgrid's answer", _RELEASE_S)
@@ -199,7 +200,8 @@ def taken_away(device: DeviceConfig | None) -> DeviceTaken | None:
 
 
 def _taken(client: Client, device: DeviceConfig, limit: Deadline) -> DeviceTaken | None:
-    place = device.environment[_PLACE]
+    """Return the error if labgrid says that the place is not the job's."""
+    place = device.environment[PLACE]
     holder = client.holder(place, limit)
     if holder == _owner(device):
         return None
@@ -220,7 +222,7 @@ def _owner(device: DeviceConfig) -> str:
 @contextmanager
 def watched(device: DeviceConfig | None, lose: Callable[[DeviceTaken], None]) -> Iterator[None]:
     """Call `lose` if somebody takes the place of a held device away within the block."""
-    if device is None or _PLACE not in device.environment:
+    if device is None or PLACE not in device.environment:
         yield
         return
     watch = _Watch(device, lose)
@@ -239,7 +241,7 @@ class _Watch:
     def __init__(self, device: DeviceConfig, lose: Callable[[DeviceTaken], None]) -> None:
         self._device = device
         self._lose = lose
-        self._place = device.environment[_PLACE]
+        self._place = device.environment[PLACE]
         self._client = Client(device.labgrid_client, device.environment)
         self._log = NodeLog(device.hostname)
         self._was_away = False

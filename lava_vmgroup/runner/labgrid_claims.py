@@ -32,7 +32,7 @@ _OURS = re.compile(r"[A-Za-z0-9_.@+-]+-job-[0-9a-f]{6}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a job holds in labgrid, or may hold."""
+    """The place and the reservation that a job holds in labgrid, or may hold."""
 
     client: str
     """The job's ``labgrid_client``, and the environment variables that choose the coordinator."""

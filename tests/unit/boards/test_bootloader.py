@@ -5,8 +5,6 @@ That the dialogue is the real U-Boot's and Linux's is shown by the tests of the 
 """
 
 import logging
-import os
-import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +22,6 @@ from lava_vmgroup.base.errors import (
 )
 from lava_vmgroup.base.log import LOGGER
 from lava_vmgroup.boards.bootloader import Driver
-from lava_vmgroup.config.boot_keys import LoadAddresses
 from lava_vmgroup.config.settings import BootSettings, DeploySettings
 from lava_vmgroup.console.watch import Sighting, Watch
 from lava_vmgroup.deploy.tftp import KernelFiles
@@ -56,46 +53,6 @@ def test_offered_files_are_named_in_the_boot_commands(
     assert list((tmp_path / "tftp").iterdir()) == []
 
 
-def test_overlays_of_the_device_tree_are_applied_in_their_order(
-    lab: Callable[..., Driver], tmp_path: Path
-) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"content")
-    lines = "fdt addr {DTB_BASE_ADDR}, fdt resize {DTB_BASE_RESIZE}, {APPLY_DTBO_COMMANDS}"
-    addresses = LoadAddresses(kernel="0x1", ramdisk="0x2", dtb="0x3", dtbo="0x4")
-    driver = lab("overlays", boot_cmds=lines, z_load_addrs=addresses, dtb_base_resize="0x400")
-
-    driver.deploy_kernel(KernelFiles(kernel=file, dtb=file, dtbos=(file, file)), soon())
-    offered = sorted(path.name for path in (tmp_path / "tftp/job-1").iterdir())
-    driver.boot(soon())
-    driver.close()
-
-    assert offered == ["dtb", "dtbo0", "dtbo1", "kernel"]
-    assert re.findall(r"echoed: (.*)", log(tmp_path)) == [
-        "fdt addr 0x3",
-        "fdt resize 0x400",
-        "tftp 0x4 job-1/dtbo0",
-        "fdt apply 0x4",
-        "tftp 0x4 job-1/dtbo1",
-        "fdt apply 0x4",
-    ]
-    assert list((tmp_path / "tftp").iterdir()) == []
-
-
-def test_overlays_without_a_load_address_are_refused(
-    lab: Callable[..., Driver], tmp_path: Path
-) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"content")
-    addresses = LoadAddresses(kernel="0x1", ramdisk="0x2", dtb="0x3")
-    driver = lab("fine", boot_cmds="{APPLY_DTBO_COMMANDS}", z_load_addrs=addresses)
-
-    driver.deploy_kernel(KernelFiles(kernel=file, dtb=file, dtbos=(file,)), soon())
-
-    with pytest.raises(ConfigurationError, match="no load address for overlays"):
-        driver.boot(soon())
-
-
 @pytest.mark.parametrize("keys", [{}, {"media_device": Path("/dev/null")}])
 def test_console_without_its_program_is_refused_before_the_board_is_touched(
     lab: Callable[..., Driver], tmp_path: Path, keys: dict[str, object]
@@ -106,19 +63,6 @@ def test_console_without_its_program_is_refused_before_the_board_is_touched(
         driver.deploy_image(tmp_path / "image", soon()) if keys else driver.boot(soon())
 
     assert not (tmp_path / "switched").exists()
-
-
-def test_overlays_that_nothing_applies_are_refused(
-    lab: Callable[..., Driver], tmp_path: Path
-) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"content")
-    driver = lab("fine")
-
-    driver.deploy_kernel(KernelFiles(kernel=file, dtb=file, dtbos=(file,)), soon())
-
-    with pytest.raises(ConfigurationError, match="applies no overlays of the device tree"):
-        driver.boot(soon())
 
 
 def test_board_without_boot_commands_boots_by_itself(lab: Callable[..., Driver]) -> None:
@@ -174,32 +118,6 @@ def test_boot_loader_is_interrupted_by_several_characters(
     lab("line", sources=sources, **keys).boot(soon())
 
     assert f"stopped by {sent}" in log(tmp_path)
-
-
-def test_other_ports_are_recorded_until_the_board_is_left(
-    lab: Callable[..., Driver], tmp_path: Path
-) -> None:
-    ports = {
-        "connection_command_uart1": "sh -c 'echo secure world; echo $$ >pid; exec sleep 600'",
-        "connection_command_uart2": "sh -c 'echo only once'",
-        "connection_command_uart3": "tcp://127.0.0.1:1",
-    }
-    driver = lab("fine", extra=ports)
-    records = [tmp_path / f"console-uart{number}.log" for number in (1, 2, 3)]
-
-    driver.boot(soon())
-    while not (tmp_path / "pid").exists() or not all(one.read_bytes() for one in records[:2]):
-        soon().pause(0.05)
-    number = int((tmp_path / "pid").read_text())
-    driver.close()
-
-    assert [one.read_bytes().partition(b"\n")[0] for one in records] == [
-        b"secure world",
-        b"only once",
-        b"",
-    ]
-    with pytest.raises(ProcessLookupError):
-        os.kill(number, 0)
 
 
 @pytest.mark.parametrize("fault", ["deaf", "hang", "drop"])
